@@ -1,0 +1,42 @@
+//! The narrow waist of the mesh: what a proxy must do, as plain values.
+//!
+//! ```text
+//! mesh-core --translate--> ProxyConfig --mesh-xds--> Envoy protobuf --mesh-xds--> ProxyConfig --compile--> proxy
+//! ```
+//!
+//! Everything here is `Clone + Debug + PartialEq + Eq + Hash`, so that a resource's version is a hash of its value. The crate
+//! also holds the pure decisions that proxy, controller and command line share (route matching), and the schema of Envoy's
+//! admin JSON that the proxy writes and the command line reads.
+
+#![warn(missing_docs)]
+
+pub mod scope;
+
+pub mod cluster;
+pub mod config;
+pub mod endpoint;
+pub mod headers;
+pub mod listener;
+pub mod name_table;
+pub mod names;
+pub mod ports;
+pub mod route;
+pub mod secret;
+
+pub use cluster::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ServiceRef};
+pub use config::{ConfigRef, ProxyConfig};
+pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
+pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
+pub use listener::{
+    AccessLog, ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network,
+    Routes, TcpProxy,
+};
+pub use name_table::NameTable;
+pub use names::ClusterName;
+pub use route::{
+    DirectResponse, Forward, HeaderMatch, PathMatch, PathRewrite, QueryMatch, Redirect, RetryOn,
+    RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, StringMatch, Target, ValueMatch,
+    VirtualHost, WeightedCluster,
+};
+pub use scope::{Capture, ProxyKind, ProxyScope};
+pub use secret::{Secret, SecretKind, SecretText};

@@ -1,0 +1,132 @@
+//! Where a proxy listens, and what it does with the connections.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::RouteConfig;
+
+/// Which way traffic flows, seen from the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// To the local workload.
+    Inbound,
+    /// From the local workload, or through a gateway.
+    Outbound,
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    /// Unique name: `0.0.0.0_9080`, `10.96.0.7_3306`, `virtualOutbound`, ...
+    pub name: Arc<str>,
+    /// Address that is bound, or (when `bind` is false) matched against original destinations.
+    pub address: SocketAddr,
+    /// Whether a socket is opened; listeners of captured traffic only lend their chains to the virtual listener.
+    pub bind: bool,
+    /// Whether connections are handed to the listener of their original destination, if there is one.
+    pub use_original_destination: bool,
+    /// Whether the first bytes are examined for HTTP, for chains that match `http/1.1` or `h2c`.
+    pub detect_http: bool,
+    /// Which way its traffic flows.
+    pub direction: Direction,
+    /// Chains, of which the most specific match takes a connection.
+    pub chains: Vec<FilterChain>,
+    /// Taken when no chain matches; without it such connections are closed.
+    pub default_chain: Option<FilterChain>,
+}
+
+/// What to do with the connections that match.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FilterChain {
+    /// Name for dumps and metrics; may be empty.
+    pub name: Arc<str>,
+    /// Which connections.
+    pub matcher: ChainMatch,
+    /// What happens to them.
+    pub network: Network,
+}
+
+/// Criteria of a chain; empty criteria match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ChainMatch {
+    /// Original destination port.
+    pub destination_port: Option<u16>,
+    /// Detected application protocols, `http/1.1` or `h2c`.
+    pub application_protocols: BTreeSet<Arc<str>>,
+}
+
+/// The terminal filter of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// Requests are routed one by one.
+    Http(HttpConnectionManager),
+    /// Bytes are copied.
+    Tcp(TcpProxy),
+}
+
+/// How HTTP connections are served.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpConnectionManager {
+    /// Prefix of this listener's statistics, `outbound_0.0.0.0_9080`.
+    pub stat_prefix: Arc<str>,
+    /// Where the routes come from.
+    pub routes: Routes,
+    /// Which way its traffic flows, hence which side reports metrics.
+    pub direction: Direction,
+    /// Whether the peer's address is trusted as the client's (gateways), so that `x-forwarded-for` is extended with it.
+    pub use_remote_address: bool,
+    /// Whether `Upgrade: websocket` requests may turn into tunnels.
+    pub websocket: bool,
+    /// How long a connection may stay without requests.
+    pub idle_timeout: Option<Duration>,
+    /// Where requests are logged; none means not at all.
+    pub access_log: Option<AccessLog>,
+}
+
+/// Where an HTTP connection manager finds its routes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Routes {
+    /// Discovered by name.
+    Discovered(Arc<str>),
+    /// Part of the listener.
+    Inline(Arc<RouteConfig>),
+}
+
+/// How TCP connections are forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TcpProxy {
+    /// Prefix of this chain's statistics.
+    pub stat_prefix: Arc<str>,
+    /// Clusters with relative weights; one in most cases, never none.
+    pub clusters: Vec<(Arc<str>, u32)>,
+    /// How long a connection may stay without bytes in either direction.
+    pub idle_timeout: Option<Duration>,
+    /// Where connections are logged; none means not at all.
+    pub access_log: Option<AccessLog>,
+}
+
+/// A log with one line per request or connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccessLog {
+    /// File that is appended to, `/dev/stdout` in most cases.
+    pub path: Arc<str>,
+    /// Format with Envoy's command operators; none means Istio's default text line.
+    pub format: Option<Arc<str>>,
+    /// Whether lines are JSON objects.
+    pub json: bool,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! Route tables: virtual hosts by domain, and in each the first route that matches.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{ConfigRef, HeaderOps};
+
+/// A route table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteConfig {
+    /// Name that listeners refer to: `9080`, `http.8080`, `inbound|9080||`.
+    pub name: Arc<str>,
+    /// Virtual hosts; their domains do not overlap.
+    pub virtual_hosts: Vec<VirtualHost>,
+    /// Whether the port of the `Host` header is ignored when domains are compared (Istio ignores it).
+    pub ignore_port_in_host: bool,
+}
+
+/// The routes of some domains.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VirtualHost {
+    /// Unique name, `reviews.default.svc.cluster.local:9080`.
+    pub name: Arc<str>,
+    /// Lower-case exact names, `*.suffix`, `prefix.*` or `*`.
+    pub domains: Vec<Arc<str>>,
+    /// Routes, of which the first match is taken.
+    pub routes: Vec<Route>,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Name for logs and explanations; may be empty.
+    pub name: Arc<str>,
+    /// Which requests.
+    pub matcher: RouteMatch,
+    /// What happens to them.
+    pub action: RouteAction,
+    /// Changes to request headers.
+    pub request_headers: HeaderOps,
+    /// Changes to response headers.
+    pub response_headers: HeaderOps,
+    /// The object that this rule came from.
+    pub origin: Option<ConfigRef>,
+}
+
+/// Criteria of a route; all must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteMatch {
+    /// The path, without query.
+    pub path: PathMatch,
+    /// Whether the path's case counts (prefix and exact only).
+    pub case_sensitive: bool,
+    /// Headers, including the pseudo-headers `:method`, `:authority` and `:scheme`.
+    pub headers: Vec<HeaderMatch>,
+    /// Query parameters.
+    pub query: Vec<QueryMatch>,
+}
+
+/// How a path is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathMatch {
+    /// Starts with this text; not aware of segments (`/foo` matches `/foobar`).
+    Prefix(Arc<str>),
+    /// Equals this path or continues it with a `/`; never ends in `/` itself.
+    SegmentPrefix(Arc<str>),
+    /// Equals this text.
+    Exact(Arc<str>),
+    /// Matches this RE2 expression as a whole.
+    Regex(Arc<str>),
+}
+
+/// How one header is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderMatch {
+    /// Lower-case name.
+    pub name: Arc<str>,
+    /// What its value must be. Several values of one header are joined with commas first.
+    pub value: ValueMatch,
+    /// Whether the result is inverted. A missing header matches when inverted, unless `Present` is inverted into absence.
+    pub invert: bool,
+}
+
+/// How one query parameter is compared; parameters are neither decoded nor joined, the first of a name counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueryMatch {
+    /// Case-sensitive name.
+    pub name: Arc<str>,
+    /// What its value must be.
+    pub value: ValueMatch,
+}
+
+/// What a value must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ValueMatch {
+    /// There, whatever it is.
+    Present,
+    /// As the pattern says.
+    Text(StringMatch),
+}
+
+/// How a text is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StringMatch {
+    /// Equals.
+    Exact(Arc<str>),
+    /// Starts with.
+    Prefix(Arc<str>),
+    /// Ends with.
+    Suffix(Arc<str>),
+    /// Matches this RE2 expression as a whole.
+    Regex(Arc<str>),
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouteAction {
+    /// It goes upstream.
+    Forward(Forward),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// The proxy answers.
+    Direct(DirectResponse),
+}
+
+/// How a request goes upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Forward {
+    /// Where to.
+    pub target: Target,
+    /// For the whole request with all tries, from the end of the request to the end of the response head; none is no limit.
+    pub timeout: Option<Duration>,
+    /// Whether and when to try again.
+    pub retry: Option<RetryPolicy>,
+    /// Change of the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// New `Host`.
+    pub host_rewrite: Option<Arc<str>>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// One cluster, by name. A cluster that does not exist answers 503 with the flag NC.
+    Cluster(Arc<str>),
+    /// One of several; weights are relative, their sum is positive and fits `u32`.
+    Weighted(Vec<WeightedCluster>),
+}
+
+/// One of several targets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WeightedCluster {
+    /// Cluster.
+    pub cluster: Arc<str>,
+    /// Share relative to the sum of all weights; not 0.
+    pub weight: u32,
+    /// Changes to request headers, applied after the route's.
+    pub request_headers: HeaderOps,
+    /// Changes to response headers, applied after the route's.
+    pub response_headers: HeaderOps,
+}
+
+/// Change of the path before a request goes upstream; the query stays.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathRewrite {
+    /// Replaces what the matcher's prefix or exact path matched.
+    Prefix(Arc<str>),
+    /// Replaces the whole path.
+    Full(Arc<str>),
+    /// Replaces every match of the RE2 pattern; `\1` refers to groups.
+    Regex {
+        /// The pattern.
+        pattern: Arc<str>,
+        /// The replacement.
+        substitution: Arc<str>,
+    },
+}
+
+/// When a request is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RetryPolicy {
+    /// Tries after the first one.
+    pub attempts: u32,
+    /// The failures that are worth another try.
+    pub on: Vec<RetryOn>,
+    /// Response codes that are, with [`RetryOn::RetriableStatusCodes`].
+    pub status_codes: Vec<u16>,
+    /// Limit of each try; none is the limit of the route.
+    pub per_try_timeout: Option<Duration>,
+    /// Shortest pause before a try; pauses grow exponentially with full jitter. Envoy's default is 25 ms.
+    pub base_interval: Option<Duration>,
+    /// How often another host is picked when a tried one comes up again (`host_selection_retry_max_attempts`).
+    pub host_selection_attempts: u32,
+}
+
+/// Failures that are worth another try, in Envoy's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RetryOn {
+    /// No connection.
+    ConnectFailure,
+    /// HTTP/2 REFUSED_STREAM.
+    RefusedStream,
+    /// gRPC status 14.
+    Unavailable,
+    /// gRPC status 1.
+    Cancelled,
+    /// The codes of the policy.
+    RetriableStatusCodes,
+    /// Any 5xx, or no response.
+    FiveXx,
+    /// 502, 503 or 504, or no response.
+    GatewayError,
+    /// The connection ended before the response began.
+    Reset,
+    /// As `Reset`, before any of the request was sent.
+    ResetBeforeRequest,
+    /// 409.
+    Retriable4xx,
+    /// gRPC status 4.
+    DeadlineExceeded,
+    /// gRPC status 13.
+    Internal,
+    /// gRPC status 8.
+    ResourceExhausted,
+}
+
+/// An answer that sends the client elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub code: u16,
+    /// New scheme.
+    pub scheme: Option<Arc<str>>,
+    /// New host.
+    pub host: Option<Arc<str>>,
+    /// New port; a port that is the scheme's default is not written.
+    pub port: Option<NonZeroU16>,
+    /// New path: whole, or in place of the matched prefix.
+    pub path: Option<PathRewrite>,
+}
+
+/// An answer of the proxy itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DirectResponse {
+    /// Status code.
+    pub code: u16,
+    /// Body; may be empty.
+    pub body: Arc<str>,
+}
+
+impl RetryOn {
+    /// Every failure with the token that Envoy and `retryOn` write for it.
+    pub const TOKENS: [(RetryOn, &'static str); 13] = [
+        (RetryOn::ConnectFailure, "connect-failure"),
+        (RetryOn::RefusedStream, "refused-stream"),
+        (RetryOn::Unavailable, "unavailable"),
+        (RetryOn::Cancelled, "cancelled"),
+        (RetryOn::RetriableStatusCodes, "retriable-status-codes"),
+        (RetryOn::FiveXx, "5xx"),
+        (RetryOn::GatewayError, "gateway-error"),
+        (RetryOn::Reset, "reset"),
+        (RetryOn::ResetBeforeRequest, "reset-before-request"),
+        (RetryOn::Retriable4xx, "retriable-4xx"),
+        (RetryOn::DeadlineExceeded, "deadline-exceeded"),
+        (RetryOn::Internal, "internal"),
+        (RetryOn::ResourceExhausted, "resource-exhausted"),
+    ];
+
+    /// The token of this failure.
+    pub fn token(self) -> &'static str {
+        Self::TOKENS
+            .iter()
+            .find(|(on, _)| *on == self)
+            .map_or("", |(_, token)| token)
+    }
+
+    /// The failure of a token.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::TOKENS
+            .iter()
+            .find(|(_, name)| *name == token)
+            .map(|(on, _)| *on)
+    }
+}
