@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The pure centre of the mesh: it turns text into configuration, findings, injected pods, manifests and plans.
+//!
+//! ```text
+//! text -> Document -> Resource -> Snapshot -> Diagnostic
+//!                                    |
+//!                                    +-> ProxyConfig
+//! ```
+//!
+//! Nothing here touches a file, a socket, the clock, the environment or a source of randomness: callers hand in text, the
+//! current time and tickets. User input never makes a whole operation fail: a broken document or object is reported as a
+//! [`diag::Diagnostic`] and rejects only itself.
+
+pub mod diag;
+pub mod source;
+
+pub mod model;
+pub mod resource;
+
+pub mod snapshot;

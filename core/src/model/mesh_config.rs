@@ -1,0 +1,99 @@
+//! `MeshConfig`: settings of the whole mesh, from the key `mesh` of the ConfigMap `istio`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DurationText, HttpRetry};
+
+/// Settings of the whole mesh. Absent fields mean Istio's defaults, which the methods give.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MeshConfig {
+    /// Trust domain of identities; `cluster.local`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_domain: Option<String>,
+    /// Namespace whose objects are for the whole mesh; `istio-system`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_namespace: Option<String>,
+    /// What happens to traffic for hosts that the mesh does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
+    /// Limit for a connection to be established; 10 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<DurationText>,
+    /// File of the access log; off when empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log_file: Option<String>,
+    /// Format of the access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log_format: Option<String>,
+    /// `TEXT` or `JSON`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log_encoding: Option<String>,
+    /// Who sees services that do not say; `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_service_export_to: Vec<String>,
+    /// Who sees VirtualServices that do not say; `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_virtual_service_export_to: Vec<String>,
+    /// Who sees DestinationRules that do not say; `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_destination_rule_export_to: Vec<String>,
+    /// Retries of routes that do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_http_retry_policy: Option<HttpRetry>,
+    /// Settings of proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_config: Option<serde_json::Value>,
+    /// Whether traffic inside the mesh is encrypted on its own accord; yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_auto_mtls: Option<bool>,
+    /// Whether application metrics are served by the agent as well; yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_prometheus_merge: Option<bool>,
+    /// `OFF`, `DEFAULT` or `STRICT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_controller_mode: Option<String>,
+}
+
+/// What happens to traffic for unknown hosts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OutboundTrafficPolicy {
+    /// The policy; `ALLOW_ANY` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<OutboundMode>,
+}
+
+/// Policies for unknown hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OutboundMode {
+    /// It goes where it was meant to go.
+    AllowAny,
+    /// It is refused.
+    RegistryOnly,
+}
+
+// === impl MeshConfig ===
+
+impl MeshConfig {
+    /// Namespace whose objects are for the whole mesh.
+    pub fn root_namespace(&self) -> &str {
+        self.root_namespace.as_deref().unwrap_or("istio-system")
+    }
+
+    /// What happens to traffic for unknown hosts.
+    pub fn outbound_mode(&self) -> OutboundMode {
+        self.outbound_traffic_policy
+            .as_ref()
+            .and_then(|policy| policy.mode)
+            .unwrap_or(OutboundMode::AllowAny)
+    }
+
+    /// Limit for a connection to be established.
+    pub fn connect_timeout(&self) -> std::time::Duration {
+        self.connect_timeout
+            .map_or(std::time::Duration::from_secs(10), |text| text.0)
+    }
+}

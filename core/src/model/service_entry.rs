@@ -1,0 +1,117 @@
+//! `ServiceEntry`: hosts that Kubernetes does not know.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Hosts that Kubernetes does not know.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "networking.istio.io",
+    version = "v1",
+    kind = "ServiceEntry",
+    namespaced,
+    plural = "serviceentries",
+    shortname = "se",
+    category = "istio-io",
+    category = "networking-istio-io",
+    printcolumn = r#"{"name":"Hosts","type":"string","jsonPath":".spec.hosts","description":"Hosts of the entry"}"#,
+    printcolumn = r#"{"name":"Location","type":"string","jsonPath":".spec.location","description":"Inside or outside the mesh"}"#,
+    printcolumn = r#"{"name":"Resolution","type":"string","jsonPath":".spec.resolution","description":"How addresses are found"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceEntrySpec {
+    /// Host names; fully qualified or with a wildcard.
+    pub hosts: Vec<String>,
+    /// Virtual addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<ServiceEntryPort>,
+    /// Inside or outside the mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<ServiceEntryLocation>,
+    /// How addresses are found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<ServiceEntryResolution>,
+    /// Addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<WorkloadEntrySpec>,
+    /// Workloads and pods that serve, instead of `endpoints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload_selector: Option<super::WorkloadSelector>,
+    /// Namespaces that see this object: `*`, `.`, `~` or names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub export_to: Vec<String>,
+    /// Names that the servers' certificates may have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subject_alt_names: Vec<String>,
+}
+
+/// A port of a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceEntryPort {
+    /// Number.
+    pub number: u32,
+    /// `HTTP`, `HTTPS`, `GRPC`, `HTTP2`, `MONGO`, `TCP` or `TLS`; found out when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Port of the endpoints; `number` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_port: Option<u32>,
+}
+
+/// Where a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the variants are Istio's own names")]
+pub enum ServiceEntryLocation {
+    MeshExternal,
+    MeshInternal,
+}
+
+/// How the addresses of a host are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the variants are Istio's own names")]
+pub enum ServiceEntryResolution {
+    None,
+    Static,
+    Dns,
+    DnsRoundRobin,
+    DynamicDns,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadEntrySpec {
+    /// Address or host name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Ports by the names of the entry's ports.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, u32>,
+    /// Labels, for subsets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// `region/zone/subzone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<String>,
+    /// Relative weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Service account, for identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+}

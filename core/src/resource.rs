@@ -1,0 +1,126 @@
+//! Typed objects. The raw value stays beside each, so that fields this program does not know survive.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::api::{apps, batch, core, discovery};
+use serde_json::Value;
+
+use crate::model::{
+    DestinationRuleSpec, GatewaySpec, MeshConfig, ServiceEntrySpec, VirtualServiceSpec,
+};
+use crate::source::Origin;
+
+/// The kinds that a mesh needs. Old API versions of a kind are the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants are the kinds' own names")]
+pub enum Kind {
+    Namespace,
+    Node,
+    ServiceAccount,
+    ConfigMap,
+    Secret,
+    Service,
+    Endpoints,
+    EndpointSlice,
+    Pod,
+    ReplicationController,
+    Deployment,
+    ReplicaSet,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
+    VirtualService,
+    DestinationRule,
+    Gateway,
+    ServiceEntry,
+}
+
+/// Identity of an object. Cluster-scoped objects have an empty namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceKey {
+    /// Kind.
+    pub kind: Kind,
+    /// Namespace; `default` where a namespaced object names none.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Identity.
+    pub key: ResourceKey,
+    /// What is common to all kinds.
+    pub meta: Meta,
+    /// The typed view.
+    pub object: Object,
+    /// The object as it came (without `metadata.managedFields`).
+    pub raw: Arc<Value>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What the mesh reads of `metadata`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `metadata.creationTimestamp` in seconds since 1970; files have none.
+    pub created: Option<i64>,
+    /// `metadata.resourceVersion`; files have none.
+    pub resource_version: Option<Arc<str>>,
+    /// `metadata.generation`; files have none.
+    pub generation: Option<i64>,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// The typed view of an object.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the variants are the kinds' own names")]
+pub enum Object {
+    Namespace(Arc<core::v1::Namespace>),
+    Node(Arc<core::v1::Node>),
+    ServiceAccount(Arc<core::v1::ServiceAccount>),
+    ConfigMap(Arc<core::v1::ConfigMap>),
+    Secret(Arc<core::v1::Secret>),
+    Service(Arc<core::v1::Service>),
+    Endpoints(Arc<core::v1::Endpoints>),
+    EndpointSlice(Arc<discovery::v1::EndpointSlice>),
+    Pod(Arc<core::v1::Pod>),
+    ReplicationController(Arc<core::v1::ReplicationController>),
+    Deployment(Arc<apps::v1::Deployment>),
+    ReplicaSet(Arc<apps::v1::ReplicaSet>),
+    StatefulSet(Arc<apps::v1::StatefulSet>),
+    DaemonSet(Arc<apps::v1::DaemonSet>),
+    Job(Arc<batch::v1::Job>),
+    CronJob(Arc<batch::v1::CronJob>),
+    VirtualService(Arc<VirtualServiceSpec>),
+    DestinationRule(Arc<DestinationRuleSpec>),
+    Gateway(Arc<GatewaySpec>),
+    ServiceEntry(Arc<ServiceEntrySpec>),
+    /// The `mesh` key of the ConfigMap `istio`, or a file that holds only it.
+    MeshConfig(Arc<MeshConfig>),
+}
+
+impl fmt::Display for ResourceKey {
+    /// `VirtualService default/reviews`, or `Namespace default`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            namespace,
+            name,
+        } = self;
+        if namespace.is_empty() {
+            write!(f, "{kind:?} {name}")
+        } else {
+            write!(f, "{kind:?} {namespace}/{name}")
+        }
+    }
+}

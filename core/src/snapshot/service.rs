@@ -1,0 +1,149 @@
+//! Services and their instances as the mesh sees them, whether they come from Kubernetes or from a `ServiceEntry`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mesh_ir::{EndpointHealth, Locality, Workload};
+
+use crate::resource::ResourceKey;
+
+/// One host with its ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshService {
+    /// Fully qualified lower-case host, or a wildcard of a `ServiceEntry`.
+    pub host: Arc<str>,
+    /// Short name: the Service's, or the host itself for entries.
+    pub name: Arc<str>,
+    /// Namespace of the object.
+    pub namespace: Arc<str>,
+    /// The object it comes from.
+    pub object: ResourceKey,
+    /// Kubernetes or `ServiceEntry`.
+    pub registry: Registry,
+    /// Ports that the mesh handles (UDP ones are left out), in the object's order.
+    pub ports: Vec<ServicePort>,
+    /// Virtual addresses; none for headless services and entries without addresses.
+    pub addresses: Vec<IpAddr>,
+    /// How endpoints are found.
+    pub resolution: Resolution,
+    /// Who sees it.
+    pub exposure: Exposure,
+    /// Pod labels that select its instances; empty selects none.
+    pub selector: BTreeMap<String, String>,
+    /// Whether the service is outside the mesh (`MESH_EXTERNAL`).
+    pub external: bool,
+    /// Creation time in seconds since 1970, for conflicts: the oldest wins.
+    pub created: Option<i64>,
+}
+
+/// Where a service comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Registry {
+    /// A Kubernetes Service.
+    Kubernetes,
+    /// A `ServiceEntry`.
+    External,
+}
+
+/// One port of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Name; may be empty.
+    pub name: Arc<str>,
+    /// Number.
+    pub port: u16,
+    /// Port of the instances.
+    pub target: TargetPort,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// Port of the instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By the name of a container port.
+    Name(Arc<str>),
+}
+
+/// What is spoken on a port; rule 25 of Istio's protocol selection decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 without TLS.
+    Http2,
+    /// gRPC.
+    Grpc,
+    /// gRPC-Web.
+    GrpcWeb,
+    /// TLS whose inside is HTTP; not terminated in a sidecar.
+    Https,
+    /// TLS; not terminated in a sidecar.
+    Tls,
+    /// Bytes; includes MongoDB, MySQL, Redis.
+    Tcp,
+    /// Nobody said: the first bytes decide.
+    Detect,
+}
+
+/// How endpoints of a service are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// The control plane knows them.
+    Endpoints,
+    /// The proxy resolves the host or the entries' names.
+    Dns,
+    /// The original destination is used (headless TCP, `NONE`).
+    Passthrough,
+}
+
+/// Who sees a service, rule 4.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Exposure {
+    /// Everybody.
+    Public,
+    /// These namespaces; none at all when empty.
+    Namespaces(BTreeSet<Arc<str>>),
+}
+
+/// One address that serves a service port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Address.
+    pub address: IpAddr,
+    /// Port there.
+    pub port: u16,
+    /// Labels, for subsets.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// What runs there.
+    pub workload: Workload,
+    /// Where it is.
+    pub locality: Locality,
+    /// Readiness.
+    pub health: EndpointHealth,
+    /// Relative weight, at least 1.
+    pub weight: u32,
+}
+
+impl Exposure {
+    /// Whether a namespace sees it.
+    pub fn sees(&self, namespace: &str) -> bool {
+        match self {
+            Exposure::Public => true,
+            Exposure::Namespaces(namespaces) => namespaces.contains(namespace),
+        }
+    }
+}
+
+impl Protocol {
+    /// Whether requests are routed one by one.
+    pub fn is_http(self) -> bool {
+        matches!(
+            self,
+            Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb
+        )
+    }
+}
