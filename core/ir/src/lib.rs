@@ -17,6 +17,7 @@ pub mod config;
 pub mod endpoint;
 pub mod headers;
 pub mod listener;
+pub mod matching;
 pub mod name_table;
 pub mod names;
 pub mod ports;

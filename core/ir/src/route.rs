@@ -78,7 +78,8 @@ pub struct HeaderMatch {
     pub name: Arc<str>,
     /// What its value must be. Several values of one header are joined with commas first.
     pub value: ValueMatch,
-    /// Whether the result is inverted. A missing header matches when inverted, unless `Present` is inverted into absence.
+    /// Whether the result is inverted. Then a missing header counts as an empty one (Envoy's `treat_missing_header_as_empty`, which
+    /// Istio sets for `withoutHeaders`), and `Present` becomes absence. Otherwise a missing header never matches.
     pub invert: bool,
 }
 

@@ -1,0 +1,227 @@
+//! Compiled route tables.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::criteria::Criteria;
+use super::domains::{Domains, DomainsBuilder, strip_port};
+use super::redirect;
+use super::request::RequestView;
+use super::rewrite::Rewriter;
+use super::text::InvalidRegex;
+use crate::{Forward, Route, RouteAction, RouteConfig, VirtualHost};
+
+/// A route table ready for requests.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    config: Arc<RouteConfig>,
+    domains: Domains,
+    hosts: Vec<CompiledVirtualHost>,
+}
+
+/// A virtual host ready for requests.
+#[derive(Clone, Debug)]
+pub struct CompiledVirtualHost {
+    /// Position in [`RouteConfig::virtual_hosts`].
+    index: usize,
+    routes: Vec<CompiledRoute>,
+}
+
+#[derive(Clone, Debug)]
+struct CompiledRoute {
+    /// Position in [`VirtualHost::routes`]; invalid routes leave gaps.
+    index: usize,
+    criteria: Criteria,
+    rewriter: Option<Rewriter>,
+}
+
+/// The route that a request takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched<'a> {
+    /// Virtual host.
+    pub virtual_host: &'a VirtualHost,
+    /// Position in [`RouteConfig::virtual_hosts`].
+    pub virtual_host_index: usize,
+    /// Route.
+    pub route: &'a Route,
+    /// Position in [`VirtualHost::routes`].
+    pub route_index: usize,
+    rewriter: Option<&'a Rewriter>,
+}
+
+/// A part of a route table that was left out because it means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("virtual host {virtual_host:?}: {reason}")]
+pub struct InvalidRoute {
+    /// Name of the virtual host.
+    pub virtual_host: Arc<str>,
+    /// What is wrong.
+    pub reason: InvalidRouteReason,
+}
+
+/// Why a part was left out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRouteReason {
+    /// An expression of a route cannot be compiled; the route never matches.
+    #[error("route {index} ({name:?}): {invalid}")]
+    Regex {
+        /// Position of the route.
+        index: usize,
+        /// Name of the route; may be empty.
+        name: Arc<str>,
+        /// The expression.
+        #[source]
+        invalid: InvalidRegex,
+    },
+    /// Another virtual host has the domain already and keeps it.
+    #[error("the domain {0:?} belongs to another virtual host already")]
+    DuplicateDomain(Arc<str>),
+}
+
+// === impl RouteTable ===
+
+impl RouteTable {
+    /// Compiles a table. What is invalid is left out and reported, everything else works.
+    pub fn compile(config: Arc<RouteConfig>) -> (Self, Vec<InvalidRoute>) {
+        let mut invalid = Vec::new();
+        let mut domains = DomainsBuilder::default();
+        let mut hosts = Vec::with_capacity(config.virtual_hosts.len());
+        for (index, host) in config.virtual_hosts.iter().enumerate() {
+            let mut report = |reason| {
+                invalid.push(InvalidRoute {
+                    virtual_host: host.name.clone(),
+                    reason,
+                });
+            };
+            for domain in &host.domains {
+                if !domains.add(domain, index) {
+                    report(InvalidRouteReason::DuplicateDomain(domain.clone()));
+                }
+            }
+            let mut routes = Vec::with_capacity(host.routes.len());
+            for (index, route) in host.routes.iter().enumerate() {
+                match CompiledRoute::new(index, route) {
+                    Ok(compiled) => routes.push(compiled),
+                    Err(invalid) => report(InvalidRouteReason::Regex {
+                        index,
+                        name: route.name.clone(),
+                        invalid,
+                    }),
+                }
+            }
+            hosts.push(CompiledVirtualHost { index, routes });
+        }
+        let table = Self {
+            config,
+            domains: domains.build(),
+            hosts,
+        };
+        (table, invalid)
+    }
+
+    /// The table that this was compiled from.
+    pub fn config(&self) -> &Arc<RouteConfig> {
+        &self.config
+    }
+
+    /// The virtual host of an authority (`Host` header).
+    pub fn virtual_host(&self, authority: impl AsRef<[u8]>) -> Option<&CompiledVirtualHost> {
+        let authority = authority.as_ref();
+        let host = if self.config.ignore_port_in_host {
+            strip_port(authority)
+        } else {
+            authority
+        };
+        self.hosts.get(self.domains.find(host)?)
+    }
+
+    /// The first route that matches, in the virtual host of the request's authority.
+    pub fn route<'a>(&'a self, request: &impl RequestView) -> Option<Matched<'a>> {
+        let host = self.virtual_host(request.authority())?;
+        let route = host
+            .routes
+            .iter()
+            .find(|route| route.criteria.is_match(request))?;
+        self.matched(host, route)
+    }
+
+    /// The route at known positions, as [`Matched`] gives them; for callers that keep positions instead of borrows.
+    pub fn at(&self, virtual_host_index: usize, route_index: usize) -> Option<Matched<'_>> {
+        let host = self.hosts.get(virtual_host_index)?;
+        let route = host
+            .routes
+            .iter()
+            .find(|route| route.index == route_index)?;
+        self.matched(host, route)
+    }
+
+    fn matched<'a>(
+        &'a self,
+        host: &'a CompiledVirtualHost,
+        route: &'a CompiledRoute,
+    ) -> Option<Matched<'a>> {
+        let virtual_host = self.config.virtual_hosts.get(host.index)?;
+        Some(Matched {
+            virtual_host,
+            virtual_host_index: host.index,
+            route: virtual_host.routes.get(route.index)?,
+            route_index: route.index,
+            rewriter: route.rewriter.as_ref(),
+        })
+    }
+}
+
+// === impl CompiledVirtualHost ===
+
+impl CompiledVirtualHost {
+    /// Position in [`RouteConfig::virtual_hosts`].
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The virtual host in the table's configuration.
+    pub fn config<'a>(&self, table: &'a RouteTable) -> Option<&'a VirtualHost> {
+        table.config.virtual_hosts.get(self.index)
+    }
+}
+
+// === impl CompiledRoute ===
+
+impl CompiledRoute {
+    fn new(index: usize, route: &Route) -> Result<Self, InvalidRegex> {
+        let rewrite = match &route.action {
+            RouteAction::Forward(Forward { path_rewrite, .. }) => path_rewrite.as_ref(),
+            RouteAction::Redirect(redirect) => redirect.path.as_ref(),
+            RouteAction::Direct(_) => None,
+        };
+        Ok(Self {
+            index,
+            criteria: Criteria::new(&route.matcher)?,
+            rewriter: rewrite
+                .map(|rewrite| Rewriter::new(rewrite, &route.matcher.path))
+                .transpose()?,
+        })
+    }
+}
+
+// === impl Matched ===
+
+impl<'a> Matched<'a> {
+    /// The path that goes upstream for a path without query; none if the route does not rewrite it.
+    pub fn rewrite_path<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, [u8]>>
+    where
+        'a: 'p,
+    {
+        self.rewriter.map(|rewriter| rewriter.apply(path))
+    }
+
+    /// The `Location` of the answer; none if the route does not redirect.
+    pub fn redirect_location(&self, request: &impl RequestView) -> Option<Vec<u8>> {
+        match &self.route.action {
+            RouteAction::Redirect(redirect) => {
+                Some(redirect::location(redirect, self.rewriter, request))
+            }
+            RouteAction::Forward(_) | RouteAction::Direct(_) => None,
+        }
+    }
+}
