@@ -3,13 +3,35 @@
 //! ```text
 //! text --parse--> Document { value, origin, index: field path -> byte span } --decode--> Resource
 //! ```
+//!
+//! YAML is read from the parser's events in one pass straight into JSON values, with the scalar rules of `kubectl` (YAML 1.1:
+//! `yes` is true, `0644` is octal). The index from field paths to spans is built only when somebody asks for a position,
+//! because most documents are never complained about.
 
 use std::sync::Arc;
 
+mod document;
+mod index;
+mod json;
+mod list;
+mod map;
+mod scalar;
+mod text;
+mod yaml;
+
+pub use document::{Document, parse, parse_whole};
+pub use index::Part;
+pub use map::SourceMap;
+pub use text::{SourceText, Span};
+
+/// Code of findings about text that is not even a document.
+pub const UNPARSABLE: &str = "MESH0001";
+
 /// Where a document came from. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// A file or pipe: its name as the user gave it (`-` for standard input), and which document of it, from 0.
+    /// A file or pipe: its name as the user gave it (`-` for standard input), and which document of it, from 0. The items of
+    /// a List count as documents of their own.
     File {
         /// Name as given.
         name: Arc<str>,
@@ -24,3 +46,6 @@ pub enum Origin {
     /// Made by the program itself, such as defaults.
     Builtin,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,12 @@
 //! Typed objects. The raw value stays beside each, so that fields this program does not know survive.
+//!
+//! ```text
+//! Document --decode--> (Resource, findings)        kinds: the table of what is known
+//! ```
+
+mod decode;
+mod kinds;
+mod meta;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +19,8 @@ use crate::model::{
     DestinationRuleSpec, GatewaySpec, MeshConfig, ServiceEntrySpec, VirtualServiceSpec,
 };
 use crate::source::Origin;
+
+pub use decode::{SCHEMA, decode, decode_mesh_config, decode_value};
 
 /// The kinds that a mesh needs. Old API versions of a kind are the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,47 @@
+//! Reading `metadata`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Meta;
+use super::decode::{Fault, typed};
+use crate::diag::FieldPath;
+
+/// `metadata` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Written {
+    pub(super) name: Option<String>,
+    pub(super) generate_name: Option<String>,
+    pub(super) namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    creation_timestamp: Option<jiff::Timestamp>,
+    deletion_timestamp: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+}
+
+/// Reads `metadata` of an object.
+pub(super) fn read(object: &Value) -> Result<Written, Fault> {
+    match object.get("metadata") {
+        None | Some(Value::Null) => Ok(Written::default()),
+        Some(metadata) => typed(metadata, &FieldPath::parse("metadata")),
+    }
+}
+
+impl From<Written> for Meta {
+    fn from(written: Written) -> Self {
+        Self {
+            labels: written.labels.unwrap_or_default(),
+            annotations: written.annotations.unwrap_or_default(),
+            created: written.creation_timestamp.map(jiff::Timestamp::as_second),
+            resource_version: written.resource_version.map(Arc::from),
+            generation: written.generation,
+            deleting: written.deletion_timestamp.is_some(),
+        }
+    }
+}
