@@ -4,8 +4,409 @@
 //! resources --build--> Snapshot { services, instances, rules by host } --> translate, analyze, shift
 //! ```
 
+mod host;
+mod protocol;
 mod service;
 
+mod destination_rules;
+mod entries;
+mod exposure;
+mod gateways;
+mod instances;
+mod kubernetes;
+mod mesh;
+mod objects;
+pub(crate) mod policy;
+pub(crate) mod report;
+mod virtual_services;
+mod workloads;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use destination_rules::EffectiveDestinationRule;
+pub use exposure::exposure;
+pub use gateways::MeshGateway;
+pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
+pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
-    Exposure, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
+    DnsEndpoint, Exposure, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
+    TargetPort,
 };
+pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
+
+use crate::diag::Diagnostic;
+use crate::model::MeshConfig;
+use crate::resource::{Kind, Resource, ResourceKey};
+
+/// What a snapshot depends on beside its objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotOptions {
+    /// DNS domain of the cluster.
+    pub dns_domain: Arc<str>,
+    /// Name of the cluster in workload names.
+    pub cluster_id: Arc<str>,
+}
+
+/// Everything known at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    options: SnapshotOptions,
+    mesh: Arc<MeshConfig>,
+    objects: objects::Objects,
+    /// By host; of one host in the order of preference.
+    services: Vec<Arc<MeshService>>,
+    by_host: HostMap<Vec<Arc<MeshService>>>,
+    selecting: BTreeMap<Arc<str>, Vec<Arc<MeshService>>>,
+    instances: instances::Instances,
+    /// The oldest first.
+    virtual_services: Vec<Arc<MeshVirtualService>>,
+    destination_rules: destination_rules::DestinationRules,
+    /// The oldest first.
+    gateways: Vec<Arc<MeshGateway>>,
+    relevant_labels: BTreeSet<String>,
+}
+
+// === impl SnapshotOptions ===
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self {
+            dns_domain: "cluster.local".into(),
+            cluster_id: "Kubernetes".into(),
+        }
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Indexes objects. Of several with the same key the last one counts; parts that are not valid are left out and reported.
+    pub fn build(
+        resources: Vec<Arc<Resource>>,
+        options: &SnapshotOptions,
+    ) -> (Self, Vec<Diagnostic>) {
+        let objects = objects::Objects::new(resources);
+        let (mesh, mut diagnostics) = mesh::mesh_config(&objects);
+        let domain = &options.dns_domain;
+        let (services, plans) = build_services(&objects, &mesh, domain, &mut diagnostics);
+        let destination_rules = destination_rules::DestinationRules::build(
+            objects.of(Kind::DestinationRule),
+            &mesh,
+            domain,
+            &mut diagnostics,
+        );
+        let virtual_services: Vec<Arc<MeshVirtualService>> =
+            oldest_first(objects.of(Kind::VirtualService))
+                .into_iter()
+                .filter_map(|resource| MeshVirtualService::new(resource, &mesh, domain))
+                .map(Arc::new)
+                .collect();
+        let snapshot = Self {
+            instances: instances::Instances::build(
+                &objects,
+                &options.cluster_id,
+                &services,
+                &plans,
+            ),
+            by_host: index_hosts(&services),
+            selecting: index_selecting(&services),
+            services,
+            relevant_labels: relevant_labels(&objects, &virtual_services),
+            virtual_services,
+            destination_rules,
+            gateways: oldest_first(objects.of(Kind::Gateway))
+                .into_iter()
+                .filter_map(MeshGateway::new)
+                .map(Arc::new)
+                .collect(),
+            mesh,
+            options: options.clone(),
+            objects,
+        };
+        (snapshot, diagnostics)
+    }
+
+    /// What the snapshot was built with.
+    pub fn options(&self) -> &SnapshotOptions {
+        &self.options
+    }
+
+    /// Settings of the whole mesh; Istio's defaults when there are none.
+    pub fn mesh(&self) -> &MeshConfig {
+        &self.mesh
+    }
+
+    /// The objects of a kind, sorted by namespace and name.
+    pub fn resources(&self, kind: Kind) -> &[Arc<Resource>] {
+        self.objects.of(kind)
+    }
+
+    /// All objects, sorted by kind, namespace and name.
+    pub fn all_resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.objects.all()
+    }
+
+    /// The object of a key.
+    pub fn get(&self, key: &ResourceKey) -> Option<&Arc<Resource>> {
+        self.objects.get(key)
+    }
+
+    /// All services, sorted by host. A host may occur more than once; the preferred service comes first.
+    pub fn services(&self) -> &[Arc<MeshService>] {
+        &self.services
+    }
+
+    /// The services that a namespace sees, sorted by host, one for each host (as [`Snapshot::find_service`] decides).
+    pub fn services_visible_from(&self, namespace: &str) -> Vec<Arc<MeshService>> {
+        let mut visible: Vec<Arc<MeshService>> = Vec::with_capacity(self.services.len());
+        for same_host in self.services.chunk_by(|a, b| a.host == b.host) {
+            visible.extend(preferred(same_host, namespace).cloned());
+        }
+        visible
+    }
+
+    /// The service of a fully qualified host that a namespace sees: of exactly this host, or else of the longest wildcard that
+    /// covers it. Among several of one host Kubernetes' own comes first, then the namespace's own, then the oldest.
+    pub fn find_service(&self, host: &str, namespace: &str) -> Option<&Arc<MeshService>> {
+        self.by_host
+            .matches(host)
+            .find_map(|services| preferred(services, namespace))
+    }
+
+    /// The instances of a service port, sorted by address.
+    pub fn instances(&self, service: &MeshService, port: &ServicePort) -> &[Instance] {
+        self.instances.addresses(service, port)
+    }
+
+    /// The host names that the proxy resolves for a service port; empty unless the service is resolved by DNS.
+    pub fn dns_endpoints(&self, service: &MeshService, port: &ServicePort) -> Vec<DnsEndpoint> {
+        if service.resolution != Resolution::Dns {
+            return Vec::new();
+        }
+        let mut endpoints = self.instances.names(service, port).to_vec();
+        endpoints.extend(
+            self.instances(service, port)
+                .iter()
+                .map(|instance| DnsEndpoint {
+                    host: instance.address.to_string().into(),
+                    port: instance.port,
+                    labels: instance.labels.clone(),
+                    locality: instance.locality.clone(),
+                    weight: instance.weight,
+                }),
+        );
+        if let (true, TargetPort::Number(number)) = (endpoints.is_empty(), &port.target) {
+            endpoints.push(DnsEndpoint {
+                host: self.dns_name(service),
+                port: *number,
+                labels: Arc::default(),
+                locality: mesh_ir::Locality::default(),
+                weight: 1,
+            });
+        }
+        endpoints
+    }
+
+    /// All VirtualServices, the oldest first.
+    pub fn virtual_services(&self) -> &[Arc<MeshVirtualService>] {
+        &self.virtual_services
+    }
+
+    /// The VirtualServices that a namespace sees, in the order in which they win (rule 5): private ones, then those exported to
+    /// some namespaces, then public ones; each the oldest first, then by name and namespace.
+    pub fn virtual_services_visible_from(&self, namespace: &str) -> Vec<Arc<MeshVirtualService>> {
+        let mut visible: Vec<Arc<MeshVirtualService>> = self
+            .virtual_services
+            .iter()
+            .filter(|rules| rules.exposure.sees(namespace))
+            .cloned()
+            .collect();
+        visible.sort_by_key(|rules| rules.candidate_class());
+        visible
+    }
+
+    /// The DestinationRule for a host, as a client sees it (rules 38 and 39).
+    pub fn destination_rule_for(
+        &self,
+        host: &str,
+        client_namespace: &str,
+        client_labels: &BTreeMap<String, String>,
+        service_namespace: &str,
+    ) -> Option<Arc<EffectiveDestinationRule>> {
+        self.destination_rules
+            .find(host, client_namespace, client_labels, service_namespace)
+    }
+
+    /// The Gateways that a gateway pod applies, the oldest first. They may be in any namespace.
+    pub fn gateways_for(
+        &self,
+        _namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Vec<Arc<MeshGateway>> {
+        self.gateways
+            .iter()
+            .filter(|gateway| {
+                gateway.spec.selector.is_empty() || selects(&gateway.spec.selector, labels)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// The services whose instances a pod is one of, sorted by host.
+    pub fn services_selecting(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Vec<Arc<MeshService>> {
+        self.selecting
+            .get(namespace)
+            .into_iter()
+            .flatten()
+            .filter(|service| selects(&service.selector, labels))
+            .cloned()
+            .collect()
+    }
+
+    /// The labels of clients that some rule looks at (`sourceLabels`, `workloadSelector`): two clients of one namespace that
+    /// agree on them are treated alike.
+    pub fn relevant_labels(&self) -> &BTreeSet<String> {
+        &self.relevant_labels
+    }
+
+    pub(crate) fn shared_instances(
+        &self,
+        service: &MeshService,
+        port: &ServicePort,
+    ) -> &Arc<[Instance]> {
+        self.instances.addresses(service, port)
+    }
+
+    fn dns_name(&self, service: &MeshService) -> Arc<str> {
+        let external_name = self.get(&service.object).and_then(|resource| {
+            let crate::resource::Object::Service(service) = &resource.object else {
+                return None;
+            };
+            service.spec.as_ref()?.external_name.as_deref()
+        });
+        external_name.map_or_else(|| service.host.clone(), Arc::from)
+    }
+}
+
+/// Whether a selector selects labels; an empty selector selects nothing.
+pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    !selector.is_empty()
+        && selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Objects by creation time, then name, then namespace; those without a time come first.
+fn oldest_first(resources: &[Arc<Resource>]) -> Vec<&Arc<Resource>> {
+    let mut sorted: Vec<&Arc<Resource>> = resources.iter().collect();
+    sorted.sort_by(|a, b| {
+        (a.meta.created, &a.key.name, &a.key.namespace).cmp(&(
+            b.meta.created,
+            &b.key.name,
+            &b.key.namespace,
+        ))
+    });
+    sorted
+}
+
+fn build_services(
+    objects: &objects::Objects,
+    mesh: &MeshConfig,
+    domain: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (
+    Vec<Arc<MeshService>>,
+    BTreeMap<ResourceKey, entries::EntryPlan>,
+) {
+    let mut built = entries::Entries::build(objects.of(Kind::ServiceEntry), mesh);
+    diagnostics.append(&mut built.diagnostics);
+    let kubernetes = objects
+        .of(Kind::Service)
+        .iter()
+        .filter_map(|resource| kubernetes::kubernetes_service(resource, mesh, domain));
+    let mut services: Vec<Arc<MeshService>> =
+        kubernetes.chain(built.services).map(Arc::new).collect();
+    services.sort_by(|a, b| {
+        (&a.host, a.registry, a.created, &a.namespace, &a.object).cmp(&(
+            &b.host,
+            b.registry,
+            b.created,
+            &b.namespace,
+            &b.object,
+        ))
+    });
+    (services, built.plans)
+}
+
+fn index_hosts(services: &[Arc<MeshService>]) -> HostMap<Vec<Arc<MeshService>>> {
+    let mut by_host = HostMap::default();
+    for service in services {
+        by_host.entry(&service.host, Vec::new).push(service.clone());
+    }
+    by_host
+}
+
+fn index_selecting(services: &[Arc<MeshService>]) -> BTreeMap<Arc<str>, Vec<Arc<MeshService>>> {
+    let mut selecting: BTreeMap<Arc<str>, Vec<Arc<MeshService>>> = BTreeMap::new();
+    for service in services
+        .iter()
+        .filter(|service| !service.selector.is_empty())
+    {
+        selecting
+            .entry(service.namespace.clone())
+            .or_default()
+            .push(service.clone());
+    }
+    selecting
+}
+
+/// The first choice among services of one host, which come in the order of preference.
+fn preferred<'a>(
+    services: &'a [Arc<MeshService>],
+    namespace: &str,
+) -> Option<&'a Arc<MeshService>> {
+    let mut visible = services
+        .iter()
+        .filter(|service| service.exposure.sees(namespace));
+    let first = visible.next()?;
+    if first.registry == Registry::Kubernetes || &*first.namespace == namespace {
+        return Some(first);
+    }
+    visible
+        .find(|service| &*service.namespace == namespace)
+        .or(Some(first))
+}
+
+fn relevant_labels(
+    objects: &objects::Objects,
+    virtual_services: &[Arc<MeshVirtualService>],
+) -> BTreeSet<String> {
+    let sources = virtual_services.iter().flat_map(|rules| {
+        let spec = &rules.spec;
+        let http = spec.http.iter().flat_map(|rule| &rule.matches);
+        let tls = spec.tls.iter().flat_map(|rule| &rule.matches);
+        let tcp = spec.tcp.iter().flat_map(|rule| &rule.matches);
+        http.map(|condition| &condition.source_labels)
+            .chain(tls.map(|condition| &condition.source_labels))
+            .chain(tcp.map(|condition| &condition.source_labels))
+    });
+    let rules = objects.of(Kind::DestinationRule).iter();
+    let selectors = rules.filter_map(|resource| match &resource.object {
+        crate::resource::Object::DestinationRule(spec) => spec.workload_selector.as_ref(),
+        _ => None,
+    });
+    sources
+        .chain(selectors.map(|selector| &selector.match_labels))
+        .flat_map(|labels| labels.keys().cloned())
+        .collect()
+}

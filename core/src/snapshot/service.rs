@@ -128,6 +128,21 @@ pub struct Instance {
     pub weight: u32,
 }
 
+/// One host name that serves a service port and that the proxy resolves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsEndpoint {
+    /// Host name, or an address in text form.
+    pub host: Arc<str>,
+    /// Port there.
+    pub port: u16,
+    /// Labels, for subsets.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Where it is.
+    pub locality: Locality,
+    /// Relative weight, at least 1.
+    pub weight: u32,
+}
+
 impl Exposure {
     /// Whether a namespace sees it.
     pub fn sees(&self, namespace: &str) -> bool {

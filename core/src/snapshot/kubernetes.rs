@@ -1,0 +1,104 @@
+//! Kubernetes Services as the mesh sees them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort as KubernetesPort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::exposure::exposure;
+use super::protocol::select_protocol;
+use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
+use crate::model::MeshConfig;
+use crate::resource::{Object, Resource};
+
+const EXPORT_TO_ANNOTATION: &str = "networking.istio.io/exportTo";
+
+/// The Service as a service of the mesh; none for other kinds.
+pub(super) fn kubernetes_service(
+    resource: &Resource,
+    mesh: &MeshConfig,
+    domain: &str,
+) -> Option<MeshService> {
+    let Object::Service(service) = &resource.object else {
+        return None;
+    };
+    let empty = ServiceSpec::default();
+    let spec = service.spec.as_ref().unwrap_or(&empty);
+    let (name, namespace) = (&resource.key.name, &resource.key.namespace);
+    let export_to = resource
+        .meta
+        .annotations
+        .get(EXPORT_TO_ANNOTATION)
+        .map_or("", String::as_str);
+    Some(MeshService {
+        host: format!("{name}.{namespace}.svc.{domain}")
+            .to_ascii_lowercase()
+            .into(),
+        name: name.clone(),
+        namespace: namespace.clone(),
+        object: resource.key.clone(),
+        registry: Registry::Kubernetes,
+        ports: spec.ports.iter().flatten().filter_map(port).collect(),
+        addresses: cluster_addresses(spec),
+        resolution: resolution(service),
+        exposure: exposure(
+            export_to.split(','),
+            &mesh.default_service_export_to,
+            namespace,
+        ),
+        selector: spec.selector.clone().unwrap_or_default(),
+        external: false,
+        created: resource.meta.created,
+    })
+}
+
+fn resolution(service: &Service) -> Resolution {
+    let spec = service.spec.as_ref();
+    if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+        Resolution::Dns
+    } else if spec.and_then(|spec| spec.cluster_ip.as_deref()) == Some("None") {
+        Resolution::Passthrough
+    } else {
+        Resolution::Endpoints
+    }
+}
+
+fn cluster_addresses(spec: &ServiceSpec) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let all = spec
+        .cluster_ip
+        .iter()
+        .chain(spec.cluster_ips.iter().flatten());
+    for address in all.filter_map(|text| text.parse().ok()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+fn port(port: &KubernetesPort) -> Option<ServicePort> {
+    if !matches!(port.protocol.as_deref(), None | Some("TCP")) {
+        return None;
+    }
+    let number = u16::try_from(port.port).ok().filter(|number| *number > 0)?;
+    let name = port.name.as_deref().unwrap_or_default();
+    let target = match &port.target_port {
+        None => TargetPort::Number(number),
+        Some(IntOrString::String(name)) => match name.parse() {
+            Ok(number) => TargetPort::Number(number),
+            Err(_) => TargetPort::Name(Arc::from(name.as_str())),
+        },
+        Some(IntOrString::Int(target)) => match u16::try_from(*target) {
+            Ok(target) if target > 0 => TargetPort::Number(target),
+            _ => TargetPort::Number(number),
+        },
+    };
+    Some(ServicePort {
+        name: name.into(),
+        port: number,
+        target,
+        protocol: select_protocol(port.app_protocol.as_deref(), name, number),
+    })
+}

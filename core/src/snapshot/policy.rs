@@ -1,0 +1,111 @@
+//! The blocks of a traffic policy, merged as Istio merges them (rule 40).
+
+use crate::model::{
+    ConnectionPoolSettings, LoadBalancerSettings, PortTrafficPolicy, TrafficPolicy,
+};
+
+/// The blocks that hold for one port of one subset.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) load_balancer: Option<&'a LoadBalancerSettings>,
+    pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
+    outlier_detection: Option<&'a serde_json::Value>,
+    tls: Option<&'a serde_json::Value>,
+}
+
+// === impl Blocks ===
+
+impl<'a> Blocks<'a> {
+    /// The blocks that hold for a port: a port's settings replace the whole policy, a subset's policy overrides block by block.
+    pub(crate) fn effective(
+        policy: Option<&'a TrafficPolicy>,
+        subset: Option<&'a TrafficPolicy>,
+        port: u16,
+    ) -> Self {
+        let base = policy.map_or_else(Self::default, |policy| Self::for_port(policy, port));
+        let over = subset.map_or_else(Self::default, |policy| Self::for_port(policy, port));
+        Self {
+            load_balancer: over.load_balancer.or(base.load_balancer),
+            connection_pool: over.connection_pool.or(base.connection_pool),
+            outlier_detection: over.outlier_detection.or(base.outlier_detection),
+            tls: over.tls.or(base.tls),
+        }
+    }
+
+    /// The blocks of a policy itself.
+    pub(crate) fn of(policy: &'a TrafficPolicy) -> Self {
+        Self {
+            load_balancer: policy.load_balancer.as_ref(),
+            connection_pool: policy.connection_pool.as_ref(),
+            outlier_detection: policy.outlier_detection.as_ref(),
+            tls: policy.tls.as_ref(),
+        }
+    }
+
+    /// The blocks of one port's settings.
+    pub(crate) fn of_port(port: &'a PortTrafficPolicy) -> Self {
+        Self {
+            load_balancer: port.load_balancer.as_ref(),
+            connection_pool: port.connection_pool.as_ref(),
+            outlier_detection: port.outlier_detection.as_ref(),
+            tls: port.tls.as_ref(),
+        }
+    }
+
+    fn for_port(policy: &'a TrafficPolicy, port: u16) -> Self {
+        policy
+            .port_level_settings
+            .iter()
+            .find(|settings| settings.port.number == u32::from(port))
+            .map_or_else(|| Self::of(policy), Self::of_port)
+    }
+
+    /// The fields that nothing acts on yet.
+    pub(crate) fn unsupported(&self) -> Vec<&'static str> {
+        let balancer = self.load_balancer;
+        let tcp = self.connection_pool.and_then(|pool| pool.tcp.as_ref());
+        let http = self.connection_pool.and_then(|pool| pool.http.as_ref());
+        let fields = [
+            (
+                balancer.is_some_and(|lb| lb.consistent_hash.is_some()),
+                "loadBalancer.consistentHash",
+            ),
+            (
+                balancer.is_some_and(|lb| lb.locality_lb_setting.is_some()),
+                "loadBalancer.localityLbSetting",
+            ),
+            (
+                balancer.is_some_and(|lb| lb.warmup.is_some()),
+                "loadBalancer.warmup",
+            ),
+            (
+                tcp.is_some_and(|tcp| tcp.tcp_keepalive.is_some()),
+                "connectionPool.tcp.tcpKeepalive",
+            ),
+            (
+                tcp.is_some_and(|tcp| tcp.max_connection_duration.is_some()),
+                "connectionPool.tcp.maxConnectionDuration",
+            ),
+            (
+                http.is_some_and(|http| http.use_client_protocol == Some(true)),
+                "connectionPool.http.useClientProtocol",
+            ),
+            (
+                http.is_some_and(|http| http.max_concurrent_streams.is_some()),
+                "connectionPool.http.maxConcurrentStreams",
+            ),
+            (self.outlier_detection.is_some(), "outlierDetection"),
+            (self.tls.is_some_and(asks_for_tls), "tls"),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(set, field)| set.then_some(field))
+            .collect()
+    }
+}
+
+/// Whether the block asks for anything but plain text.
+fn asks_for_tls(tls: &serde_json::Value) -> bool {
+    let mode = tls.get("mode").and_then(serde_json::Value::as_str);
+    !matches!(mode, None | Some("DISABLE"))
+}

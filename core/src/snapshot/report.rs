@@ -1,0 +1,53 @@
+//! Findings of building a snapshot and of translation.
+
+use crate::diag::{Diagnostic, FieldPath, Level};
+use crate::resource::Resource;
+
+/// Istio's code for values that its schema or validation refuses.
+pub(crate) const INVALID: &str = "IST0106";
+/// Our code for fields that are understood but not acted on.
+pub(crate) const NO_EFFECT: &str = "MESH0001";
+/// Our code for objects that lose against others.
+pub(crate) const CONFLICT: &str = "MESH0002";
+
+/// A value that is refused.
+pub(crate) fn invalid(
+    resource: &Resource,
+    path: FieldPath,
+    message: impl Into<String>,
+) -> Diagnostic {
+    finding(INVALID, Level::Error, resource, path, message.into())
+}
+
+/// A field that has no effect in this version.
+pub(crate) fn no_effect(resource: &Resource, path: FieldPath) -> Diagnostic {
+    let message = format!("field {path} is not supported yet and has no effect");
+    finding(NO_EFFECT, Level::Warning, resource, path, message)
+}
+
+/// A part of an object that another object takes the place of.
+pub(crate) fn conflict(
+    resource: &Resource,
+    path: FieldPath,
+    message: impl Into<String>,
+) -> Diagnostic {
+    finding(CONFLICT, Level::Warning, resource, path, message.into())
+}
+
+fn finding(
+    code: &'static str,
+    level: Level,
+    resource: &Resource,
+    path: FieldPath,
+    message: String,
+) -> Diagnostic {
+    Diagnostic {
+        code,
+        level,
+        resource: Some(resource.key.clone()),
+        origin: resource.origin.clone(),
+        path,
+        message,
+        hint: None,
+    }
+}

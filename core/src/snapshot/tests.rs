@@ -1,0 +1,236 @@
+//! Tests of the snapshot as a whole.
+
+use std::collections::BTreeMap;
+
+use super::testing::snapshot;
+use super::*;
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+const REVIEWS: &str = r#"
+kind: Service
+metadata: {name: reviews, namespace: books}
+spec:
+  clusterIP: 10.0.0.7
+  selector: {app: reviews}
+  ports: [{name: http, port: 9080, targetPort: web}, {name: dns, port: 53, protocol: UDP}]
+---
+kind: EndpointSlice
+metadata: {name: reviews-a, namespace: books, labels: {kubernetes.io/service-name: reviews}}
+addressType: IPv4
+ports: [{name: http, port: 8000}]
+endpoints:
+- addresses: [10.1.0.2]
+  conditions: {ready: true}
+  targetRef: {kind: Pod, name: reviews-v1-abc-1, namespace: books}
+- addresses: [10.1.0.1]
+- addresses: [10.1.0.3]
+  conditions: {ready: false, serving: true, terminating: true}
+- addresses: [10.1.0.4]
+  conditions: {ready: false}
+---
+kind: Pod
+metadata:
+  name: reviews-v1-abc-1
+  namespace: books
+  labels: {app: reviews, version: v1, pod-template-hash: abc}
+  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: reviews-v1-abc, uid: x, controller: true}]
+spec: {nodeName: node-1, containers: []}
+status: {podIP: 10.1.0.2}
+---
+kind: Node
+metadata: {name: node-1, labels: {topology.kubernetes.io/region: r, topology.kubernetes.io/zone: z}}
+"#;
+
+#[test]
+fn instances_join_slices_with_pods() {
+    let (snapshot, diagnostics) = snapshot(REVIEWS);
+    assert_eq!(diagnostics, []);
+    let service = snapshot
+        .find_service("reviews.books.svc.cluster.local", "default")
+        .unwrap();
+    let [port] = service.ports.as_slice() else {
+        panic!("UDP ports are left out");
+    };
+    let instances = snapshot.instances(service, port);
+    let listed: Vec<String> = instances
+        .iter()
+        .map(|instance| {
+            let Instance {
+                address,
+                port,
+                workload,
+                health,
+                ..
+            } = instance;
+            format!("{address}:{port} {workload} {health:?}")
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            "10.1.0.1:8000 reviews;books;reviews;latest;Kubernetes Healthy",
+            "10.1.0.2:8000 reviews-v1;books;reviews;v1;Kubernetes Healthy",
+            "10.1.0.3:8000 reviews;books;reviews;latest;Kubernetes Draining",
+        ]
+    );
+    assert_eq!(&*instances[1].locality.zone, "z");
+    assert_eq!(instances[1].labels["version"], "v1");
+}
+
+#[test]
+fn pods_find_the_services_that_select_them() {
+    let (snapshot, _) = snapshot(REVIEWS);
+    let found = |namespace, pairs| snapshot.services_selecting(namespace, &labels(pairs)).len();
+    assert_eq!(found("books", &[("app", "reviews"), ("x", "y")]), 1);
+    assert_eq!(found("books", &[("app", "other")]), 0);
+    assert_eq!(found("default", &[("app", "reviews")]), 0);
+}
+
+#[test]
+fn virtual_services_come_in_the_order_in_which_they_win() {
+    let object = |name: &str, created: &str, export_to: &str| {
+        format!(
+            "---\nkind: VirtualService\nmetadata: {{name: {name}, namespace: a, creationTimestamp: {created}}}\nspec: {{hosts: [x], exportTo: [{export_to}]}}\n"
+        )
+    };
+    let text = [
+        object("public-new", "2024-01-02T00:00:00Z", "'*'"),
+        object("public-old", "2024-01-01T00:00:00Z", "'*'"),
+        object(
+            "shared",
+            "2024-01-03T00:00:00Z",
+            "'., b'".trim_matches('\''),
+        ),
+        object("private", "2024-01-04T00:00:00Z", "'.'"),
+    ]
+    .concat();
+    let (snapshot, _) = snapshot(&text);
+    let names = |namespace| {
+        snapshot
+            .virtual_services_visible_from(namespace)
+            .iter()
+            .map(|rules| rules.resource.key.name.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(names("a"), "private shared public-old public-new");
+    assert_eq!(names("b"), "shared public-old public-new");
+    assert_eq!(names("c"), "public-old public-new");
+}
+
+const RULES: &str = r#"
+kind: DestinationRule
+metadata: {name: late, namespace: books, creationTimestamp: "2024-01-02T00:00:00Z"}
+spec:
+  host: reviews
+  trafficPolicy: {loadBalancer: {simple: RANDOM}}
+  subsets: [{name: v1, labels: {version: wrong}}, {name: v2, labels: {version: v2}}]
+---
+kind: DestinationRule
+metadata: {name: early, namespace: books, creationTimestamp: "2024-01-01T00:00:00Z"}
+spec:
+  host: reviews.books.svc.cluster.local
+  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}
+  subsets: [{name: v1, labels: {version: v1}}]
+---
+kind: DestinationRule
+metadata: {name: mine, namespace: client}
+spec:
+  host: reviews.books.svc.cluster.local
+  workloadSelector: {matchLabels: {app: special}}
+  subsets: [{name: mine}]
+---
+kind: DestinationRule
+metadata: {name: everywhere, namespace: istio-system}
+spec: {host: "*.local", subsets: [{name: root}]}
+---
+kind: DestinationRule
+metadata: {name: hidden, namespace: shop}
+spec: {host: cart, exportTo: ["."], subsets: [{name: hidden}]}
+"#;
+
+#[test]
+fn destination_rules_are_merged_and_looked_up_by_namespace() {
+    let (snapshot, diagnostics) = snapshot(RULES);
+    let subsets = |host: &str, client: &str, app: &str, service: &str| {
+        let rule = snapshot.destination_rule_for(host, client, &labels(&[("app", app)]), service);
+        rule.map_or_else(String::new, |rule| {
+            let names = rule.subsets.iter().map(|(subset, _)| subset.name.clone());
+            names.collect::<Vec<_>>().join(" ")
+        })
+    };
+    let reviews = "reviews.books.svc.cluster.local";
+    assert_eq!(subsets(reviews, "client", "any", "books"), "v1 v2");
+    assert_eq!(subsets(reviews, "client", "special", "books"), "mine");
+    assert_eq!(subsets(reviews, "other", "special", "books"), "v1 v2");
+    let cart = "cart.shop.svc.cluster.local";
+    assert_eq!(subsets(cart, "shop", "any", "shop"), "hidden");
+    assert_eq!(subsets(cart, "other", "any", "shop"), "root");
+    assert_eq!(subsets("example.com", "other", "any", ""), "");
+
+    let rule = snapshot
+        .destination_rule_for(reviews, "client", &BTreeMap::new(), "books")
+        .unwrap();
+    assert_eq!(rule.subset("v1").unwrap().labels["version"], "v1");
+    let messages: Vec<&str> = diagnostics.iter().map(|found| &*found.message).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert_eq!(
+        snapshot.relevant_labels().iter().collect::<Vec<_>>(),
+        ["app"]
+    );
+}
+
+#[test]
+fn services_of_one_host_have_an_order_of_preference() {
+    let (snapshot, _) = snapshot(
+        r#"
+kind: ServiceEntry
+metadata: {name: old, namespace: a, creationTimestamp: "2024-01-01T00:00:00Z"}
+spec: {hosts: [example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+---
+kind: ServiceEntry
+metadata: {name: new, namespace: b, creationTimestamp: "2024-01-02T00:00:00Z"}
+spec: {hosts: [example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC}
+---
+kind: ServiceEntry
+metadata: {name: more, namespace: a, creationTimestamp: "2024-01-03T00:00:00Z"}
+spec: {hosts: [Example.com], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
+---
+kind: ServiceEntry
+metadata: {name: wild, namespace: a}
+spec: {hosts: ["*.com"], exportTo: ["."], ports: [{number: 70000, name: http, protocol: HTTP}]}
+"#,
+    );
+    let found = |host: &str, namespace: &str| {
+        let service = snapshot.find_service(host, namespace);
+        service.map_or_else(String::new, |service| {
+            format!("{} {}", service.object.name, service.ports.len())
+        })
+    };
+    assert_eq!(found("example.com", "a"), "old 2");
+    assert_eq!(found("example.com", "b"), "new 1");
+    assert_eq!(found("example.com", "c"), "old 2");
+    assert_eq!(found("other.com", "a"), "wild 0");
+    assert_eq!(found("other.com", "b"), "");
+    assert_eq!(snapshot.services_visible_from("c").len(), 1);
+}
+
+#[test]
+fn the_mesh_configuration_comes_from_the_config_map() {
+    let (snapshot, diagnostics) = snapshot(
+        "kind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: 'rootNamespace: root'}\n",
+    );
+    assert_eq!(diagnostics, []);
+    assert_eq!(snapshot.mesh().root_namespace(), "root");
+    let (broken, diagnostics) = testing::snapshot(
+        "kind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: 'connectTimeout: soon'}\n",
+    );
+    assert_eq!(broken.mesh().root_namespace(), "istio-system");
+    assert_eq!(diagnostics.len(), 1);
+}

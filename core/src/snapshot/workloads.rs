@@ -1,0 +1,252 @@
+//! What runs at an address: pods with the names of their workloads, as metrics and subsets need them.
+//!
+//! ```text
+//! address or reference -> Pod -> ReplicaSet -> Deployment
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use mesh_ir::{Locality, Workload};
+use rustc_hash::FxHashMap;
+
+use super::objects::Objects;
+use crate::resource::{Kind, Object, Resource, ResourceKey};
+
+const HASH_LABEL: &str = "pod-template-hash";
+const REGION_LABEL: &str = "topology.kubernetes.io/region";
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+const SUBZONE_LABEL: &str = "topology.istio.io/subzone";
+/// Overrides the node's locality: `region.zone.subzone`, since labels may not contain slashes.
+const LOCALITY_LABEL: &str = "istio-locality";
+
+/// A pod as endpoints see it.
+#[derive(Clone, Debug)]
+pub(super) struct PodInfo {
+    pub(super) labels: Arc<BTreeMap<String, String>>,
+    pub(super) workload: Workload,
+    pub(super) locality: Locality,
+}
+
+/// Finds pods and describes each at most once.
+pub(super) struct Workloads<'a> {
+    objects: &'a Objects,
+    cluster: Arc<str>,
+    by_address: FxHashMap<IpAddr, &'a Arc<Resource>>,
+    described: BTreeMap<ResourceKey, Arc<PodInfo>>,
+}
+
+// === impl Workloads ===
+
+impl<'a> Workloads<'a> {
+    pub(super) fn new(objects: &'a Objects, cluster: &str) -> Self {
+        let mut by_address = FxHashMap::default();
+        for pod in objects.of(Kind::Pod) {
+            let Object::Pod(typed) = &pod.object else {
+                continue;
+            };
+            if uses_host_network(typed) || is_over(typed) {
+                continue;
+            }
+            for address in addresses(typed) {
+                by_address.insert(address, pod);
+            }
+        }
+        Self {
+            objects,
+            cluster: cluster.into(),
+            by_address,
+            described: BTreeMap::new(),
+        }
+    }
+
+    /// The pod of a reference, or else the one with the address.
+    pub(super) fn pod(
+        &mut self,
+        reference: Option<(&str, &str)>,
+        address: IpAddr,
+    ) -> Option<Arc<PodInfo>> {
+        let resource = reference
+            .and_then(|(namespace, name)| self.objects.find(Kind::Pod, namespace, name))
+            .or_else(|| self.by_address.get(&address).copied())?;
+        self.describe(resource)
+    }
+
+    /// What endpoints see of a pod.
+    pub(super) fn describe(&mut self, resource: &Arc<Resource>) -> Option<Arc<PodInfo>> {
+        if let Some(info) = self.described.get(&resource.key) {
+            return Some(info.clone());
+        }
+        let Object::Pod(pod) = &resource.object else {
+            return None;
+        };
+        let name = workload_name(self.objects, resource, pod);
+        let node = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_deref())
+            .unwrap_or_default();
+        let info = Arc::new(PodInfo {
+            labels: Arc::new(resource.meta.labels.clone()),
+            workload: self.workload(&name, &resource.key.namespace, &resource.meta.labels),
+            locality: match resource.meta.labels.get(LOCALITY_LABEL) {
+                Some(text) => parse_locality(text, '.'),
+                None => self.node_locality(node),
+            },
+        });
+        self.described.insert(resource.key.clone(), info.clone());
+        Some(info)
+    }
+
+    /// The workload with its canonical names from labels.
+    pub(super) fn workload(
+        &self,
+        name: &str,
+        namespace: &Arc<str>,
+        labels: &BTreeMap<String, String>,
+    ) -> Workload {
+        let first = |keys: [&str; 3], default: &str| -> Arc<str> {
+            keys.iter()
+                .find_map(|key| labels.get(*key))
+                .map_or(default, String::as_str)
+                .into()
+        };
+        Workload {
+            name: name.into(),
+            namespace: namespace.clone(),
+            canonical_name: first(
+                [
+                    "service.istio.io/canonical-name",
+                    "app.kubernetes.io/name",
+                    "app",
+                ],
+                name,
+            ),
+            canonical_revision: first(
+                [
+                    "service.istio.io/canonical-revision",
+                    "app.kubernetes.io/version",
+                    "version",
+                ],
+                "latest",
+            ),
+            cluster: self.cluster.clone(),
+        }
+    }
+
+    /// The locality of a node from its labels.
+    pub(super) fn node_locality(&self, node: &str) -> Locality {
+        let Some(node) = self.objects.find(Kind::Node, "", node) else {
+            return Locality::default();
+        };
+        let label =
+            |key: &str| -> Arc<str> { node.meta.labels.get(key).map_or("", String::as_str).into() };
+        Locality {
+            region: label(REGION_LABEL),
+            zone: label(ZONE_LABEL),
+            subzone: label(SUBZONE_LABEL),
+        }
+    }
+}
+
+/// Region, zone and subzone of a text with a separator between them.
+pub(super) fn parse_locality(text: &str, separator: char) -> Locality {
+    let mut parts = text.splitn(3, separator);
+    let mut next = || -> Arc<str> { parts.next().unwrap_or_default().into() };
+    Locality {
+        region: next(),
+        zone: next(),
+        subzone: next(),
+    }
+}
+
+/// The addresses of a pod.
+pub(super) fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    let Some(status) = &pod.status else {
+        return Vec::new();
+    };
+    let more = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    let mut addresses: Vec<IpAddr> = status
+        .pod_ip
+        .as_deref()
+        .into_iter()
+        .chain(more)
+        .filter_map(|ip| ip.parse().ok())
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+/// Whether the pod's condition `Ready` holds.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn is_over(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn uses_host_network(pod: &Pod) -> bool {
+    pod.spec
+        .as_ref()
+        .is_some_and(|spec| spec.host_network == Some(true))
+}
+
+/// The name of what owns a pod in the end, as Istio names workloads: the Deployment rather than its ReplicaSet, the CronJob
+/// rather than its Job, the pod itself when it has no owner.
+fn workload_name(objects: &Objects, resource: &Resource, pod: &Pod) -> String {
+    let Some(owner) = controller_of(pod.metadata.owner_references.as_deref()) else {
+        return resource.key.name.to_string();
+    };
+    let namespace = &resource.key.namespace;
+    match owner.kind.as_str() {
+        "ReplicaSet" => replica_set_owner(objects, namespace, &owner.name)
+            .or_else(|| without_suffix(&owner.name, resource.meta.labels.get(HASH_LABEL)?)),
+        "Job" => job_owner(objects, namespace, &owner.name),
+        _ => None,
+    }
+    .unwrap_or_else(|| owner.name.clone())
+}
+
+fn controller_of(owners: Option<&[OwnerReference]>) -> Option<&OwnerReference> {
+    let owners = owners?;
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .or_else(|| owners.first())
+}
+
+fn replica_set_owner(objects: &Objects, namespace: &str, name: &str) -> Option<String> {
+    let found = objects.find(Kind::ReplicaSet, namespace, name)?;
+    let Object::ReplicaSet(set) = &found.object else {
+        return None;
+    };
+    controller_of(set.metadata.owner_references.as_deref()).map(|owner| owner.name.clone())
+}
+
+fn job_owner(objects: &Objects, namespace: &str, name: &str) -> Option<String> {
+    let found = objects.find(Kind::Job, namespace, name)?;
+    let Object::Job(job) = &found.object else {
+        return None;
+    };
+    controller_of(job.metadata.owner_references.as_deref())
+        .filter(|owner| owner.kind == "CronJob")
+        .map(|owner| owner.name.clone())
+}
+
+fn without_suffix(name: &str, hash: &str) -> Option<String> {
+    name.strip_suffix(hash)
+        .and_then(|name| name.strip_suffix('-'))
+        .map(str::to_owned)
+}
