@@ -77,7 +77,7 @@ pub struct HttpConnectionManager {
     pub stat_prefix: Arc<str>,
     /// Where the routes come from.
     pub routes: Routes,
-    /// Which way its traffic flows, hence which side reports metrics.
+    /// Which way its traffic flows, hence which side reports metrics. The same as the listener's.
     pub direction: Direction,
     /// Whether the peer's address is trusted as the client's (gateways), so that `x-forwarded-for` is extended with it.
     pub use_remote_address: bool,
@@ -116,10 +116,63 @@ pub struct TcpProxy {
 pub struct AccessLog {
     /// File that is appended to, `/dev/stdout` in most cases.
     pub path: Arc<str>,
-    /// Format with Envoy's command operators; none means Istio's default text line.
+    /// Format with Envoy's command operators, without a line feed at its end; none means [`Self::DEFAULT_TEXT`], or
+    /// [`Self::DEFAULT_JSON`] for JSON.
     pub format: Option<Arc<str>>,
-    /// Whether lines are JSON objects.
+    /// Whether lines are JSON objects; the format is a JSON object too then, with operators as its strings.
     pub json: bool,
+}
+
+// === impl AccessLog ===
+
+impl AccessLog {
+    /// Istio's line where no format is configured, without the line feed.
+    pub const DEFAULT_TEXT: &str = concat!(
+        "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% ",
+        "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% ",
+        "\"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ",
+        "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" ",
+        "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% ",
+        "%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% ",
+        "%REQUESTED_SERVER_NAME% %ROUTE_NAME%",
+    );
+
+    /// Istio's object where JSON is asked for without a format: keys in order with their operators.
+    pub const DEFAULT_JSON: [(&str, &str); 24] = [
+        ("authority", "%REQ(:AUTHORITY)%"),
+        ("bytes_received", "%BYTES_RECEIVED%"),
+        ("bytes_sent", "%BYTES_SENT%"),
+        (
+            "connection_termination_details",
+            "%CONNECTION_TERMINATION_DETAILS%",
+        ),
+        ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+        ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+        ("duration", "%DURATION%"),
+        ("method", "%REQ(:METHOD)%"),
+        ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+        ("protocol", "%PROTOCOL%"),
+        ("request_id", "%REQ(X-REQUEST-ID)%"),
+        ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
+        ("response_code", "%RESPONSE_CODE%"),
+        ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+        ("response_flags", "%RESPONSE_FLAGS%"),
+        ("route_name", "%ROUTE_NAME%"),
+        ("start_time", "%START_TIME%"),
+        ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
+        ("upstream_host", "%UPSTREAM_HOST%"),
+        ("upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"),
+        (
+            "upstream_service_time",
+            "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+        ),
+        (
+            "upstream_transport_failure_reason",
+            "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+        ),
+        ("user_agent", "%REQ(USER-AGENT)%"),
+        ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
+    ];
 }
 
 impl fmt::Display for Direction {

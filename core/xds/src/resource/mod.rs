@@ -1,0 +1,158 @@
+//! Resources: values of `mesh-ir` to and from Envoy's v3 messages.
+//!
+//! Each type has one file with both directions. Decoding opens every message completely: each field is either understood, refused
+//! with its path when it is set (it would change what happens to traffic), or known not to matter.
+
+#[macro_use]
+mod border;
+
+mod access_log;
+mod address;
+mod cluster;
+mod endpoints;
+mod header_match;
+mod header_ops;
+mod listener;
+mod metadata;
+mod name_table;
+mod network;
+mod redirect;
+mod retry;
+mod route;
+mod route_action;
+mod secret;
+mod set;
+mod types;
+mod values;
+
+pub use border::{InvalidReason, InvalidResource};
+pub use set::{Encoder, Entry, ResourceSet, Snapshot};
+pub use types::ResourceType;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use mesh_ir::{Cluster, Endpoints, Listener, NameTable, RouteConfig, Secret};
+use prost::{Message, Name};
+
+use crate::discovery::Any;
+use border::{At, unreadable};
+
+/// A value that travels as a discovery resource.
+pub trait XdsResource: Sized + Hash {
+    /// Its type on the wire.
+    const TYPE: ResourceType;
+
+    /// The name that subscriptions use.
+    fn name(&self) -> &str;
+
+    /// The protobuf message, wrapped in an encoded `google.protobuf.Any`.
+    fn encode(&self) -> Bytes;
+
+    /// The value of an encoded `google.protobuf.Any`.
+    ///
+    /// # Errors
+    /// When the bytes are not such a message, or the message asks for something that the mesh's proxy cannot do. The error names
+    /// the field.
+    fn decode(any: &[u8]) -> Result<Self, InvalidResource>;
+}
+
+/// The version of a value: a hash of its content, equal in every process of one build.
+///
+/// It is SipHash with fixed keys, so equal values have equal versions after a restart, and different values practically never do.
+/// Encoded bytes would not serve: the order of protobuf maps is not fixed.
+pub fn version_of(value: &impl Hash) -> u64 {
+    // `DefaultHasher::new` (unlike `RandomState`) has no random keys.
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Implements [`XdsResource`] by the two functions `to_proto` and `from_proto` of a module.
+macro_rules! resource {
+    ($value:ty, $kind:expr, |$this:ident| $name:expr, $module:ident) => {
+        impl XdsResource for $value {
+            const TYPE: ResourceType = $kind;
+
+            fn name(&self) -> &str {
+                let $this = self;
+                $name
+            }
+
+            fn encode(&self) -> Bytes {
+                wrap(Self::TYPE, &$module::to_proto(self))
+            }
+
+            fn decode(any: &[u8]) -> Result<Self, InvalidResource> {
+                $module::from_proto(unwrap(Self::TYPE, any)?, &At::root())
+            }
+        }
+    };
+}
+
+resource!(Cluster, ResourceType::Cluster, |this| &this.name, cluster);
+resource!(
+    Endpoints,
+    ResourceType::Endpoints,
+    |this| &this.cluster,
+    endpoints
+);
+resource!(
+    Listener,
+    ResourceType::Listener,
+    |this| &this.name,
+    listener
+);
+resource!(RouteConfig, ResourceType::Route, |this| &this.name, route);
+resource!(Secret, ResourceType::Secret, |this| &this.name, secret);
+resource!(
+    NameTable,
+    ResourceType::NameTable,
+    |_this| "default",
+    name_table
+);
+
+fn wrap(kind: ResourceType, message: &impl Message) -> Bytes {
+    Any {
+        type_url: kind.type_url().to_owned(),
+        value: message.encode_to_vec().into(),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+fn unwrap<T: Message + Default>(kind: ResourceType, any: &[u8]) -> Result<T, InvalidResource> {
+    let at = At::root();
+    let Any { type_url, value } = Any::decode(any).map_err(|error| unreadable(&at, &error))?;
+    if type_url != kind.type_url() {
+        return Err(at.value(format!(
+            "the resource is a {type_url}, expected {}",
+            kind.type_url()
+        )));
+    }
+    T::decode(value).map_err(|error| unreadable(&at, &error))
+}
+
+/// An extension's message wrapped for one of Envoy's typed-config fields.
+fn pack<T: Message + Name>(message: &T) -> envoy_types::pb::google::protobuf::Any {
+    envoy_types::pb::google::protobuf::Any {
+        type_url: T::type_url(),
+        value: message.encode_to_vec(),
+    }
+}
+
+/// The extension's message, if the wrapper holds one of that type.
+fn unpack<T: Message + Name + Default>(
+    any: &envoy_types::pb::google::protobuf::Any,
+    at: &At<'_>,
+) -> Result<Option<T>, InvalidResource> {
+    if any.type_url != T::type_url() {
+        return Ok(None);
+    }
+    T::decode(any.value.as_slice())
+        .map(Some)
+        .map_err(|error| unreadable(at, &error))
+}
+
+#[cfg(test)]
+mod tests;

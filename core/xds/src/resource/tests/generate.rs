@@ -1,0 +1,461 @@
+//! Arbitrary values of the intermediate representation, within what its documentation promises.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::*;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+
+pub(crate) fn text() -> impl Strategy<Value = Arc<str>> {
+    "[a-z0-9.|_%-]{1,12}".prop_map(Into::into)
+}
+
+fn any_text() -> impl Strategy<Value = Arc<str>> {
+    "[ -~]{0,12}".prop_map(Into::into)
+}
+
+fn path() -> impl Strategy<Value = Arc<str>> {
+    "/[a-z0-9/\\\\]{0,8}".prop_map(Into::into)
+}
+
+fn pattern() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof![Just("/a/(.*)"), Just("[a-z]+(b|c)"), Just("(v[0-9])")].prop_map(Into::into)
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (0u64..100_000, 1u32..1_000_000_000).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+fn config_ref() -> impl Strategy<Value = ConfigRef> {
+    ("[a-z]{1,5}", "[a-z]{1,5}", "[a-z]{1,5}").prop_map(|(kind, namespace, name)| ConfigRef {
+        api_version: "networking.istio.io/v1alpha3".into(),
+        kind: kind.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+    })
+}
+
+fn header_ops() -> impl Strategy<Value = HeaderOps> {
+    let append = prop_oneof![Just(HeaderAppend::Append), Just(HeaderAppend::Overwrite)];
+    let value = (text(), any_text(), append).prop_map(|(name, value, append)| HeaderValue {
+        name,
+        value,
+        append,
+    });
+    (vec(text(), 0..2), vec(value, 0..3)).prop_map(|(remove, set)| HeaderOps { remove, set })
+}
+
+fn value_match() -> impl Strategy<Value = ValueMatch> {
+    prop_oneof![
+        Just(ValueMatch::Present),
+        any_text().prop_map(|text| ValueMatch::Text(StringMatch::Exact(text))),
+        any_text().prop_map(|text| ValueMatch::Text(StringMatch::Prefix(text))),
+        any_text().prop_map(|text| ValueMatch::Text(StringMatch::Suffix(text))),
+        pattern().prop_map(|text| ValueMatch::Text(StringMatch::Regex(text))),
+    ]
+}
+
+fn route_match() -> impl Strategy<Value = RouteMatch> {
+    let path_match = prop_oneof![
+        path().prop_map(PathMatch::Prefix),
+        path().prop_map(PathMatch::SegmentPrefix),
+        path().prop_map(PathMatch::Exact),
+        pattern().prop_map(PathMatch::Regex),
+    ];
+    let header =
+        (text(), value_match(), any::<bool>()).prop_map(|(name, value, invert)| HeaderMatch {
+            name,
+            value,
+            invert,
+        });
+    let query = (text(), value_match()).prop_map(|(name, value)| QueryMatch { name, value });
+    (
+        path_match,
+        any::<bool>(),
+        vec(header, 0..3),
+        vec(query, 0..2),
+    )
+        .prop_map(|(path, case_sensitive, headers, query)| RouteMatch {
+            path,
+            case_sensitive,
+            headers,
+            query,
+        })
+}
+
+fn path_rewrite() -> impl Strategy<Value = PathRewrite> {
+    prop_oneof![
+        path().prop_map(PathRewrite::Prefix),
+        path().prop_map(PathRewrite::Full),
+        pattern().prop_map(|pattern| PathRewrite::Regex {
+            pattern,
+            substitution: r"/x\1".into(),
+        }),
+    ]
+}
+
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    let on = proptest::sample::subsequence(
+        RetryOn::TOKENS
+            .iter()
+            .map(|(on, _)| *on)
+            .collect::<Vec<_>>(),
+        0..5,
+    );
+    (
+        0u32..9,
+        on,
+        vec(400u16..600, 0..3),
+        of(duration()),
+        of(duration()),
+        0u32..9,
+    )
+        .prop_map(
+            |(
+                attempts,
+                on,
+                status_codes,
+                per_try_timeout,
+                base_interval,
+                host_selection_attempts,
+            )| {
+                RetryPolicy {
+                    attempts,
+                    on,
+                    status_codes,
+                    per_try_timeout,
+                    base_interval,
+                    host_selection_attempts,
+                }
+            },
+        )
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    let entry = (text(), 1u32..100, header_ops(), header_ops()).prop_map(
+        |(cluster, weight, request_headers, response_headers)| WeightedCluster {
+            cluster,
+            weight,
+            request_headers,
+            response_headers,
+        },
+    );
+    prop_oneof![
+        text().prop_map(Target::Cluster),
+        vec(entry, 1..4).prop_map(Target::Weighted),
+    ]
+}
+
+fn route_action() -> impl Strategy<Value = RouteAction> {
+    let forward = (
+        target(),
+        of(duration()),
+        of(retry()),
+        of(path_rewrite()),
+        of(text()),
+    )
+        .prop_map(|(target, timeout, retry, path_rewrite, host_rewrite)| {
+            RouteAction::Forward(Forward {
+                target,
+                timeout,
+                retry,
+                path_rewrite,
+                host_rewrite,
+            })
+        });
+    let redirect = (
+        proptest::sample::select(vec![301u16, 302, 303, 307, 308]),
+        of(text()),
+        of(text()),
+        of(any::<NonZeroU16>()),
+        of(path_rewrite()),
+    )
+        .prop_map(|(code, scheme, host, port, path)| {
+            RouteAction::Redirect(Redirect {
+                code,
+                scheme,
+                host,
+                port,
+                path,
+            })
+        });
+    let direct = (200u16..600, any_text())
+        .prop_map(|(code, body)| RouteAction::Direct(DirectResponse { code, body }));
+    prop_oneof![3 => forward, 1 => redirect, 1 => direct]
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    (
+        any_text(),
+        route_match(),
+        route_action(),
+        header_ops(),
+        header_ops(),
+        of(config_ref()),
+    )
+        .prop_map(
+            |(name, matcher, action, request_headers, response_headers, origin)| Route {
+                name,
+                matcher,
+                action,
+                request_headers,
+                response_headers,
+                origin,
+            },
+        )
+}
+
+pub(crate) fn route_config() -> impl Strategy<Value = RouteConfig> {
+    let hosts = btree_map(text(), vec(route(), 0..3), 0..3);
+    (text(), hosts, any::<bool>()).prop_map(|(name, hosts, ignore_port_in_host)| RouteConfig {
+        name,
+        virtual_hosts: hosts
+            .into_iter()
+            .map(|(domain, routes)| VirtualHost {
+                name: domain.clone(),
+                domains: vec![domain],
+                routes,
+            })
+            .collect(),
+        ignore_port_in_host,
+    })
+}
+
+fn access_log() -> impl Strategy<Value = AccessLog> {
+    let format = prop_oneof![
+        Just((None, false)),
+        Just((None, true)),
+        text().prop_map(|text| (Some(text), false)),
+        Just((
+            Some(r#"{"a":"%PROTOCOL%","b":[true,null,{"c":1.5}]}"#.into()),
+            true
+        )),
+    ];
+    (text(), format).prop_map(|(path, (format, json))| AccessLog { path, format, json })
+}
+
+fn network(direction: Direction) -> impl Strategy<Value = Network> {
+    let routes = prop_oneof![
+        text().prop_map(Routes::Discovered),
+        route_config().prop_map(|config| Routes::Inline(Arc::new(config))),
+    ];
+    let http = (
+        text(),
+        routes,
+        any::<bool>(),
+        any::<bool>(),
+        of(duration()),
+        of(access_log()),
+    )
+        .prop_map(
+            move |(
+                stat_prefix,
+                routes,
+                use_remote_address,
+                websocket,
+                idle_timeout,
+                access_log,
+            )| {
+                Network::Http(HttpConnectionManager {
+                    stat_prefix,
+                    routes,
+                    direction,
+                    use_remote_address,
+                    websocket,
+                    idle_timeout,
+                    access_log,
+                })
+            },
+        );
+    let tcp = (
+        text(),
+        vec((text(), 1u32..9), 1..3),
+        of(duration()),
+        of(access_log()),
+    )
+        .prop_map(|(stat_prefix, clusters, idle_timeout, access_log)| {
+            Network::Tcp(TcpProxy {
+                stat_prefix,
+                clusters,
+                idle_timeout,
+                access_log,
+            })
+        });
+    prop_oneof![http, tcp]
+}
+
+fn chain(direction: Direction) -> impl Strategy<Value = FilterChain> {
+    let protocols = proptest::sample::subsequence(vec!["h2c", "http/1.1"], 0..=2);
+    (any_text(), of(any::<u16>()), protocols, network(direction)).prop_map(
+        |(name, destination_port, protocols, network)| FilterChain {
+            name,
+            matcher: ChainMatch {
+                destination_port,
+                application_protocols: protocols.into_iter().map(Into::into).collect(),
+            },
+            network,
+        },
+    )
+}
+
+pub(crate) fn listener() -> impl Strategy<Value = Listener> {
+    prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)].prop_flat_map(|direction| {
+        (
+            text(),
+            address(),
+            any::<[bool; 3]>(),
+            vec(chain(direction), 0..3),
+            of(chain(direction)),
+        )
+            .prop_map(
+                move |(name, address, [bind, original, detect_http], chains, default_chain)| {
+                    Listener {
+                        name,
+                        address,
+                        bind,
+                        use_original_destination: original,
+                        detect_http,
+                        direction,
+                        chains,
+                        default_chain,
+                    }
+                },
+            )
+    })
+}
+
+pub(crate) fn endpoints() -> impl Strategy<Value = Endpoints> {
+    let health = prop_oneof![
+        Just(EndpointHealth::Healthy),
+        Just(EndpointHealth::Draining),
+        Just(EndpointHealth::Unhealthy),
+    ];
+    let workload = vec("[a-z0-9-]{0,5}".prop_map(Arc::<str>::from), 5).prop_map(|parts| Workload {
+        name: parts[0].clone(),
+        namespace: parts[1].clone(),
+        canonical_name: parts[2].clone(),
+        canonical_revision: parts[3].clone(),
+        cluster: parts[4].clone(),
+    });
+    let endpoint = (address(), 1u32..9, health, of(workload)).prop_map(
+        |(address, weight, health, workload)| Endpoint {
+            address,
+            weight,
+            health,
+            workload,
+        },
+    );
+    let locality =
+        (any_text(), any_text(), any_text()).prop_map(|(region, zone, subzone)| Locality {
+            region,
+            zone,
+            subzone,
+        });
+    let group =
+        (locality, 0u32..3, vec(endpoint, 0..4)).prop_map(|(locality, priority, endpoints)| {
+            LocalityEndpoints {
+                locality,
+                priority,
+                endpoints,
+            }
+        });
+    (text(), vec(group, 0..3)).prop_map(|(cluster, localities)| Endpoints {
+        cluster,
+        localities,
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let limit = || of(0u32..10_000);
+    (limit(), limit(), limit(), limit(), limit(), of(duration())).prop_map(
+        |(
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            max_requests_per_connection,
+            max_retries,
+            idle_timeout,
+        )| Limits {
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            max_requests_per_connection,
+            max_retries,
+            idle_timeout,
+        },
+    )
+}
+
+pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
+    let kind = prop_oneof![
+        Just(ClusterKind::Eds),
+        endpoints().prop_map(|endpoints| ClusterKind::Static(Arc::new(endpoints))),
+        vec((text(), any::<u16>()), 0..3).prop_map(ClusterKind::StrictDns),
+        Just(ClusterKind::OriginalDestination),
+    ];
+    let balancing = proptest::sample::select(vec![
+        LoadBalancing::RoundRobin,
+        LoadBalancing::LeastRequest,
+        LoadBalancing::Random,
+        LoadBalancing::ClusterProvided,
+    ]);
+    let protocol = prop_oneof![Just(HttpProtocol::Http1), Just(HttpProtocol::Http2)];
+    let service =
+        (any_text(), any_text(), any_text()).prop_map(|(host, name, namespace)| ServiceRef {
+            host,
+            name,
+            namespace,
+        });
+    (
+        text(),
+        kind,
+        duration(),
+        balancing,
+        protocol,
+        limits(),
+        vec(service, 0..3),
+        of(config_ref()),
+    )
+        .prop_map(
+            |(name, kind, connect_timeout, load_balancing, protocol, limits, services, origin)| {
+                Cluster {
+                    name,
+                    kind,
+                    connect_timeout,
+                    load_balancing,
+                    protocol,
+                    limits,
+                    services,
+                    origin,
+                }
+            },
+        )
+}
+
+pub(crate) fn secret() -> impl Strategy<Value = Secret> {
+    let kind = prop_oneof![
+        (any_text(), any_text()).prop_map(|(chain, key)| SecretKind::Certificate {
+            chain,
+            key: SecretText(key),
+        }),
+        any_text().prop_map(|roots| SecretKind::Trust { roots }),
+    ];
+    (text(), kind).prop_map(|(name, kind)| Secret { name, kind })
+}
+
+pub(crate) fn name_table() -> impl Strategy<Value = NameTable> {
+    btree_map(text(), btree_set(any::<IpAddr>(), 0..3), 0..4).prop_map(|hosts| NameTable {
+        hosts: hosts
+            .into_iter()
+            .map(|(name, addresses)| (name, addresses.into_iter().collect()))
+            .collect(),
+    })
+}

@@ -1,0 +1,115 @@
+//! Wrapped scalars and durations.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::{
+    AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, config_source, data_source,
+};
+use envoy_types::pb::google::protobuf;
+
+use super::border::{At, InvalidResource};
+
+/// Envoy's idle timeout where none is configured.
+pub(super) const DEFAULT_IDLE: Duration = Duration::from_secs(3600);
+
+pub(super) fn u32_value(value: u32) -> Option<protobuf::UInt32Value> {
+    Some(protobuf::UInt32Value { value })
+}
+
+pub(super) fn bool_value(value: bool) -> Option<protobuf::BoolValue> {
+    Some(protobuf::BoolValue { value })
+}
+
+pub(super) fn is_true(value: Option<protobuf::BoolValue>) -> bool {
+    value.is_some_and(|value| value.value)
+}
+
+pub(super) fn duration(value: Duration) -> Option<protobuf::Duration> {
+    Some(protobuf::Duration {
+        // Protobuf allows 10,000 years; Envoy refuses more.
+        seconds: value.as_secs().min(315_576_000_000) as i64,
+        nanos: value.subsec_nanos() as i32,
+    })
+}
+
+/// A limit: none is written as 0, which Envoy understands as "no limit" where leaving the field out means a default.
+pub(super) fn limit(value: Option<Duration>) -> Option<protobuf::Duration> {
+    duration(value.unwrap_or_default())
+}
+
+pub(super) fn from_duration(
+    value: protobuf::Duration,
+    at: &At<'_>,
+) -> Result<Duration, InvalidResource> {
+    let protobuf::Duration { seconds, nanos } = value;
+    match (u64::try_from(seconds), u32::try_from(nanos)) {
+        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => Ok(Duration::new(seconds, nanos)),
+        _ => Err(at.value(format!("{seconds} s and {nanos} ns are not a duration"))),
+    }
+}
+
+/// The value of [`limit`]: absent is the default, 0 is none.
+pub(super) fn from_limit(
+    value: Option<protobuf::Duration>,
+    default: Option<Duration>,
+    at: &At<'_>,
+) -> Result<Option<Duration>, InvalidResource> {
+    Ok(match value {
+        None => default,
+        Some(value) => Some(from_duration(value, at)?).filter(|value| !value.is_zero()),
+    })
+}
+
+pub(super) fn port(value: u32, at: &At<'_>) -> Result<u16, InvalidResource> {
+    u16::try_from(value).map_err(|_| at.value(format!("{value} is not a port")))
+}
+
+/// "Ask the stream that this came from."
+pub(super) fn ads() -> Option<ConfigSource> {
+    Some(ConfigSource {
+        authorities: vec![],
+        // Istio waits without limit, so that a slow control plane never leads to a listener without routes.
+        initial_fetch_timeout: duration(Duration::ZERO),
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(
+            AggregatedConfigSource {},
+        )),
+    })
+}
+
+pub(super) fn from_ads(source: Option<ConfigSource>, at: &At<'_>) -> Result<(), InvalidResource> {
+    open!(at, source.ok_or_else(|| at.missing())? => ConfigSource {
+        keep { config_source_specifier }
+        refuse { authorities }
+        ignore { initial_fetch_timeout, resource_api_version }
+    });
+    match config_source_specifier {
+        Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})) => Ok(()),
+        _ => Err(at.value("only resources of the aggregated stream (ads) can be used")),
+    }
+}
+
+pub(super) fn inline(text: &str) -> Option<DataSource> {
+    Some(DataSource {
+        watched_directory: None,
+        specifier: Some(data_source::Specifier::InlineString(text.to_owned())),
+    })
+}
+
+pub(super) fn from_inline(source: DataSource, at: &At<'_>) -> Result<String, InvalidResource> {
+    open!(at, source => DataSource {
+        keep { specifier }
+        refuse { watched_directory }
+        ignore {}
+    });
+    match specifier {
+        Some(data_source::Specifier::InlineString(text)) => Ok(text),
+        Some(data_source::Specifier::InlineBytes(bytes)) => {
+            String::from_utf8(bytes).map_err(|_| at.value("the inline bytes are not UTF-8"))
+        }
+        None => Ok(String::new()),
+        Some(
+            data_source::Specifier::Filename(_) | data_source::Specifier::EnvironmentVariable(_),
+        ) => Err(at.value("only inline data can be used")),
+    }
+}
