@@ -17,3 +17,4 @@ pub mod model;
 pub mod resource;
 
 pub mod snapshot;
+pub mod translate;

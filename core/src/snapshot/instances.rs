@@ -118,10 +118,8 @@ impl Instances {
                     }
                 }
                 Some(PlannedEndpoints::Selected { labels }) => {
-                    for pod in objects.of(Kind::Pod) {
-                        if pod.key.namespace == service.namespace
-                            && super::selects(labels, &pod.meta.labels)
-                        {
+                    for pod in objects.within(Kind::Pod, &service.namespace) {
+                        if super::selects(labels, &pod.meta.labels) {
                             add_pod(workloads, port, pod, &mut found);
                         }
                     }

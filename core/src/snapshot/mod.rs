@@ -38,6 +38,7 @@ pub use service::{
     DnsEndpoint, Exposure, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
     TargetPort,
 };
+pub(crate) use virtual_services::resolve_gateways;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 
 use crate::diag::Diagnostic;
@@ -92,7 +93,8 @@ impl Snapshot {
         options: &SnapshotOptions,
     ) -> (Self, Vec<Diagnostic>) {
         let objects = objects::Objects::new(resources);
-        let (mesh, mut diagnostics) = mesh::mesh_config(&objects);
+        let mesh = mesh::mesh_config(&objects);
+        let mut diagnostics = Vec::new();
         let domain = &options.dns_domain;
         let (services, plans) = build_services(&objects, &mesh, domain, &mut diagnostics);
         let destination_rules = destination_rules::DestinationRules::build(
@@ -277,6 +279,30 @@ impl Snapshot {
     /// agree on them are treated alike.
     pub fn relevant_labels(&self) -> &BTreeSet<String> {
         &self.relevant_labels
+    }
+
+    /// The ports of the instances with these labels: the number itself, or what the containers of pods with these labels name so
+    /// (of all the service's pods when there are none with exactly these).
+    pub fn target_ports(
+        &self,
+        service: &MeshService,
+        port: &ServicePort,
+        labels: &BTreeMap<String, String>,
+    ) -> BTreeSet<u16> {
+        match &port.target {
+            TargetPort::Number(number) => BTreeSet::from([*number]),
+            TargetPort::Name(name) => {
+                let named = |wanted: &dyn Fn(&BTreeMap<String, String>) -> bool| {
+                    workloads::named_ports(&self.objects, &service.namespace, wanted, name)
+                };
+                let ports = named(&|pod| pod == labels);
+                if ports.is_empty() {
+                    named(&|pod| selects(&service.selector, pod))
+                } else {
+                    ports
+                }
+            }
+        }
     }
 
     pub(crate) fn shared_instances(

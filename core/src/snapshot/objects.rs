@@ -28,6 +28,15 @@ impl Objects {
         self.0.get(&kind).map_or(&[], Vec::as_slice)
     }
 
+    /// The objects of a kind in a namespace.
+    pub(super) fn within(&self, kind: Kind, namespace: &str) -> &[Arc<Resource>] {
+        let objects = self.of(kind);
+        let start = objects.partition_point(|object| &*object.key.namespace < namespace);
+        let objects = objects.get(start..).unwrap_or_default();
+        let end = objects.partition_point(|object| &*object.key.namespace <= namespace);
+        objects.get(..end).unwrap_or_default()
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.0.values().flatten()
     }

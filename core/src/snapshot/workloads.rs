@@ -4,7 +4,7 @@
 //! address or reference -> Pod -> ReplicaSet -> Deployment
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -179,6 +179,32 @@ pub(super) fn addresses(pod: &Pod) -> Vec<IpAddr> {
     addresses.sort();
     addresses.dedup();
     addresses
+}
+
+/// The container ports of a name, of the pods whose labels are wanted.
+pub(super) fn named_ports(
+    objects: &Objects,
+    namespace: &str,
+    wanted: &dyn Fn(&BTreeMap<String, String>) -> bool,
+    name: &str,
+) -> BTreeSet<u16> {
+    let pods = objects.within(Kind::Pod, namespace).iter();
+    let mut ports = BTreeSet::new();
+    for resource in pods.filter(|pod| wanted(&pod.meta.labels)) {
+        let Object::Pod(pod) = &resource.object else {
+            continue;
+        };
+        let containers = pod.spec.iter().flat_map(|spec| {
+            let init = spec.init_containers.iter().flatten();
+            spec.containers.iter().chain(init)
+        });
+        let named = containers
+            .flat_map(|container| container.ports.iter().flatten())
+            .filter(|port| port.name.as_deref() == Some(name))
+            .filter_map(|port| u16::try_from(port.container_port).ok());
+        ports.extend(named);
+    }
+    ports
 }
 
 /// Whether the pod's condition `Ready` holds.

@@ -1,0 +1,178 @@
+//! Gateways: listeners by the Gateways that select the proxy, and one route table for each port (rules 9, 27 and 33 to 35).
+//!
+//! ```text
+//! Gateways --servers by target port--> Port { HTTP servers | TCP server } --VirtualServices--> listener, route table
+//! ```
+
+mod ports;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use mesh_ir::{
+    Capture, ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network,
+    ProxyScope, RouteConfig, Routes, TcpProxy,
+};
+
+use super::naming::listener_name;
+use super::pieces::Pieces;
+use super::rules::CompiledRules;
+use super::view::View;
+use crate::diag::Diagnostic;
+use crate::snapshot::Snapshot;
+use ports::{BoundServer, Port, Serves};
+
+/// All that a gateway's own part depends on beside the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GatewayKey {
+    /// Namespace of the gateway's pod.
+    pub namespace: String,
+    /// Labels of the gateway's pod.
+    pub labels: BTreeMap<String, String>,
+    /// How traffic reaches the proxy.
+    pub capture: Capture,
+    /// DNS domain of the cluster.
+    pub dns_domain: String,
+}
+
+/// The part of a configuration that only gateways have; both lists are sorted by name.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayPart {
+    /// One for each port.
+    pub listeners: Vec<Arc<Listener>>,
+    /// `http.PORT`.
+    pub routes: Vec<Arc<RouteConfig>>,
+    /// What is wrong with the Gateways and their rules.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+// === impl GatewayKey ===
+
+impl GatewayKey {
+    /// The part of a scope that matters.
+    pub fn of(scope: &ProxyScope) -> Self {
+        Self {
+            namespace: scope.namespace.clone(),
+            labels: scope.labels.clone(),
+            capture: scope.capture.clone(),
+            dns_domain: scope.dns_domain.clone(),
+        }
+    }
+}
+
+/// The gateway's own part for a key.
+pub(super) fn gateway(snapshot: &Snapshot, pieces: &Pieces, key: &GatewayKey) -> GatewayPart {
+    let view = View::new(
+        snapshot,
+        pieces,
+        &key.namespace,
+        &key.labels,
+        &key.dns_domain,
+    );
+    let mut part = GatewayPart::default();
+    let ports = ports::ports(&view, &mut part.diagnostics);
+    let rules = rules(&view, &ports, &mut part.diagnostics);
+    for port in &ports {
+        let network = match port.serves {
+            Serves::Http => {
+                let table = routes::table(&view, port, &rules);
+                let name = table.name.clone();
+                part.routes.push(Arc::new(table));
+                Some(http(&view, port, &key.capture, name))
+            }
+            Serves::Tcp => tcp(&view, port, &rules),
+        };
+        let listener = network.map(|network| listener(port, &key.capture, network));
+        part.listeners.extend(listener.map(Arc::new));
+    }
+    part.listeners.sort_by(|a, b| a.name.cmp(&b.name));
+    part.routes.sort_by(|a, b| a.name.cmp(&b.name));
+    part
+}
+
+/// The VirtualServices that some server's Gateway is named by, the oldest first.
+fn rules(
+    view: &View<'_>,
+    ports: &[Port],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Arc<CompiledRules>> {
+    let served = |gateway: &Arc<str>| {
+        let mut servers = ports.iter().flat_map(|port| &port.servers);
+        servers.any(|server| server.gateway.name == *gateway)
+    };
+    let mut rules = Vec::new();
+    for source in view.snapshot.virtual_services() {
+        if source.exposure.sees(view.namespace) && source.gateways.iter().any(served) {
+            let compiled = view.pieces.rules(view.snapshot, source);
+            diagnostics.extend(compiled.diagnostics.iter().cloned());
+            rules.push(compiled);
+        }
+    }
+    rules
+}
+
+fn address(port: &Port, capture: &Capture) -> IpAddr {
+    match (port.bind, capture) {
+        (Some(bind), _) => bind,
+        (None, Capture::Redirect) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        (None, Capture::Loopback { pod, .. }) => *pod,
+    }
+}
+
+fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
+    let address = address(port, capture);
+    Listener {
+        name: listener_name(address, port.target),
+        address: SocketAddr::new(address, port.target),
+        bind: true,
+        use_original_destination: false,
+        detect_http: false,
+        direction: Direction::Outbound,
+        chains: vec![FilterChain {
+            name: "".into(),
+            matcher: ChainMatch::default(),
+            network,
+        }],
+        default_chain: None,
+    }
+}
+
+fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Network {
+    let listener = listener_name(address(port, capture), port.target);
+    Network::Http(HttpConnectionManager {
+        stat_prefix: format!("outbound_{listener}").into(),
+        routes: Routes::Discovered(routes),
+        direction: Direction::Outbound,
+        use_remote_address: true,
+        websocket: true,
+        idle_timeout: None,
+        access_log: view.access_log.clone(),
+    })
+}
+
+/// The first TCP rule of the port's servers; without one nothing listens.
+fn tcp(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Option<Network> {
+    let found = port.servers.iter().find_map(|server| {
+        let asker = server.asker(view);
+        rules
+            .iter()
+            .filter(|compiled| server.is_for(compiled))
+            .find_map(|compiled| compiled.tcp(&asker))
+            .map(|rule| (server, rule))
+    });
+    let (BoundServer { number, .. }, rule) = found?;
+    let clusters: Vec<(Arc<str>, u32)> = rule
+        .destinations
+        .iter()
+        .map(|(destination, weight)| (view.cluster(destination, *number), *weight))
+        .collect();
+    let stat_prefix = clusters.first().map(|(cluster, _)| cluster.clone())?;
+    Some(Network::Tcp(TcpProxy {
+        stat_prefix,
+        clusters,
+        idle_timeout: None,
+        access_log: view.access_log.clone(),
+    }))
+}

@@ -1,0 +1,216 @@
+//! The servers of the Gateways that a proxy applies, by the port on which it listens for them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::diag::{Diagnostic, FieldPath};
+use crate::model::Server;
+use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
+use crate::translate::rules::{Asker, CompiledRules};
+use crate::translate::view::View;
+
+/// One port on which a gateway listens.
+pub(super) struct Port {
+    /// Port of the socket.
+    pub(super) target: u16,
+    pub(super) bind: Option<IpAddr>,
+    pub(super) serves: Serves,
+    /// In the order of their Gateways' age; never empty.
+    pub(super) servers: Vec<BoundServer>,
+}
+
+/// What a port serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    Http,
+    Tcp,
+}
+
+/// A server of a Gateway.
+pub(super) struct BoundServer {
+    pub(super) gateway: Arc<MeshGateway>,
+    /// Port of the gateway's Service.
+    pub(super) number: u16,
+    pub(super) hosts: Vec<ServerHost>,
+    pub(super) https_redirect: bool,
+    /// The Gateway's name, as askers need it.
+    names: [Arc<str>; 1],
+}
+
+/// A host of a server, for VirtualServices of one namespace or of all (rule 34).
+pub(super) struct ServerHost {
+    namespace: Option<Arc<str>>,
+    pub(super) host: Arc<str>,
+}
+
+/// The ports of all Gateways that select the proxy.
+pub(super) fn ports(view: &View<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Port> {
+    let targets = target_ports(view);
+    let mut ports: BTreeMap<(u16, Option<IpAddr>), Port> = BTreeMap::new();
+    for gateway in view.snapshot.gateways_for(view.namespace, view.labels) {
+        for (index, server) in gateway.spec.servers.iter().enumerate() {
+            let path = FieldPath::parse("spec.servers").index(index);
+            let Some((serves, number, bind)) = accept(&gateway, server, &path, diagnostics) else {
+                continue;
+            };
+            let own = [number];
+            for target in targets.get(&number).map_or(&own[..], Vec::as_slice) {
+                let port = ports.entry((*target, bind)).or_insert_with(|| Port {
+                    target: *target,
+                    bind,
+                    serves,
+                    servers: Vec::new(),
+                });
+                if port.serves != serves {
+                    let message = format!(
+                        "port {number} is used for another protocol by an older server; this one is left out"
+                    );
+                    let path = path.key("port");
+                    diagnostics.push(report::conflict(&gateway.resource, path, message));
+                    continue;
+                }
+                port.servers
+                    .push(BoundServer::new(&gateway, server, number));
+            }
+        }
+    }
+    ports.into_values().collect()
+}
+
+/// The ports of the pod by the ports of the Services that select it (rule 33).
+fn target_ports(view: &View<'_>) -> BTreeMap<u16, Vec<u16>> {
+    let mut targets: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
+    for service in view
+        .snapshot
+        .services_selecting(view.namespace, view.labels)
+    {
+        for port in &service.ports {
+            let known = targets.entry(port.port).or_default();
+            for target in view.snapshot.target_ports(&service, port, view.labels) {
+                if !known.contains(&target) {
+                    known.push(target);
+                }
+            }
+        }
+    }
+    targets.retain(|_, targets| !targets.is_empty());
+    targets
+}
+
+/// Whether a server can be served, with its port and address.
+fn accept(
+    gateway: &MeshGateway,
+    server: &Server,
+    path: &FieldPath,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(Serves, u16, Option<IpAddr>)> {
+    let mut refuse = |path: FieldPath, message: String| {
+        diagnostics.push(report::invalid(&gateway.resource, path, message));
+        None
+    };
+    let port_path = path.key("port");
+    let number = u16::try_from(server.port.number)
+        .ok()
+        .filter(|port| *port > 0);
+    let Some(number) = number else {
+        let message = format!("port {} is not between 1 and 65535", server.port.number);
+        return refuse(port_path.key("number"), message);
+    };
+    let bind = match server.bind.as_deref().filter(|bind| !bind.is_empty()) {
+        None => None,
+        Some(text) => match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => return refuse(path.key("bind"), format!("{text:?} is not an address")),
+        },
+    };
+    let mode = server.tls.as_ref().and_then(|tls| tls.mode.as_deref());
+    let serves = match server.port.protocol.to_ascii_uppercase().as_str() {
+        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => Serves::Http,
+        "TCP" | "MONGO" | "MYSQL" | "REDIS" => Serves::Tcp,
+        "HTTPS" | "TLS" => {
+            let message = "TLS servers are not supported yet; the server is left out".to_owned();
+            return refuse(port_path.key("protocol"), message);
+        }
+        _ => {
+            let message = format!(
+                "protocol {:?} is not one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP and MONGO",
+                server.port.protocol
+            );
+            return refuse(port_path.key("protocol"), message);
+        }
+    };
+    if let Some(mode) = mode {
+        let message = format!("TLS mode {mode} is not supported yet; the server is left out");
+        return refuse(path.key("tls").key("mode"), message);
+    }
+    Some((serves, number, bind))
+}
+
+// === impl BoundServer ===
+
+impl BoundServer {
+    fn new(gateway: &Arc<MeshGateway>, server: &Server, number: u16) -> Self {
+        let own = &gateway.resource.key.namespace;
+        let host = |text: &String| {
+            let (namespace, host) = match text.split_once('/') {
+                None | Some(("*", _)) => (None, text.rsplit('/').next().unwrap_or_default()),
+                Some((".", host)) => (Some(own.clone()), host),
+                Some((namespace, host)) => (Some(namespace.into()), host),
+            };
+            ServerHost {
+                namespace,
+                host: host.to_ascii_lowercase().into(),
+            }
+        };
+        Self {
+            gateway: gateway.clone(),
+            number,
+            hosts: server.hosts.iter().map(host).collect(),
+            https_redirect: server
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.https_redirect == Some(true)),
+            names: [gateway.name.clone()],
+        }
+    }
+
+    /// The server, as rules see it.
+    pub(super) fn asker<'a>(&'a self, view: &'a View<'_>) -> Asker<'a> {
+        Asker {
+            gateways: &self.names,
+            namespace: view.namespace,
+            labels: view.labels,
+            port: self.number,
+        }
+    }
+
+    /// Whether an object names the server's Gateway and has a host of it.
+    pub(super) fn is_for(&self, rules: &CompiledRules) -> bool {
+        rules.source.gateways.contains(&self.gateway.name) && !self.hosts_of(rules).is_empty()
+    }
+
+    /// The hosts of an object that the server serves: of an object's host and a server's host the narrower one.
+    pub(super) fn hosts_of(&self, rules: &CompiledRules) -> Vec<Arc<str>> {
+        let namespace = &rules.source.resource.key.namespace;
+        let mut hosts: Vec<Arc<str>> = Vec::new();
+        for host in &rules.source.hosts {
+            let served = self.hosts.iter().filter(|served| {
+                let allowed = served.namespace.as_ref();
+                allowed.is_none_or(|allowed| allowed == namespace)
+                    && hosts_overlap(&served.host, host)
+            });
+            for served in served {
+                let narrower = if host_covers(&served.host, host) {
+                    host
+                } else {
+                    &served.host
+                };
+                if !hosts.contains(narrower) {
+                    hosts.push(narrower.clone());
+                }
+            }
+        }
+        hosts
+    }
+}

@@ -1,0 +1,148 @@
+//! Route tables of gateways. On one port the routes of all VirtualServices with the same host are joined, the oldest object's
+//! first; routes that take every request go last (rule 9).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_ir::{
+    DirectResponse, HeaderOps, PathMatch, Redirect, Route, RouteAction, RouteConfig, RouteMatch,
+    VirtualHost,
+};
+
+use super::ports::Port;
+use crate::translate::naming::host_port;
+use crate::translate::rules::CompiledRules;
+use crate::translate::view::View;
+
+/// Routes of one host while they are joined.
+#[derive(Default)]
+struct Host {
+    specific: Vec<Route>,
+    catch_all: Vec<Route>,
+    https_redirect: bool,
+}
+
+/// The route table of a port.
+pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> RouteConfig {
+    let mut hosts: BTreeMap<Arc<str>, Host> = BTreeMap::new();
+    for compiled in rules {
+        // Several servers of one port may share hosts; an object's routes are joined once for each Gateway.
+        let mut done: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        for server in &port.servers {
+            if !server.is_for(compiled) {
+                continue;
+            }
+            let asker = server.asker(view);
+            for host in server.hosts_of(compiled) {
+                let entry = hosts.entry(host.clone()).or_default();
+                entry.https_redirect |= server.https_redirect;
+                let key = (server.gateway.name.clone(), host);
+                if done.contains(&key) {
+                    continue;
+                }
+                done.push(key);
+                for route in compiled.routes(&asker) {
+                    let settled = route.settle(server.number, |destination| {
+                        view.cluster(destination, server.number)
+                    });
+                    if route.is_catch_all() {
+                        entry.catch_all.push(settled);
+                    } else {
+                        entry.specific.push(settled);
+                    }
+                }
+            }
+        }
+    }
+    for server in port.servers.iter().filter(|server| server.https_redirect) {
+        for served in &server.hosts {
+            hosts.entry(served.host.clone()).or_default().https_redirect = true;
+        }
+    }
+    let number = port
+        .servers
+        .first()
+        .map_or(port.target, |server| server.number);
+    let mut virtual_hosts: Vec<VirtualHost> = hosts
+        .into_iter()
+        .map(|(host, routes)| routes.virtual_host(&host, number))
+        .filter(|host| !host.routes.is_empty())
+        .collect();
+    if virtual_hosts.is_empty() {
+        virtual_hosts.push(black_hole(number));
+    }
+    RouteConfig {
+        name: name(port),
+        virtual_hosts,
+        ignore_port_in_host: true,
+    }
+}
+
+// === impl Host ===
+
+impl Host {
+    fn virtual_host(self, host: &Arc<str>, port: u16) -> VirtualHost {
+        let routes = if self.https_redirect {
+            vec![route(
+                "https-redirect",
+                RouteAction::Redirect(Redirect {
+                    code: 301,
+                    scheme: Some("https".into()),
+                    host: None,
+                    port: None,
+                    path: None,
+                }),
+            )]
+        } else {
+            let mut routes = self.specific;
+            // Behind a route that takes every request no other one is reached.
+            routes.extend(self.catch_all.into_iter().take(1));
+            routes
+        };
+        VirtualHost {
+            name: host_port(host, port),
+            domains: vec![host.clone()],
+            routes,
+        }
+    }
+}
+
+/// `http.PORT`, or `http.PORT.ADDRESS` for servers that bind one.
+fn name(port: &Port) -> Arc<str> {
+    match port.bind {
+        None => format!("http.{}", port.target),
+        Some(bind) => format!("http.{}.{bind}", port.target),
+    }
+    .into()
+}
+
+/// Answers every request with 404.
+fn black_hole(port: u16) -> VirtualHost {
+    VirtualHost {
+        name: host_port("blackhole", port),
+        domains: vec!["*".into()],
+        routes: vec![route(
+            "blackhole",
+            RouteAction::Direct(DirectResponse {
+                code: 404,
+                body: "".into(),
+            }),
+        )],
+    }
+}
+
+fn route(name: &str, action: RouteAction) -> Route {
+    Route {
+        name: name.into(),
+        matcher: RouteMatch {
+            path: PathMatch::Prefix("/".into()),
+            case_sensitive: true,
+            headers: Vec::new(),
+            query: Vec::new(),
+        },
+        action,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+        origin: None,
+    }
+}

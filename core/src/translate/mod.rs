@@ -1,0 +1,45 @@
+//! From a snapshot to what each kind of proxy must do. Names are Istio's.
+//!
+//! ```text
+//! Snapshot + ProxyScope --narrow--> OutboundKey, InboundKey, GatewayKey --> lists of shared values --join--> ProxyConfig
+//! ```
+//!
+//! Each part of a configuration is a function of the snapshot and a key that holds no more of the scope than the part depends on,
+//! so that proxies with equal keys share the part. [`Translator`] remembers parts for one snapshot, and the costly pieces
+//! (clusters and endpoints of services, compiled rules, virtual hosts) from one snapshot to the next; [`translate`] does the same
+//! without memory.
+
+mod naming;
+mod rules;
+mod view;
+
+mod pieces;
+
+mod gateway;
+mod inbound;
+mod outbound;
+
+mod config;
+mod translator;
+
+use std::sync::Arc;
+
+use mesh_ir::{ProxyConfig, ProxyScope};
+
+pub use gateway::GatewayKey;
+pub use inbound::InboundKey;
+pub use outbound::OutboundKey;
+pub use translator::{Translated, Translator};
+
+use crate::diag::Diagnostic;
+use crate::snapshot::Snapshot;
+
+/// What a proxy must do, and what is wrong with or without effect in the objects that it depends on. An object that is not valid,
+/// or a rule of it, is left out; everything else is translated.
+pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<Diagnostic>) {
+    let pieces = pieces::Pieces::default();
+    let parts = config::Parts::translate(snapshot, &pieces, scope, |key| {
+        Arc::new(outbound::outbound(snapshot, &pieces, key))
+    });
+    (parts.join(), parts.diagnostics())
+}

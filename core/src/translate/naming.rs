@@ -1,0 +1,71 @@
+//! Names that Istio's users know, and short forms of hosts (rules 27 to 29).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mesh_ir::{ClusterName, ConfigRef, ServiceRef};
+
+use crate::resource::ResourceKey;
+use crate::snapshot::{MeshService, Registry};
+
+/// Version that Istio writes into its metadata, whatever the object's own is.
+const CONFIG_VERSION: &str = "networking.istio.io/v1alpha3";
+
+/// `outbound|PORT|SUBSET|HOST`.
+pub(super) fn outbound_cluster(port: u16, subset: &str, host: &str) -> Arc<str> {
+    ClusterName::outbound(port, subset, host).to_string().into()
+}
+
+/// `inbound|PORT||`.
+pub(super) fn inbound_cluster(port: u16) -> Arc<str> {
+    ClusterName::inbound(port).to_string().into()
+}
+
+/// `ADDRESS_PORT`.
+pub(super) fn listener_name(address: IpAddr, port: u16) -> Arc<str> {
+    format!("{address}_{port}").into()
+}
+
+/// `HOST:PORT`, of virtual hosts and of route tables of one service.
+pub(super) fn host_port(host: &str, port: u16) -> Arc<str> {
+    format!("{host}:{port}").into()
+}
+
+/// The reference to an object of Istio's networking group.
+pub(super) fn config_ref(kind: &str, key: &ResourceKey) -> ConfigRef {
+    ConfigRef {
+        api_version: CONFIG_VERSION.into(),
+        kind: kind.into(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
+}
+
+/// A service as metrics name it.
+pub(super) fn service_ref(service: &MeshService) -> ServiceRef {
+    ServiceRef {
+        host: service.host.clone(),
+        name: service.name.clone(),
+        namespace: service.namespace.clone(),
+    }
+}
+
+/// All names under which clients of a namespace know a service: the host, and for Kubernetes Services the forms that the search
+/// domains of a pod complete.
+pub(super) fn host_forms(service: &MeshService, namespace: &str, domain: &str) -> Vec<Arc<str>> {
+    let host = &service.host;
+    let mut forms = vec![host.clone()];
+    let suffix = [".svc.", domain].concat();
+    let in_domain = service.registry == Registry::Kubernetes && host.ends_with(&suffix);
+    if !in_domain {
+        return forms;
+    }
+    let (name, own) = (&service.name, &service.namespace);
+    forms.push(format!("{host}.").into());
+    if &**own == namespace {
+        forms.push(name.to_ascii_lowercase().into());
+    }
+    forms.push(format!("{name}.{own}").to_ascii_lowercase().into());
+    forms.push(format!("{name}.{own}.svc").to_ascii_lowercase().into());
+    forms
+}

@@ -1,0 +1,264 @@
+//! Clusters of a service: one for each port and one for each port of each subset, with the policies of its DestinationRule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::{Cluster, ClusterKind, Endpoints, HttpProtocol, Limits, LoadBalancing, ProxyKind};
+
+use super::endpoints::endpoints;
+use super::fixed::fixed_clusters;
+use crate::model::{ConnectionPoolSettings, SimpleLb, Subset};
+use crate::snapshot::policy::Blocks;
+use crate::snapshot::{
+    DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Protocol, Resolution,
+    ServicePort, selects,
+};
+use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
+use crate::translate::view::View;
+
+/// All that the clusters of a service depend on.
+#[derive(Clone, Debug)]
+pub(in crate::translate) struct ServiceInputs {
+    pub(in crate::translate) service: Arc<MeshService>,
+    /// In the order of the service's ports.
+    instances: Vec<Arc<[Instance]>>,
+    names: Vec<Vec<DnsEndpoint>>,
+    rule: Option<Arc<EffectiveDestinationRule>>,
+    connect_timeout: Duration,
+    kind: ProxyKind,
+}
+
+/// The clusters of a service with their endpoints.
+#[derive(Clone, Debug)]
+pub(in crate::translate) struct ServiceClusters {
+    pub(in crate::translate) inputs: ServiceInputs,
+    clusters: Vec<Arc<Cluster>>,
+    endpoints: Vec<Arc<Endpoints>>,
+}
+
+/// The clusters and endpoints of all services of a view, sorted by name, with the fixed clusters.
+pub(super) fn clusters(
+    view: &View<'_>,
+    kind: ProxyKind,
+) -> (Vec<Arc<Cluster>>, Vec<Arc<Endpoints>>) {
+    let mut clusters = fixed_clusters();
+    let mut all_endpoints = Vec::new();
+    for service in &view.services {
+        let found = view.pieces.clusters(ServiceInputs::of(view, service, kind));
+        clusters.extend(found.clusters.iter().cloned());
+        all_endpoints.extend(found.endpoints.iter().cloned());
+    }
+    clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    clusters.dedup_by(|a, b| a.name == b.name);
+    all_endpoints.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+    all_endpoints.dedup_by(|a, b| a.cluster == b.cluster);
+    (clusters, all_endpoints)
+}
+
+// === impl ServiceInputs ===
+
+impl ServiceInputs {
+    fn of(view: &View<'_>, service: &Arc<MeshService>, kind: ProxyKind) -> Self {
+        let ports = service.ports.iter();
+        let snapshot = view.snapshot;
+        Self {
+            instances: ports
+                .clone()
+                .map(|port| snapshot.shared_instances(service, port).clone())
+                .collect(),
+            names: match service.resolution {
+                Resolution::Dns => ports
+                    .map(|port| snapshot.dns_endpoints(service, port))
+                    .collect(),
+                Resolution::Endpoints | Resolution::Passthrough => Vec::new(),
+            },
+            rule: view.destination_rule(service),
+            connect_timeout: snapshot.mesh().connect_timeout(),
+            kind,
+            service: service.clone(),
+        }
+    }
+
+    /// Whether both are of the same snapshot and the same rule.
+    pub(in crate::translate) fn is_identical(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.service, &other.service)
+            && self.kind == other.kind
+            && self.connect_timeout == other.connect_timeout
+            && match (&self.rule, &other.rule) {
+                (None, None) => true,
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            }
+    }
+
+    /// Whether both lead to the same clusters.
+    pub(in crate::translate) fn is_equal(&self, other: &Self) -> bool {
+        let same_rule = match (&self.rule, &other.rule) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.same(b),
+            _ => false,
+        };
+        same_rule
+            && self.kind == other.kind
+            && self.connect_timeout == other.connect_timeout
+            && self.names == other.names
+            && self.service == other.service
+            && self.instances == other.instances
+    }
+}
+
+// === impl ServiceClusters ===
+
+impl ServiceClusters {
+    pub(in crate::translate) fn build(inputs: ServiceInputs) -> Self {
+        let mut clusters = Vec::new();
+        let mut all_endpoints = Vec::new();
+        let subsets = inputs.rule.as_ref().map_or(&[][..], |rule| &rule.subsets);
+        for (index, port) in inputs.service.ports.iter().enumerate() {
+            let variants =
+                std::iter::once(None).chain(subsets.iter().map(|(subset, _)| Some(subset)));
+            for subset in variants {
+                let cluster = cluster(&inputs, index, port, subset);
+                if cluster.kind == ClusterKind::Eds {
+                    let instances = inputs.instances.get(index).map_or(&[][..], |all| all);
+                    all_endpoints.push(Arc::new(endpoints(
+                        cluster.name.clone(),
+                        instances.iter().filter(|instance| {
+                            subset.is_none_or(|subset| in_subset(subset, &instance.labels))
+                        }),
+                    )));
+                }
+                clusters.push(Arc::new(cluster));
+            }
+        }
+        Self {
+            inputs,
+            clusters,
+            endpoints: all_endpoints,
+        }
+    }
+
+    /// The same clusters for inputs that are equal but of another snapshot.
+    pub(in crate::translate) fn with_inputs(&self, inputs: ServiceInputs) -> Self {
+        Self {
+            inputs,
+            clusters: self.clusters.clone(),
+            endpoints: self.endpoints.clone(),
+        }
+    }
+}
+
+fn in_subset(subset: &Subset, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    subset.labels.is_empty() || selects(&subset.labels, labels)
+}
+
+fn cluster(
+    inputs: &ServiceInputs,
+    index: usize,
+    port: &ServicePort,
+    subset: Option<&Subset>,
+) -> Cluster {
+    let rule = inputs.rule.as_deref();
+    let blocks = Blocks::effective(
+        rule.and_then(|rule| rule.traffic_policy.as_ref()),
+        subset.and_then(|subset| subset.traffic_policy.as_ref()),
+        port.port,
+    );
+    let simple = blocks.load_balancer.and_then(|settings| settings.simple);
+    let kind = kind(inputs, index, subset, simple);
+    let pool = blocks.connection_pool;
+    let subset_name = subset.map_or("", |subset| &subset.name);
+    Cluster {
+        name: outbound_cluster(port.port, subset_name, &inputs.service.host),
+        load_balancing: if kind == ClusterKind::OriginalDestination {
+            LoadBalancing::ClusterProvided
+        } else {
+            load_balancing(simple)
+        },
+        kind,
+        connect_timeout: pool
+            .and_then(|pool| pool.tcp.as_ref()?.connect_timeout)
+            .map(|text| text.0)
+            .filter(|timeout| !timeout.is_zero())
+            .unwrap_or(inputs.connect_timeout),
+        protocol: protocol(port.protocol, pool),
+        limits: limits(pool),
+        services: vec![service_ref(&inputs.service)],
+        origin: rule
+            .and_then(|rule| rule.resources.first())
+            .map(|resource| config_ref("destination-rule", &resource.key)),
+    }
+}
+
+/// Gateways do not know original destinations, so that they use the endpoints of headless services.
+fn kind(
+    inputs: &ServiceInputs,
+    index: usize,
+    subset: Option<&Subset>,
+    simple: Option<SimpleLb>,
+) -> ClusterKind {
+    let sidecar = inputs.kind == ProxyKind::Sidecar;
+    if sidecar && simple == Some(SimpleLb::Passthrough) {
+        return ClusterKind::OriginalDestination;
+    }
+    match inputs.service.resolution {
+        Resolution::Passthrough if sidecar => ClusterKind::OriginalDestination,
+        Resolution::Endpoints | Resolution::Passthrough => ClusterKind::Eds,
+        Resolution::Dns => {
+            let names = inputs.names.get(index).map_or(&[][..], Vec::as_slice);
+            let chosen = names
+                .iter()
+                .filter(|name| subset.is_none_or(|subset| in_subset(subset, &name.labels)));
+            ClusterKind::StrictDns(chosen.map(|name| (name.host.clone(), name.port)).collect())
+        }
+    }
+}
+
+fn load_balancing(simple: Option<SimpleLb>) -> LoadBalancing {
+    match simple {
+        Some(SimpleLb::RoundRobin) => LoadBalancing::RoundRobin,
+        Some(SimpleLb::Random) => LoadBalancing::Random,
+        None
+        | Some(
+            SimpleLb::Unspecified
+            | SimpleLb::LeastConn
+            | SimpleLb::LeastRequest
+            | SimpleLb::Passthrough,
+        ) => LoadBalancing::LeastRequest,
+    }
+}
+
+fn protocol(protocol: Protocol, pool: Option<&ConnectionPoolSettings>) -> HttpProtocol {
+    let upgrade = pool
+        .and_then(|pool| pool.http.as_ref()?.h2_upgrade_policy.as_deref())
+        .is_some_and(|policy| policy == "UPGRADE");
+    match protocol {
+        Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
+        Protocol::Http if upgrade => HttpProtocol::Http2,
+        Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Detect => {
+            HttpProtocol::Http1
+        }
+    }
+}
+
+/// Limits that are set; 0 is as good as none, negative values were reported with the rule.
+fn limits(pool: Option<&ConnectionPoolSettings>) -> Limits {
+    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    let limit = |value: Option<i32>| {
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .filter(|value| *value > 0)
+    };
+    Limits {
+        max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
+        max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
+        max_requests: limit(http.and_then(|http| http.http2_max_requests)),
+        max_requests_per_connection: limit(http.and_then(|http| http.max_requests_per_connection)),
+        max_retries: limit(http.and_then(|http| http.max_retries)),
+        idle_timeout: http
+            .and_then(|http| http.idle_timeout)
+            .map(|text| text.0)
+            .filter(|timeout| !timeout.is_zero()),
+    }
+}

@@ -1,0 +1,286 @@
+//! HTTP rules as routes: one for each condition, in order.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use mesh_ir::{
+    ConfigRef, Forward, HeaderOps, PathRewrite, Route, RouteAction, RouteMatch, Target,
+    WeightedCluster,
+};
+
+use super::action::RedirectPort;
+use super::condition::{everything, is_everything};
+use super::headers::Changes;
+use super::{Audience, Compiler, Destination, Refused, WeightedDestination};
+use crate::diag::FieldPath;
+use crate::model::{HttpRoute, HttpRouteDestination};
+use crate::translate::naming::config_ref;
+
+/// A route whose clusters are not settled yet.
+#[derive(Clone, Debug)]
+pub(in crate::translate) struct CompiledRoute {
+    pub(in crate::translate) audience: Audience,
+    /// Complete but for the clusters of a forward and a redirect's port that is the request's.
+    route: Route,
+    destinations: Vec<WeightedDestination>,
+    redirect_port: RedirectPort,
+}
+
+// === impl CompiledRoute ===
+
+impl CompiledRoute {
+    /// The route with its clusters, for a port.
+    pub(in crate::translate) fn settle(
+        &self,
+        port: u16,
+        cluster: impl Fn(&Destination) -> Arc<str>,
+    ) -> Route {
+        let mut route = self.route.clone();
+        match &mut route.action {
+            RouteAction::Forward(forward) => forward.target = self.target(cluster),
+            RouteAction::Redirect(redirect) if self.redirect_port == RedirectPort::OfRequest => {
+                redirect.port = NonZeroU16::new(port);
+            }
+            RouteAction::Redirect(_) | RouteAction::Direct(_) => {}
+        }
+        route
+    }
+
+    pub(in crate::translate) fn is_catch_all(&self) -> bool {
+        is_everything(&self.route.matcher)
+    }
+
+    fn target(&self, cluster: impl Fn(&Destination) -> Arc<str>) -> Target {
+        match self.destinations.as_slice() {
+            [only] if only.request_headers.is_empty() && only.response_headers.is_empty() => {
+                Target::Cluster(cluster(&only.destination))
+            }
+            several => Target::Weighted(
+                several
+                    .iter()
+                    .map(|weighted| WeightedCluster {
+                        cluster: cluster(&weighted.destination),
+                        weight: weighted.weight,
+                        request_headers: weighted.request_headers.clone(),
+                        response_headers: weighted.response_headers.clone(),
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// What a rule does, independent of its conditions.
+struct Action {
+    action: RouteAction,
+    destinations: Vec<WeightedDestination>,
+    redirect_port: RedirectPort,
+    request_headers: HeaderOps,
+    response_headers: HeaderOps,
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    /// The routes of a rule. A condition that is refused leaves the rule's other conditions.
+    pub(super) fn http(
+        &mut self,
+        rule: &HttpRoute,
+        path: &FieldPath,
+    ) -> Result<Vec<CompiledRoute>, Refused> {
+        self.unsupported(rule, path);
+        let Some(action) = self.action(rule, path)? else {
+            return Ok(Vec::new());
+        };
+        let origin = config_ref("virtual-service", &self.resource.key);
+        let rule_name = rule.name.as_deref().unwrap_or_default();
+        if rule.matches.is_empty() {
+            let matched = (Audience::default(), everything());
+            return Ok(vec![
+                self.route(rule, &action, rule_name, matched, &origin, path)?,
+            ]);
+        }
+        let mut routes = Vec::new();
+        for (index, condition) in rule.matches.iter().enumerate() {
+            let condition_path = path.key("match").index(index);
+            let Ok(matched) = self.condition(condition, &condition_path) else {
+                continue;
+            };
+            let name = match condition.name.as_deref() {
+                Some(name) if rule_name.is_empty() => name.to_owned(),
+                Some(name) => format!("{rule_name}.{name}"),
+                None => rule_name.to_owned(),
+            };
+            routes.push(self.route(rule, &action, &name, matched, &origin, path)?);
+        }
+        Ok(routes)
+    }
+
+    fn route(
+        &mut self,
+        rule: &HttpRoute,
+        action: &Action,
+        name: &str,
+        (audience, matcher): (Audience, RouteMatch),
+        origin: &ConfigRef,
+        path: &FieldPath,
+    ) -> Result<CompiledRoute, Refused> {
+        let rewrite = self.rewrite(rule, &matcher, path)?;
+        let mut chosen = action.action.clone();
+        if let RouteAction::Forward(forward) = &mut chosen {
+            forward.path_rewrite = rewrite;
+        }
+        Ok(CompiledRoute {
+            audience,
+            route: Route {
+                name: name.into(),
+                matcher,
+                action: chosen,
+                request_headers: action.request_headers.clone(),
+                response_headers: action.response_headers.clone(),
+                origin: Some(origin.clone()),
+            },
+            destinations: action.destinations.clone(),
+            redirect_port: action.redirect_port,
+        })
+    }
+
+    fn rewrite(
+        &mut self,
+        rule: &HttpRoute,
+        matcher: &RouteMatch,
+        path: &FieldPath,
+    ) -> Result<Option<PathRewrite>, Refused> {
+        self.path_rewrite(rule.rewrite.as_ref(), &matcher.path, &path.key("rewrite"))
+    }
+
+    /// What a rule does; none when all it does is not supported yet.
+    fn action(&mut self, rule: &HttpRoute, path: &FieldPath) -> Result<Option<Action>, Refused> {
+        let headers = rule.headers.as_ref();
+        let headers_path = path.key("headers");
+        let request = self.header_changes(
+            headers.and_then(|headers| headers.request.as_ref()),
+            &headers_path.key("request"),
+        )?;
+        let response = self.header_changes(
+            headers.and_then(|headers| headers.response.as_ref()),
+            &headers_path.key("response"),
+        )?;
+        let mut destinations = Vec::new();
+        let mut redirect_port = RedirectPort::Fixed;
+        let action = match (&rule.redirect, &rule.direct_response, rule.route.as_slice()) {
+            (Some(redirect), None, []) => {
+                let (redirect, port) = self.redirect(redirect, &path.key("redirect"))?;
+                redirect_port = port;
+                RouteAction::Redirect(redirect)
+            }
+            (None, Some(direct), []) => {
+                RouteAction::Direct(self.direct(direct, &path.key("directResponse"))?)
+            }
+            (None, None, []) if rule.delegate.is_some() => return Ok(None),
+            (None, None, []) => {
+                let message = "a rule needs one of route, redirect and directResponse";
+                return Err(self.invalid(path.clone(), message));
+            }
+            (None, None, route) => {
+                let host = request.host.clone();
+                destinations = self.destinations(route, &path.key("route"))?;
+                RouteAction::Forward(self.forward(rule, host, path)?)
+            }
+            _ => {
+                let message = "only one of route, redirect and directResponse may be set";
+                return Err(self.invalid(path.clone(), message));
+            }
+        };
+        Ok(Some(Action {
+            action,
+            destinations,
+            redirect_port,
+            request_headers: request.ops,
+            response_headers: response.ops,
+        }))
+    }
+
+    fn forward(
+        &mut self,
+        rule: &HttpRoute,
+        host: Option<Arc<str>>,
+        path: &FieldPath,
+    ) -> Result<Forward, Refused> {
+        let authority = rule
+            .rewrite
+            .as_ref()
+            .and_then(|rewrite| rewrite.authority.as_deref())
+            .filter(|authority| !authority.is_empty())
+            .map(Arc::from);
+        Ok(Forward {
+            target: Target::Weighted(Vec::new()),
+            timeout: rule
+                .timeout
+                .map(|text| text.0)
+                .filter(|timeout| !timeout.is_zero()),
+            retry: self.retry(rule.retries.as_ref(), &path.key("retries"))?,
+            path_rewrite: None,
+            host_rewrite: authority.or(host),
+        })
+    }
+
+    fn destinations(
+        &mut self,
+        route: &[HttpRouteDestination],
+        path: &FieldPath,
+    ) -> Result<Vec<WeightedDestination>, Refused> {
+        let weights: Vec<Option<i32>> = route.iter().map(|entry| entry.weight).collect();
+        let shares = self.weights(&weights, path)?;
+        let mut destinations = Vec::new();
+        for (index, (entry, weight)) in route.iter().zip(shares).enumerate() {
+            let path = path.index(index);
+            let destination = self.destination(&entry.destination, &path.key("destination"))?;
+            let headers = entry.headers.as_ref();
+            let mut changes = Vec::new();
+            for (field, operations) in [
+                (
+                    "request",
+                    headers.and_then(|headers| headers.request.as_ref()),
+                ),
+                (
+                    "response",
+                    headers.and_then(|headers| headers.response.as_ref()),
+                ),
+            ] {
+                let path = path.key("headers").key(field);
+                let Changes { ops, host } = self.header_changes(operations, &path)?;
+                if host.is_some() {
+                    self.no_effect(path.key("set").key("host"));
+                }
+                changes.push(ops);
+            }
+            let response_headers = changes.pop().unwrap_or_default();
+            let request_headers = changes.pop().unwrap_or_default();
+            if weight > 0 {
+                destinations.push(WeightedDestination {
+                    destination,
+                    weight,
+                    request_headers,
+                    response_headers,
+                });
+            }
+        }
+        Ok(destinations)
+    }
+
+    /// Reports fields that nothing acts on yet.
+    fn unsupported(&mut self, rule: &HttpRoute, path: &FieldPath) {
+        for (set, field) in [
+            (rule.fault.is_some(), "fault"),
+            (rule.mirror.is_some(), "mirror"),
+            (!rule.mirrors.is_empty(), "mirrors"),
+            (rule.cors_policy.is_some(), "corsPolicy"),
+            (rule.delegate.is_some(), "delegate"),
+        ] {
+            if set {
+                self.no_effect(path.key(field));
+            }
+        }
+    }
+}

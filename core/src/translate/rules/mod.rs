@@ -1,0 +1,193 @@
+//! VirtualServices compiled once, independent of who asks: routes with their conditions on clients, and destinations whose port
+//! and cluster are settled later.
+//!
+//! ```text
+//! VirtualService --compile--> CompiledRules --for a client and a port--> Vec<Route>
+//! ```
+//!
+//! A rule that is not valid is left out and reported; the object's other rules still count.
+
+mod action;
+mod condition;
+mod destination;
+mod headers;
+mod http;
+mod retry;
+mod tcp;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) use destination::{Destination, WeightedDestination};
+pub(super) use http::CompiledRoute;
+pub(super) use retry::default_retry;
+pub(super) use tcp::CompiledTcp;
+
+use crate::diag::{Diagnostic, FieldPath};
+use crate::model::MeshConfig;
+use crate::resource::Resource;
+use crate::snapshot::{MeshVirtualService, report};
+
+/// A VirtualService, ready to be applied to clients.
+#[derive(Clone, Debug)]
+pub(super) struct CompiledRules {
+    pub(super) source: Arc<MeshVirtualService>,
+    pub(super) http: Vec<CompiledRoute>,
+    pub(super) tcp: Vec<CompiledTcp>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Which clients, gateways and ports a rule is for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audience {
+    /// Gateways of the match itself; they replace the conditions on the source (rule 12).
+    gateways: Vec<Arc<str>>,
+    labels: BTreeMap<String, String>,
+    namespace: Option<String>,
+    port: Option<u16>,
+}
+
+/// Who asks for rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    /// `mesh` for a sidecar; `namespace/name` of the Gateways that a gateway applies on the port.
+    pub(super) gateways: &'a [Arc<str>],
+    pub(super) namespace: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    /// Service port of the request.
+    pub(super) port: u16,
+}
+
+/// Collects what is wrong with one object.
+pub(super) struct Compiler<'a> {
+    resource: &'a Resource,
+    domain: &'a str,
+    mesh: &'a MeshConfig,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// A rule is refused; the reason is among the diagnostics.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused;
+
+// === impl CompiledRules ===
+
+impl CompiledRules {
+    pub(super) fn compile(
+        source: &Arc<MeshVirtualService>,
+        mesh: &MeshConfig,
+        domain: &str,
+    ) -> Self {
+        let mut compiler = Compiler {
+            resource: &source.resource,
+            domain,
+            mesh,
+            diagnostics: Vec::new(),
+        };
+        let mut http = Vec::new();
+        for (index, rule) in source.spec.http.iter().enumerate() {
+            let path = FieldPath::parse("spec.http").index(index);
+            http.extend(compiler.http(rule, &path).unwrap_or_default());
+        }
+        let mut tcp = Vec::new();
+        for (index, rule) in source.spec.tcp.iter().enumerate() {
+            let path = FieldPath::parse("spec.tcp").index(index);
+            tcp.extend(compiler.tcp(rule, &path).unwrap_or_default());
+        }
+        if !source.spec.tls.is_empty() {
+            compiler.no_effect(FieldPath::parse("spec.tls"));
+        }
+        Self {
+            source: source.clone(),
+            http,
+            tcp,
+            diagnostics: compiler.diagnostics,
+        }
+    }
+
+    /// Whether all clients of the mesh are treated alike.
+    pub(super) fn is_for_all_clients(&self) -> bool {
+        self.http.iter().all(|route| route.audience.is_everybody())
+    }
+
+    /// The routes for an asker up to the first that takes all requests.
+    pub(super) fn routes<'a>(&'a self, asker: &Asker<'_>) -> Vec<&'a CompiledRoute> {
+        let mut routes = Vec::new();
+        for route in self
+            .http
+            .iter()
+            .filter(|route| route.audience.admits(asker))
+        {
+            routes.push(route);
+            if route.is_catch_all() {
+                break;
+            }
+        }
+        routes
+    }
+
+    /// The first TCP rule for an asker.
+    pub(super) fn tcp(&self, asker: &Asker<'_>) -> Option<&CompiledTcp> {
+        self.tcp.iter().find(|rule| rule.audience.admits(asker))
+    }
+}
+
+// === impl Audience ===
+
+impl Audience {
+    fn admits(&self, asker: &Asker<'_>) -> bool {
+        let source = if self.gateways.is_empty() {
+            self.namespace
+                .as_ref()
+                .is_none_or(|namespace| namespace == asker.namespace)
+                && self
+                    .labels
+                    .iter()
+                    .all(|(key, value)| asker.labels.get(key) == Some(value))
+        } else {
+            self.gateways
+                .iter()
+                .any(|gateway| asker.gateways.contains(gateway))
+        };
+        source && self.port.is_none_or(|port| port == asker.port)
+    }
+
+    /// Whether it treats all sidecars alike. Gateways of the match replace the conditions on the source.
+    fn is_everybody(&self) -> bool {
+        !self.gateways.is_empty() || self.labels.is_empty() && self.namespace.is_none()
+    }
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    fn invalid(&mut self, path: FieldPath, message: impl Into<String>) -> Refused {
+        self.diagnostics
+            .push(report::invalid(self.resource, path, message));
+        Refused
+    }
+
+    fn no_effect(&mut self, path: FieldPath) {
+        self.diagnostics
+            .push(report::no_effect(self.resource, path));
+    }
+
+    /// A port number from 1 to 65535.
+    fn port(&mut self, number: u32, path: FieldPath) -> Result<u16, Refused> {
+        match u16::try_from(number) {
+            Ok(port) if port > 0 => Ok(port),
+            _ => {
+                let message = format!("port {number} is not between 1 and 65535");
+                Err(self.invalid(path, message))
+            }
+        }
+    }
+
+    /// Whether an expression is valid RE2.
+    fn regex(&mut self, pattern: &str, path: FieldPath) -> Result<Arc<str>, Refused> {
+        match mesh_ir::matching::check_regex(pattern) {
+            Ok(()) => Ok(pattern.into()),
+            Err(error) => Err(self.invalid(path, error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! TCP rules: the first that is for a client and a port decides.
+
+use super::{Audience, Compiler, Destination, Refused};
+use crate::diag::FieldPath;
+use crate::model::TcpRoute;
+
+/// A TCP rule with one condition.
+#[derive(Clone, Debug)]
+pub(in crate::translate) struct CompiledTcp {
+    pub(super) audience: Audience,
+    /// Destinations with their shares, which are not 0; never empty.
+    pub(in crate::translate) destinations: Vec<(Destination, u32)>,
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    pub(super) fn tcp(
+        &mut self,
+        rule: &TcpRoute,
+        path: &FieldPath,
+    ) -> Result<Vec<CompiledTcp>, Refused> {
+        let path_of_route = path.key("route");
+        if rule.route.is_empty() {
+            return Err(self.invalid(path_of_route, "a rule needs a destination"));
+        }
+        let weights: Vec<Option<i32>> = rule.route.iter().map(|entry| entry.weight).collect();
+        let shares = self.weights(&weights, &path_of_route)?;
+        let mut destinations = Vec::new();
+        for (index, (entry, share)) in rule.route.iter().zip(shares).enumerate() {
+            let path = path_of_route.index(index).key("destination");
+            let destination = self.destination(&entry.destination, &path)?;
+            if share > 0 {
+                destinations.push((destination, share));
+            }
+        }
+        let mut audiences = Vec::new();
+        for (index, condition) in rule.matches.iter().enumerate() {
+            let path = path.key("match").index(index);
+            if !condition.destination_subnets.is_empty() {
+                let message = "conditions on destination networks are not supported yet; the rule's match is not applied";
+                self.invalid(path.key("destinationSubnets"), message);
+                continue;
+            }
+            let audience = self.audience_of(
+                &condition.gateways,
+                &condition.source_labels,
+                condition.source_namespace.as_ref(),
+                condition.port,
+                &path,
+            );
+            audiences.extend(audience);
+        }
+        if rule.matches.is_empty() {
+            audiences.push(Audience::default());
+        }
+        Ok(audiences
+            .into_iter()
+            .map(|audience| CompiledTcp {
+                audience,
+                destinations: destinations.clone(),
+            })
+            .collect())
+    }
+}

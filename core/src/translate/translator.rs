@@ -1,0 +1,82 @@
+//! Translation with memory, for those who serve many proxies.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use mesh_ir::{ProxyConfig, ProxyScope};
+
+use super::config::Parts;
+use super::outbound::{Outbound, OutboundKey, outbound};
+use super::pieces::Pieces;
+use crate::diag::Diagnostic;
+use crate::snapshot::Snapshot;
+
+/// Translates one snapshot for many proxies, from any number of threads. Proxies that depend on the same share the same values;
+/// [`Translator::next`] carries over what a new snapshot leaves as it was, so that unchanged clusters and endpoints are even the
+/// same `Arc`s.
+#[derive(Debug)]
+pub struct Translator {
+    snapshot: Arc<Snapshot>,
+    pieces: Pieces,
+    outbound: Mutex<BTreeMap<OutboundKey, Arc<OnceLock<Arc<Outbound>>>>>,
+}
+
+/// A configuration with the findings about the objects that it depends on.
+#[derive(Clone, Debug)]
+pub struct Translated {
+    /// What the proxy must do.
+    pub config: ProxyConfig,
+    /// What is wrong with or without effect in the objects.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+// === impl Translator ===
+
+impl Translator {
+    /// A translator without memory of earlier snapshots.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            pieces: Pieces::default(),
+            outbound: Mutex::default(),
+        }
+    }
+
+    /// The translator of a newer snapshot. Objects that are the same `Arc` in both snapshots cost next to nothing.
+    pub fn next(&self, snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            pieces: self.pieces.next(&snapshot),
+            snapshot,
+            outbound: Mutex::default(),
+        }
+    }
+
+    /// The snapshot that is translated.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// What a proxy must do, as [`super::translate`] says it.
+    pub fn translate(&self, scope: &ProxyScope) -> Translated {
+        let parts = Parts::translate(&self.snapshot, &self.pieces, scope, |key| {
+            self.outbound(key)
+        });
+        Translated {
+            config: parts.join(),
+            diagnostics: parts.diagnostics(),
+        }
+    }
+
+    /// The outbound part for a key, the same `Arc` for all proxies that have the key.
+    pub fn outbound(&self, key: &OutboundKey) -> Arc<Outbound> {
+        let cell = self
+            .outbound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key.clone())
+            .or_default()
+            .clone();
+        cell.get_or_init(|| Arc::new(outbound(&self.snapshot, &self.pieces, key)))
+            .clone()
+    }
+}

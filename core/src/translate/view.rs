@@ -1,0 +1,160 @@
+//! What the clients of one namespace see of a snapshot: services by host, rules by host, destination rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_ir::{AccessLog, RetryPolicy};
+
+use super::naming::outbound_cluster;
+use super::pieces::Pieces;
+use super::rules::{Asker, CompiledRules, Destination, default_retry};
+use crate::diag::{Diagnostic, FieldPath};
+use crate::model::MeshConfig;
+use crate::snapshot::{
+    EffectiveDestinationRule, HostMap, MESH_GATEWAY, MeshService, Snapshot, report,
+};
+
+/// What the clients of one namespace with some labels see.
+pub(super) struct View<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) pieces: &'a Pieces,
+    pub(super) namespace: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    pub(super) domain: &'a str,
+    /// Sorted by host, one for each.
+    pub(super) services: Vec<Arc<MeshService>>,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) default_retry: Option<RetryPolicy>,
+    mesh_gateway: [Arc<str>; 1],
+}
+
+/// The rules that sidecars apply, by host: of several objects for one host the first candidate counts (rule 8).
+#[derive(Default)]
+pub(super) struct MeshRules {
+    pub(super) by_host: HostMap<Arc<CompiledRules>>,
+    /// In the order of candidates.
+    pub(super) all: Vec<Arc<CompiledRules>>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+// === impl View ===
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        pieces: &'a Pieces,
+        namespace: &'a str,
+        labels: &'a BTreeMap<String, String>,
+        domain: &'a str,
+    ) -> Self {
+        let mesh = snapshot.mesh();
+        Self {
+            snapshot,
+            pieces,
+            namespace,
+            labels,
+            domain,
+            services: snapshot.services_visible_from(namespace),
+            access_log: access_log(mesh),
+            default_retry: default_retry(mesh),
+            mesh_gateway: [MESH_GATEWAY.into()],
+        }
+    }
+
+    /// The clients of this view, as rules see them.
+    pub(super) fn asker(&self, port: u16) -> Asker<'_> {
+        Asker {
+            gateways: &self.mesh_gateway,
+            namespace: self.namespace,
+            labels: self.labels,
+            port,
+        }
+    }
+
+    pub(super) fn service(&self, host: &str) -> Option<&Arc<MeshService>> {
+        let exact = self
+            .services
+            .binary_search_by(|service| (*service.host).cmp(host))
+            .ok()
+            .and_then(|position| self.services.get(position));
+        exact.or_else(|| self.snapshot.find_service(host, self.namespace))
+    }
+
+    pub(super) fn destination_rule(
+        &self,
+        service: &MeshService,
+    ) -> Option<Arc<EffectiveDestinationRule>> {
+        self.snapshot.destination_rule_for(
+            &service.host,
+            self.namespace,
+            self.labels,
+            &service.namespace,
+        )
+    }
+
+    /// The cluster of a destination: its own port, or the only one of the service, or the port of the request (rule 16).
+    pub(super) fn cluster(&self, destination: &Destination, port: u16) -> Arc<str> {
+        let only = || {
+            let service = self.service(&destination.host)?;
+            match service.ports.as_slice() {
+                [only] => Some(only.port),
+                _ => None,
+            }
+        };
+        let port = destination.port.or_else(only).unwrap_or(port);
+        outbound_cluster(port, &destination.subset, &destination.host)
+    }
+
+    /// The rules that sidecars of this view apply.
+    pub(super) fn mesh_rules(&self) -> MeshRules {
+        let mut rules = MeshRules::default();
+        for source in self.snapshot.virtual_services_visible_from(self.namespace) {
+            if !source.is_for_mesh() {
+                continue;
+            }
+            let compiled = self.pieces.rules(self.snapshot, &source);
+            rules
+                .diagnostics
+                .extend(compiled.diagnostics.iter().cloned());
+            for (index, host) in source.hosts.iter().enumerate() {
+                let winner = rules.by_host.entry(host, || compiled.clone());
+                if Arc::ptr_eq(&winner.source, &source) {
+                    continue;
+                }
+                let message = format!(
+                    "host {host} is routed by the {} already; this object has no effect for it in sidecars",
+                    winner.source.resource.key
+                );
+                let path = FieldPath::parse("spec.hosts").index(index);
+                rules
+                    .diagnostics
+                    .push(report::conflict(&source.resource, path, message));
+            }
+            rules.all.push(compiled);
+        }
+        rules
+    }
+
+    /// What memory of pieces must distinguish beside a service and its rules: nothing if all clients see the same services.
+    pub(super) fn scope_of_memory(&self) -> &'a str {
+        if self.services.len() == self.snapshot.services().len() {
+            ""
+        } else {
+            self.namespace
+        }
+    }
+}
+
+/// The mesh's access log, if it has one.
+pub(super) fn access_log(mesh: &MeshConfig) -> Option<AccessLog> {
+    let given = |text: &Option<String>| -> Option<Arc<str>> {
+        text.as_deref()
+            .filter(|text| !text.is_empty())
+            .map(Arc::from)
+    };
+    Some(AccessLog {
+        path: given(&mesh.access_log_file)?,
+        format: given(&mesh.access_log_format),
+        json: mesh.access_log_encoding.as_deref() == Some("JSON"),
+    })
+}
