@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The sandbox.
+
+pub mod controllers;
+pub mod node;
