@@ -26,11 +26,11 @@ mod replica_set;
 mod scheduler;
 mod stateful_set;
 
-pub use action::{Action, Kind, Object};
+pub use action::{Action, FIELD_MANAGER, Kind, Object, is_race};
 pub use cache::{Cache, Caches};
 pub use driver::run;
 pub use observed::Observed;
-pub use pods::{is_active, is_ready};
+pub use pods::{is_active, is_finished, is_ready};
 pub use scheduler::NODE_NAME;
 
 /// A controller: a name for the log, and its pure reconciliation over everything observed.

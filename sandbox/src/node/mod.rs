@@ -1,9 +1,36 @@
-//! The node.
+//! The node: the kubelet's and kube-proxy's roles, with pods as processes of this machine.
+//!
+//! ```text
+//! cache of pods -> manager -> one task per pod -> one task per container -> process group
+//!                                  |                     |
+//!                                  +-- volumes, tokens   +-- probes, logs, restarts
+//!                                  +-- status -> API server
+//! ```
+//!
+//! [`Backend`] is the one place where plain loopback processes differ from pods in namespaces.
+
 mod address;
 mod backend;
+mod container;
+mod context;
 mod environment;
 mod images;
 mod logs;
 mod low_ports;
+mod manager;
+mod pod;
+mod probe;
 mod process;
 mod quantity;
+mod register;
+mod state;
+mod volumes;
+
+pub use address::{API_PORT, Block};
+pub use backend::{Backend, Loopback, SIDECAR, has_sidecar};
+pub use context::{NodeContext, log_path};
+pub use images::{COMMAND_ANNOTATION, Images, SampleLookup};
+pub use low_ports::LowPorts;
+pub use manager::run;
+pub use process::{Processes, WATCH_VARIABLE, kill_recorded, start_time};
+pub use register::{machine, register};

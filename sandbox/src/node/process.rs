@@ -87,9 +87,28 @@ impl Process {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Sends a signal to the whole group.
-    pub fn signal(&self, signal: Signal) {
-        kill(self.group, signal);
+    /// The group, to signal it while someone waits for its end.
+    pub fn group(&self) -> Group {
+        Group(self.group)
+    }
+
+    /// Waits for the leader's end like [`Self::wait`], reading and forgetting what it prints.
+    pub async fn wait_discarding_output(&mut self) -> Exit {
+        let (stdout, stderr) = self.output();
+        let drain = async {
+            let mut sink = tokio::io::sink();
+            if let Some(mut stream) = stdout {
+                let _ = tokio::io::copy(&mut stream, &mut sink).await;
+            }
+        };
+        let drain_errors = async {
+            let mut sink = tokio::io::sink();
+            if let Some(mut stream) = stderr {
+                let _ = tokio::io::copy(&mut stream, &mut sink).await;
+            }
+        };
+        let (exit, (), ()) = tokio::join!(self.wait(), drain, drain_errors);
+        exit
     }
 
     /// Waits for the leader's end and then ends the rest of its group.
@@ -114,6 +133,17 @@ impl Drop for Process {
             kill(self.group, Signal::SIGKILL);
             forget(&self.record);
         }
+    }
+}
+
+/// A process group of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Group(Pid);
+
+impl Group {
+    /// Sends a signal to every process of the group.
+    pub fn signal(self, signal: Signal) {
+        kill(self.0, signal);
     }
 }
 

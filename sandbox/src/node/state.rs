@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::watch;
@@ -28,8 +28,14 @@ pub struct ContainerRecord {
 /// What a container is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Run {
-    Waiting { reason: &'static str, message: String },
-    Running { since: Timestamp, process: i32 },
+    Waiting {
+        reason: &'static str,
+        message: String,
+    },
+    Running {
+        since: Timestamp,
+        process: i32,
+    },
     Ended(Ended),
 }
 
@@ -44,8 +50,17 @@ pub struct Ended {
 
 impl Default for ContainerRecord {
     fn default() -> Self {
-        let run = Run::Waiting { reason: "PodInitializing", message: String::new() };
-        Self { run, last: None, restarts: 0, started: false, ready: false }
+        let run = Run::Waiting {
+            reason: "PodInitializing",
+            message: String::new(),
+        };
+        Self {
+            run,
+            last: None,
+            restarts: 0,
+            started: false,
+            ready: false,
+        }
     }
 }
 
@@ -71,12 +86,18 @@ pub struct StateCell {
 impl StateCell {
     /// A cell with its first state.
     pub fn new(state: PodState) -> Self {
-        Self { state: Mutex::new(state), changed: watch::Sender::new(0) }
+        Self {
+            state: Mutex::new(state),
+            changed: watch::Sender::new(0),
+        }
     }
 
     /// A copy of the state.
     pub fn get(&self) -> PodState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Changes the state.
@@ -106,7 +127,10 @@ pub fn pod_status(pod: &Pod, state: &PodState, known: &PodStatus, now: Timestamp
     let spec = pod.spec.clone().unwrap_or_default();
     let init = spec.init_containers.unwrap_or_default();
     let statuses = |containers: &[Container]| -> Vec<ContainerStatus> {
-        containers.iter().map(|container| container_status(container, state)).collect()
+        containers
+            .iter()
+            .map(|container| container_status(container, state))
+            .collect()
     };
     let containers = statuses(&spec.containers);
     let init_statuses = statuses(&init);
@@ -115,39 +139,91 @@ pub fn pod_status(pod: &Pod, state: &PodState, known: &PodStatus, now: Timestamp
         .zip(&init_statuses)
         .all(|(container, status)| !is_native_sidecar(container) || status.ready);
     let over = state.outcome.is_some();
-    let all_ready = !over && state.initialized && sidecars_ready && containers.iter().all(|status| status.ready);
+    let all_ready = !over
+        && state.initialized
+        && sidecars_ready
+        && containers.iter().all(|status| status.ready);
     let gates = spec.readiness_gates.unwrap_or_default();
-    let gated = gates.iter().all(|gate| condition_holds(pod, &gate.condition_type));
+    let gated = gates
+        .iter()
+        .all(|gate| condition_holds(pod, &gate.condition_type));
 
-    let reason = if over { "PodCompleted" } else { "ContainersNotReady" };
-    let unready: Vec<_> = containers.iter().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
+    let reason = if over {
+        "PodCompleted"
+    } else {
+        "ContainersNotReady"
+    };
+    let unready: Vec<_> = containers
+        .iter()
+        .filter(|status| !status.ready)
+        .map(|status| status.name.as_str())
+        .collect();
     let message = format!("containers with unready status: [{}]", unready.join(" "));
     let mut conditions = vec![
-        condition("Initialized", state.initialized, "ContainersNotInitialized", String::new()),
-        condition("Ready", all_ready && gated, if all_ready { "ReadinessGatesNotReady" } else { reason }, message.clone()),
+        condition(
+            "Initialized",
+            state.initialized,
+            "ContainersNotInitialized",
+            String::new(),
+        ),
+        condition(
+            "Ready",
+            all_ready && gated,
+            if all_ready {
+                "ReadinessGatesNotReady"
+            } else {
+                reason
+            },
+            message.clone(),
+        ),
         condition("ContainersReady", all_ready, reason, message),
         condition("PodScheduled", true, "", String::new()),
     ];
     for condition in &mut conditions {
-        let old = known.conditions.iter().flatten().find(|old| old.type_ == condition.type_);
+        let old = known
+            .conditions
+            .iter()
+            .flatten()
+            .find(|old| old.type_ == condition.type_);
         let unchanged = old.filter(|old| old.status == condition.status);
         let since = unchanged.and_then(|old| old.last_transition_time.clone());
         condition.last_transition_time = Some(since.unwrap_or(Time(now)));
     }
     // Conditions of others (readiness gates) are theirs to change.
-    let ours: Vec<_> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    let present = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.extend(present.iter().filter(|condition| !ours.contains(&condition.type_)).cloned());
+    let ours: Vec<_> = conditions
+        .iter()
+        .map(|condition| condition.type_.clone())
+        .collect();
+    let present = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    conditions.extend(
+        present
+            .iter()
+            .filter(|condition| !ours.contains(&condition.type_))
+            .cloned(),
+    );
 
     PodStatus {
         phase: Some(phase(state, &containers).to_owned()),
         conditions: Some(conditions),
         host_ip: Some(state.host_ip.clone()),
-        host_ips: Some(vec![HostIP { ip: state.host_ip.clone() }]),
+        host_ips: Some(vec![HostIP {
+            ip: state.host_ip.clone(),
+        }]),
         pod_ip: Some(state.pod_ip.clone()),
-        pod_ips: Some(vec![PodIP { ip: state.pod_ip.clone() }]),
+        pod_ips: Some(vec![PodIP {
+            ip: state.pod_ip.clone(),
+        }]),
         start_time: Some(Time(state.started)),
-        qos_class: Some(known.qos_class.clone().unwrap_or_else(|| "BestEffort".to_owned())),
+        qos_class: Some(
+            known
+                .qos_class
+                .clone()
+                .unwrap_or_else(|| "BestEffort".to_owned()),
+        ),
         container_statuses: Some(containers),
         init_container_statuses: (!init_statuses.is_empty()).then_some(init_statuses),
         observed_generation: pod.metadata.generation,
@@ -162,15 +238,31 @@ fn phase(state: &PodState, containers: &[ContainerStatus]) -> &'static str {
         None => {}
     }
     let begun = |status: &ContainerStatus| {
-        let now = status.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some());
-        now || status.last_state.as_ref().is_some_and(|state| state.terminated.is_some())
+        let now = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some() || state.terminated.is_some());
+        now || status
+            .last_state
+            .as_ref()
+            .is_some_and(|state| state.terminated.is_some())
     };
-    if state.initialized && containers.iter().all(begun) { "Running" } else { "Pending" }
+    if state.initialized && containers.iter().all(begun) {
+        "Running"
+    } else {
+        "Pending"
+    }
 }
 
 fn condition_holds(pod: &Pod, kind: &str) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    conditions
+        .iter()
+        .any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 fn condition(kind: &str, holds: bool, reason: &str, message: String) -> PodCondition {
@@ -185,7 +277,11 @@ fn condition(kind: &str, holds: bool, reason: &str, message: String) -> PodCondi
 }
 
 fn container_status(container: &Container, state: &PodState) -> ContainerStatus {
-    let record = state.containers.get(&container.name).cloned().unwrap_or_default();
+    let record = state
+        .containers
+        .get(&container.name)
+        .cloned()
+        .unwrap_or_default();
     let running = matches!(record.run, Run::Running { .. });
     // A finished init container counts as ready in Kubernetes.
     let done = matches!(&record.run, Run::Ended(ended) if ended.exit.code == 0);
@@ -198,7 +294,12 @@ fn container_status(container: &Container, state: &PodState) -> ContainerStatus 
         ready: (running && record.ready) || is_init_step,
         started: Some(running && record.started),
         restart_count: record.restarts,
-        last_state: Some(record.last.as_ref().map_or_else(ContainerState::default, ended)),
+        last_state: Some(
+            record
+                .last
+                .as_ref()
+                .map_or_else(ContainerState::default, ended),
+        ),
         container_id: match &record.run {
             Run::Running { process, .. } => Some(format!("process://{process}")),
             _ => None,
@@ -218,7 +319,9 @@ fn run(run: &Run) -> ContainerState {
             ..ContainerState::default()
         },
         Run::Running { since, .. } => ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(Time(*since)) }),
+            running: Some(ContainerStateRunning {
+                started_at: Some(Time(*since)),
+            }),
             ..ContainerState::default()
         },
         Run::Ended(end) => ended(end),
@@ -226,7 +329,11 @@ fn run(run: &Run) -> ContainerState {
 }
 
 fn ended(end: &Ended) -> ContainerState {
-    let reason = if end.exit.code == 0 { "Completed" } else { "Error" };
+    let reason = if end.exit.code == 0 {
+        "Completed"
+    } else {
+        "Error"
+    };
     let terminated = ContainerStateTerminated {
         exit_code: end.exit.code,
         signal: end.exit.signal,
@@ -236,7 +343,10 @@ fn ended(end: &Ended) -> ContainerState {
         finished_at: Some(Time(end.finished)),
         container_id: None,
     };
-    ContainerState { terminated: Some(terminated), ..ContainerState::default() }
+    ContainerState {
+        terminated: Some(terminated),
+        ..ContainerState::default()
+    }
 }
 
 #[cfg(test)]
@@ -251,13 +361,26 @@ mod tests {
     }
 
     fn running(ready: bool) -> ContainerRecord {
-        let run = Run::Running { since: Timestamp::UNIX_EPOCH, process: 1 };
-        ContainerRecord { run, ready, started: true, ..ContainerRecord::default() }
+        let run = Run::Running {
+            since: Timestamp::UNIX_EPOCH,
+            process: 1,
+        };
+        ContainerRecord {
+            run,
+            ready,
+            started: true,
+            ..ContainerRecord::default()
+        }
     }
 
     fn summary(state: &PodState) -> (String, String) {
         let status = pod_status(&pod(), state, &PodStatus::default(), Timestamp::UNIX_EPOCH);
-        let ready = status.conditions.unwrap().into_iter().find(|c| c.type_ == "Ready").unwrap();
+        let ready = status
+            .conditions
+            .unwrap()
+            .into_iter()
+            .find(|c| c.type_ == "Ready")
+            .unwrap();
         (status.phase.unwrap(), ready.status)
     }
 

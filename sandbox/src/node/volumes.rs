@@ -97,16 +97,23 @@ pub fn tokens(pod: &Pod) -> Vec<TokenKey> {
 }
 
 fn account_token() -> TokenKey {
-    TokenKey { audience: String::new(), seconds: 3607 }
+    TokenKey {
+        audience: String::new(),
+        seconds: 3607,
+    }
 }
 
 fn volumes(pod: &Pod) -> impl Iterator<Item = &Volume> {
-    pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten())
+    pod.spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten())
 }
 
 /// True when containers get their account's token although the pod says nothing about it.
 fn automounts(pod: &Pod) -> bool {
-    pod.spec.as_ref().is_some_and(|spec| spec.automount_service_account_token != Some(false))
+    pod.spec
+        .as_ref()
+        .is_some_and(|spec| spec.automount_service_account_token != Some(false))
 }
 
 /// What each volume of a pod holds.
@@ -116,7 +123,10 @@ pub fn contents(context: &Context<'_>) -> Result<BTreeMap<String, Content>, Conf
         contents.insert(volume.name.clone(), content(context, volume)?);
     }
     if automounts(context.pod) {
-        contents.insert(ACCOUNT_VOLUME.to_owned(), Content::Files(account_files(context)));
+        contents.insert(
+            ACCOUNT_VOLUME.to_owned(),
+            Content::Files(account_files(context)),
+        );
     }
     Ok(contents)
 }
@@ -124,13 +134,23 @@ pub fn contents(context: &Context<'_>) -> Result<BTreeMap<String, Content>, Conf
 fn account_files(context: &Context<'_>) -> Files {
     let mut files = Files::new();
     let namespace = context.pod.namespace().unwrap_or_default();
-    let token = context.tokens.get(&account_token()).cloned().unwrap_or_default();
+    let token = context
+        .tokens
+        .get(&account_token())
+        .cloned()
+        .unwrap_or_default();
     for (name, data, mode) in [
         ("token", token, PRIVATE),
         ("ca.crt", context.api_ca.to_owned(), PUBLIC),
         ("namespace", namespace, PUBLIC),
     ] {
-        files.insert(PathBuf::from(name), File { data: data.into_bytes(), mode });
+        files.insert(
+            PathBuf::from(name),
+            File {
+                data: data.into_bytes(),
+                mode,
+            },
+        );
     }
     files
 }
@@ -139,16 +159,34 @@ fn content(context: &Context<'_>, volume: &Volume) -> Result<Content, ConfigErro
     let mut files = Files::new();
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode;
-        config_map(context, &source.name, source.items.as_deref(), source.optional, mode, &mut files)?;
+        config_map(
+            context,
+            &source.name,
+            source.items.as_deref(),
+            source.optional,
+            mode,
+            &mut files,
+        )?;
     } else if let Some(source) = &volume.secret {
         let name = source.secret_name.as_deref().unwrap_or_default();
-        secret(context, name, source.items.as_deref(), source.optional, &mut files)?;
+        secret(
+            context,
+            name,
+            source.items.as_deref(),
+            source.optional,
+            &mut files,
+        )?;
     } else if let Some(source) = &volume.projected {
         for projection in source.sources.iter().flatten() {
             project(context, projection, source.default_mode, &mut files)?;
         }
     } else if let Some(source) = &volume.downward_api {
-        downward(context, source.items.as_deref().unwrap_or_default(), source.default_mode, &mut files)?;
+        downward(
+            context,
+            source.items.as_deref().unwrap_or_default(),
+            source.default_mode,
+            &mut files,
+        )?;
     } else if let Some(source) = &volume.persistent_volume_claim {
         return Ok(Content::Claim(source.claim_name.clone()));
     } else if let Some(source) = &volume.host_path {
@@ -156,7 +194,10 @@ fn content(context: &Context<'_>, volume: &Volume) -> Result<Content, ConfigErro
     } else if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
         return Ok(Content::Empty);
     } else {
-        let message = format!("the kind of volume {:?} is not supported by the sandbox", volume.name);
+        let message = format!(
+            "the kind of volume {:?} is not supported by the sandbox",
+            volume.name
+        );
         return Err(ConfigError::Unsupported(message));
     }
     Ok(Content::Files(files))
@@ -169,20 +210,47 @@ fn project(
     files: &mut Files,
 ) -> Result<(), ConfigError> {
     if let Some(source) = &projection.config_map {
-        config_map(context, &source.name, source.items.as_deref(), source.optional, mode, files)
+        config_map(
+            context,
+            &source.name,
+            source.items.as_deref(),
+            source.optional,
+            mode,
+            files,
+        )
     } else if let Some(source) = &projection.secret {
-        secret(context, &source.name, source.items.as_deref(), source.optional, files)
+        secret(
+            context,
+            &source.name,
+            source.items.as_deref(),
+            source.optional,
+            files,
+        )
     } else if let Some(source) = &projection.downward_api {
-        downward(context, source.items.as_deref().unwrap_or_default(), mode, files)
+        downward(
+            context,
+            source.items.as_deref().unwrap_or_default(),
+            mode,
+            files,
+        )
     } else if let Some(source) = &projection.service_account_token {
         let key = TokenKey {
             audience: source.audience.clone().unwrap_or_default(),
             seconds: source.expiration_seconds.unwrap_or(3600),
         };
         let token = context.tokens.get(&key).cloned().unwrap_or_default();
-        insert(files, &source.path, File { data: token.into_bytes(), mode: PRIVATE })
+        insert(
+            files,
+            &source.path,
+            File {
+                data: token.into_bytes(),
+                mode: PRIVATE,
+            },
+        )
     } else {
-        Err(ConfigError::Unsupported("a projected volume has a source that the sandbox does not support".to_owned()))
+        Err(ConfigError::Unsupported(
+            "a projected volume has a source that the sandbox does not support".to_owned(),
+        ))
     }
 }
 
@@ -197,10 +265,26 @@ fn config_map(
     let Some(map) = context.sources.config_map(name) else {
         return missing("configmap", name, optional);
     };
-    let text = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.into_bytes()));
-    let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
+    let text = map
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.into_bytes()));
+    let binary = map
+        .binary_data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0));
     let data = text.chain(binary).collect();
-    keys("configmap", name, data, items, optional, public(mode), files)
+    keys(
+        "configmap",
+        name,
+        data,
+        items,
+        optional,
+        public(mode),
+        files,
+    )
 }
 
 fn secret(
@@ -213,12 +297,24 @@ fn secret(
     let Some(secret) = context.sources.secret(name) else {
         return missing("secret", name, optional);
     };
-    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    let data = secret
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect();
     keys("secret", name, data, items, optional, PRIVATE, files)
 }
 
 fn missing(kind: &'static str, name: &str, optional: Option<bool>) -> Result<(), ConfigError> {
-    if optional == Some(true) { Ok(()) } else { Err(ConfigError::Missing { kind, name: name.to_owned() }) }
+    if optional == Some(true) {
+        Ok(())
+    } else {
+        Err(ConfigError::Missing {
+            kind,
+            name: name.to_owned(),
+        })
+    }
 }
 
 fn keys(
@@ -231,14 +327,20 @@ fn keys(
     files: &mut Files,
 ) -> Result<(), ConfigError> {
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        return data.into_iter().try_for_each(|(key, data)| insert(files, &key, File { data, mode }));
+        return data
+            .into_iter()
+            .try_for_each(|(key, data)| insert(files, &key, File { data, mode }));
     };
     for item in items {
         match data.remove(&item.key) {
             Some(data) => insert(files, &item.path, File { data, mode })?,
             None if optional == Some(true) => {}
             None => {
-                return Err(ConfigError::MissingKey { kind, name: name.to_owned(), key: item.key.clone() });
+                return Err(ConfigError::MissingKey {
+                    kind,
+                    name: name.to_owned(),
+                    key: item.key.clone(),
+                });
             }
         }
     }
@@ -259,14 +361,24 @@ fn downward(
         } else {
             continue;
         };
-        insert(files, &item.path, File { data: text.into_bytes(), mode: public(item.mode.or(mode)) })?;
+        insert(
+            files,
+            &item.path,
+            File {
+                data: text.into_bytes(),
+                mode: public(item.mode.or(mode)),
+            },
+        )?;
     }
     Ok(())
 }
 
 fn public(mode: Option<i32>) -> u32 {
     // The owner can always read: programs run as the same user that writes.
-    mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(PUBLIC) & 0o777 | 0o400
+    mode.and_then(|mode| u32::try_from(mode).ok())
+        .unwrap_or(PUBLIC)
+        & 0o777
+        | 0o400
 }
 
 fn insert(files: &mut Files, path: &str, file: File) -> Result<(), ConfigError> {
@@ -308,8 +420,13 @@ pub fn mounts(
 ) -> Result<Vec<Mount>, ConfigError> {
     let mut mounts = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let expression = mount.sub_path_expr.as_deref().map(|text| environment::expand(text, variables));
-        let sub_path = expression.or_else(|| mount.sub_path.clone()).unwrap_or_default();
+        let expression = mount
+            .sub_path_expr
+            .as_deref()
+            .map(|text| environment::expand(text, variables));
+        let sub_path = expression
+            .or_else(|| mount.sub_path.clone())
+            .unwrap_or_default();
         mounts.push(Mount {
             at: inside(&mount.mount_path)?,
             volume: mount.name.clone(),
@@ -318,7 +435,11 @@ pub fn mounts(
     }
     let account = inside(ACCOUNT_MOUNT)?;
     if automounts(pod) && !mounts.iter().any(|mount| mount.at == account) {
-        mounts.push(Mount { at: account, volume: ACCOUNT_VOLUME.to_owned(), sub_path: PathBuf::new() });
+        mounts.push(Mount {
+            at: account,
+            volume: ACCOUNT_VOLUME.to_owned(),
+            sub_path: PathBuf::new(),
+        });
     }
     mounts.sort_by_key(|mount| mount.at.components().count());
     Ok(mounts)
@@ -345,7 +466,12 @@ fn write_file(path: &Path, file: &File) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = directory.join(format!("..{name}.new"));
     let mut options = std::fs::OpenOptions::new();
-    let mut target = options.write(true).create(true).truncate(true).mode(PRIVATE).open(&fresh)?;
+    let mut target = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(PRIVATE)
+        .open(&fresh)?;
     target.write_all(&file.data)?;
     target.set_permissions(std::fs::Permissions::from_mode(file.mode))?;
     std::fs::rename(fresh, path)
@@ -368,13 +494,20 @@ fn remove_others(root: &Path, below: &Path, files: &Files) -> io::Result<()> {
 
 /// Links a mount into a container's root. `target` is the volume's directory.
 pub fn link(root: &Path, mount: &Mount, target: &Path, writable: bool) -> io::Result<()> {
-    let target = if mount.sub_path.as_os_str().is_empty() { target.to_owned() } else { target.join(&mount.sub_path) };
+    let target = if mount.sub_path.as_os_str().is_empty() {
+        target.to_owned()
+    } else {
+        target.join(&mount.sub_path)
+    };
     if writable {
         std::fs::create_dir_all(&target)?;
     }
     let at = root.join(&mount.at);
     if mount.at.as_os_str().is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a volume cannot be mounted at /"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a volume cannot be mounted at /",
+        ));
     }
     if let Some(parent) = at.parent() {
         std::fs::create_dir_all(parent)?;

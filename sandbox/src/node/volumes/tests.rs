@@ -9,7 +9,8 @@ struct Fixture;
 
 impl Sources for Fixture {
     fn config_map(&self, name: &str) -> Option<ConfigMap> {
-        (name == "cm").then(|| serde_json::from_value(json!({"data": {"a": "1", "b": "2"}})).unwrap())
+        (name == "cm")
+            .then(|| serde_json::from_value(json!({"data": {"a": "1", "b": "2"}})).unwrap())
     }
 
     fn secret(&self, name: &str) -> Option<Secret> {
@@ -21,7 +22,8 @@ fn pod(volume: Value) -> Pod {
     let mut volume = volume;
     volume["name"] = json!("v");
     let metadata = json!({"name": "p", "namespace": "n", "labels": {"app": "web"}});
-    let spec = json!({"containers": [], "volumes": [volume], "automountServiceAccountToken": false});
+    let spec =
+        json!({"containers": [], "volumes": [volume], "automountServiceAccountToken": false});
     serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
 }
 
@@ -34,67 +36,123 @@ fn content_of(volume: Value) -> Result<Content, ConfigError> {
         memory: 1,
     };
     let pod = pod(volume);
-    let tokens = tokens(&pod).into_iter().map(|key| (key.clone(), format!("token for {}", key.audience))).collect();
-    let context = Context { pod: &pod, facts: &facts, sources: &Fixture, tokens: &tokens, api_ca: "ca" };
+    let tokens = tokens(&pod)
+        .into_iter()
+        .map(|key| (key.clone(), format!("token for {}", key.audience)))
+        .collect();
+    let context = Context {
+        pod: &pod,
+        facts: &facts,
+        sources: &Fixture,
+        tokens: &tokens,
+        api_ca: "ca",
+    };
     contents(&context).map(|mut contents| contents.remove("v").unwrap())
 }
 
 #[track_caller]
 fn check(volume: Value, expected: &[(&str, &str, u32)]) {
-    let Content::Files(files) = content_of(volume).unwrap() else { panic!("no files") };
+    let Content::Files(files) = content_of(volume).unwrap() else {
+        panic!("no files")
+    };
     let got: Vec<_> = files
         .iter()
-        .map(|(path, file)| (path.to_str().unwrap(), std::str::from_utf8(&file.data).unwrap(), file.mode))
+        .map(|(path, file)| {
+            (
+                path.to_str().unwrap(),
+                std::str::from_utf8(&file.data).unwrap(),
+                file.mode,
+            )
+        })
         .collect();
     assert_eq!(got, expected);
 }
 
 #[test]
 fn maps_and_secrets() {
-    check(json!({"configMap": {"name": "cm"}}), &[("a", "1", 0o644), ("b", "2", 0o644)]);
+    check(
+        json!({"configMap": {"name": "cm"}}),
+        &[("a", "1", 0o644), ("b", "2", 0o644)],
+    );
     let items = json!([{"key": "b", "path": "x/y"}]);
-    check(json!({"configMap": {"name": "cm", "items": items}}), &[("x/y", "2", 0o644)]);
-    check(json!({"secret": {"secretName": "s"}}), &[("key", "key", 0o600)]);
-    check(json!({"secret": {"secretName": "none", "optional": true}}), &[]);
+    check(
+        json!({"configMap": {"name": "cm", "items": items}}),
+        &[("x/y", "2", 0o644)],
+    );
+    check(
+        json!({"secret": {"secretName": "s"}}),
+        &[("key", "key", 0o600)],
+    );
+    check(
+        json!({"secret": {"secretName": "none", "optional": true}}),
+        &[],
+    );
 }
 
 #[test]
 fn projections() {
     let token = json!({"serviceAccountToken": {"audience": "istio-ca", "path": "istio-token"}});
-    let labels = json!({"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]});
+    let labels =
+        json!({"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]});
     let sources = json!([token, {"downwardAPI": labels}, {"configMap": {"name": "cm"}}]);
-    check(json!({"projected": {"sources": sources}}), &[
-        ("a", "1", 0o644),
-        ("b", "2", 0o644),
-        ("istio-token", "token for istio-ca", 0o600),
-        ("labels", "app=\"web\"", 0o644),
-    ]);
+    check(
+        json!({"projected": {"sources": sources}}),
+        &[
+            ("a", "1", 0o644),
+            ("b", "2", 0o644),
+            ("istio-token", "token for istio-ca", 0o600),
+            ("labels", "app=\"web\"", 0o644),
+        ],
+    );
 }
 
 #[test]
 fn what_cannot_be_is_refused() {
-    let missing = content_of(json!({"configMap": {"name": "none"}})).unwrap_err().to_string();
+    let missing = content_of(json!({"configMap": {"name": "none"}}))
+        .unwrap_err()
+        .to_string();
     assert_eq!(missing, "configmap \"none\" not found");
     let escape = json!({"configMap": {"name": "cm", "items": [{"key": "a", "path": "../x"}]}});
-    assert_eq!(content_of(escape).unwrap_err().to_string(), "path \"../x\" leads out of its volume");
-    let kind = content_of(json!({"nfs": {"server": "x", "path": "/"}})).unwrap_err().to_string();
-    assert_eq!(kind, "the kind of volume \"v\" is not supported by the sandbox");
+    assert_eq!(
+        content_of(escape).unwrap_err().to_string(),
+        "path \"../x\" leads out of its volume"
+    );
+    let kind = content_of(json!({"nfs": {"server": "x", "path": "/"}}))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        kind,
+        "the kind of volume \"v\" is not supported by the sandbox"
+    );
 }
 
 #[test]
 fn files_are_replaced_removed_and_linked() {
     let directory = tempfile::tempdir().unwrap();
     let volume = directory.path().join("v");
-    let file = |text: &str| File { data: text.as_bytes().to_vec(), mode: 0o600 };
+    let file = |text: &str| File {
+        data: text.as_bytes().to_vec(),
+        mode: 0o600,
+    };
     let first = Files::from([("a".into(), file("1")), ("d/b".into(), file("2"))]);
     write_files(&volume, &first).unwrap();
     let root = directory.path().join("root");
-    let mount = Mount { at: "etc/conf".into(), volume: "v".into(), sub_path: PathBuf::new() };
+    let mount = Mount {
+        at: "etc/conf".into(),
+        volume: "v".into(),
+        sub_path: PathBuf::new(),
+    };
     link(&root, &mount, &volume, false).unwrap();
     link(&root, &mount, &volume, false).unwrap();
     write_files(&volume, &Files::from([("a".into(), file("3"))])).unwrap();
-    assert_eq!(std::fs::read_to_string(root.join("etc/conf/a")).unwrap(), "3");
+    assert_eq!(
+        std::fs::read_to_string(root.join("etc/conf/a")).unwrap(),
+        "3"
+    );
     assert!(!root.join("etc/conf/d/b").exists());
-    let mode = std::fs::metadata(volume.join("a")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(volume.join("a"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }

@@ -1,0 +1,217 @@
+//! What the tasks of the node share, and what the tasks of one pod share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
+use kube::{Client, ResourceExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::address::PodAddresses;
+use super::backend::Backend;
+use super::environment::{self, ConfigError, Facts, Sources};
+use super::images::{Images, Program};
+use super::process::Processes;
+use super::state::StateCell;
+use super::volumes::TokenKey;
+use crate::controllers::{Caches, NODE_NAME};
+
+/// The node's means.
+pub struct NodeContext {
+    pub client: Client,
+    pub caches: Caches,
+    pub backend: Arc<dyn Backend>,
+    pub images: Images,
+    pub processes: Processes,
+    /// The sandbox's state directory.
+    pub directory: PathBuf,
+    /// The API server's certificate authority in PEM.
+    pub api_ca: String,
+    pub cpus: u64,
+    pub memory: u64,
+}
+
+/// One pod's means, shared by the tasks of its containers.
+pub struct PodContext {
+    pub node: Arc<NodeContext>,
+    pub uid: String,
+    pub addresses: PodAddresses,
+    pub state: StateCell,
+    /// The latest state of the object.
+    pub pod: watch::Receiver<Arc<Pod>>,
+    /// When a stopping container is killed; set once the pod is being deleted.
+    pub deadline: watch::Receiver<Option<Instant>>,
+    pub tokens: Mutex<BTreeMap<TokenKey, String>>,
+}
+
+impl PodContext {
+    /// The pod as last seen.
+    pub fn pod(&self) -> Arc<Pod> {
+        self.pod.borrow().clone()
+    }
+
+    /// The pod's directory.
+    pub fn directory(&self) -> PathBuf {
+        self.node.directory.join("pods").join(&self.uid)
+    }
+
+    /// The directory of a volume, and whether containers may create directories in it.
+    pub fn volume(&self, pod: &Pod, name: &str) -> (PathBuf, bool) {
+        let volumes = pod
+            .spec
+            .iter()
+            .flat_map(|spec| spec.volumes.iter().flatten());
+        let volume = volumes.into_iter().find(|volume| volume.name == name);
+        let claim = volume.and_then(|volume| volume.persistent_volume_claim.as_ref());
+        let host = volume.and_then(|volume| volume.host_path.as_ref());
+        match (claim, host) {
+            (Some(claim), _) => (
+                self.claim(&pod.namespace().unwrap_or_default(), &claim.claim_name),
+                true,
+            ),
+            (None, Some(host)) => (PathBuf::from(&host.path), false),
+            (None, None) => {
+                let files = volume
+                    .is_none_or(|volume| volume.empty_dir.is_none() && volume.ephemeral.is_none());
+                (self.directory().join("volumes").join(name), !files)
+            }
+        }
+    }
+
+    /// The directory of a claim, which outlives the pod.
+    pub fn claim(&self, namespace: &str, name: &str) -> PathBuf {
+        self.node
+            .directory
+            .join("claims")
+            .join(namespace)
+            .join(name)
+    }
+
+    /// The root of a container: what `MESH_ROOT` points at.
+    pub fn root(&self, container: &str) -> PathBuf {
+        self.directory().join(container).join("root")
+    }
+
+    /// The log of one run of a container.
+    pub fn log_path(&self, container: &str, run: i32) -> PathBuf {
+        log_path(&self.node.directory, &self.uid, container, run)
+    }
+
+    /// What the downward API tells.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            pod_ip: self.addresses.pod.to_string(),
+            host_ip: self.node.backend.host().to_string(),
+            node_name: NODE_NAME.to_owned(),
+            cpus: self.node.cpus,
+            memory: self.node.memory,
+        }
+    }
+
+    /// Objects of the pod's namespace.
+    pub fn sources(&self) -> PodSources<'_> {
+        PodSources {
+            caches: &self.node.caches,
+            namespace: self.pod().namespace().unwrap_or_default(),
+        }
+    }
+
+    /// The tokens requested so far.
+    pub fn tokens(&self) -> BTreeMap<TokenKey, String> {
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The whole environment of a container.
+    pub fn environment(
+        &self,
+        container: &Container,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
+        let pod = self.pod();
+        let root = self.root(&container.name);
+        let mut base = self
+            .node
+            .backend
+            .environment(&pod, &container.name, self.addresses);
+        let hostname = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+        base.extend([
+            (
+                "PATH".to_owned(),
+                std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ),
+            ("HOME".to_owned(), root.display().to_string()),
+            ("TMPDIR".to_owned(), root.join("tmp").display().to_string()),
+            (
+                "HOSTNAME".to_owned(),
+                hostname.unwrap_or_else(|| pod.name_any()),
+            ),
+            ("MESH_ROOT".to_owned(), root.display().to_string()),
+        ]);
+        environment::resolve(&pod, container, &self.facts(), base, &self.sources())
+    }
+
+    /// What to run for a container, with `$(NAME)` expanded in command and arguments.
+    pub fn program(
+        &self,
+        container: &Container,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Program, super::images::NotRunnable> {
+        let expand = |words: &Option<Vec<String>>| -> Vec<String> {
+            words
+                .iter()
+                .flatten()
+                .map(|word| environment::expand(word, variables))
+                .collect()
+        };
+        let (command, args) = (expand(&container.command), expand(&container.args));
+        self.node
+            .images
+            .program(container, self.pod().annotations(), command, args)
+    }
+
+    /// The directory a container starts in.
+    pub fn working_directory(&self, container: &Container) -> PathBuf {
+        let root = self.root(&container.name);
+        let wanted = container.working_dir.as_deref().unwrap_or_default();
+        let relative = Path::new(wanted)
+            .components()
+            .filter(|part| matches!(part, std::path::Component::Normal(_)));
+        relative.fold(root, |directory, part| directory.join(part))
+    }
+}
+
+/// The log of one run of a container of any pod.
+pub fn log_path(state: &Path, uid: &str, container: &str, run: i32) -> PathBuf {
+    state
+        .join("pods")
+        .join(uid)
+        .join(container)
+        .join("logs")
+        .join(format!("{run}.log"))
+}
+
+/// ConfigMaps and Secrets of one namespace, from the caches.
+pub struct PodSources<'a> {
+    caches: &'a Caches,
+    namespace: String,
+}
+
+impl Sources for PodSources<'_> {
+    fn config_map(&self, name: &str) -> Option<ConfigMap> {
+        self.caches
+            .config_maps
+            .get(&self.namespace, name)
+            .map(|map| (*map).clone())
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.caches
+            .secrets
+            .get(&self.namespace, name)
+            .map(|secret| (*secret).clone())
+    }
+}
