@@ -1,4 +1,5 @@
 //! The sandbox.
 
+pub mod builtin;
 pub mod controllers;
 pub mod node;

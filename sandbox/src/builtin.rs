@@ -1,0 +1,91 @@
+//! Built-in programs: what `meshctl builtin PROGRAM ARGS...` runs, as the node starts it for a container.
+//!
+//! Every one of them ends with the sandbox: its standard input is a pipe that only the sandbox holds, and when that
+//! ends, so does the whole process group.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, getpgrp};
+
+use crate::node::WATCH_VARIABLE;
+
+/// Watches for the sandbox's end on a thread of its own, and then kills the process group. Does nothing in a process
+/// that the node did not start.
+pub fn watch_parent() {
+    if std::env::var_os(WATCH_VARIABLE).is_none() {
+        return;
+    }
+    let watcher = std::thread::Builder::new().name("lifeline".to_owned());
+    let started = watcher.spawn(|| {
+        let mut input = std::io::stdin().lock();
+        let mut buffer = [0; 64];
+        // Nothing is ever written; an interrupted read is repeated, everything else is the end.
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let _ = killpg(getpgrp(), Signal::SIGKILL);
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "failed to watch for the end of the sandbox");
+    }
+}
+
+/// Runs a command of this machine and ends as it ends. Signals meant for the command reach it directly, since the node
+/// signals the whole group; this process only has to stay until the command is done.
+pub fn supervise(command: &[OsString]) -> anyhow::Result<ExitCode> {
+    watch_parent();
+    let Some((program, arguments)) = command.split_first() else {
+        anyhow::bail!("no command was given to supervise");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut child = Command::new(program);
+    child
+        .args(arguments)
+        .env_remove(WATCH_VARIABLE)
+        .stdin(Stdio::null());
+    runtime.block_on(async {
+        // Caught, not ignored: an ignored signal would stay ignored in the command.
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupt =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let mut child = tokio::process::Command::from(child)
+            .spawn()
+            .map_err(|error| {
+                anyhow::anyhow!("failed to run {}: {error}", program.to_string_lossy())
+            })?;
+        loop {
+            tokio::select! {
+                status = child.wait() => return Ok(exit_code(status?)),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    })
+}
+
+/// The command's exit code, or its signal sent to ourselves so that the node sees the same end.
+fn exit_code(status: std::process::ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    if let Some(signal) = status
+        .signal()
+        .and_then(|number| Signal::try_from(number).ok())
+    {
+        // Kills this process for the uncaught signals; for the caught ones the code below says it.
+        let _ = nix::sys::signal::kill(Pid::this(), signal);
+    }
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -1,0 +1,263 @@
+//! The service forwarder: what kube-proxy does, by plain TCP copying.
+//!
+//! Every TCP port of every ClusterIP is a listener; a connection goes to the ready endpoints in turn, and to the next
+//! one when an endpoint refuses. What the listeners should be is computed from Services and EndpointSlices; the
+//! driver opens, retargets and closes. The ingress gateway's localhost port is one more such listener.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::backend::Backend;
+use super::hosts::cluster_ip;
+
+/// Connections one listener carries at once; more wait in its backlog.
+const CONNECTIONS: usize = 512;
+
+/// An endpoint that does not answer by then counts as refusing.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How many endpoints one connection tries.
+const ATTEMPTS: usize = 3;
+
+/// Endpoints in the order they are used.
+pub type Targets = Vec<(IpAddr, u16)>;
+
+/// For every ClusterIP and TCP port, the ready endpoints.
+pub fn plan(
+    services: &[Arc<Service>],
+    slices: &[Arc<EndpointSlice>],
+) -> BTreeMap<(IpAddr, u16), Targets> {
+    let mut plan = BTreeMap::new();
+    for service in services {
+        let Some(address) = cluster_ip(service) else {
+            continue;
+        };
+        for port in service
+            .spec
+            .iter()
+            .flat_map(|spec| spec.ports.iter().flatten())
+        {
+            if let Ok(number) = u16::try_from(port.port)
+                && port.protocol.as_deref().unwrap_or("TCP") == "TCP"
+            {
+                plan.insert((address, number), targets(service, port, slices));
+            }
+        }
+    }
+    plan
+}
+
+/// The ready endpoints of one port of a service.
+pub fn targets(service: &Service, port: &ServicePort, slices: &[Arc<EndpointSlice>]) -> Targets {
+    let name = port.name.as_deref().unwrap_or_default();
+    let ours = slices.iter().filter(|slice| {
+        slice.namespace() == service.namespace()
+            && slice.labels().get("kubernetes.io/service-name") == Some(&service.name_any())
+    });
+    let mut targets = Targets::new();
+    for slice in ours {
+        let ports = slice
+            .ports
+            .iter()
+            .flatten()
+            .filter(|port| port.name.as_deref().unwrap_or_default() == name);
+        let number = ports
+            .filter_map(|port| u16::try_from(port.port?).ok())
+            .next();
+        let Some(number) = number else { continue };
+        let ready = slice.endpoints.iter().filter(|endpoint| {
+            endpoint
+                .conditions
+                .as_ref()
+                .and_then(|conditions| conditions.ready)
+                != Some(false)
+        });
+        let addresses = ready
+            .flat_map(|endpoint| &endpoint.addresses)
+            .filter_map(|address| address.parse().ok());
+        targets.extend(addresses.map(|address: IpAddr| (address, number)));
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
+/// The open listeners.
+pub struct Forwarder {
+    backend: Arc<dyn Backend>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    open: BTreeMap<(IpAddr, u16), Listening>,
+}
+
+struct Listening {
+    targets: Arc<RwLock<Targets>>,
+    stop: CancellationToken,
+}
+
+impl Forwarder {
+    /// A forwarder without listeners; all of it ends with `stop`.
+    pub fn new(backend: Arc<dyn Backend>, stop: CancellationToken, tasks: TaskTracker) -> Self {
+        Self {
+            backend,
+            stop,
+            tasks,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Makes the listeners those of the plan; true when some could not be opened and it should be tried again.
+    pub fn apply(&mut self, plan: BTreeMap<(IpAddr, u16), Targets>) -> bool {
+        self.open.retain(|key, listening| {
+            let keep = plan.contains_key(key);
+            if !keep {
+                listening.stop.cancel();
+            }
+            keep
+        });
+        let mut failed = false;
+        for ((address, port), targets) in plan {
+            if let Some(listening) = self.open.get(&(address, port)) {
+                *listening
+                    .targets
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner) = targets;
+                continue;
+            }
+            let IpAddr::V4(v4) = address else { continue };
+            match listen(self.backend.socket(v4, port)) {
+                Ok(listener) => {
+                    let listening = self.serve(listener, targets);
+                    self.open.insert((address, port), listening);
+                }
+                Err(error) => {
+                    tracing::debug!(%address, port, %error, "failed to listen for a service");
+                    failed = true;
+                }
+            }
+        }
+        failed
+    }
+
+    fn serve(&self, listener: TcpListener, targets: Targets) -> Listening {
+        let targets = Arc::new(RwLock::new(targets));
+        let stop = self.stop.child_token();
+        self.tasks.spawn(accept(
+            listener,
+            targets.clone(),
+            self.backend.clone(),
+            stop.clone(),
+        ));
+        Listening { targets, stop }
+    }
+}
+
+/// Opens a listener.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Accepts until stopped, copying each connection to the next ready endpoint.
+pub async fn accept(
+    listener: TcpListener,
+    targets: Arc<RwLock<Targets>>,
+    backend: Arc<dyn Backend>,
+    stop: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let turn = Arc::new(AtomicUsize::new(0));
+    loop {
+        let permit = tokio::select! {
+            () = stop.cancelled() => return,
+            permit = permits.clone().acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (Ok(permit), Ok((client, _))) = (permit, accepted) else {
+            // Out of descriptors, most likely: give others time to close theirs.
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let candidates = targets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let start = turn.fetch_add(1, Ordering::Relaxed);
+        let (backend, stop) = (backend.clone(), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = carry(client, &candidates, start, &*backend) => {}
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Copies one connection both ways until both sides are done.
+async fn carry(mut client: TcpStream, targets: &Targets, start: usize, backend: &dyn Backend) {
+    let order = targets
+        .iter()
+        .cycle()
+        .skip(start % targets.len().max(1))
+        .take(targets.len().min(ATTEMPTS));
+    for (address, port) in order {
+        let Ok(Ok(mut endpoint)) = timeout(CONNECT_LIMIT, backend.dial(*address, *port)).await
+        else {
+            continue;
+        };
+        let _ = (client.set_nodelay(true), endpoint.set_nodelay(true));
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut endpoint).await;
+        return;
+    }
+    // Dropping the client closes it: what a client of a service without endpoints sees as well.
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ready_endpoints_by_port_name() {
+        let service = json!({
+            "metadata": {"name": "web", "namespace": "n"},
+            "spec": {"clusterIP": "127.9.128.1", "ports": [
+                {"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}]},
+        });
+        let slice = json!({
+            "metadata": {"name": "web-x", "namespace": "n", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [
+                {"addresses": ["127.9.1.2"], "conditions": {"ready": true}},
+                {"addresses": ["127.9.1.1"], "conditions": {"ready": true}},
+                {"addresses": ["127.9.1.3"], "conditions": {"ready": false}},
+            ],
+        });
+        let services = [Arc::new(serde_json::from_value(service).unwrap())];
+        let slices = [Arc::new(serde_json::from_value(slice).unwrap())];
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let targets = vec![(address("127.9.1.1"), 8080), (address("127.9.1.2"), 8080)];
+        let expected = BTreeMap::from([((address("127.9.128.1"), 80), targets)]);
+        assert_eq!(plan(&services, &slices), expected);
+    }
+}
