@@ -3,14 +3,15 @@
 //! Every one of them ends with the sandbox: its standard input is a pipe that only the sandbox holds, and when that
 //! ends, so does the whole process group.
 
-use std::ffi::OsString;
-use std::io::Read;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
 use std::process::{Command, ExitCode, Stdio};
 
+use anyhow::Context;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp};
 
-use crate::node::WATCH_VARIABLE;
+use crate::node::{LowPorts, WATCH_VARIABLE};
 
 /// Watches for the sandbox's end on a thread of its own, and then kills the process group. Does nothing in a process
 /// that the node did not start.
@@ -88,4 +89,77 @@ fn exit_code(status: std::process::ExitStatus) -> ExitCode {
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Exit code for a wrong command line, as in sysexits.h.
+const EX_USAGE: u8 = 64;
+
+/// Runs `builtin PROGRAM ARGS...` (the first word may be left out) to its end.
+pub fn main(words: Vec<OsString>) -> ExitCode {
+    let words = match words.split_first() {
+        Some((first, rest)) if first == "builtin" => rest,
+        _ => &words,
+    };
+    let outcome = match words
+        .split_first()
+        .map(|(program, rest)| (program.to_str(), rest))
+    {
+        Some((Some("supervise"), rest)) => {
+            supervise(rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest))
+        }
+        Some((Some("sample"), [name, rest @ ..])) => sample(name, rest),
+        Some((program, _)) => {
+            complain(&format!("there is no built-in program {program:?}"));
+            return ExitCode::from(EX_USAGE);
+        }
+        None => {
+            complain("builtin needs the name of a program");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a sample program where the node wants it to listen.
+fn sample(name: &OsStr, rest: &[OsString]) -> anyhow::Result<ExitCode> {
+    watch_parent();
+    log_to_stderr();
+    let name = name.to_string_lossy();
+    let arguments = rest.iter().map(|word| word.to_string_lossy().into_owned());
+    let mut config = mesh_samples::Config::from_env()?.with_args(arguments);
+    let usual = mesh_samples::programs()
+        .iter()
+        .find(|program| program.name == name)
+        .map(|program| program.port);
+    if let Some(port) = config.port.or(usual) {
+        let at = (config.bind, LowPorts::from_env().at_socket(port));
+        let listener = std::net::TcpListener::bind(at)
+            .with_context(|| format!("failed to listen on {}:{}", at.0, at.1))?;
+        config = config.with_listener(listener);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(mesh_samples::run(&name, config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logs to standard error, where the node collects it, by `RUST_LOG` or at `info`.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr);
+    // A second one in the same process is refused, and the first is as good.
+    let _ = subscriber.try_init();
+}
+
+fn complain(text: &str) {
+    // Nobody to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: {text}");
 }

@@ -1,5 +1,21 @@
-//! The sandbox.
+//! The sandbox: a mesh on a laptop, without a cluster, Docker or root.
+//!
+//! ```text
+//! up -> API server (api) <- clients: kubectl, istiod, the mesh's own commands
+//!            ^
+//!            +-- controllers: Deployments -> ReplicaSets -> Pods -> EndpointSlices
+//!            +-- node: Pods -> local processes, probes, logs, the service network
+//! state: what of all that lies on disk and outlives a process
+//! ```
+
+mod engine;
+mod state;
 
 pub mod builtin;
 pub mod controllers;
 pub mod node;
+
+pub use engine::{Engine, EngineOptions, own_executable};
+pub use state::{
+    DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, down, find, list, root, status,
+};

@@ -6,7 +6,7 @@
 //!   state.json    what `status`, `list` and the other commands read
 //!   kubeconfig    for every kube client, readable by its owner only
 //!   log           of a detached sandbox
-//!   hosts         cluster names for programs
+//!   hosts/        cluster names for programs, a file per namespace
 //!   groups/       one file per process group, for what must be killed after a crash
 //!   pods/ claims/ what containers see
 //! ```
@@ -40,8 +40,11 @@ pub const DEFAULT_NAME: &str = "default";
 
 /// The directory that holds a directory per sandbox.
 pub fn root() -> anyhow::Result<PathBuf> {
-    let strategy = etcetera::base_strategy::Xdg::new().context("failed to find the home directory")?;
-    let state = strategy.state_dir().unwrap_or_else(|| strategy.home_dir().join(".local/state"));
+    let strategy =
+        etcetera::base_strategy::Xdg::new().context("failed to find the home directory")?;
+    let state = strategy
+        .state_dir()
+        .unwrap_or_else(|| strategy.home_dir().join(".local/state"));
     Ok(state.join("meshctl").join("sandbox"))
 }
 
@@ -54,11 +57,17 @@ pub struct Paths {
 impl Paths {
     /// The files of the sandbox `name` under `root`. A name is a DNS label, since it names a kubeconfig context too.
     pub fn new(root: &Path, name: &str) -> anyhow::Result<Self> {
-        let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-        if name.is_empty() || name.len() > 40 || !name.chars().all(letters) || name.starts_with('-') {
-            bail!("sandbox name {name:?} is not valid: use up to 40 lower-case letters, digits and dashes");
+        let letters =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        if name.is_empty() || name.len() > 40 || !name.chars().all(letters) || name.starts_with('-')
+        {
+            bail!(
+                "sandbox name {name:?} is not valid: use up to 40 lower-case letters, digits and dashes"
+            );
         }
-        Ok(Self { directory: root.join(name) })
+        Ok(Self {
+            directory: root.join(name),
+        })
     }
 
     /// The sandbox's directory.
@@ -76,7 +85,7 @@ impl Paths {
         self.directory.join("log")
     }
 
-    /// The hosts file.
+    /// The directory of the hosts files.
     pub fn hosts(&self) -> PathBuf {
         self.directory.join("hosts")
     }
@@ -97,23 +106,38 @@ impl Paths {
     /// Creates the directory and takes the lock; fails when a sandbox of that name runs.
     pub(crate) fn hold(&self) -> anyhow::Result<File> {
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&self.directory).with_context(|| {
-            format!("failed to create the state directory {}", self.directory.display())
-        })?;
-        let file = File::options().create(true).write(true).truncate(false).open(self.lock())?;
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+            .with_context(|| {
+                format!(
+                    "failed to create the state directory {}",
+                    self.directory.display()
+                )
+            })?;
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(self.lock())?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => bail!(
                 "a sandbox of that name is running already (see `meshctl sandbox status`); end it with \
                  `meshctl sandbox down`, or start another one with `--name`"
             ),
-            Err(TryLockError::Error(error)) => Err(error).context("failed to lock the state directory"),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("failed to lock the state directory")
+            }
         }
     }
 
     /// True while a sandbox holds the directory.
     fn is_held(&self) -> bool {
-        let Ok(file) = File::options().write(true).open(self.lock()) else { return false };
+        let Ok(file) = File::options().write(true).open(self.lock()) else {
+            return false;
+        };
         matches!(file.try_lock(), Err(TryLockError::WouldBlock))
     }
 
@@ -123,10 +147,10 @@ impl Paths {
         if killed > 0 {
             tracing::info!(killed, "ended processes that an earlier sandbox had left");
         }
-        for directory in ["groups", "pods", "claims"] {
+        for directory in ["groups", "hosts", "pods", "claims"] {
             let _ = std::fs::remove_dir_all(self.directory.join(directory));
         }
-        for file in [self.record(), self.kubeconfig(), self.hosts()] {
+        for file in [self.record(), self.kubeconfig()] {
             let _ = std::fs::remove_file(file);
         }
     }
@@ -145,7 +169,12 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use io::Write;
     let fresh = path.with_extension("new");
     let mut options = File::options();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(text.as_bytes())?;
     std::fs::rename(fresh, path)
 }
@@ -204,7 +233,8 @@ pub fn find(root: &Path, name: &str) -> anyhow::Result<Record> {
     if !paths.is_held() {
         bail!("no sandbox named {name:?} is running: start one with `meshctl sandbox up`");
     }
-    Record::read(&paths).with_context(|| format!("sandbox {name:?} is still starting: its state is not there yet"))
+    Record::read(&paths)
+        .with_context(|| format!("sandbox {name:?} is still starting: its state is not there yet"))
 }
 
 /// A running sandbox as seen by other processes.
@@ -235,20 +265,32 @@ impl PodSummary {
     /// The summary of a pod.
     pub fn of(pod: &Pod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
-        let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        let containers = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .flatten();
         let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
-        let waiting = waiting.filter(|waiting| waiting.reason.as_deref() != Some("PodInitializing"));
+        let waiting =
+            waiting.filter(|waiting| waiting.reason.as_deref() != Some("PodInitializing"));
         let (reason, message) = waiting
             .map(|waiting| (waiting.reason.clone(), waiting.message.clone()))
             .next()
             .unwrap_or_default();
-        let terminating = pod.metadata.deletion_timestamp.is_some().then(|| "Terminating".to_owned());
+        let terminating = pod
+            .metadata
+            .deletion_timestamp
+            .is_some()
+            .then(|| "Terminating".to_owned());
         Self {
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
             address: status.pod_ip.unwrap_or_default(),
             ready: is_ready(pod),
-            status: terminating.or(reason).or(status.phase).unwrap_or_else(|| "Pending".to_owned()),
+            status: terminating
+                .or(reason)
+                .or(status.phase)
+                .unwrap_or_else(|| "Pending".to_owned()),
             message: message.unwrap_or_default(),
         }
     }
@@ -263,7 +305,10 @@ pub async fn status(root: &Path, name: &str) -> anyhow::Result<Status> {
     let pods = tokio::time::timeout(STATUS_LIMIT, api.list(&params)).await;
     let pods = pods.context("the sandbox's API server does not answer")?;
     let pods = pods.context("failed to list the sandbox's pods")?;
-    Ok(Status { record, pods: pods.iter().map(PodSummary::of).collect() })
+    Ok(Status {
+        record,
+        pods: pods.iter().map(PodSummary::of).collect(),
+    })
 }
 
 /// A client for a kubeconfig's text.
@@ -284,12 +329,15 @@ pub async fn down(root: &Path, name: &str) -> anyhow::Result<bool> {
     }
     let was_held = paths.is_held();
     if was_held {
-        let record = Record::read(&paths).context("failed to read the state of the running sandbox")?;
+        let record =
+            Record::read(&paths).context("failed to read the state of the running sandbox")?;
         end(&paths, &record).await?;
     }
     let lock = paths.hold()?;
     paths.clean();
-    let removed = paths.remove().context("failed to remove the sandbox's state");
+    let removed = paths
+        .remove()
+        .context("failed to remove the sandbox's state");
     drop(lock);
     removed.map(|()| was_held)
 }
@@ -300,11 +348,15 @@ async fn end(paths: &Paths, record: &Record) -> anyhow::Result<()> {
     if record.started.is_some() && start_time(process) != record.started {
         bail!("process {process} is not the sandbox that its state file names; try again");
     }
-    for (signal, limit) in [(Signal::SIGTERM, DOWN_LIMIT), (Signal::SIGKILL, Duration::from_secs(5))] {
+    for (signal, limit) in [
+        (Signal::SIGTERM, DOWN_LIMIT),
+        (Signal::SIGKILL, Duration::from_secs(5)),
+    ] {
         if let Err(error) = kill(process, signal)
             && error != nix::errno::Errno::ESRCH
         {
-            return Err(error).with_context(|| format!("failed to signal the sandbox's process {process}"));
+            return Err(error)
+                .with_context(|| format!("failed to signal the sandbox's process {process}"));
         }
         let deadline = tokio::time::Instant::now() + limit;
         while tokio::time::Instant::now() < deadline {
@@ -353,6 +405,11 @@ mod tests {
         std::fs::create_dir_all(paths.directory().join("pods/x")).unwrap();
         assert!(!down(root.path(), "one").await.unwrap(), "none was running");
         assert!(!paths.directory().exists());
-        assert!(find(root.path(), "one").unwrap_err().to_string().contains("sandbox up"));
+        assert!(
+            find(root.path(), "one")
+                .unwrap_err()
+                .to_string()
+                .contains("sandbox up")
+        );
     }
 }

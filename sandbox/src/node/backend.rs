@@ -58,7 +58,7 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// A back end over a block. `exe` runs built-in programs; `hosts` is the hosts file the node maintains.
+    /// A back end over a block. `exe` runs built-in programs; `hosts` is the directory of the hosts files that the node maintains.
     pub fn new(block: Block, exe: PathBuf, hosts: PathBuf) -> Self {
         let low_ports = LowPorts::detect(block.host());
         Self {
@@ -113,12 +113,15 @@ impl Backend for Loopback {
         addresses: PodAddresses,
     ) -> Vec<(String, String)> {
         let host = self.host().to_string();
+        let hosts = self
+            .hosts
+            .join(pod.metadata.namespace.as_deref().unwrap_or_default());
         let bind = self.bind_address(pod, container, addresses).to_string();
         let mut variables = vec![
             ("MESH_POD_ADDRESS", addresses.pod.to_string()),
             ("MESH_APP_ADDRESS", addresses.app.to_string()),
             ("MESH_BIND_ADDRESS", bind),
-            ("MESH_HOSTS", self.hosts.display().to_string()),
+            ("MESH_HOSTS", hosts.display().to_string()),
             (low_ports::VARIABLE, self.low_ports.offset().to_string()),
             ("KUBERNETES_SERVICE_HOST", host.clone()),
             ("KUBERNETES_SERVICE_PORT", API_PORT.to_string()),

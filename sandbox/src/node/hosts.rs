@@ -1,7 +1,8 @@
-//! The hosts file: cluster names for programs that have no cluster DNS.
+//! Hosts files: cluster names for programs that have no cluster DNS.
 //!
-//! Every Service with a ClusterIP gets its four usual names; a headless Service gets a line per ready pod, under the
-//! Service's names and, where the pod has a host name in it, its own. Programs find the file by `MESH_HOSTS`.
+//! There is one file per namespace, because a bare name means the Service of one's own namespace. Every Service with a
+//! ClusterIP has its usual names; a headless Service has a line per ready pod, under the Service's names and, where
+//! the pod has a host name in it, its own. Programs find their file by `MESH_HOSTS`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,16 +14,15 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 
-const DOMAIN: &str = "svc.cluster.local";
-
-/// The text of the file.
-pub fn render(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> String {
+/// The text of the file that programs of a namespace read.
+pub fn render(viewer: &str, services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> String {
     let mut lines: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
     let mut order: Vec<(IpAddr, Vec<String>)> = Vec::new();
     for service in services {
         let names = names(
             &service.name_any(),
             &service.namespace().unwrap_or_default(),
+            viewer,
         );
         match cluster_ip(service) {
             Some(address) => order.push((address, names)),
@@ -49,13 +49,11 @@ pub fn cluster_ip(service: &Service) -> Option<IpAddr> {
     service.spec.as_ref()?.cluster_ip.as_deref()?.parse().ok()
 }
 
-fn names(name: &str, namespace: &str) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        format!("{name}.{namespace}"),
-        format!("{name}.{namespace}.svc"),
-        format!("{name}.{namespace}.{DOMAIN}"),
-    ]
+fn names(name: &str, namespace: &str, viewer: &str) -> Vec<String> {
+    let bare = (namespace == viewer).then(|| name.to_owned());
+    let qualified =
+        ["", ".svc", ".svc.cluster.local"].map(|suffix| format!("{name}.{namespace}{suffix}"));
+    bare.into_iter().chain(qualified).collect()
 }
 
 fn headless(
@@ -95,6 +93,10 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     if std::fs::read_to_string(path).is_ok_and(|present| present == text) {
         return Ok(());
     }
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    // No namespace has such a name.
     let fresh = path.with_extension("new");
     std::fs::write(&fresh, text)?;
     std::fs::rename(fresh, path)
@@ -122,14 +124,12 @@ mod tests {
             ],
         });
         let slices = vec![Arc::new(serde_json::from_value(slice).unwrap())];
-        let text = render(
-            &[
-                service("web", "127.9.128.1"),
-                service("db", "None"),
-                service("ext", ""),
-            ],
-            &slices,
-        );
+        let services = [
+            service("web", "127.9.128.1"),
+            service("db", "None"),
+            service("ext", ""),
+        ];
+        let text = render("n", &services, &slices);
         let lines: Vec<_> = text.lines().skip(1).collect();
         assert_eq!(
             lines,
@@ -137,6 +137,12 @@ mod tests {
                 "127.9.128.1 web web.n web.n.svc web.n.svc.cluster.local",
                 "127.9.1.1 db-0.db db-0.db.n db-0.db.n.svc db-0.db.n.svc.cluster.local db db.n db.n.svc db.n.svc.cluster.local",
             ]
+        );
+        let text = render("other", &services, &slices);
+        let first = text.lines().nth(1).unwrap();
+        assert_eq!(
+            first, "127.9.128.1 web.n web.n.svc web.n.svc.cluster.local",
+            "bare names are one's own"
         );
     }
 }

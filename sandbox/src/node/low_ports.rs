@@ -33,6 +33,19 @@ impl LowPorts {
         }
     }
 
+    /// What the node said in this process's environment.
+    pub fn from_env() -> Self {
+        let offset = std::env::var(VARIABLE)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        // An offset that leads out of the range of ports is none.
+        Self {
+            offset: offset
+                .filter(|offset| *offset <= u16::MAX - FIRST_FREE)
+                .unwrap_or(0),
+        }
+    }
+
     /// The offset, 0 when low ports can be bound.
     pub fn offset(self) -> u16 {
         self.offset

@@ -1,4 +1,4 @@
-//! The node's part of the network: the hosts file, the service forwarder, and the ingress port.
+//! The node's part of the network: hosts files, the service forwarder, and the ingress port.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,7 +64,7 @@ pub fn ingress_targets(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>])
 pub async fn run(
     caches: Caches,
     backend: Arc<dyn Backend>,
-    hosts_path: PathBuf,
+    hosts_directory: PathBuf,
     ingress: Ingress,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -89,8 +89,12 @@ pub async fn run(
         }
         *ingress_to.write().unwrap_or_else(PoisonError::into_inner) =
             ingress_targets(&services, &slices);
-        if let Err(error) = hosts::write(&hosts_path, &hosts::render(&services, &slices)) {
-            tracing::warn!(path = %hosts_path.display(), %error, "failed to write the hosts file");
+        for namespace in caches.namespaces.list() {
+            let path = hosts_directory.join(namespace.name_any());
+            let text = hosts::render(&namespace.name_any(), &services, &slices);
+            if let Err(error) = hosts::write(&path, &text) {
+                tracing::warn!(path = %path.display(), %error, "failed to write a hosts file");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

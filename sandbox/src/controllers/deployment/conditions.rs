@@ -7,6 +7,9 @@ use kube::ResourceExt;
 
 use super::{Family, rollout};
 
+/// The reason of a finished rollout.
+const DONE: &str = "NewReplicaSetAvailable";
+
 /// What a condition should say now; times come from the condition that is there.
 struct Wanted {
     kind: &'static str,
@@ -80,12 +83,14 @@ fn progress(
         && updated == desired
         && status.replicas.unwrap_or(0) == desired
         && status.available_replicas.unwrap_or(0) == desired;
-    let (holds, reason, what) = if complete {
-        (
-            true,
-            "NewReplicaSetAvailable",
-            "has successfully progressed.",
-        )
+    // Once rolled out, a pod that comes and goes is no rollout.
+    let rolled_out = progressing(known)
+        .is_some_and(|condition| condition.reason.as_deref() == Some(DONE))
+        && family.new.is_some()
+        && status.replicas.unwrap_or(0) == updated
+        && !progressing_anew(family);
+    let (holds, reason, what) = if complete || rolled_out {
+        (true, DONE, "has successfully progressed.")
     } else if timed_out(family, known, progressed) {
         (
             false,
@@ -105,27 +110,34 @@ fn progress(
     }
 }
 
-/// True when nothing has changed for `progressDeadlineSeconds` while the rollout was under way.
-fn timed_out(family: &Family<'_>, known: &[DeploymentCondition], progressed: bool) -> bool {
-    let Some(condition) = known
+fn progressing(known: &[DeploymentCondition]) -> Option<&DeploymentCondition> {
+    known
         .iter()
         .find(|condition| condition.type_ == "Progressing")
-    else {
+}
+
+/// True when the Deployment was changed since its status was written.
+fn progressing_anew(family: &Family<'_>) -> bool {
+    let seen = family
+        .deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    family.deployment.metadata.generation != seen
+}
+
+/// True when nothing has changed for `progressDeadlineSeconds` while the rollout was under way.
+fn timed_out(family: &Family<'_>, known: &[DeploymentCondition], progressed: bool) -> bool {
+    let Some(condition) = progressing(known) else {
         return false;
     };
-    let new_generation = family.deployment.metadata.generation
-        != family
-            .deployment
-            .status
-            .as_ref()
-            .and_then(|status| status.observed_generation);
-    if progressed || new_generation || family.spec.paused.unwrap_or(false) {
+    if progressed || progressing_anew(family) || family.spec.paused.unwrap_or(false) {
         return false;
     }
     if condition.reason.as_deref() == Some("ProgressDeadlineExceeded") {
         return true;
     }
-    if condition.reason.as_deref() == Some("NewReplicaSetAvailable") {
+    if condition.reason.as_deref() == Some(DONE) {
         return false;
     }
     let limit = i64::from(family.spec.progress_deadline_seconds.unwrap_or(600));

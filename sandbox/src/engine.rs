@@ -1,0 +1,128 @@
+//! The engine: controllers, node and network over an API server, started and stopped as one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kube::Client;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::controllers::{self, Caches};
+use crate::node::{self, Backend, Images, Ingress, NodeContext, Processes};
+use crate::state::Paths;
+
+/// How long tasks get to end after they were told to.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What an engine runs on.
+pub struct EngineOptions {
+    pub client: Client,
+    pub backend: Arc<dyn Backend>,
+    pub paths: Paths,
+    /// Commands for images, by name.
+    pub images: BTreeMap<String, String>,
+    pub ingress: Ingress,
+    /// The API server's certificate authority in PEM.
+    pub api_ca: String,
+}
+
+/// Running controllers and node.
+pub struct Engine {
+    pub caches: Caches,
+    node: JoinHandle<()>,
+    stop_controllers: CancellationToken,
+    stop_node: CancellationToken,
+    stop_rest: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Registers the node and starts everything.
+    pub async fn start(options: EngineOptions) -> anyhow::Result<Self> {
+        let EngineOptions {
+            client,
+            backend,
+            paths,
+            images,
+            ingress,
+            api_ca,
+        } = options;
+        let (stop_controllers, stop_node, stop_rest) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let tasks = TaskTracker::new();
+        node::register(&client, backend.host())
+            .await
+            .context("failed to register the sandbox's node")?;
+        let caches = Caches::start(&client, &stop_rest, &tasks);
+        tasks.spawn(controllers::run(
+            client.clone(),
+            caches.clone(),
+            stop_controllers.clone(),
+        ));
+        let network = node::run_network(
+            caches.clone(),
+            backend.clone(),
+            paths.hosts(),
+            ingress,
+            stop_rest.clone(),
+            tasks.clone(),
+        );
+        tasks.spawn(network);
+        let (cpus, memory) = node::machine();
+        let processes =
+            Processes::new(paths.groups()).context("failed to prepare for processes")?;
+        let context = Arc::new(NodeContext {
+            client,
+            caches: caches.clone(),
+            backend,
+            images: Images::new(images, sample),
+            processes,
+            directory: paths.directory().to_owned(),
+            api_ca,
+            cpus,
+            memory,
+        });
+        let node = tokio::spawn(node::run(context, stop_node.clone()));
+        Ok(Self {
+            caches,
+            node,
+            stop_controllers,
+            stop_node,
+            stop_rest,
+            tasks,
+        })
+    }
+
+    /// Ends the controllers first, so that nothing new is made, then all pods, then the rest.
+    pub async fn stop(self) {
+        self.stop_controllers.cancel();
+        self.stop_node.cancel();
+        let _ = self.node.await;
+        self.stop_rest.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_LIMIT, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks of the sandbox did not end in time");
+        }
+    }
+}
+
+/// The built-in program for a sample image.
+fn sample(image: &str) -> Option<Vec<String>> {
+    mesh_samples::program_for_image(image)
+        .map(|program| vec!["sample".to_owned(), program.to_owned()])
+}
+
+/// The path of the running program, to start built-in programs with.
+pub fn own_executable() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("failed to find the running program's own path")
+}
