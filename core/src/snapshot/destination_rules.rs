@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::exposure::exposure;
-use super::report::{conflict, no_effect};
+use super::policy::{Blocks, negative_limits};
+use super::report::{conflict, invalid, no_effect};
 use super::{Exposure, HostMap, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{DestinationRuleSpec, MeshConfig, Subset, TrafficPolicy};
@@ -122,7 +123,7 @@ impl DestinationRules {
             let namespace = &resource.key.namespace;
             let host: Arc<str> = expand_host(&spec.host, namespace, domain).into();
             let rule = unmerged(resource, spec, &host, mesh);
-            diagnostics.extend(unsupported(resource, spec));
+            diagnostics.extend(check(resource, spec));
             let of_host = rules
                 .entry(namespace.clone())
                 .or_default()
@@ -226,37 +227,54 @@ fn share(
     shared
 }
 
-/// Fields of a rule that nothing acts on yet.
-fn unsupported(resource: &Resource, spec: &DestinationRuleSpec) -> Vec<Diagnostic> {
-    let mut paths = Vec::new();
+/// Fields of a rule that nothing acts on yet, and values that are not valid and count as absent.
+fn check(resource: &Resource, spec: &DestinationRuleSpec) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     let base = FieldPath::parse("spec.trafficPolicy");
     if let Some(policy) = &spec.traffic_policy {
-        unsupported_policy(&base, policy, &mut paths);
+        check_policy(resource, &base, policy, &mut diagnostics);
     }
     for (index, subset) in spec.subsets.iter().enumerate() {
         if let Some(policy) = &subset.traffic_policy {
             let base = FieldPath::parse("spec.subsets").index(index);
-            unsupported_policy(&base.key("trafficPolicy"), policy, &mut paths);
+            check_policy(
+                resource,
+                &base.key("trafficPolicy"),
+                policy,
+                &mut diagnostics,
+            );
         }
     }
-    paths
-        .into_iter()
-        .map(|path| no_effect(resource, path))
-        .collect()
+    diagnostics
 }
 
-fn unsupported_policy(base: &FieldPath, policy: &TrafficPolicy, paths: &mut Vec<FieldPath>) {
-    let mut blocks = vec![(base.clone(), super::policy::Blocks::of(policy))];
+fn check_policy(
+    resource: &Resource,
+    base: &FieldPath,
+    policy: &TrafficPolicy,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut blocks = vec![(base.clone(), Blocks::of(policy))];
     for (index, port) in policy.port_level_settings.iter().enumerate() {
         let path = base.key("portLevelSettings").index(index);
-        blocks.push((path, super::policy::Blocks::of_port(port)));
+        blocks.push((path, Blocks::of_port(port)));
     }
     for (path, block) in blocks {
-        let fields = block.unsupported();
-        paths.extend(fields.into_iter().map(|field| {
+        let below = |field: &str| {
             let mut path = path.clone();
             path.0.extend(FieldPath::parse(field).0);
             path
-        }));
+        };
+        for field in block.unsupported() {
+            diagnostics.push(no_effect(resource, below(field)));
+        }
+        for (field, value) in block
+            .connection_pool
+            .map(negative_limits)
+            .unwrap_or_default()
+        {
+            let message = format!("limit {value} is negative");
+            diagnostics.push(invalid(resource, below(field), message));
+        }
     }
 }

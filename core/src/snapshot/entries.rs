@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::exposure::exposure;
 use super::protocol::{protocol_from_name, select_protocol};
-use super::report::invalid;
+use super::report::{invalid, unsupported};
 use super::{MeshService, Registry, Resolution, ServicePort, TargetPort, is_wildcard};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{
@@ -160,12 +160,13 @@ impl Entries {
                 Ok(address) => addresses.push(address),
                 Err(_) => {
                     let path = FieldPath::parse("spec.addresses").index(index);
-                    let message = if text.contains('/') {
-                        format!("network {text} is not supported yet; list single addresses")
+                    self.diagnostics.push(if text.contains('/') {
+                        let message =
+                            format!("network {text} is not supported yet; list single addresses");
+                        unsupported(resource, path, message)
                     } else {
-                        format!("{text:?} is not an address")
-                    };
-                    self.diagnostics.push(invalid(resource, path, message));
+                        invalid(resource, path, format!("{text:?} is not an address"))
+                    });
                 }
             }
         }

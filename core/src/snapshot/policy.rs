@@ -104,6 +104,38 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// Limits that are negative, which no limit can be.
+pub(crate) fn negative_limits(pool: &ConnectionPoolSettings) -> Vec<(&'static str, i32)> {
+    let tcp = pool.tcp.as_ref();
+    let http = pool.http.as_ref();
+    let limits = [
+        (
+            "connectionPool.tcp.maxConnections",
+            tcp.and_then(|tcp| tcp.max_connections),
+        ),
+        (
+            "connectionPool.http.http1MaxPendingRequests",
+            http.and_then(|http| http.http1_max_pending_requests),
+        ),
+        (
+            "connectionPool.http.http2MaxRequests",
+            http.and_then(|http| http.http2_max_requests),
+        ),
+        (
+            "connectionPool.http.maxRequestsPerConnection",
+            http.and_then(|http| http.max_requests_per_connection),
+        ),
+        (
+            "connectionPool.http.maxRetries",
+            http.and_then(|http| http.max_retries),
+        ),
+    ];
+    limits
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, value.filter(|value| *value < 0)?)))
+        .collect()
+}
+
 /// Whether the block asks for anything but plain text.
 fn asks_for_tls(tls: &serde_json::Value) -> bool {
     let mode = tls.get("mode").and_then(serde_json::Value::as_str);

@@ -129,8 +129,10 @@ fn accept(
         "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => Serves::Http,
         "TCP" | "MONGO" | "MYSQL" | "REDIS" => Serves::Tcp,
         "HTTPS" | "TLS" => {
-            let message = "TLS servers are not supported yet; the server is left out".to_owned();
-            return refuse(port_path.key("protocol"), message);
+            let message = "TLS servers are not supported yet; the server is left out";
+            let path = port_path.key("protocol");
+            diagnostics.push(report::unsupported(&gateway.resource, path, message));
+            return None;
         }
         _ => {
             let message = format!(
@@ -142,7 +144,9 @@ fn accept(
     };
     if let Some(mode) = mode {
         let message = format!("TLS mode {mode} is not supported yet; the server is left out");
-        return refuse(path.key("tls").key("mode"), message);
+        let path = path.key("tls").key("mode");
+        diagnostics.push(report::unsupported(&gateway.resource, path, message));
+        return None;
     }
     Some((serves, number, bind))
 }

@@ -53,7 +53,13 @@ pub(super) fn slots(view: &View<'_>, rules: &MeshRules) -> (Slots, Vec<Diagnosti
     let mut diagnostics = Vec::new();
     for service in services {
         for port in &service.ports {
-            for address in addresses(view, service, port) {
+            let addresses = addresses(view, service, port);
+            if addresses.contains(&ANY) && matches!(port.protocol, Protocol::Tls | Protocol::Https)
+            {
+                diagnostics.extend(needs_server_name(view, service, port));
+                continue;
+            }
+            for address in addresses {
                 let slot = slots.entry((address, port.port)).or_default();
                 if port.protocol.is_http() || port.protocol == Protocol::Detect {
                     slot.add_http(address, service, port);
@@ -94,6 +100,22 @@ impl Slot {
             self.http = Some(HttpSlot::Service(name, service.clone(), port.clone()));
         }
     }
+}
+
+/// TLS to hosts without addresses can only be told apart by the server's name. Sending all of it to one host would be wrong, so
+/// that it goes where unknown traffic goes.
+fn needs_server_name(
+    view: &View<'_>,
+    service: &MeshService,
+    port: &ServicePort,
+) -> Option<Diagnostic> {
+    let resource = view.snapshot.get(&service.object)?;
+    let message = format!(
+        "TLS port {} of host {} needs routing by server name, which is not supported yet; give the host an address",
+        port.port, service.host
+    );
+    let path = FieldPath::parse("spec.ports");
+    Some(report::unsupported(resource, path, message))
 }
 
 /// Where a port listens: HTTP everywhere; others at the service's addresses, or those of a headless service's instances, or

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use mesh_ir::NameTable;
 
-use crate::snapshot::{MeshService, is_wildcard};
+use crate::snapshot::{MeshService, Resolution, is_wildcard};
 use crate::translate::naming::host_forms;
 use crate::translate::view::View;
 
-/// The table; headless services have the addresses of their instances.
+/// The table; services without addresses of their own have those of their instances, and none if they are resolved by DNS.
 pub(super) fn name_table(view: &View<'_>) -> NameTable {
     let mut hosts: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
     for service in view
@@ -34,6 +34,9 @@ pub(super) fn name_table(view: &View<'_>) -> NameTable {
 fn addresses(view: &View<'_>, service: &MeshService) -> Vec<IpAddr> {
     if !service.addresses.is_empty() {
         return service.addresses.clone();
+    }
+    if service.resolution == Resolution::Dns {
+        return Vec::new();
     }
     let mut addresses: Vec<IpAddr> = service
         .ports

@@ -61,7 +61,7 @@ impl Compiler<'_> {
                 let path = path.key(field).key(name.as_str());
                 if name.starts_with(CLAIM_PREFIX) {
                     let message = "conditions on JWT claims are not supported yet; the rule's match is not applied";
-                    return Err(self.invalid(path, message));
+                    return Err(self.unsupported(path, message));
                 }
                 if NOT_HEADERS.contains(&name.as_str()) {
                     self.no_effect(path);

@@ -88,7 +88,7 @@ impl Compiler<'_> {
         rule: &HttpRoute,
         path: &FieldPath,
     ) -> Result<Vec<CompiledRoute>, Refused> {
-        self.unsupported(rule, path);
+        self.ignored_fields(rule, path);
         let Some(action) = self.action(rule, path)? else {
             return Ok(Vec::new());
         };
@@ -270,7 +270,7 @@ impl Compiler<'_> {
     }
 
     /// Reports fields that nothing acts on yet.
-    fn unsupported(&mut self, rule: &HttpRoute, path: &FieldPath) {
+    fn ignored_fields(&mut self, rule: &HttpRoute, path: &FieldPath) {
         for (set, field) in [
             (rule.fault.is_some(), "fault"),
             (rule.mirror.is_some(), "mirror"),

@@ -167,6 +167,12 @@ impl Compiler<'_> {
         Refused
     }
 
+    fn unsupported(&mut self, path: FieldPath, message: impl Into<String>) -> Refused {
+        self.diagnostics
+            .push(report::unsupported(self.resource, path, message));
+        Refused
+    }
+
     fn no_effect(&mut self, path: FieldPath) {
         self.diagnostics
             .push(report::no_effect(self.resource, path));

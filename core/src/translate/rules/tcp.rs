@@ -39,7 +39,7 @@ impl Compiler<'_> {
             let path = path.key("match").index(index);
             if !condition.destination_subnets.is_empty() {
                 let message = "conditions on destination networks are not supported yet; the rule's match is not applied";
-                self.invalid(path.key("destinationSubnets"), message);
+                self.unsupported(path.key("destinationSubnets"), message);
                 continue;
             }
             let audience = self.audience_of(

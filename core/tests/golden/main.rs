@@ -1,0 +1,5 @@
+//! Golden cases: the input lies beside the expected output. `UPDATE_GOLDEN=1` writes what is expected; a file that no case
+//! reads fails.
+
+mod render;
+mod translate;

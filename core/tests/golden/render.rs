@@ -1,0 +1,501 @@
+//! A rendering of a proxy's configuration that a person can read and that leaves nothing out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::diag::Diagnostic;
+use mesh_ir::{
+    AccessLog, Cluster, ClusterKind, Endpoints, FilterChain, Forward, HeaderAppend, HeaderMatch,
+    HeaderOps, Limits, Listener, Network, PathMatch, PathRewrite, ProxyConfig, Redirect,
+    RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, StringMatch, Target,
+    TcpProxy, ValueMatch,
+};
+use serde_json::{Map, Value, json};
+
+/// The configuration and its findings as YAML.
+pub fn render(config: &ProxyConfig, diagnostics: &[Diagnostic]) -> String {
+    let ProxyConfig {
+        listeners,
+        routes,
+        clusters,
+        endpoints,
+        secrets,
+        names,
+    } = config;
+    assert!(secrets.is_empty(), "secrets are not rendered");
+    let mut root = Map::new();
+    let mut put = |key: &str, value: Value| {
+        if !is_empty(&value) {
+            root.insert(key.to_owned(), value);
+        }
+    };
+    put("diagnostics", diagnostics.iter().map(diagnostic).collect());
+    put(
+        "listeners",
+        object(listeners.iter().map(|item| listener(item))),
+    );
+    put("routes", object(routes.iter().map(|item| table(item))));
+    put(
+        "clusters",
+        object(clusters.iter().map(|item| cluster(item))),
+    );
+    put(
+        "endpoints",
+        object(endpoints.iter().map(|item| endpoint(item))),
+    );
+    let mut by_addresses: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, addresses) in &names.hosts {
+        by_addresses
+            .entry(join(addresses.iter(), " "))
+            .or_default()
+            .push(name);
+    }
+    put("names", json!(by_addresses));
+    serde_yaml::to_string(&Value::Object(root)).unwrap()
+}
+
+fn diagnostic(found: &Diagnostic) -> Value {
+    let Diagnostic {
+        code,
+        level,
+        resource,
+        path,
+        message,
+        ..
+    } = found;
+    let resource = resource
+        .as_ref()
+        .map_or_else(String::new, ToString::to_string);
+    format!("{level} {code} {resource} {path}: {message}").into()
+}
+
+fn listener(listener: &Listener) -> (String, Value) {
+    let Listener {
+        name,
+        address,
+        bind,
+        use_original_destination,
+        detect_http,
+        direction,
+        chains,
+        default_chain,
+    } = listener;
+    let mut about = format!("{direction} {address}");
+    for (set, text) in [
+        (*bind, " bind"),
+        (*use_original_destination, " use-original-destination"),
+        (*detect_http, " detect-http"),
+    ] {
+        if set {
+            about.push_str(text);
+        }
+    }
+    let mut map = Map::new();
+    map.insert("about".into(), about.into());
+    map.insert("chains".into(), chains.iter().map(chain).collect());
+    if let Some(default) = default_chain {
+        map.insert("default".into(), chain(default));
+    }
+    (name.to_string(), map.into())
+}
+
+fn chain(chain: &FilterChain) -> Value {
+    let FilterChain {
+        name,
+        matcher,
+        network,
+    } = chain;
+    let mut on = Vec::new();
+    on.extend(matcher.destination_port.map(|port| format!("port {port}")));
+    on.extend(
+        matcher
+            .application_protocols
+            .iter()
+            .map(ToString::to_string),
+    );
+    let on = if on.is_empty() {
+        "anything".to_owned()
+    } else {
+        on.join(" ")
+    };
+    let mut map = Map::new();
+    map.insert("name".into(), name.to_string().into());
+    match network {
+        Network::Tcp(TcpProxy {
+            stat_prefix,
+            clusters,
+            idle_timeout,
+            access_log,
+        }) => {
+            let clusters = join(
+                clusters.iter().map(|(cluster, weight)| match weight {
+                    1 => cluster.to_string(),
+                    weight => format!("{weight}x {cluster}"),
+                }),
+                " + ",
+            );
+            let idle = idle_timeout.map_or_else(String::new, |idle| format!(" idle {idle:?}"));
+            map.insert("tcp".into(), format!("{on} -> {clusters}{idle}").into());
+            map.insert("stats".into(), stat_prefix.to_string().into());
+            log(&mut map, access_log.as_ref());
+        }
+        Network::Http(manager) => {
+            let mesh_ir::HttpConnectionManager {
+                stat_prefix,
+                routes,
+                direction,
+                use_remote_address,
+                websocket,
+                idle_timeout,
+                access_log,
+            } = manager;
+            assert!(
+                *websocket && idle_timeout.is_none(),
+                "rendered as if always so"
+            );
+            let edge = if *use_remote_address {
+                " at the edge"
+            } else {
+                ""
+            };
+            let to = match routes {
+                Routes::Discovered(name) => format!("routes {name}"),
+                Routes::Inline(routes) => {
+                    map.insert("routes".into(), object([table(routes)].into_iter()));
+                    "routes below".to_owned()
+                }
+            };
+            map.insert(
+                "http".into(),
+                format!("{on} -> {direction} {to}{edge}").into(),
+            );
+            map.insert("stats".into(), stat_prefix.to_string().into());
+            log(&mut map, access_log.as_ref());
+        }
+    }
+    map.into()
+}
+
+fn log(map: &mut Map<String, Value>, log: Option<&AccessLog>) {
+    if let Some(AccessLog { path, format, json }) = log {
+        let format = format.as_deref().unwrap_or("default format");
+        map.insert("log".into(), format!("{path} json={json} {format}").into());
+    }
+}
+
+fn table(table: &RouteConfig) -> (String, Value) {
+    let RouteConfig {
+        name,
+        virtual_hosts,
+        ignore_port_in_host,
+    } = table;
+    assert!(*ignore_port_in_host, "rendered as if always so");
+    // A table that the proxy would refuse is a bug whatever the golden file says.
+    let (_, refused) = mesh_ir::matching::RouteTable::compile(Arc::new(table.clone()));
+    assert!(refused.is_empty(), "{refused:?}");
+    let hosts = virtual_hosts.iter().map(|host| {
+        let value = json!({
+            "domains": join(host.domains.iter(), " "),
+            "routes": host.routes.iter().map(route).collect::<Vec<_>>(),
+        });
+        (host.name.to_string(), value)
+    });
+    (name.to_string(), object(hosts))
+}
+
+fn route(route: &Route) -> Value {
+    let Route {
+        name,
+        matcher,
+        action,
+        request_headers,
+        response_headers,
+        origin,
+    } = route;
+    let mut map = Map::new();
+    if !name.is_empty() {
+        map.insert("name".into(), name.to_string().into());
+    }
+    map.insert("match".into(), criteria(matcher).into());
+    match action {
+        RouteAction::Forward(forward) => render_forward(&mut map, forward),
+        RouteAction::Redirect(Redirect {
+            code,
+            scheme,
+            host,
+            port,
+            path,
+        }) => {
+            let mut text = code.to_string();
+            for (name, part) in [
+                ("scheme", scheme.as_ref().map(ToString::to_string)),
+                ("host", host.as_ref().map(ToString::to_string)),
+                ("port", port.as_ref().map(ToString::to_string)),
+                ("path", path.as_ref().map(rewrite)),
+            ] {
+                if let Some(part) = part {
+                    write!(text, " {name} {part}").unwrap();
+                }
+            }
+            map.insert("redirect".into(), text.into());
+        }
+        RouteAction::Direct(direct) => {
+            let text = format!("{} {:?}", direct.code, &*direct.body);
+            map.insert("answer".into(), text.into());
+        }
+    }
+    headers(&mut map, "request headers", request_headers);
+    headers(&mut map, "response headers", response_headers);
+    if let Some(origin) = origin {
+        map.insert("from".into(), origin.to_string().into());
+    }
+    map.into()
+}
+
+fn criteria(matcher: &RouteMatch) -> String {
+    let RouteMatch {
+        path,
+        case_sensitive,
+        headers,
+        query,
+    } = matcher;
+    let mut text = match path {
+        PathMatch::Prefix(path) => format!("{path}*"),
+        PathMatch::SegmentPrefix(path) => format!("{path}/*"),
+        PathMatch::Exact(path) => format!("= {path}"),
+        PathMatch::Regex(path) => format!("~ {path}"),
+    };
+    if !case_sensitive {
+        text.push_str(" in any case");
+    }
+    for HeaderMatch {
+        name,
+        value: wanted,
+        invert,
+    } in headers
+    {
+        let not = if *invert { "not " } else { "" };
+        write!(text, "; {not}{name} {}", value(wanted)).unwrap();
+    }
+    for parameter in query {
+        write!(text, "; ?{} {}", parameter.name, value(&parameter.value)).unwrap();
+    }
+    text
+}
+
+fn value(value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Present => "present".to_owned(),
+        ValueMatch::Text(StringMatch::Exact(text)) => format!("= {text}"),
+        ValueMatch::Text(StringMatch::Prefix(text)) => format!("{text}*"),
+        ValueMatch::Text(StringMatch::Suffix(text)) => format!("*{text}"),
+        ValueMatch::Text(StringMatch::Regex(text)) => format!("~ {text}"),
+    }
+}
+
+fn render_forward(map: &mut Map<String, Value>, forward: &Forward) {
+    let Forward {
+        target,
+        timeout,
+        retry,
+        path_rewrite,
+        host_rewrite,
+    } = forward;
+    match target {
+        Target::Cluster(cluster) => {
+            map.insert("to".into(), cluster.to_string().into());
+        }
+        Target::Weighted(several) => {
+            let several = several.iter().map(|weighted| {
+                let mut map = Map::new();
+                headers(&mut map, "request headers", &weighted.request_headers);
+                headers(&mut map, "response headers", &weighted.response_headers);
+                let share = format!("{}x {}", weighted.weight, weighted.cluster);
+                if map.is_empty() {
+                    return Value::from(share);
+                }
+                map.insert("to".into(), share.into());
+                map.into()
+            });
+            map.insert("to".into(), several.collect());
+        }
+    }
+    if let Some(timeout) = timeout {
+        map.insert("timeout".into(), format!("{timeout:?}").into());
+    }
+    map.insert(
+        "retry".into(),
+        retry
+            .as_ref()
+            .map_or_else(|| "never".to_owned(), render_retry)
+            .into(),
+    );
+    if let Some(path) = path_rewrite {
+        map.insert("path".into(), rewrite(path).into());
+    }
+    if let Some(host) = host_rewrite {
+        map.insert("host".into(), host.to_string().into());
+    }
+}
+
+fn render_retry(policy: &RetryPolicy) -> String {
+    let RetryPolicy {
+        attempts,
+        on,
+        status_codes,
+        per_try_timeout,
+        base_interval,
+        host_selection_attempts,
+    } = policy;
+    let on: Vec<&str> = on.iter().map(|failure| failure.token()).collect();
+    let default = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+    let mut text = format!("{attempts}x on ");
+    match on.join(",") {
+        on if on == default => text.push_str("the default failures"),
+        on => text.push_str(&on),
+    }
+    if !status_codes.is_empty() {
+        write!(text, " {status_codes:?}").unwrap();
+    }
+    let mut span = |name: &str, duration: &Option<Duration>| {
+        if let Some(duration) = duration {
+            write!(text, " {name} {duration:?}").unwrap();
+        }
+    };
+    span("each", per_try_timeout);
+    span("base", base_interval);
+    write!(text, ", hosts {host_selection_attempts}").unwrap();
+    text
+}
+
+fn rewrite(rewrite: &PathRewrite) -> String {
+    match rewrite {
+        PathRewrite::Prefix(text) => format!("matched part -> {text}"),
+        PathRewrite::Full(text) => format!("all -> {text}"),
+        PathRewrite::Regex {
+            pattern,
+            substitution,
+        } => format!("{pattern} -> {substitution}"),
+    }
+}
+
+fn headers(map: &mut Map<String, Value>, name: &str, ops: &HeaderOps) {
+    let HeaderOps { remove, set } = ops;
+    let removed = remove.iter().map(|name| format!("-{name}"));
+    let set = set.iter().map(|header| {
+        let sign = match header.append {
+            HeaderAppend::Append => "+",
+            HeaderAppend::Overwrite => "=",
+        };
+        format!("{sign}{}: {}", header.name, header.value)
+    });
+    let all: Vec<String> = removed.chain(set).collect();
+    if !all.is_empty() {
+        map.insert(name.to_owned(), all.into());
+    }
+}
+
+fn cluster(cluster: &Cluster) -> (String, Value) {
+    let Cluster {
+        name,
+        kind,
+        connect_timeout,
+        load_balancing,
+        protocol,
+        limits,
+        services,
+        origin,
+    } = cluster;
+    let mut text = match kind {
+        ClusterKind::Eds => "discovered".to_owned(),
+        ClusterKind::Static(endpoints) => format!("static {}", flat(endpoints)),
+        ClusterKind::StrictDns(names) => {
+            let names = names.iter().map(|(host, port)| format!("{host}:{port}"));
+            format!("dns {}", join(names, " "))
+        }
+        ClusterKind::OriginalDestination => "original destination".to_owned(),
+    };
+    write!(
+        text,
+        ", {load_balancing:?}, {protocol:?}, connect {connect_timeout:?}"
+    )
+    .unwrap();
+    if *limits != Limits::default() {
+        write!(text, ", {limits:?}").unwrap();
+    }
+    for service in services {
+        write!(
+            text,
+            ", of {} {}/{}",
+            service.host, service.namespace, service.name
+        )
+        .unwrap();
+    }
+    if let Some(origin) = origin {
+        write!(text, ", by {origin}").unwrap();
+    }
+    (name.to_string(), text.into())
+}
+
+fn flat(endpoints: &Endpoints) -> String {
+    let all = endpoints
+        .localities
+        .iter()
+        .flat_map(|locality| &locality.endpoints);
+    join(all.map(|endpoint| endpoint.address.to_string()), " ")
+}
+
+fn endpoint(endpoints: &Endpoints) -> (String, Value) {
+    let localities = endpoints.localities.iter().flat_map(|group| {
+        let locality = &group.locality;
+        let place = [&*locality.region, &*locality.zone, &*locality.subzone].join("/");
+        let place = place.trim_end_matches('/').to_owned();
+        group.endpoints.iter().map(move |endpoint| {
+            let workload = endpoint.workload.as_ref();
+            let workload = workload.map_or_else(String::new, ToString::to_string);
+            let mut text = format!("{} {workload}", endpoint.address);
+            if endpoint.weight != 1 || group.priority != 0 {
+                write!(
+                    text,
+                    " weight {} priority {}",
+                    endpoint.weight, group.priority
+                )
+                .unwrap();
+            }
+            if endpoint.health != mesh_ir::EndpointHealth::Healthy {
+                write!(text, " {:?}", endpoint.health).unwrap();
+            }
+            if !place.is_empty() {
+                write!(text, " in {place}").unwrap();
+            }
+            Value::from(text)
+        })
+    });
+    (endpoints.cluster.to_string(), localities.collect())
+}
+
+fn object(items: impl Iterator<Item = (String, Value)>) -> Value {
+    let mut map = Map::new();
+    for (key, value) in items {
+        assert!(!map.contains_key(&key), "{key} occurs twice");
+        map.insert(key, value);
+    }
+    map.into()
+}
+
+fn join<T: ToString>(items: impl Iterator<Item = T>, separator: &str) -> String {
+    items
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(separator)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
