@@ -16,5 +16,7 @@ pub mod source;
 pub mod model;
 pub mod resource;
 
+pub mod analyze;
 pub mod snapshot;
 pub mod translate;
+pub mod validate;

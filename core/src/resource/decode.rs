@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::kinds::{KindInfo, Lookup, lookup};
 use super::meta::{self, Written};
-use super::{Kind, Meta, Object, Resource, ResourceKey};
+use super::{Meta, Object, Resource, ResourceKey};
 use crate::diag::{Diagnostic, FieldPath, Level, Segment};
 use crate::model::MeshConfig;
 use crate::source::{Document, Origin, UNPARSABLE, parse_whole};
@@ -25,7 +25,7 @@ pub(super) struct Fault {
 }
 
 /// Reads an object of a document. Kinds that a mesh does not need give neither an object nor a finding
-/// ([`Kind::of`] tells them). Namespaced objects without a namespace go to `default_namespace`, or to `default`.
+/// ([`super::Kind::of`] tells them). Namespaced objects without a namespace go to `default_namespace`, or to `default`.
 pub fn decode(
     document: &Document,
     default_namespace: Option<&str>,

@@ -14,7 +14,7 @@ use crate::diag::{FieldPath, Segment};
 pub enum Part {
     /// Its key; the value where it has none, as in sequences.
     Key,
-    /// Its value; the key where the value is empty.
+    /// Its value; the key, or the first key in it, where the value is empty or spans several lines.
     Value,
 }
 
@@ -72,11 +72,15 @@ impl PathIndex {
                 }
             }
         }
+        let many_lines = || {
+            let value = self.source.text.get(node.value.clone());
+            value.is_some_and(|text| text.contains('\n'))
+        };
+        let whole = found && !path.0.is_empty() && !node.value.is_empty() && !many_lines();
         let bytes = match (&node.key, part) {
-            (Some(key), Part::Key) => key.clone(),
-            (Some(key), Part::Value) if !found || node.value.is_empty() => key.clone(),
-            (None, _) if !found || path.0.is_empty() => node.first_key(),
-            _ => node.value.clone(),
+            (Some(_), Part::Value) | (None, _) if whole => node.value.clone(),
+            (Some(key), _) => key.clone(),
+            (None, _) => node.first_key(),
         };
         self.source.span(bytes)
     }

@@ -25,7 +25,7 @@ pub use map::SourceMap;
 pub use text::{SourceText, Span};
 
 /// Code of findings about text that is not even a document.
-pub const UNPARSABLE: &str = "MESH0001";
+pub const UNPARSABLE: &str = "MESH0003";
 
 /// Where a document came from. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

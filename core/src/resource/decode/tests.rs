@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::resource::Kind;
 use crate::source::parse;
 
 /// The single object of a text.

@@ -1,0 +1,218 @@
+//! Checks that several kinds share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use regex::RegexBuilder;
+
+use super::names::{is_ip, is_namespace, label_key, label_value};
+use super::{At, Faults};
+use crate::model::{DurationText, StringMatch};
+
+/// Memory that a compiled expression may take, in bytes. RE2 has such a limit as well.
+const REGEX_LIMIT: usize = 1 << 20;
+
+/// Protocols of ports of gateways and service entries.
+const PROTOCOLS: &[&str] = &[
+    "HTTP",
+    "HTTPS",
+    "HTTP2",
+    "GRPC",
+    "GRPC-WEB",
+    "TCP",
+    "TLS",
+    "MONGO",
+    "MYSQL",
+    "REDIS",
+    "UDP",
+    "HTTP_PROXY",
+];
+
+/// From 1 to 65535.
+pub(super) fn port(number: u32) -> Result<(), String> {
+    if (1..=65_535).contains(&number) {
+        Ok(())
+    } else {
+        Err(format!("port {number} is not in the range 1 to 65535"))
+    }
+}
+
+/// A protocol of a port.
+pub(super) fn protocol(name: &str) -> Result<(), String> {
+    if PROTOCOLS.contains(&name.to_ascii_uppercase().as_str()) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} is not a protocol; {} are",
+        PROTOCOLS.join(", ")
+    ))
+}
+
+/// From 0 to 100.
+pub(super) fn percent(value: f64) -> Result<(), String> {
+    if (0.0..=100.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{value} is not in the range 0 to 100"))
+    }
+}
+
+/// Whole milliseconds, at least one. Zero passes where it means "none".
+pub(super) fn duration(text: DurationText, zero_means_none: bool) -> Result<(), String> {
+    let duration = text.0;
+    if duration.is_zero() && zero_means_none {
+        return Ok(());
+    }
+    if duration < Duration::from_millis(1) {
+        return Err(format!("{text} is too short: at least 1ms"));
+    }
+    if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        return Err(format!("{text} is finer than milliseconds"));
+    }
+    Ok(())
+}
+
+/// An RE2 expression.
+pub(super) fn regex(pattern: &str) -> Result<(), String> {
+    match RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).build() {
+        Ok(_) => Ok(()),
+        Err(regex::Error::CompiledTooBig(_)) => Err("the expression is too large".to_owned()),
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix("error: "));
+            Err(format!(
+                "{pattern:?} is not a regular expression: {}",
+                reason.unwrap_or("syntax error")
+            ))
+        }
+    }
+}
+
+/// A comparison of texts.
+pub(super) fn string_match(text: &StringMatch, at: &At<'_>, faults: &mut Faults<'_>) {
+    let StringMatch {
+        exact,
+        prefix,
+        regex: pattern,
+    } = text;
+    let given = [exact, prefix, pattern]
+        .iter()
+        .filter(|field| field.is_some())
+        .count();
+    if given > 1 {
+        faults.add(at, "only one of exact, prefix and regex can be set");
+    }
+    if prefix.as_deref() == Some("") {
+        faults.add(
+            &at.key("prefix"),
+            "an empty prefix matches everything; leave the condition out instead",
+        );
+    }
+    if let Some(pattern) = pattern {
+        faults.check(&at.key("regex"), regex(pattern));
+    }
+}
+
+/// Labels.
+pub(super) fn labels(labels: &BTreeMap<String, String>, at: &At<'_>, faults: &mut Faults<'_>) {
+    for (key, value) in labels {
+        faults.check(
+            &at.key(key),
+            label_key(key).and_then(|()| label_value(value)),
+        );
+    }
+}
+
+/// Networks or addresses.
+pub(super) fn networks(networks: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+    for (position, network) in networks.iter().enumerate() {
+        faults.check(&at.index(position), super::names::network(network));
+    }
+}
+
+/// `exportTo`: namespaces, `.`, or alone `*` or `~`.
+pub(super) fn export_to(export_to: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+    let mut seen = BTreeSet::new();
+    for (position, namespace) in export_to.iter().enumerate() {
+        let at = at.index(position);
+        match namespace.as_str() {
+            "*" | "~" if export_to.len() > 1 => {
+                faults.add(
+                    &at,
+                    format!("{namespace:?} cannot stand beside other namespaces"),
+                );
+            }
+            "*" | "~" | "." => {}
+            name if is_namespace(name) => {}
+            name => faults.add(&at, format!("{name:?} is not a namespace, nor *, . or ~")),
+        }
+        if !seen.insert(namespace) {
+            faults.add(&at, format!("{namespace:?} is repeated"));
+        }
+    }
+}
+
+/// Names of gateways: `mesh`, `NAME`, `NAMESPACE/NAME`, or an old fully qualified name.
+pub(super) fn gateway_names(names: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+    for (position, name) in names.iter().enumerate() {
+        let valid = match name.split_once('/') {
+            None => super::names::fqdn(name).is_ok(),
+            Some((namespace, name)) => {
+                (namespace == "." || is_namespace(namespace)) && super::names::fqdn(name).is_ok()
+            }
+        };
+        if !valid {
+            let message =
+                format!("{name:?} is not the name of a gateway: NAME, NAMESPACE/NAME or mesh");
+            faults.add(&at.index(position), message);
+        }
+    }
+}
+
+/// Name of a header.
+pub(super) fn header_name(name: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() {
+        Err("the name of a header is missing".to_owned())
+    } else if name.bytes().all(token) {
+        Ok(())
+    } else {
+        Err(format!("{name:?} is not the name of a header"))
+    }
+}
+
+/// Weights of several destinations: none negative, and not all zero. With one destination its weight does not matter.
+pub(super) fn weights(weights: &[Option<i32>], at: &At<'_>, faults: &mut Faults<'_>) {
+    let mut total = 0u64;
+    for (position, weight) in weights.iter().enumerate() {
+        let weight = weight.unwrap_or(0);
+        if weight < 0 {
+            let at = at.index(position);
+            faults.add(&at.key("weight"), format!("weight {weight} is negative"));
+        }
+        total += u64::from(weight.max(0).unsigned_abs());
+    }
+    if weights.len() > 1 && total == 0 && weights.iter().all(|weight| weight.unwrap_or(0) == 0) {
+        faults.add_hint(
+            at,
+            "the weights of all destinations are zero",
+            "give each destination a weight, such as 90 and 10",
+        );
+    }
+    if total > u64::from(u32::MAX) {
+        faults.add(at, "the sum of the weights is larger than 4294967295");
+    }
+}
+
+/// An address to bind or to reach, either an IP or a Unix socket path.
+pub(super) fn bind_address(text: &str) -> Result<(), String> {
+    let unix = text.strip_prefix("unix://");
+    if is_ip(text) || unix.is_some_and(|path| path.starts_with(['/', '@'])) {
+        Ok(())
+    } else {
+        Err(format!("{text:?} is not an address"))
+    }
+}

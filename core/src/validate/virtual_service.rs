@@ -1,0 +1,218 @@
+//! `VirtualService`.
+
+use std::collections::BTreeSet;
+
+use super::common::{export_to, gateway_names, labels, networks, port, weights};
+use super::names::{is_ip, is_label, is_namespace, wildcard_host};
+use super::{At, Faults, http_route};
+use crate::model::{
+    Destination, L4MatchAttributes, RouteDestination, TcpRoute, TlsMatchAttributes, TlsRoute,
+    VirtualServiceSpec,
+};
+
+pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Faults<'_>) {
+    let VirtualServiceSpec {
+        hosts,
+        gateways,
+        http,
+        tls,
+        tcp,
+        export_to: exported,
+    } = object;
+    let delegate = hosts.is_empty();
+    if delegate && !gateways.is_empty() {
+        faults.add_hint(
+            at,
+            "hosts are missing",
+            "an object without hosts is a delegate of another and must not name gateways",
+        );
+    }
+    if delegate && (!tls.is_empty() || !tcp.is_empty()) {
+        faults.add(at, "hosts are missing; only HTTP rules can be delegated to");
+    }
+    if http.is_empty() && tls.is_empty() && tcp.is_empty() {
+        faults.add(at, "there is no rule: one of http, tls and tcp is needed");
+    }
+    check_hosts(object, at, faults);
+    gateway_names(gateways, &at.key("gateways"), faults);
+    for (position, route) in http.iter().enumerate() {
+        http_route::check(route, delegate, &at.key("http").index(position), faults);
+    }
+    for (position, route) in tls.iter().enumerate() {
+        check_tls(route, hosts, &at.key("tls").index(position), faults);
+    }
+    for (position, route) in tcp.iter().enumerate() {
+        check_tcp(route, &at.key("tcp").index(position), faults);
+    }
+    export_to(exported, &at.key("exportTo"), faults);
+}
+
+fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Faults<'_>) {
+    let VirtualServiceSpec {
+        hosts, gateways, ..
+    } = object;
+    let in_mesh = gateways.is_empty() || gateways.iter().any(|name| name == "mesh");
+    let mut seen = BTreeSet::new();
+    for (position, host) in hosts.iter().enumerate() {
+        let key = at.key("hosts");
+        let at = key.index(position);
+        if host == "*" && in_mesh {
+            faults.add_hint(
+                &at,
+                "the host * cannot be routed inside the mesh",
+                "name the hosts, or list gateways without mesh",
+            );
+        } else if !is_ip(host) {
+            faults.check(&at, wildcard_host(host));
+        }
+        if !seen.insert(host.to_ascii_lowercase()) {
+            faults.add(&at, format!("host {host:?} is repeated"));
+        }
+    }
+}
+
+/// Where traffic goes.
+pub(super) fn check_destination(destination: &Destination, at: &At<'_>, faults: &mut Faults<'_>) {
+    let Destination {
+        host,
+        subset,
+        port: selector,
+    } = destination;
+    let host_at = at.key("host");
+    match host.as_str() {
+        "" => faults.add(&host_at, "the destination's host is missing"),
+        "*" => faults.add(&host_at, "a destination cannot be the host *"),
+        host if is_ip(host) => {}
+        host => faults.check(&host_at, wildcard_host(host)),
+    }
+    if let Some(subset) = subset.as_deref().filter(|subset| !subset.is_empty())
+        && !is_label(subset)
+    {
+        faults.add(
+            &at.key("subset"),
+            format!("{subset:?} is not the name of a subset"),
+        );
+    }
+    if let Some(selector) = selector {
+        faults.check(&at.key("port").key("number"), port(selector.number));
+    }
+}
+
+fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+    let TlsRoute {
+        matches,
+        route: destinations,
+    } = route;
+    if matches.is_empty() {
+        faults.add(at, "a TLS rule needs a match with sniHosts");
+    }
+    for (position, condition) in matches.iter().enumerate() {
+        check_tls_match(condition, hosts, &at.key("match").index(position), faults);
+    }
+    check_route(destinations, at, faults);
+}
+
+fn check_tls_match(
+    condition: &TlsMatchAttributes,
+    hosts: &[String],
+    at: &At<'_>,
+    faults: &mut Faults<'_>,
+) {
+    let TlsMatchAttributes {
+        sni_hosts,
+        destination_subnets,
+        port: number,
+        source_labels,
+        source_namespace,
+        gateways,
+    } = condition;
+    if sni_hosts.is_empty() {
+        faults.add(at, "a TLS match needs sniHosts");
+    }
+    for (position, sni) in sni_hosts.iter().enumerate() {
+        let key = at.key("sniHosts");
+        let at = key.index(position);
+        if let Err(message) = wildcard_host(sni) {
+            faults.add(&at, message);
+        } else if !hosts.is_empty() && !hosts.iter().any(|host| covers(host, sni)) {
+            faults.add(
+                &at,
+                format!("{sni:?} is not one of the object's hosts, nor inside of one"),
+            );
+        }
+    }
+    let l4 = L4MatchAttributes {
+        destination_subnets: destination_subnets.clone(),
+        port: *number,
+        source_labels: source_labels.clone(),
+        source_namespace: source_namespace.clone(),
+        gateways: gateways.clone(),
+    };
+    check_l4(&l4, at, faults);
+}
+
+/// Whether every name that `inner` stands for is one that `outer` stands for.
+fn covers(outer: &str, inner: &str) -> bool {
+    let (outer, inner) = (outer.to_ascii_lowercase(), inner.to_ascii_lowercase());
+    match outer.strip_prefix('*') {
+        None => outer == inner,
+        Some(suffix) => inner.strip_prefix('*').unwrap_or(&inner).ends_with(suffix),
+    }
+}
+
+fn check_tcp(route: &TcpRoute, at: &At<'_>, faults: &mut Faults<'_>) {
+    let TcpRoute {
+        matches,
+        route: destinations,
+    } = route;
+    for (position, condition) in matches.iter().enumerate() {
+        check_l4(condition, &at.key("match").index(position), faults);
+    }
+    check_route(destinations, at, faults);
+}
+
+fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, faults: &mut Faults<'_>) {
+    let L4MatchAttributes {
+        destination_subnets,
+        port: number,
+        source_labels,
+        source_namespace,
+        gateways,
+    } = condition;
+    networks(destination_subnets, &at.key("destinationSubnets"), faults);
+    if let Some(number) = number {
+        faults.check(&at.key("port"), port(*number));
+    }
+    labels(source_labels, &at.key("sourceLabels"), faults);
+    check_namespace(
+        source_namespace.as_deref(),
+        &at.key("sourceNamespace"),
+        faults,
+    );
+    gateway_names(gateways, &at.key("gateways"), faults);
+}
+
+/// A namespace, if one is given.
+pub(super) fn check_namespace(namespace: Option<&str>, at: &At<'_>, faults: &mut Faults<'_>) {
+    if let Some(namespace) = namespace.filter(|text| !text.is_empty())
+        && !is_namespace(namespace)
+    {
+        faults.add(at, format!("{namespace:?} is not a namespace"));
+    }
+}
+
+fn check_route(destinations: &[RouteDestination], at: &At<'_>, faults: &mut Faults<'_>) {
+    if destinations.is_empty() {
+        faults.add(at, "a route is missing");
+    }
+    let at = at.key("route");
+    for (position, entry) in destinations.iter().enumerate() {
+        check_destination(
+            &entry.destination,
+            &at.index(position).key("destination"),
+            faults,
+        );
+    }
+    let all: Vec<Option<i32>> = destinations.iter().map(|entry| entry.weight).collect();
+    weights(&all, &at, faults);
+}
