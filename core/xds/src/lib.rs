@@ -14,6 +14,9 @@ pub mod resource;
 pub mod discovery;
 pub mod node;
 
+pub mod client;
+pub mod server;
+
 pub use discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };

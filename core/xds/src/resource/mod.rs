@@ -30,6 +30,7 @@ pub use set::{Encoder, Entry, ResourceSet, Snapshot};
 pub use types::ResourceType;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mesh_ir::{Cluster, Endpoints, Listener, NameTable, RouteConfig, Secret};
@@ -57,6 +58,57 @@ pub trait XdsResource: Sized + Hash {
     fn decode(any: &[u8]) -> Result<Self, InvalidResource>;
 }
 
+/// A decoded resource of any type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// CDS.
+    Cluster(Arc<Cluster>),
+    /// EDS.
+    Endpoints(Arc<Endpoints>),
+    /// SDS.
+    Secret(Arc<Secret>),
+    /// LDS.
+    Listener(Arc<Listener>),
+    /// RDS.
+    Route(Arc<RouteConfig>),
+    /// NDS.
+    NameTable(Arc<NameTable>),
+}
+
+/// Decodes a resource of a type that is known at run time only.
+///
+/// # Errors
+/// As [`XdsResource::decode`].
+pub fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, InvalidResource> {
+    fn arc<T: XdsResource>(any: &[u8]) -> Result<Arc<T>, InvalidResource> {
+        T::decode(any).map(Arc::new)
+    }
+    Ok(match kind {
+        ResourceType::Cluster => Resource::Cluster(arc(any)?),
+        ResourceType::Endpoints => Resource::Endpoints(arc(any)?),
+        ResourceType::Secret => Resource::Secret(arc(any)?),
+        ResourceType::Listener => Resource::Listener(arc(any)?),
+        ResourceType::Route => Resource::Route(arc(any)?),
+        ResourceType::NameTable => Resource::NameTable(arc(any)?),
+    })
+}
+
+// === impl Resource ===
+
+impl Resource {
+    /// The name that subscriptions use.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Cluster(value) => XdsResource::name(&**value),
+            Self::Endpoints(value) => XdsResource::name(&**value),
+            Self::Secret(value) => XdsResource::name(&**value),
+            Self::Listener(value) => XdsResource::name(&**value),
+            Self::Route(value) => XdsResource::name(&**value),
+            Self::NameTable(value) => XdsResource::name(&**value),
+        }
+    }
+}
+
 /// The version of a value: a hash of its content, equal in every process of one build.
 ///
 /// It is SipHash with fixed keys, so equal values have equal versions after a restart, and different values practically never do.
@@ -66,6 +118,16 @@ pub fn version_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// A version as it is written to the wire.
+pub(crate) fn format_version(version: u64) -> String {
+    format!("{version:016x}")
+}
+
+/// The version of a text; 0, which no resource has in practice, for texts that are not ours.
+pub(crate) fn parse_version(text: &str) -> u64 {
+    u64::from_str_radix(text, 16).unwrap_or(0)
 }
 
 /// Implements [`XdsResource`] by the two functions `to_proto` and `from_proto` of a module.

@@ -1,5 +1,6 @@
 //! What a proxy should have: encoded resources by name, shared by every stream that sends them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use rustc_hash::FxHashMap;
 
 use super::{ResourceType, XdsResource, version_of};
 
-/// One encoded resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One encoded resource. The default stands for one of which nothing is known: no resource has version 0 in practice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Hash of its content; see [`version_of`].
     pub version: u64,
@@ -27,6 +28,7 @@ pub struct ResourceSet {
 /// All resources of a proxy: one immutable set per type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    version: u64,
     sets: [Arc<ResourceSet>; ResourceType::ALL.len()],
 }
 
@@ -58,6 +60,41 @@ impl ResourceSet {
         self.entries.iter()
     }
 
+    /// The shared copy of a name.
+    pub(crate) fn name(&self, name: &str) -> Option<Arc<str>> {
+        self.entries.get_key_value(name).map(|(key, _)| key.clone())
+    }
+
+    /// The names whose resources are not the same in two sets.
+    pub(crate) fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Arc<str>> {
+        let mut names = vec![];
+        let (mut left, mut right) = (
+            self.entries.iter().peekable(),
+            other.entries.iter().peekable(),
+        );
+        loop {
+            let order = match (left.peek(), right.peek()) {
+                (None, None) => return names,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                // Sets of one encoder share their names.
+                (Some((a, _)), Some((b, _))) if Arc::ptr_eq(a, b) => Ordering::Equal,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            match order {
+                Ordering::Less => names.extend(left.next().map(|(name, _)| name)),
+                Ordering::Greater => names.extend(right.next().map(|(name, _)| name)),
+                Ordering::Equal => {
+                    if let (Some((name, a)), Some((_, b))) = (left.next(), right.next())
+                        && a.version != b.version
+                    {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -83,6 +120,17 @@ impl<N: Into<Arc<str>>> FromIterator<(N, Entry)> for ResourceSet {
 // === impl Snapshot ===
 
 impl Snapshot {
+    /// The number that the caller has given it; 0 otherwise. Status reports speak of it.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The same snapshot under another number, which must grow from one to the next.
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
     /// The set of a type.
     pub fn get(&self, kind: ResourceType) -> &Arc<ResourceSet> {
         let [clusters, endpoints, secrets, listeners, routes, names] = &self.sets;

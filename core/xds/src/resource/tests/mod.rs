@@ -183,7 +183,7 @@ fn type_urls_are_those_of_the_messages() {
 #[test]
 fn the_encoder_shares_what_is_equal_and_forgets_what_is_unused() {
     let endpoints = |cluster: &str| {
-        std::sync::Arc::new(Endpoints {
+        Arc::new(Endpoints {
             cluster: cluster.into(),
             localities: vec![],
         })

@@ -1,0 +1,220 @@
+//! The order of responses, the same for delta and state-of-the-world streams.
+
+use std::time::{Duration, SystemTime};
+
+use super::StreamError;
+use super::kind::{Batch, KindState};
+use super::status::{Exchange, TypeStatus};
+use crate::ResourceType;
+use crate::discovery::{ControlPlane, Node};
+use crate::resource::Snapshot;
+
+/// Names of one type that a client may subscribe to.
+const MAX_NAMES: usize = 1 << 16;
+
+/// How long a client that resumes may take to ask for the types that it had.
+const RESUME_GRACE: Duration = Duration::from_secs(5);
+
+/// Removals go from what refers to what is referred to.
+const BREAK_ORDER: [ResourceType; 6] = [
+    ResourceType::Listener,
+    ResourceType::Route,
+    ResourceType::Cluster,
+    ResourceType::Endpoints,
+    ResourceType::Secret,
+    ResourceType::NameTable,
+];
+
+#[derive(Debug, Default)]
+pub(super) struct Core {
+    node: Option<Node>,
+    identifier: String,
+    snapshot: Option<Snapshot>,
+    kinds: [KindState; ResourceType::ALL.len()],
+    nonces: u64,
+    /// End of the time in which a resuming client's other types are waited for before anything is removed.
+    grace: Option<SystemTime>,
+}
+
+/// The next response.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) kind: ResourceType,
+    pub(super) nonce: String,
+    pub(super) version: u64,
+    pub(super) batch: Batch,
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(super) fn new(identifier: String) -> Self {
+        Self {
+            identifier,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn control_plane(&self) -> Option<ControlPlane> {
+        (!self.identifier.is_empty()).then(|| ControlPlane {
+            identifier: self.identifier.clone(),
+        })
+    }
+
+    pub(super) fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
+
+    /// Keeps the node of the first request; later ones do not count.
+    pub(super) fn set_node(&mut self, node: Option<Node>) {
+        if self.node.is_none() {
+            self.node = node;
+        }
+    }
+
+    /// Notes that the client has resources from an earlier stream. It may still use what one type is to lose until it has asked for
+    /// the others, so removals wait for that.
+    pub(super) fn resume(&mut self, now: SystemTime) {
+        self.grace.get_or_insert(now + RESUME_GRACE);
+    }
+
+    /// When the next call of [`Self::next`] may yield something without a request.
+    pub(super) fn wake_at(&self) -> Option<SystemTime> {
+        self.grace
+    }
+
+    pub(super) fn update(&mut self, snapshot: Snapshot) {
+        self.snapshot = Some(snapshot);
+    }
+
+    pub(super) fn kind(&self, kind: ResourceType) -> &KindState {
+        let [clusters, endpoints, secrets, listeners, routes, names] = &self.kinds;
+        match kind {
+            ResourceType::Cluster => clusters,
+            ResourceType::Endpoints => endpoints,
+            ResourceType::Secret => secrets,
+            ResourceType::Listener => listeners,
+            ResourceType::Route => routes,
+            ResourceType::NameTable => names,
+        }
+    }
+
+    pub(super) fn kind_mut(&mut self, kind: ResourceType) -> &mut KindState {
+        let [clusters, endpoints, secrets, listeners, routes, names] = &mut self.kinds;
+        match kind {
+            ResourceType::Cluster => clusters,
+            ResourceType::Endpoints => endpoints,
+            ResourceType::Secret => secrets,
+            ResourceType::Listener => listeners,
+            ResourceType::Route => routes,
+            ResourceType::NameTable => names,
+        }
+    }
+
+    pub(super) fn check_names(&self, kind: ResourceType) -> Result<(), StreamError> {
+        if self.kind(kind).name_count() > MAX_NAMES {
+            return Err(StreamError::TooManyNames {
+                kind,
+                limit: MAX_NAMES,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn status(&self, kind: ResourceType) -> TypeStatus {
+        self.kind(kind).status()
+    }
+
+    /// The next response; nothing while there is no snapshot, nothing to say, or the client has to answer first.
+    pub(super) fn next(&mut self, now: SystemTime) -> Option<Next> {
+        let snapshot = self.snapshot.take()?;
+        for kind in ResourceType::ALL {
+            let state = self.kind_mut(kind);
+            if state.is_subscribed() {
+                state.rebase(snapshot.get(kind));
+            }
+        }
+        if self
+            .grace
+            .is_some_and(|end| now >= end || self.is_complete())
+        {
+            self.grace = None;
+        }
+        let version = snapshot.version();
+        let next = match self.next_make() {
+            Some(kind) => Some((
+                kind,
+                KindState::take_additions as fn(&mut KindState, Exchange) -> Batch,
+            )),
+            None => self
+                .next_break()
+                .map(|kind| (kind, KindState::take_removals as _)),
+        }
+        .map(|(kind, take)| {
+            self.nonces += 1;
+            let nonce = self.nonces.to_string();
+            let exchange = Exchange {
+                version,
+                nonce: nonce.clone(),
+                at: now,
+            };
+            let batch = take(self.kind_mut(kind), exchange);
+            Next {
+                kind,
+                nonce,
+                version,
+                batch,
+            }
+        });
+        for kind in ResourceType::ALL {
+            self.kind_mut(kind).note_synced(version);
+        }
+        self.snapshot = Some(snapshot);
+        next
+    }
+
+    /// The type whose additions may go now.
+    fn next_make(&self) -> Option<ResourceType> {
+        let mut blocked = false;
+        for kind in ResourceType::ALL {
+            let state = self.kind(kind);
+            // Endpoints and secrets are sent for what the client knows already, and let it finish with it.
+            let waits = blocked && !matches!(kind, ResourceType::Endpoints | ResourceType::Secret);
+            if state.is_subscribed() && state.has_additions() {
+                if !waits && !state.is_pending() {
+                    return Some(kind);
+                }
+                blocked = true;
+            }
+            // New clusters count as known once they are acknowledged: before that the client asks for their endpoints.
+            blocked |= kind == ResourceType::Cluster && state.adds_in_flight();
+        }
+        None
+    }
+
+    /// Whether the types that refer to others have been asked for.
+    fn is_complete(&self) -> bool {
+        [
+            ResourceType::Cluster,
+            ResourceType::Listener,
+            ResourceType::Route,
+        ]
+        .into_iter()
+        .all(|kind| self.kind(kind).is_subscribed())
+    }
+
+    /// The type whose removals may go now: none before all is added and answered.
+    fn next_break(&self) -> Option<ResourceType> {
+        let busy = ResourceType::ALL.into_iter().any(|kind| {
+            let state = self.kind(kind);
+            state.is_subscribed() && (state.is_pending() || state.has_additions())
+        });
+        if busy || self.grace.is_some() {
+            return None;
+        }
+        BREAK_ORDER.into_iter().find(|kind| {
+            let state = self.kind(*kind);
+            state.is_subscribed() && state.has_removals()
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! Small configurations whose resources carry a mark: another mark is another version, some marks are bad.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::*;
+use proptest::prelude::*;
+
+use crate::ResourceType;
+use crate::resource::{self, Encoder, Resource, Snapshot};
+
+/// What a control plane serves: marks by the names of the resources. A route refers to the cluster of its own number, a listener to
+/// the route that it names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spec {
+    pub(super) clusters: BTreeMap<u8, u8>,
+    pub(super) endpoints: BTreeMap<u8, u8>,
+    pub(super) listeners: BTreeMap<u8, (u8, u8)>,
+    pub(super) routes: BTreeMap<u8, u8>,
+}
+
+/// Anything, also references to what is not there, with marks up to a limit.
+pub(super) fn any_spec(marks: u8) -> impl Strategy<Value = Spec> {
+    let map = move || proptest::collection::btree_map(0u8..5, 0..marks, 0..5);
+    let listeners = proptest::collection::btree_map(0u8..4, (0..marks, 0u8..5), 0..4);
+    (map(), map(), listeners, map()).prop_map(|(clusters, endpoints, listeners, routes)| Spec {
+        clusters,
+        endpoints,
+        listeners,
+        routes,
+    })
+}
+
+/// Only references to what is there, and no bad marks.
+pub(super) fn whole_spec() -> impl Strategy<Value = Spec> {
+    any_spec(3).prop_map(|mut spec| {
+        for (_, route) in spec.listeners.values() {
+            spec.routes.entry(*route).or_insert(1);
+        }
+        for route in spec.routes.keys() {
+            spec.clusters.entry(*route).or_insert(1);
+        }
+        for cluster in spec.clusters.keys() {
+            spec.endpoints.entry(*cluster).or_insert(1);
+        }
+        spec
+    })
+}
+
+/// Whether clients refuse resources with this mark.
+pub(super) fn is_bad(mark: u8) -> bool {
+    mark >= 3
+}
+
+impl Spec {
+    pub(super) fn snapshot(&self, version: u64) -> Snapshot {
+        let config = ProxyConfig {
+            listeners: arcs(&self.listeners, |name, (mark, route)| {
+                listener(name, *mark, *route)
+            }),
+            routes: arcs(&self.routes, |name, mark| route(name, *mark)),
+            clusters: arcs(&self.clusters, |name, mark| cluster(name, *mark)),
+            endpoints: arcs(&self.endpoints, |name, mark| endpoints(name, *mark)),
+            ..ProxyConfig::default()
+        };
+        Encoder::default().encode(&config).with_version(version)
+    }
+
+    /// Marks by name, of one type.
+    pub(super) fn marks(&self, kind: ResourceType) -> BTreeMap<String, u8> {
+        let plain = |map: &BTreeMap<u8, u8>, prefix| {
+            map.iter()
+                .map(|(name, mark)| (numbered(prefix, *name), *mark))
+                .collect()
+        };
+        match kind {
+            ResourceType::Cluster => plain(&self.clusters, 'c'),
+            ResourceType::Endpoints => plain(&self.endpoints, 'c'),
+            ResourceType::Route => plain(&self.routes, 'r'),
+            ResourceType::Listener => self
+                .listeners
+                .iter()
+                .map(|(name, (mark, _))| (numbered('l', *name), *mark))
+                .collect(),
+            ResourceType::Secret | ResourceType::NameTable => BTreeMap::new(),
+        }
+    }
+}
+
+fn numbered(prefix: char, number: u8) -> String {
+    format!("{prefix}{number}")
+}
+
+fn arcs<V, T>(map: &BTreeMap<u8, V>, make: impl Fn(u8, &V) -> T) -> Vec<Arc<T>> {
+    map.iter()
+        .map(|(name, value)| Arc::new(make(*name, value)))
+        .collect()
+}
+
+fn cluster(name: u8, mark: u8) -> Cluster {
+    Cluster {
+        name: numbered('c', name).into(),
+        kind: ClusterKind::Eds,
+        connect_timeout: Duration::from_secs(mark.into()),
+        load_balancing: LoadBalancing::LeastRequest,
+        protocol: HttpProtocol::Http1,
+        limits: Limits::default(),
+        services: vec![],
+        origin: None,
+    }
+}
+
+fn endpoints(name: u8, mark: u8) -> Endpoints {
+    Endpoints {
+        cluster: numbered('c', name).into(),
+        localities: vec![LocalityEndpoints {
+            locality: Locality::default(),
+            priority: mark.into(),
+            endpoints: vec![],
+        }],
+    }
+}
+
+fn listener(name: u8, mark: u8, route: u8) -> Listener {
+    Listener {
+        name: numbered('l', name).into(),
+        address: ([0, 0, 0, 0], u16::from(mark)).into(),
+        bind: true,
+        use_original_destination: false,
+        detect_http: false,
+        direction: Direction::Outbound,
+        chains: vec![],
+        default_chain: Some(FilterChain {
+            name: "".into(),
+            matcher: ChainMatch::default(),
+            network: Network::Http(HttpConnectionManager {
+                stat_prefix: "".into(),
+                routes: Routes::Discovered(numbered('r', route).into()),
+                direction: Direction::Outbound,
+                use_remote_address: false,
+                websocket: false,
+                idle_timeout: None,
+                access_log: None,
+            }),
+        }),
+    }
+}
+
+fn route(name: u8, mark: u8) -> RouteConfig {
+    RouteConfig {
+        name: numbered('r', name).into(),
+        virtual_hosts: vec![VirtualHost {
+            name: mark.to_string().into(),
+            domains: vec!["*".into()],
+            routes: vec![],
+        }],
+        ignore_port_in_host: true,
+    }
+}
+
+/// The mark of a resource.
+pub(super) fn mark(resource: &Resource) -> u8 {
+    match resource {
+        Resource::Cluster(cluster) => cluster.connect_timeout.as_secs() as u8,
+        Resource::Endpoints(endpoints) => endpoints.localities[0].priority as u8,
+        Resource::Listener(listener) => listener.address.port() as u8,
+        Resource::Route(route) => route.virtual_hosts[0].name.parse().unwrap(),
+        Resource::Secret(_) | Resource::NameTable(_) => 0,
+    }
+}
+
+/// Decodes as a client that refuses bad marks.
+pub(super) fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, String> {
+    let resource = resource::decode(kind, any).map_err(|error| error.to_string())?;
+    if is_bad(mark(&resource)) {
+        return Err("the mark is bad".to_owned());
+    }
+    Ok(resource)
+}
+
+/// All resources of a configuration by type and name.
+pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String), Resource> {
+    let ProxyConfig {
+        listeners,
+        routes,
+        clusters,
+        endpoints,
+        secrets: _,
+        names: _,
+    } = config;
+    let listeners = listeners.iter().cloned().map(Resource::Listener);
+    let routes = routes.iter().cloned().map(Resource::Route);
+    let clusters = clusters.iter().cloned().map(Resource::Cluster);
+    let endpoints = endpoints.iter().cloned().map(Resource::Endpoints);
+    let kind = |resource: &Resource| match resource {
+        Resource::Listener(_) => ResourceType::Listener,
+        Resource::Route(_) => ResourceType::Route,
+        Resource::Cluster(_) => ResourceType::Cluster,
+        _ => ResourceType::Endpoints,
+    };
+    listeners
+        .chain(routes)
+        .chain(clusters)
+        .chain(endpoints)
+        .map(|resource| ((kind(&resource), resource.name().to_owned()), resource))
+        .collect()
+}
+
+/// Names of the routes that listeners refer to.
+pub(super) fn route_names<'a>(
+    listeners: impl IntoIterator<Item = &'a Arc<Listener>>,
+) -> BTreeSet<String> {
+    listeners
+        .into_iter()
+        .filter_map(|listener| match &listener.default_chain.as_ref()?.network {
+            Network::Http(http) => match &http.routes {
+                Routes::Discovered(name) => Some(name.to_string()),
+                Routes::Inline(_) => None,
+            },
+            Network::Tcp(_) => None,
+        })
+        .collect()
+}
+
+/// Checks that a client has what it should: good resources in their last version, of bad ones an older good version or nothing, and
+/// nothing that is not served or not wanted.
+pub(super) fn check_converged(
+    spec: &Spec,
+    has: &BTreeMap<(ResourceType, String), Resource>,
+) -> Result<(), TestCaseError> {
+    let of = |kind: ResourceType| {
+        has.iter()
+            .filter(move |((other, _), _)| *other == kind)
+            .map(|((_, name), resource)| (name.clone(), resource))
+    };
+    let clusters: BTreeSet<String> = of(ResourceType::Cluster).map(|(name, _)| name).collect();
+    let listeners: Vec<_> = of(ResourceType::Listener)
+        .filter_map(|(_, resource)| match resource {
+            Resource::Listener(listener) => Some(listener),
+            _ => None,
+        })
+        .collect();
+    let routes = route_names(listeners);
+    for kind in ResourceType::ALL {
+        let served: BTreeMap<String, u8> = spec
+            .marks(kind)
+            .into_iter()
+            .filter(|(name, _)| match kind {
+                ResourceType::Endpoints => clusters.contains(name),
+                ResourceType::Route => routes.contains(name),
+                _ => true,
+            })
+            .collect();
+        for (name, resource) in of(kind) {
+            prop_assert!(
+                served.contains_key(&name),
+                "{kind} {name} should not be there"
+            );
+            prop_assert!(!is_bad(mark(resource)));
+        }
+        for (name, expect) in served {
+            let found = has.get(&(kind, name.clone())).map(mark);
+            prop_assert!(
+                is_bad(expect) || found == Some(expect),
+                "{kind} {name} is {found:?}, expected {expect}"
+            );
+        }
+    }
+    Ok(())
+}
