@@ -12,6 +12,7 @@
 
 pub mod diag;
 pub mod source;
+pub mod yaml;
 
 pub mod model;
 pub mod resource;
@@ -20,3 +21,5 @@ pub mod analyze;
 pub mod snapshot;
 pub mod translate;
 pub mod validate;
+
+pub mod inject;

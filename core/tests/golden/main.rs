@@ -1,5 +1,6 @@
 //! Golden cases: the input lies beside the expected output. `UPDATE_GOLDEN=1` writes what is expected; a file that no case
 //! reads fails.
 
+mod inject;
 mod render;
 mod translate;
