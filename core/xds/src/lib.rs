@@ -1,11 +1,12 @@
 //! The wire of the mesh: resources as Envoy's protobuf messages, and the discovery protocol that carries them.
 //!
 //! ```text
-//! mesh-ir values --resource--> encoded resources --discovery--> gRPC --discovery--> resource --> mesh-ir values
+//! mesh-ir values --resource--> encoded resources --server--> responses ~~gRPC~~> --client--> resource --> mesh-ir values
 //! ```
 //!
-//! [`resource`] translates both ways, strict where meaning would be lost; [`discovery`] holds the messages, [`node`] says who a client
-//! is.
+//! [`resource`] translates both ways, strict where meaning would be lost. [`discovery`] holds the messages, [`node`] says who a client
+//! is. [`server`] and [`client`] are state machines without I/O, clock or randomness: callers hand in messages and time, and send
+//! what comes out. The module `service` (features `client` and `server`) puts them on gRPC.
 
 #![warn(missing_docs)]
 
@@ -16,6 +17,9 @@ pub mod node;
 
 pub mod client;
 pub mod server;
+
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod service;
 
 pub use discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
