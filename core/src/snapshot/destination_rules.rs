@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::exposure::exposure;
 use super::policy::{Blocks, negative_limits};
 use super::report::{conflict, invalid, no_effect};
-use super::{Exposure, HostMap, expand_host};
+use super::{Exposure, HostMap, MeshService, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{DestinationRuleSpec, MeshConfig, Subset, TrafficPolicy};
 use crate::resource::{Object, Resource};
@@ -41,6 +41,8 @@ pub struct EffectiveDestinationRule {
 pub(super) struct DestinationRules {
     by_namespace: BTreeMap<Arc<str>, HostMap<Vec<Arc<EffectiveDestinationRule>>>>,
     root: Arc<str>,
+    /// Namespace and host of every object, and whether it is for all clients.
+    all: Vec<(Arc<str>, Arc<str>, bool)>,
 }
 
 // === impl EffectiveDestinationRule ===
@@ -116,6 +118,7 @@ impl DestinationRules {
     ) -> Self {
         let mut rules: BTreeMap<Arc<str>, HostMap<Vec<EffectiveDestinationRule>>> = BTreeMap::new();
         let mut hosts: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        let mut all = Vec::new();
         for resource in super::oldest_first(resources) {
             let Object::DestinationRule(spec) = &resource.object else {
                 continue;
@@ -123,6 +126,8 @@ impl DestinationRules {
             let namespace = &resource.key.namespace;
             let host: Arc<str> = expand_host(&spec.host, namespace, domain).into();
             let rule = unmerged(resource, spec, &host, mesh);
+            let for_all = rule.exposure == Exposure::Public && rule.workload_selector.is_none();
+            all.push((namespace.clone(), host.clone(), for_all));
             diagnostics.extend(check(resource, spec));
             let of_host = rules
                 .entry(namespace.clone())
@@ -144,7 +149,23 @@ impl DestinationRules {
         Self {
             by_namespace: share(rules, &hosts),
             root: mesh.root_namespace().into(),
+            all,
         }
+    }
+
+    /// Whether every client gets the same rule for a service: all rules are public, for all workloads, and lie in the namespace of
+    /// the service or in the root namespace.
+    pub(super) fn are_alike_for_clients(&self, services: &[Arc<MeshService>]) -> bool {
+        self.all.iter().all(|(namespace, host, for_all)| {
+            let of_service = || {
+                services
+                    .binary_search_by(|service| service.host.cmp(host))
+                    .ok()
+                    .and_then(|position| services.get(position))
+                    .is_some_and(|service| service.namespace == *namespace)
+            };
+            *for_all && (*namespace == self.root || of_service())
+        })
     }
 
     pub(super) fn find(

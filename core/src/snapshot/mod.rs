@@ -71,6 +71,7 @@ pub struct Snapshot {
     /// The oldest first.
     gateways: Vec<Arc<MeshGateway>>,
     relevant_labels: BTreeSet<String>,
+    treats_clients_alike: bool,
 }
 
 // === impl SnapshotOptions ===
@@ -118,9 +119,16 @@ impl Snapshot {
             ),
             by_host: index_hosts(&services),
             selecting: index_selecting(&services),
-            services,
             relevant_labels: relevant_labels(&objects, &virtual_services),
             virtual_services,
+            treats_clients_alike: destination_rules.are_alike_for_clients(&services)
+                && services
+                    .iter()
+                    .all(|service| service.exposure == Exposure::Public)
+                && services
+                    .windows(2)
+                    .all(|pair| matches!(pair, [a, b] if a.host != b.host)),
+            services,
             destination_rules,
             gateways: oldest_first(objects.of(Kind::Gateway))
                 .into_iter()
@@ -303,6 +311,11 @@ impl Snapshot {
                 }
             }
         }
+    }
+
+    /// Whether all clients see the same services with the same DestinationRules, wherever they are.
+    pub(crate) fn treats_clients_alike(&self) -> bool {
+        self.treats_clients_alike
     }
 
     pub(crate) fn shared_instances(

@@ -22,6 +22,9 @@ mod outbound;
 mod config;
 mod translator;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use mesh_ir::{ProxyConfig, ProxyScope};

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mesh_ir::VirtualHost;
+use mesh_ir::{NameTable, ProxyKind, VirtualHost};
+use rustc_hash::FxHashMap;
 
-use super::outbound::{ServiceClusters, ServiceInputs};
+use super::outbound::{ClusterLists, ServiceClusters, ServiceInputs};
 use super::rules::CompiledRules;
+use super::view::ViewAudience;
 use crate::model::HttpRetry;
 use crate::resource::ResourceKey;
 use crate::snapshot::{MeshVirtualService, Snapshot};
@@ -16,32 +18,32 @@ use crate::snapshot::{MeshVirtualService, Snapshot};
 /// What was computed before.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    rules: Mutex<BTreeMap<ResourceKey, Arc<RememberedRules>>>,
-    clusters: Mutex<BTreeMap<ClustersKey, Vec<Arc<ServiceClusters>>>>,
-    /// For one snapshot only.
-    virtual_hosts: Mutex<BTreeMap<VirtualHostKey, Arc<VirtualHost>>>,
+    rules: Mutex<FxHashMap<ResourceKey, Arc<RememberedRules>>>,
+    clusters: Mutex<FxHashMap<ClustersKey, Vec<Arc<ServiceClusters>>>>,
+    /// For one snapshot only, as all that follow.
+    virtual_hosts: Mutex<FxHashMap<VirtualHostKey, Arc<VirtualHost>>>,
+    names: Mutex<FxHashMap<ViewAudience, Arc<NameTable>>>,
+    /// The lists of all clients, where all clients are treated alike.
+    all_clusters: Mutex<BTreeMap<ProxyKind, Arc<ClusterLists>>>,
 }
 
 /// A host of an object; a host may come from several objects.
 type ClustersKey = (Arc<str>, ResourceKey);
 
 /// What a virtual host of a service depends on within one snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct VirtualHostKey {
     pub(super) host: Arc<str>,
     pub(super) object: ResourceKey,
     pub(super) port: u16,
     /// The domains: all forms for the service's own namespace, those for other ones, or any domain.
     pub(super) domains: DomainForms,
-    /// DNS domain of the client.
-    pub(super) domain: Arc<str>,
-    /// The namespace if clients see different services.
-    pub(super) memory: Arc<str>,
+    pub(super) audience: ViewAudience,
     pub(super) rules: Option<ResourceKey>,
 }
 
 /// Which domains a virtual host of a service has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DomainForms {
     OwnNamespace,
     OtherNamespace,
@@ -73,7 +75,7 @@ impl Pieces {
         Self {
             rules: Mutex::new(rules),
             clusters: Mutex::new(clusters),
-            virtual_hosts: Mutex::default(),
+            ..Self::default()
         }
     }
 
@@ -157,6 +159,36 @@ impl Pieces {
         }
         let made = Arc::new(make());
         lock(&self.virtual_hosts).insert(key, made.clone());
+        made
+    }
+}
+
+impl Pieces {
+    /// The addresses of the services that an audience sees, under the names that are the same in all namespaces.
+    pub(super) fn names(
+        &self,
+        audience: &ViewAudience,
+        make: impl FnOnce() -> NameTable,
+    ) -> Arc<NameTable> {
+        if let Some(known) = lock(&self.names).get(audience) {
+            return known.clone();
+        }
+        let made = Arc::new(make());
+        lock(&self.names).insert(audience.clone(), made.clone());
+        made
+    }
+
+    /// The clusters and endpoints of all services, for snapshots that treat all clients alike.
+    pub(super) fn all_clusters(
+        &self,
+        kind: ProxyKind,
+        make: impl FnOnce() -> ClusterLists,
+    ) -> Arc<ClusterLists> {
+        if let Some(known) = lock(&self.all_clusters).get(&kind) {
+            return known.clone();
+        }
+        let made = Arc::new(make());
+        lock(&self.all_clusters).insert(kind, made.clone());
         made
     }
 }

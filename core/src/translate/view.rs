@@ -21,11 +21,22 @@ pub(super) struct View<'a> {
     pub(super) namespace: &'a str,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) domain: &'a str,
+    /// What memory within a snapshot must distinguish beside a service and its rules.
+    pub(super) audience: ViewAudience,
     /// Sorted by host, one for each.
     pub(super) services: Vec<Arc<MeshService>>,
     pub(super) access_log: Option<AccessLog>,
     pub(super) default_retry: Option<RetryPolicy>,
     mesh_gateway: [Arc<str>; 1],
+}
+
+/// Clients of one audience see the same services under the same domain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ViewAudience {
+    /// DNS domain of the clients.
+    domain: Arc<str>,
+    /// Empty if all services of the snapshot are seen.
+    namespace: Arc<str>,
 }
 
 /// The rules that sidecars apply, by host: of several objects for one host the first candidate counts (rule 8).
@@ -48,13 +59,19 @@ impl<'a> View<'a> {
         domain: &'a str,
     ) -> Self {
         let mesh = snapshot.mesh();
+        let services = snapshot.services_visible_from(namespace);
+        let sees_all = services.len() == snapshot.services().len();
         Self {
+            audience: ViewAudience {
+                domain: domain.into(),
+                namespace: if sees_all { "" } else { namespace }.into(),
+            },
             snapshot,
             pieces,
             namespace,
             labels,
             domain,
-            services: snapshot.services_visible_from(namespace),
+            services,
             access_log: access_log(mesh),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
@@ -133,15 +150,6 @@ impl<'a> View<'a> {
             rules.all.push(compiled);
         }
         rules
-    }
-
-    /// What memory of pieces must distinguish beside a service and its rules: nothing if all clients see the same services.
-    pub(super) fn scope_of_memory(&self) -> &'a str {
-        if self.services.len() == self.snapshot.services().len() {
-            ""
-        } else {
-            self.namespace
-        }
     }
 }
 

@@ -36,23 +36,38 @@ pub(in crate::translate) struct ServiceClusters {
     endpoints: Vec<Arc<Endpoints>>,
 }
 
-/// The clusters and endpoints of all services of a view, sorted by name, with the fixed clusters.
-pub(super) fn clusters(
-    view: &View<'_>,
-    kind: ProxyKind,
-) -> (Vec<Arc<Cluster>>, Vec<Arc<Endpoints>>) {
+/// Clusters and endpoints of many services, sorted by name.
+#[derive(Clone, Debug, Default)]
+pub(in crate::translate) struct ClusterLists {
+    pub(super) clusters: Vec<Arc<Cluster>>,
+    pub(super) endpoints: Vec<Arc<Endpoints>>,
+}
+
+/// The clusters and endpoints of all services of a view, with the fixed clusters.
+pub(super) fn clusters(view: &View<'_>, kind: ProxyKind) -> Arc<ClusterLists> {
+    if view.snapshot.treats_clients_alike() {
+        view.pieces.all_clusters(kind, || lists(view, kind))
+    } else {
+        Arc::new(lists(view, kind))
+    }
+}
+
+fn lists(view: &View<'_>, kind: ProxyKind) -> ClusterLists {
     let mut clusters = fixed_clusters();
-    let mut all_endpoints = Vec::new();
+    let mut endpoints = Vec::new();
     for service in &view.services {
         let found = view.pieces.clusters(ServiceInputs::of(view, service, kind));
         clusters.extend(found.clusters.iter().cloned());
-        all_endpoints.extend(found.endpoints.iter().cloned());
+        endpoints.extend(found.endpoints.iter().cloned());
     }
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     clusters.dedup_by(|a, b| a.name == b.name);
-    all_endpoints.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-    all_endpoints.dedup_by(|a, b| a.cluster == b.cluster);
-    (clusters, all_endpoints)
+    endpoints.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+    endpoints.dedup_by(|a, b| a.cluster == b.cluster);
+    ClusterLists {
+        clusters,
+        endpoints,
+    }
 }
 
 // === impl ServiceInputs ===

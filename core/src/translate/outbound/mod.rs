@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use mesh_ir::{Cluster, Endpoints, Listener, NameTable, ProxyKind, ProxyScope, RouteConfig};
 
-pub(super) use clusters::{ServiceClusters, ServiceInputs};
+pub(super) use clusters::{ClusterLists, ServiceClusters, ServiceInputs};
 pub(super) use fixed::{original_destination, virtual_outbound};
 
 use super::pieces::Pieces;
@@ -82,10 +82,10 @@ pub(super) fn outbound(snapshot: &Snapshot, pieces: &Pieces, key: &OutboundKey) 
         &key.labels,
         &key.dns_domain,
     );
-    let (clusters, endpoints) = clusters::clusters(&view, key.kind);
+    let lists = clusters::clusters(&view, key.kind);
     let mut outbound = Outbound {
-        clusters,
-        endpoints,
+        clusters: lists.clusters.clone(),
+        endpoints: lists.endpoints.clone(),
         names: Arc::new(names::name_table(&view)),
         ..Outbound::default()
     };

@@ -1,6 +1,5 @@
 //! Addresses of the services that a namespace sees, under all their names.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,23 +11,40 @@ use crate::translate::view::View;
 
 /// The table; services without addresses of their own have those of their instances, and none if they are resolved by DNS.
 pub(super) fn name_table(view: &View<'_>) -> NameTable {
-    let mut hosts: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
-    for service in view
-        .services
-        .iter()
-        .filter(|service| !is_wildcard(&service.host))
-    {
-        let addresses = addresses(view, service);
-        if addresses.is_empty() {
-            continue;
-        }
+    // Only the shortest names differ from namespace to namespace.
+    let common = view.pieces.names(&view.audience, || common(view));
+    let mut table = (*common).clone();
+    let own = |service: &&Arc<MeshService>| &*service.namespace == view.namespace;
+    for service in view.services.iter().filter(own) {
         for form in host_forms(service, view.namespace, view.domain) {
-            if !form.ends_with('.') {
-                hosts.entry(form).or_insert_with(|| addresses.clone());
+            if let Some(addresses) = table.hosts.get(&service.host).cloned() {
+                insert(&mut table, form, &addresses);
             }
         }
     }
-    NameTable { hosts }
+    table
+}
+
+fn common(view: &View<'_>) -> NameTable {
+    let mut table = NameTable::default();
+    for service in &view.services {
+        let addresses = addresses(view, service);
+        if !addresses.is_empty() && !is_wildcard(&service.host) {
+            for form in host_forms(service, "", view.domain) {
+                insert(&mut table, form, &addresses);
+            }
+        }
+    }
+    table
+}
+
+fn insert(table: &mut NameTable, form: Arc<str>, addresses: &[IpAddr]) {
+    if !form.ends_with('.') {
+        table
+            .hosts
+            .entry(form)
+            .or_insert_with(|| addresses.to_vec());
+    }
 }
 
 fn addresses(view: &View<'_>, service: &MeshService) -> Vec<IpAddr> {

@@ -62,12 +62,11 @@ fn services_by_port<'a>(view: &'a View<'_>) -> BTreeMap<u16, ServicePorts<'a>> {
     by_port
 }
 
+type UnknownHosts<'a> = Vec<(&'a Arc<str>, &'a Arc<CompiledRules>)>;
+
 /// Hosts that only VirtualServices know, by port: the ports of the services that the same object routes, or else port 80.
-fn unknown_hosts<'a>(
-    view: &View<'_>,
-    rules: &'a MeshRules,
-) -> BTreeMap<u16, Vec<(&'a Arc<str>, &'a Arc<CompiledRules>)>> {
-    let mut hosts: BTreeMap<u16, Vec<(&Arc<str>, &Arc<CompiledRules>)>> = BTreeMap::new();
+fn unknown_hosts<'a>(view: &View<'_>, rules: &'a MeshRules) -> BTreeMap<u16, UnknownHosts<'a>> {
+    let mut hosts: BTreeMap<u16, UnknownHosts<'a>> = BTreeMap::new();
     for compiled in &rules.all {
         let mut ports = BTreeSet::new();
         let mut unknown = Vec::new();
@@ -109,7 +108,7 @@ fn port_table(
     rules: &MeshRules,
     port: u16,
     services: &ServicePorts<'_>,
-    hosts: &[(&Arc<str>, &Arc<CompiledRules>)],
+    hosts: &UnknownHosts<'_>,
 ) -> RouteConfig {
     let of_services = services
         .iter()
@@ -181,8 +180,7 @@ fn virtual_host(
         object: service.object.clone(),
         port: port.port,
         domains: forms,
-        domain: view.domain.into(),
-        memory: view.scope_of_memory().into(),
+        audience: view.audience.clone(),
         rules: compiled.map(|compiled| compiled.source.resource.key.clone()),
     };
     (*view.pieces.virtual_host(key, make)).clone()

@@ -1,0 +1,177 @@
+//! Tests of what translation shares and remembers. What it says is tested by golden cases.
+
+use std::sync::Arc;
+
+use mesh_ir::{ProxyKind, ProxyScope};
+
+use super::{OutboundKey, Translator};
+use crate::resource::Resource;
+use crate::snapshot::testing::resources;
+use crate::snapshot::{Snapshot, SnapshotOptions};
+
+fn service(name: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: books}}
+spec: {{clusterIP: 10.0.0.1, ports: [{{name: http, port: 9080}}]}}
+"
+    )
+}
+
+fn slice(name: &str, address: &str) -> String {
+    format!(
+        "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, namespace: books, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{name: http, port: 9080}}]
+endpoints: [{{addresses: [{address}]}}]
+"
+    )
+}
+
+fn rules(name: &str, subset: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: books}}
+spec:
+  hosts: [{name}]
+  http:
+  - match: [{{sourceLabels: {{app: special}}}}]
+    route: [{{destination: {{host: {name}, subset: special}}}}]
+  - route: [{{destination: {{host: {name}, subset: {subset}}}}}]
+"
+    )
+}
+
+fn world() -> Vec<Arc<Resource>> {
+    let names = ["details", "ratings", "reviews"];
+    let text: String = names
+        .iter()
+        .map(|name| [service(name), slice(name, "10.1.0.1")].concat())
+        .collect();
+    resources(&(text + &rules("reviews", "v1")))
+}
+
+fn build(resources: &[Arc<Resource>]) -> Arc<Snapshot> {
+    let (snapshot, diagnostics) = Snapshot::build(resources.to_vec(), &SnapshotOptions::default());
+    assert_eq!(diagnostics, []);
+    Arc::new(snapshot)
+}
+
+/// The objects with one more, which takes the place of an older one of its key.
+fn with(mut objects: Vec<Arc<Resource>>, text: &str) -> Vec<Arc<Resource>> {
+    objects.extend(resources(text));
+    objects
+}
+
+fn scope(namespace: &str, app: &str) -> ProxyScope {
+    let labels = [
+        ("app".to_owned(), app.to_owned()),
+        ("other".to_owned(), app.to_owned()),
+    ];
+    ProxyScope::new(ProxyKind::Sidecar, namespace, labels.into())
+}
+
+fn shared<T>(a: &[Arc<T>], b: &[Arc<T>]) -> usize {
+    a.iter()
+        .filter(|a| b.iter().any(|b| Arc::ptr_eq(a, b)))
+        .count()
+}
+
+#[test]
+fn only_labels_that_rules_look_at_tell_proxies_apart() {
+    let snapshot = build(&world());
+    let key = |app| OutboundKey::of(&snapshot, &scope("books", app));
+    assert_eq!(key("special").labels.len(), 1);
+    assert_ne!(key("special"), key("usual"));
+
+    let without_rules: Vec<_> = world()
+        .into_iter()
+        .filter(|object| object.key.kind != crate::resource::Kind::VirtualService)
+        .collect();
+    let snapshot = build(&without_rules);
+    let key = |app| OutboundKey::of(&snapshot, &scope("books", app));
+    assert_eq!(key("special"), key("usual"));
+    let translator = Translator::new(snapshot.clone());
+    let (one, other) = (
+        translator.outbound(&key("special")),
+        translator.outbound(&key("usual")),
+    );
+    assert!(Arc::ptr_eq(&one, &other));
+}
+
+#[test]
+fn namespaces_share_clusters_and_endpoints() {
+    let translator = Translator::new(build(&world()));
+    let books = translator.translate(&scope("books", "usual")).config;
+    let shop = translator.translate(&scope("shop", "special")).config;
+    assert_eq!(
+        shared(&books.clusters, &shop.clusters),
+        5,
+        "three services, two fixed ones"
+    );
+    assert_eq!(shared(&books.endpoints, &shop.endpoints), 3);
+    assert_ne!(
+        books.routes, shop.routes,
+        "short names and source labels differ"
+    );
+}
+
+#[test]
+fn a_private_destination_rule_changes_only_what_its_clients_see() {
+    let private = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: mine, namespace: shop}
+spec:
+  host: reviews.books.svc.cluster.local
+  exportTo: ['.']
+  trafficPolicy: {loadBalancer: {simple: RANDOM}}
+";
+    let translator = Translator::new(build(&with(world(), private)));
+    let books = translator.translate(&scope("books", "usual")).config;
+    let shop = translator.translate(&scope("shop", "usual")).config;
+    let differing: Vec<_> = shop
+        .clusters
+        .iter()
+        .filter(|cluster| !books.clusters.contains(cluster))
+        .map(|cluster| cluster.name.to_string())
+        .collect();
+    assert_eq!(
+        differing,
+        ["outbound|9080||reviews.books.svc.cluster.local"]
+    );
+}
+
+#[test]
+fn a_changed_rule_leaves_clusters_and_endpoints_as_they_were() {
+    let objects = world();
+    let before = Translator::new(build(&objects));
+    let old = before.translate(&scope("books", "usual")).config;
+    let after = before.next(build(&with(objects, &rules("reviews", "v3"))));
+    let new = after.translate(&scope("books", "usual")).config;
+    assert_ne!(old.routes, new.routes);
+    assert_eq!(shared(&old.endpoints, &new.endpoints), 3);
+    assert_eq!(shared(&old.clusters, &new.clusters), 3, "all services");
+    assert_eq!(old.clusters, new.clusters);
+}
+
+#[test]
+fn a_changed_endpoint_changes_only_its_service() {
+    let objects = world();
+    let before = Translator::new(build(&objects));
+    let old = before.translate(&scope("books", "usual")).config;
+    let after = before.next(build(&with(objects, &slice("ratings", "10.1.0.2"))));
+    let new = after.translate(&scope("books", "usual")).config;
+    assert_eq!(shared(&old.endpoints, &new.endpoints), 2);
+    assert_eq!(old.routes, new.routes);
+    assert_eq!(old.clusters, new.clusters);
+    let (uncached, _) = super::translate(after.snapshot(), &scope("books", "usual"));
+    assert_eq!(uncached, new);
+}
