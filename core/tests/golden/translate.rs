@@ -42,6 +42,31 @@ fn every_case_gives_what_is_expected() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The samples are what newcomers start with: nothing in them may be without effect.
+#[test]
+fn the_samples_are_translated_without_findings() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
+    let mut count = 0;
+    for directory in entries(&samples).iter().filter(|path| path.is_dir()) {
+        for path in entries(directory) {
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            count += 1;
+            let (resources, mut findings) = read(&path);
+            let (snapshot, more) = Snapshot::build(resources, &SnapshotOptions::default());
+            findings.extend(more);
+            let labels = [("istio".to_owned(), "ingressgateway".to_owned())];
+            for kind in [ProxyKind::Sidecar, ProxyKind::Gateway] {
+                let scope = ProxyScope::new(kind, "default", labels.clone().into());
+                findings.extend(translate(&snapshot, &scope).1);
+            }
+            assert_eq!(findings, [], "{}", path.display());
+        }
+    }
+    assert!(count > 0, "there are no samples");
+}
+
 /// Translates a case and renders the outcome.
 fn run(case: &Path) -> String {
     let (resources, mut findings) = read(&case.join("input.yaml"));

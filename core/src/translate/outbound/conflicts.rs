@@ -64,7 +64,7 @@ pub(super) fn slots(view: &View<'_>, rules: &MeshRules) -> (Slots, Vec<Diagnosti
                 if port.protocol.is_http() || port.protocol == Protocol::Detect {
                     slot.add_http(address, service, port);
                 }
-                if port.protocol.is_http() {
+                if port.protocol.is_http() || !has_connections(address, service) {
                     continue;
                 }
                 match &slot.tcp {
@@ -118,8 +118,14 @@ fn needs_server_name(
     Some(report::unsupported(resource, path, message))
 }
 
+/// Whether connections to an address can be meant for a service: a Service without addresses is only known by the host of a
+/// request.
+fn has_connections(address: IpAddr, service: &MeshService) -> bool {
+    address != ANY || service.registry == Registry::External
+}
+
 /// Where a port listens: HTTP everywhere; others at the service's addresses, or those of a headless service's instances, or
-/// everywhere when there are none.
+/// everywhere when a ServiceEntry has none. A Service that has no address yet is reached by requests only.
 fn addresses(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Vec<IpAddr> {
     if port.protocol.is_http() {
         return vec![ANY];
@@ -127,9 +133,10 @@ fn addresses(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Vec<
     if !service.addresses.is_empty() {
         return service.addresses.clone();
     }
-    let headless =
-        service.registry == Registry::Kubernetes && service.resolution == Resolution::Passthrough;
-    if headless {
+    if service.registry == Registry::External {
+        return vec![ANY];
+    }
+    if service.resolution == Resolution::Passthrough {
         let mut addresses: Vec<IpAddr> = view
             .snapshot
             .instances(service, port)
@@ -139,7 +146,10 @@ fn addresses(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Vec<
         addresses.dedup();
         return addresses;
     }
-    vec![ANY]
+    match port.protocol {
+        Protocol::Detect => vec![ANY],
+        _ => Vec::new(),
+    }
 }
 
 fn tcp_proxy(
