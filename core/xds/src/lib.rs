@@ -9,6 +9,7 @@
 //! what comes out. The module `service` (features `client` and `server`) puts them on gRPC.
 
 #![warn(missing_docs)]
+#![warn(clippy::indexing_slicing, clippy::unwrap_used)]
 
 pub mod resource;
 

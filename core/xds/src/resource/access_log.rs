@@ -168,6 +168,10 @@ fn from_value(value: Value) -> Json {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(value)) => Json::Bool(value),
+        // Every number of the message is a float; whole ones are written without a fraction.
+        Some(Kind::NumberValue(value)) if value.fract() == 0.0 && value.abs() < 1e15 => {
+            Json::from(value as i64)
+        }
         Some(Kind::NumberValue(value)) => Json::from(value),
         Some(Kind::StringValue(text)) => Json::String(text),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect(),

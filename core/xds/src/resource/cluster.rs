@@ -88,7 +88,6 @@ pub(super) fn to_proto(value: &Cluster) -> Proto {
         ClusterKind::StrictDns(hosts) => {
             proto.load_assignment = Some(host_names(name, hosts));
             proto.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
-            proto.respect_dns_ttl = true;
             DiscoveryType::StrictDns
         }
         ClusterKind::OriginalDestination => {

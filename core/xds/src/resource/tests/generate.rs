@@ -235,7 +235,7 @@ fn access_log() -> impl Strategy<Value = AccessLog> {
         Just((None, true)),
         text().prop_map(|text| (Some(text), false)),
         Just((
-            Some(r#"{"a":"%PROTOCOL%","b":[true,null,{"c":1.5}]}"#.into()),
+            Some(r#"{"a":"%PROTOCOL%","b":[true,null,{"c":1.5,"d":-2}]}"#.into()),
             true
         )),
     ];
