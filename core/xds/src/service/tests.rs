@@ -30,9 +30,12 @@ impl AdsService for Empty {
         let mut server = DeltaStream::new("test");
         server.update(Snapshot::default());
         let responses = request.into_inner().filter_map(move |request| {
-            server.on_request(request.unwrap(), NOW).unwrap();
-            let response = server.poll(NOW).map(Ok);
-            async move { response }
+            let response = request.and_then(|request| {
+                let taken = server.on_request(request, NOW);
+                taken.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+                Ok(server.poll(NOW))
+            });
+            async move { response.transpose() }
         });
         Ok(Box::pin(responses))
     }
@@ -44,9 +47,12 @@ impl AdsService for Empty {
         let mut server = SotwStream::new("test");
         server.update(Snapshot::default());
         let responses = request.into_inner().filter_map(move |request| {
-            server.on_request(request.unwrap(), NOW).unwrap();
-            let response = server.poll(NOW).map(Ok);
-            async move { response }
+            let response = request.and_then(|request| {
+                let taken = server.on_request(request, NOW);
+                taken.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+                Ok(server.poll(NOW))
+            });
+            async move { response.transpose() }
         });
         Ok(Box::pin(responses))
     }
