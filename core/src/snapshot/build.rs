@@ -8,8 +8,8 @@ use super::entries::{Entries, EntryPlan};
 use super::instances::Instances;
 use super::objects::Objects;
 use super::{
-    Exposure, HostMap, MeshGateway, MeshService, MeshVirtualService, Snapshot, SnapshotOptions,
-    kubernetes, mesh,
+    Exposure, HostMap, MeshGateway, MeshService, MeshVirtualService, Selecting, Snapshot,
+    SnapshotOptions, kubernetes, mesh,
 };
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -113,16 +113,17 @@ fn index_hosts(services: &[Arc<MeshService>]) -> HostMap<Vec<Arc<MeshService>>> 
     by_host
 }
 
-fn index_selecting(services: &[Arc<MeshService>]) -> BTreeMap<Arc<str>, Vec<Arc<MeshService>>> {
-    let mut selecting: BTreeMap<Arc<str>, Vec<Arc<MeshService>>> = BTreeMap::new();
-    for service in services
-        .iter()
-        .filter(|service| !service.selector.is_empty())
-    {
-        selecting
-            .entry(service.namespace.clone())
-            .or_default()
-            .push(service.clone());
+fn index_selecting(services: &[Arc<MeshService>]) -> Selecting {
+    let mut selecting = Selecting::new();
+    for service in services {
+        if let Some((key, value)) = service.selector.first_key_value() {
+            selecting
+                .entry(service.namespace.clone())
+                .or_default()
+                .entry((key.clone(), value.clone()))
+                .or_default()
+                .push(service.clone());
+        }
     }
     selecting
 }

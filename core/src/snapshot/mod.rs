@@ -55,6 +55,9 @@ pub struct SnapshotOptions {
     pub cluster_id: Arc<str>,
 }
 
+/// Services that select pods, by namespace and the first label of their selector.
+type Selecting = BTreeMap<Arc<str>, BTreeMap<(String, String), Vec<Arc<MeshService>>>>;
+
 /// Everything known at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -64,7 +67,7 @@ pub struct Snapshot {
     /// By host; of one host in the order of preference.
     services: Vec<Arc<MeshService>>,
     by_host: HostMap<Vec<Arc<MeshService>>>,
-    selecting: BTreeMap<Arc<str>, Vec<Arc<MeshService>>>,
+    selecting: Selecting,
     instances: instances::Instances,
     /// The oldest first.
     virtual_services: Vec<Arc<MeshVirtualService>>,
@@ -221,13 +224,16 @@ impl Snapshot {
         namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Vec<Arc<MeshService>> {
-        self.selecting
-            .get(namespace)
-            .into_iter()
+        let by_pair = self.selecting.get(namespace);
+        let mut selecting: Vec<Arc<MeshService>> = labels
+            .iter()
+            .filter_map(|(key, value)| by_pair?.get(&(key.clone(), value.clone())))
             .flatten()
             .filter(|service| selects(&service.selector, labels))
             .cloned()
-            .collect()
+            .collect();
+        selecting.sort_by(|a, b| a.host.cmp(&b.host));
+        selecting
     }
 
     /// The labels of clients that some rule looks at (`sourceLabels`, `workloadSelector`): two clients of one namespace that
