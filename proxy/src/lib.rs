@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The data plane: sidecar and gateway.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs `proxy sidecar|router --OPTIONS...` to its end.
+pub fn main(_words: Vec<OsString>) -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -108,6 +108,14 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
             supervise(rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest))
         }
         Some((Some("sample"), [name, rest @ ..])) => sample(name, rest),
+        Some((Some("pilot-discovery"), rest)) => {
+            watch_parent();
+            return mesh_controller::main(rest.to_vec());
+        }
+        Some((Some("pilot-agent"), rest)) => {
+            watch_parent();
+            return mesh_proxy::main(rest.to_vec());
+        }
         Some((program, _)) => {
             complain(&format!("there is no built-in program {program:?}"));
             return ExitCode::from(EX_USAGE);

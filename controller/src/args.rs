@@ -1,0 +1,108 @@
+//! Options of the control plane. Names follow Istio's `pilot-discovery discovery` where it has them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// The control plane of the mesh: watches configuration and serves it to proxies over xDS.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pilot-discovery", version)]
+pub struct Args {
+    /// What to do; there is one thing to do
+    #[arg(value_parser = ["discovery"], default_value = "discovery")]
+    pub command: String,
+    /// Kubeconfig of the cluster to watch; without it and --configDir, the cluster this runs in
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+    /// Directory of YAML to watch instead of a cluster
+    #[arg(long = "configDir", value_name = "DIR", conflicts_with = "kubeconfig")]
+    pub config_dir: Option<PathBuf>,
+    /// DNS domain of the cluster
+    #[arg(long, default_value = "cluster.local")]
+    pub domain: String,
+    /// Name of the cluster, which proxies and metrics see
+    #[arg(long = "clusterID", default_value = "Kubernetes", env = "CLUSTER_ID")]
+    pub cluster_id: String,
+    /// Address of xDS over TLS; empty turns it off
+    #[arg(long = "secureGRPCAddr", default_value = ":15012")]
+    pub secure_xds: String,
+    /// Address of xDS in plain text, for tests; only loopback addresses are allowed
+    #[arg(long = "plaintext-xds", value_name = "ADDRESS", value_parser = loopback)]
+    pub plaintext_xds: Option<SocketAddr>,
+    /// Address of /metrics, /version and /debug; empty turns it off
+    #[arg(long = "monitoringAddr", default_value = ":15014")]
+    pub monitoring: String,
+    /// Address of /ready; empty turns it off
+    #[arg(long = "httpAddr", default_value = ":8080")]
+    pub http: String,
+    /// Quiet time after a change before it is published
+    #[arg(long = "debounceAfter", default_value = "100ms", env = "PILOT_DEBOUNCE_AFTER", value_parser = duration)]
+    pub debounce_after: Duration,
+    /// Longest time that a change waits while others keep coming
+    #[arg(long = "debounceMax", default_value = "10s", env = "PILOT_DEBOUNCE_MAX", value_parser = duration)]
+    pub debounce_max: Duration,
+    /// Namespace this runs in
+    #[arg(long, default_value = "istio-system", env = "POD_NAMESPACE")]
+    pub namespace: String,
+    /// Log filter, such as `info` or `mesh_controller=debug`
+    #[arg(long = "log_output_level", default_value = "info")]
+    pub log_level: String,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Resolves `:PORT` to the address this process should bind: the pod's own address where one is given
+    /// (`MESH_BIND_ADDRESS`), else all interfaces.
+    ///
+    /// # Errors
+    /// When the text is no address.
+    pub fn address(&self, text: &str) -> anyhow::Result<Option<SocketAddr>> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let host = std::env::var("MESH_BIND_ADDRESS").unwrap_or_else(|_| "0.0.0.0".to_owned());
+        let full = if text.starts_with(':') { format!("{host}{text}") } else { text.to_owned() };
+        full.parse()
+            .map(Some)
+            .map_err(|_| anyhow::anyhow!("{text:?} is no address to listen on; write IP:PORT or :PORT"))
+    }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| format!("{text:?} is no address; write 127.0.0.1:15010"))?;
+    if !address.ip().is_loopback() {
+        return Err(format!(
+            "{address} is not a loopback address; xDS in plain text is neither authenticated nor encrypted"
+        ));
+    }
+    Ok(address)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<mesh_core::model::DurationText>().map(|text| text.0).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_on_loopback() {
+        assert!(Args::try_parse_from(["x", "--plaintext-xds", "127.0.0.1:15010"]).is_ok());
+        let error = Args::try_parse_from(["x", "--plaintext-xds", "0.0.0.0:15010"]).unwrap_err();
+        assert!(error.to_string().contains("not a loopback address"), "{error}");
+    }
+
+    #[test]
+    fn durations_are_read_as_istio_writes_them() {
+        let args = Args::try_parse_from(["x", "discovery", "--debounceAfter", "10ms"]).unwrap();
+        assert_eq!(args.debounce_after, Duration::from_millis(10));
+    }
+}

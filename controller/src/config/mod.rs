@@ -1,0 +1,31 @@
+//! Where configuration comes from. Both sources speak the same few events, so the store does not know which one feeds it.
+//!
+//! ```text
+//! kubernetes (one watcher per kind) --+
+//!                                     +--> Event --> the event loop
+//! files (a directory) ----------------+
+//! ```
+
+mod files;
+mod kubernetes;
+
+use mesh_core::resource::{Kind, Resource, ResourceKey};
+
+pub use files::watch as watch_files;
+pub use kubernetes::watch as watch_kubernetes;
+
+/// How many events may wait for the event loop; sources wait when it is behind.
+pub const QUEUE: usize = 1024;
+
+/// What happened to the configuration.
+#[derive(Debug)]
+pub enum Event {
+    /// An object is there, or changed.
+    Apply(Box<Resource>),
+    /// An object is gone.
+    Delete(ResourceKey),
+    /// These are all objects of a kind; others of that kind are gone.
+    Replace(Kind, Vec<Resource>),
+    /// These are all objects of all kinds.
+    ReplaceAll(Vec<Resource>),
+}

@@ -1,0 +1,135 @@
+//! The certificate authority of the mesh, kept in the Secret `istio-ca-secret` so that a restart changes nothing for proxies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Name of the Secret, as Istio's.
+const SECRET: &str = "istio-ca-secret";
+const CERTIFICATE: &str = "ca-cert.pem";
+const KEY: &str = "ca-key.pem";
+
+/// The authority of the mesh.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root_pem: Arc<str>,
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// A new authority that lives as long as this process.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn ephemeral() -> anyhow::Result<Self> {
+        let (certificate, key) = generate()?;
+        Self::from_pem(&certificate, &key)
+    }
+
+    /// The authority of a cluster; made and stored if there is none yet.
+    ///
+    /// # Errors
+    /// When the Secret can neither be read nor created, or does not hold a certificate and its key.
+    pub async fn of_cluster(client: &Client, namespace: &str) -> anyhow::Result<Self> {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        if let Some(secret) = secrets.get_opt(SECRET).await? {
+            return Self::from_secret(&secret);
+        }
+        let (certificate, key) = generate()?;
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() },
+            type_: Some("istio.io/ca-root".to_owned()),
+            data: Some(BTreeMap::from([
+                (CERTIFICATE.to_owned(), ByteString(certificate.into_bytes())),
+                (KEY.to_owned(), ByteString(key.into_bytes())),
+            ])),
+            ..Secret::default()
+        };
+        match secrets.create(&PostParams::default(), &secret).await {
+            Ok(secret) => Self::from_secret(&secret),
+            // Another replica was quicker; its root counts.
+            Err(kube::Error::Api(status)) if status.code == 409 => Self::from_secret(&secrets.get(SECRET).await?),
+            Err(error) => Err(error).with_context(|| format!("failed to store the Secret {namespace}/{SECRET}")),
+        }
+    }
+
+    fn from_secret(secret: &Secret) -> anyhow::Result<Self> {
+        let text = |key: &str| {
+            let data = secret.data.as_ref().and_then(|data| data.get(key));
+            let bytes = data.with_context(|| format!("the Secret {SECRET} has no key {key}"))?;
+            String::from_utf8(bytes.0.clone()).with_context(|| format!("{key} of the Secret {SECRET} is not text"))
+        };
+        Self::from_pem(&text(CERTIFICATE)?, &text(KEY)?)
+            .with_context(|| format!("the Secret {SECRET} does not hold a usable authority"))
+    }
+
+    fn from_pem(certificate: &str, key: &str) -> anyhow::Result<Self> {
+        let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
+        Ok(Self { issuer, root_pem: certificate.into() })
+    }
+
+    /// The root certificate, PEM.
+    pub fn root_pem(&self) -> &Arc<str> {
+        &self.root_pem
+    }
+
+    /// A TLS configuration for serving under these names, HTTP/2 only.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn server_config(&self, names: Vec<String>) -> anyhow::Result<rustls::ServerConfig> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let root = CertificateDer::from_pem_slice(self.root_pem.as_bytes())?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        let mut config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone(), root], key)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+}
+
+fn generate() -> anyhow::Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::OrganizationName, "cluster.local");
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_survives_its_secret() {
+        let (certificate, key) = generate().unwrap();
+        let authority = Authority::from_pem(&certificate, &key).unwrap();
+        assert_eq!(&**authority.root_pem(), certificate);
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        authority.server_config(vec!["istiod.istio-system.svc".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn a_broken_secret_is_named() {
+        let error = Authority::from_secret(&Secret::default()).err().unwrap();
+        assert!(error.to_string().contains("has no key ca-cert.pem"), "{error}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Who the control plane is and who may talk to it.
+//!
+//! ```text
+//! authority (a root that only this process and its Secret know) -> serving certificate of 15012
+//!         \-> roots: ConfigMap istio-ca-root-cert in every namespace, which proxies mount
+//! tokens: service account tokens of proxies, reviewed by the API server
+//! ```
+
+mod authority;
+mod roots;
+mod tokens;
+
+pub use authority::Authority;
+pub use roots::publish as publish_roots;
+pub use tokens::{Identity, TokenError, Tokens};

@@ -1,0 +1,137 @@
+//! Checks the service account tokens that proxies present. The API server decides; its answers are remembered for a while,
+//! so that a thousand reconnecting proxies do not become a thousand reviews of the same tokens.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+/// Audience that proxies ask their tokens for.
+const AUDIENCE: &str = "istio-ca";
+/// How long an accepted token is remembered.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// How many accepted tokens are remembered.
+const MOST: usize = 4096;
+/// Limit for a review.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// Name of the service account.
+    pub service_account: String,
+}
+
+/// Why a client is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is no token.
+    #[error("no bearer token; a proxy presents its service account token with the audience {AUDIENCE}")]
+    Missing,
+    /// The API server refused it.
+    #[error("the token was refused: {0}")]
+    Refused(String),
+    /// It is not a service account's.
+    #[error("the token belongs to {0:?}, which is not a service account")]
+    NotAServiceAccount(String),
+    /// The API server cannot be asked.
+    #[error("failed to have the token reviewed: {0}")]
+    Unavailable(String),
+}
+
+/// Reviews tokens.
+pub struct Tokens {
+    client: Client,
+    hasher: RandomState,
+    accepted: Mutex<BTreeMap<u64, (Instant, Identity)>>,
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// Reviews tokens by this cluster's API server.
+    pub fn new(client: Client) -> Self {
+        Self { client, hasher: RandomState::new(), accepted: Mutex::default() }
+    }
+
+    /// Says who presents the value of an `authorization` header.
+    ///
+    /// # Errors
+    /// When there is no token, or it is not a valid one of a service account for this audience.
+    pub async fn check(&self, authorization: Option<&str>) -> Result<Identity, TokenError> {
+        let token = authorization
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .filter(|token| !token.is_empty())
+            .ok_or(TokenError::Missing)?;
+        let fingerprint = self.hasher.hash_one(token);
+        if let Some(identity) = self.remembered(fingerprint) {
+            return Ok(identity);
+        }
+        let identity = self.review(token).await?;
+        self.remember(fingerprint, &identity);
+        Ok(identity)
+    }
+
+    fn remembered(&self, fingerprint: u64) -> Option<Identity> {
+        let accepted = self.accepted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (at, identity) = accepted.get(&fingerprint)?;
+        (at.elapsed() < REMEMBERED).then(|| identity.clone())
+    }
+
+    fn remember(&self, fingerprint: u64, identity: &Identity) {
+        let mut accepted = self.accepted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if accepted.len() >= MOST {
+            accepted.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+        }
+        if accepted.len() < MOST {
+            accepted.insert(fingerprint, (Instant::now(), identity.clone()));
+        }
+    }
+
+    async fn review(&self, token: &str) -> Result<Identity, TokenError> {
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: Some(token.to_owned()),
+                audiences: Some(vec![AUDIENCE.to_owned()]),
+            },
+            ..TokenReview::default()
+        };
+        let api: Api<TokenReview> = Api::all(self.client.clone());
+        let params = PostParams::default();
+        let answer = tokio::time::timeout(TIMEOUT, api.create(&params, &review))
+            .await
+            .map_err(|_| TokenError::Unavailable(format!("no answer within {} s", TIMEOUT.as_secs())))?
+            .map_err(|error| TokenError::Unavailable(error.to_string()))?;
+        let status = answer.status.unwrap_or_default();
+        if status.authenticated != Some(true) {
+            return Err(TokenError::Refused(status.error.unwrap_or_else(|| "not authenticated".to_owned())));
+        }
+        let name = status.user.and_then(|user| user.username).unwrap_or_default();
+        identity_of(&name).ok_or(TokenError::NotAServiceAccount(name))
+    }
+}
+
+/// `system:serviceaccount:NAMESPACE:NAME`.
+fn identity_of(user: &str) -> Option<Identity> {
+    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    Some(Identity { namespace: namespace.to_owned(), service_account: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_accounts_are_recognised() {
+        let identity = identity_of("system:serviceaccount:default:bookinfo-reviews").unwrap();
+        assert_eq!((identity.namespace.as_str(), identity.service_account.as_str()), ("default", "bookinfo-reviews"));
+        assert_eq!(identity_of("system:admin"), None);
+        assert_eq!(identity_of("system:serviceaccount:default"), None);
+    }
+}

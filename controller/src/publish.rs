@@ -1,0 +1,131 @@
+//! The event loop: it owns the store, waits for quiet, and publishes a snapshot.
+//!
+//! ```text
+//! events -> Store -> (debounce) -> Snapshot -> watch::Sender<Arc<Published>>
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::diag::Diagnostic;
+use mesh_core::snapshot::{Snapshot, SnapshotOptions};
+use mesh_core::translate::Translator;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::config::Event;
+use crate::store::Store;
+
+/// What all streams work from.
+pub struct Published {
+    /// Counts up with every publication; 0 means nothing has been published yet.
+    pub generation: u64,
+    /// When it was published.
+    pub at: Instant,
+    /// Translates for any scope, each part once.
+    pub translator: Translator,
+    /// What is wrong with the configuration as a whole.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// When changes are published.
+#[derive(Clone, Copy, Debug)]
+pub struct Debounce {
+    /// Quiet time after a change.
+    pub after: Duration,
+    /// Longest time that a change waits.
+    pub max: Duration,
+}
+
+/// Runs the event loop until all sources are gone or nobody listens any more.
+///
+/// The first publication waits until `sources` replacements have arrived, one for each kind, so that no proxy ever sees half
+/// of a cluster.
+pub async fn run(
+    mut events: mpsc::Receiver<Event>,
+    sources: usize,
+    debounce: Debounce,
+    options: SnapshotOptions,
+    published: watch::Sender<Arc<Published>>,
+) {
+    let mut store = Store::default();
+    let mut missing = sources;
+    let mut pending: Option<Pending> = None;
+    loop {
+        let due = async {
+            match &pending {
+                Some(pending) if missing == 0 => tokio::time::sleep_until(pending.due(debounce)).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = events.recv() => {
+                let Some(event) = event else { return };
+                if matches!(event, Event::Replace(..) | Event::ReplaceAll(_)) {
+                    missing = missing.saturating_sub(1);
+                }
+                let first = published.borrow().generation == 0 && missing == 0;
+                if store.apply(event) || first {
+                    let now = Instant::now();
+                    pending = Some(Pending { first: pending.map_or(now, |pending| pending.first), last: now });
+                }
+            }
+            () = due => {
+                pending = None;
+                publish(&store, &options, &published);
+                if published.is_closed() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// When the changes that wait came in.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    first: Instant,
+    last: Instant,
+}
+
+// === impl Pending ===
+
+impl Pending {
+    fn due(self, debounce: Debounce) -> Instant {
+        (self.last + debounce.after).min(self.first + debounce.max)
+    }
+}
+
+fn publish(store: &Store, options: &SnapshotOptions, published: &watch::Sender<Arc<Published>>) {
+    let started = Instant::now();
+    let (snapshot, diagnostics) = Snapshot::build(store.resources(), options);
+    let previous = published.borrow().clone();
+    let next = Published {
+        generation: previous.generation + 1,
+        at: Instant::now(),
+        translator: previous.translator.next(Arc::new(snapshot)),
+        diagnostics,
+    };
+    tracing::info!(
+        generation = next.generation,
+        findings = next.diagnostics.len(),
+        took = ?started.elapsed(),
+        "publishing a snapshot"
+    );
+    published.send_replace(Arc::new(next));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_waits_for_quiet_but_not_for_ever() {
+        let debounce = Debounce { after: Duration::from_millis(100), max: Duration::from_secs(1) };
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert_eq!(Pending { first: start, last: at(50) }.due(debounce), at(150));
+        assert_eq!(Pending { first: start, last: at(990) }.due(debounce), at(1000));
+    }
+}

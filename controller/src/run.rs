@@ -1,0 +1,150 @@
+//! Puts the parts together and runs them until a signal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use mesh_core::snapshot::SnapshotOptions;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::ads::{Ads, Connections};
+use crate::args::Args;
+use crate::config::{self, watch_files, watch_kubernetes};
+use crate::identity::{Authority, Tokens, publish_roots};
+use crate::monitor::Monitor;
+use crate::publish::{self, Debounce, Published};
+
+/// Directory of the service account inside a pod.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Runs the control plane until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When the configuration's source, the cluster or an address cannot be used. Trouble that may pass (an API server that is
+/// away) is waited for.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    let client = client(&args).await?;
+    let (events, receiver) = mpsc::channel(config::QUEUE);
+    let sources = match (&client, &args.config_dir) {
+        (Some(client), _) => watch_kubernetes(client, &args.namespace, &events, &mut tasks),
+        (None, Some(directory)) => watch_files(directory, &events, &mut tasks).await?,
+        (None, None) => anyhow::bail!("failed to find configuration: give --configDir or --kubeconfig"),
+    };
+    let options = SnapshotOptions { dns_domain: args.domain.clone(), cluster_id: args.cluster_id.clone() };
+    let (published, snapshots) = watch::channel(Arc::new(Published::nothing(&options)));
+    let debounce = Debounce { after: args.debounce_after, max: args.debounce_max };
+    tasks.spawn(publish::run(receiver, sources, debounce, options, published));
+
+    let connections = Arc::new(Connections::default());
+    let monitor = Monitor { published: snapshots.clone(), connections: Arc::clone(&connections) };
+    for address in [&args.monitoring, &args.http] {
+        if let Some(address) = args.address(address)? {
+            monitor.serve(address, &mut tasks).await?;
+        }
+    }
+    serve_xds(&args, client, &Ads::new(snapshots, connections), &mut tasks).await?;
+    wait(tasks).await
+}
+
+/// The cluster's client, unless configuration comes from a directory.
+async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
+    if args.config_dir.is_some() {
+        return Ok(None);
+    }
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path)
+                .with_context(|| format!("failed to read the kubeconfig {}", path.display()))?;
+            let options =
+                KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?
+        }
+        None => in_cluster()?,
+    };
+    Ok(Some(Client::try_from(config)?))
+}
+
+/// The configuration that a pod finds in its environment and its service account's directory, below `MESH_ROOT` where the
+/// container has no file system of its own.
+fn in_cluster() -> anyhow::Result<kube::Config> {
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| {
+            format!("failed to find a cluster: {name} is not set; give --kubeconfig or --configDir outside of one")
+        })
+    };
+    let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
+    let root = std::env::var("MESH_ROOT").unwrap_or_default();
+    let directory = format!("{root}{SERVICE_ACCOUNT}");
+    let read = |file: &str| {
+        let path = format!("{directory}/{file}");
+        std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+    };
+    let url = format!("https://{host}:{port}").parse().context("failed to read the API server's address")?;
+    let mut config = kube::Config::new(url);
+    config.root_cert = Some(
+        rustls::pki_types::CertificateDer::pem_slice_iter_of(&read("ca.crt")?)?,
+    );
+    config.default_namespace = read("namespace")?.trim().to_owned();
+    config.auth_info.token_file = Some(format!("{directory}/token"));
+    config.connect_timeout = Some(Duration::from_secs(10));
+    Ok(config)
+}
+
+async fn serve_xds(
+    args: &Args,
+    client: Option<Client>,
+    ads: &Ads,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    if let Some(address) = args.plaintext_xds {
+        ads.serve_plaintext(address, tasks).await?;
+    }
+    let Some(client) = client else {
+        anyhow::ensure!(
+            args.plaintext_xds.is_some(),
+            "failed to serve proxies: without a cluster there is nobody who could check their tokens; \
+             give --plaintext-xds 127.0.0.1:15010"
+        );
+        return Ok(());
+    };
+    let Some(address) = args.address(&args.secure_xds)? else { return Ok(()) };
+    let authority = authority(&client, &args.namespace).await;
+    let service = format!("istiod.{}", args.namespace);
+    let names = vec![format!("{service}.svc"), format!("{service}.svc.{}", args.domain), service];
+    let config = authority.server_config(names)?;
+    tasks.spawn(publish_roots(client.clone(), Arc::clone(authority.root_pem())));
+    ads.serve_tls(address, config, Tokens::new(client), tasks).await
+}
+
+/// The authority, as soon as the API server lets us have it.
+async fn authority(client: &Client, namespace: &str) -> Authority {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match Authority::of_cluster(client, namespace).await {
+            Ok(authority) => return authority,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "failed to get the mesh's authority; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+        }
+    }
+}
+
+/// Runs until a signal, or until a part that should never end does.
+async fn wait(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("stopping: interrupted"),
+        ended = tasks.join_next() => match ended {
+            Some(Err(error)) => anyhow::bail!("a part of the control plane failed: {error}"),
+            _ => anyhow::bail!("a part of the control plane ended unexpectedly"),
+        },
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The control plane over a directory of YAML, and the proxies that connect to it.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mesh_tests::{binary, eventually};
+
+use crate::http;
+
+const XDS: &str = "127.0.0.1:15010";
+const ADMIN: &str = "127.0.0.1:15000";
+const CONFIG: &str = include_str!("config.yaml");
+
+/// Which proxy a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Of the pod `client`.
+    Sidecar,
+    /// Of the pod `gateway`.
+    Gateway,
+}
+
+/// Variant of the discovery protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Only what changed.
+    Delta,
+    /// Everything, each time.
+    StateOfTheWorld,
+}
+
+/// The running control plane.
+pub struct Mesh {
+    directory: tempfile::TempDir,
+    _controller: Running,
+}
+
+/// A running proxy.
+pub struct Proxy(#[expect(dead_code, reason = "ends the process when dropped")] Running);
+
+/// A process that ends with its owner.
+struct Running(Child);
+
+// === impl Mesh ===
+
+impl Mesh {
+    /// Writes the configuration and starts the control plane.
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config");
+        std::fs::create_dir(&config).unwrap();
+        std::fs::write(config.join("mesh.yaml"), CONFIG).unwrap();
+        let mut command = Command::new(binary("mesh-controller"));
+        command
+            .arg("discovery")
+            .arg(format!("--configDir={}", config.display()))
+            .arg(format!("--plaintext-xds={XDS}"))
+            .args(["--monitoringAddr=127.0.0.1:15014", "--httpAddr="]);
+        let controller = Running::start(command, directory.path(), "controller");
+        listening(XDS);
+        Self { directory, _controller: controller }
+    }
+
+    /// Starts our proxy.
+    pub fn start_ours(&self, kind: Kind) -> Proxy {
+        let mut command = Command::new(binary("mesh-proxy"));
+        command
+            .args(["proxy", kind.role(), "--domain=default.svc.cluster.local"])
+            .arg(format!("--xds-plaintext={XDS}"))
+            .env("POD_NAME", kind.pod())
+            .env("POD_NAMESPACE", "default")
+            .env("INSTANCE_IP", kind.address())
+            .env("ISTIO_METAJSON_LABELS", kind.labels());
+        let proxy = Proxy(Running::start(command, self.directory.path(), "ours"));
+        ready(kind);
+        proxy
+    }
+
+    /// Starts Envoy.
+    pub fn start_envoy(&self, kind: Kind, protocol: Protocol) -> Proxy {
+        let path = self.directory.path().join("envoy.yaml");
+        std::fs::write(&path, bootstrap(kind, protocol)).unwrap();
+        let envoy = std::env::var("ENVOY").expect("ENVOY names the binary; run tests/run oracle");
+        let mut command = Command::new(envoy);
+        command.arg("-c").arg(&path).args(["--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]);
+        let proxy = Proxy(Running::start(command, self.directory.path(), "envoy"));
+        ready(kind);
+        proxy
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Asserts that Envoy refused nothing and that it got something.
+    #[track_caller]
+    pub fn accepted_everything(&self) {
+        let stats = http::get(ADMIN.parse().unwrap(), "/stats?filter=update_(rejected|success)").unwrap();
+        let count = |line: &&str| -> u64 { line.rsplit(' ').next().unwrap().parse().unwrap_or(0) };
+        let rejected: Vec<&str> =
+            stats.lines().filter(|line| line.contains("update_rejected")).filter(|line| count(line) > 0).collect();
+        assert!(rejected.is_empty(), "Envoy refused configuration:\n{}", rejected.join("\n"));
+        for manager in ["cluster_manager.cds.update_success", "listener_manager.lds.update_success"] {
+            let line = stats.lines().find(|line| line.starts_with(manager)).unwrap_or_default();
+            assert!(count(&line) > 0, "Envoy got nothing for {manager}");
+        }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn role(self) -> &'static str {
+        match self {
+            Kind::Sidecar => "sidecar",
+            Kind::Gateway => "router",
+        }
+    }
+
+    fn pod(self) -> &'static str {
+        match self {
+            Kind::Sidecar => "client",
+            Kind::Gateway => "gateway",
+        }
+    }
+
+    fn address(self) -> &'static str {
+        match self {
+            Kind::Sidecar => "127.0.2.1",
+            Kind::Gateway => "127.0.2.2",
+        }
+    }
+
+    fn labels(self) -> &'static str {
+        match self {
+            Kind::Sidecar => r#"{"app":"client"}"#,
+            Kind::Gateway => r#"{"istio":"ingressgateway"}"#,
+        }
+    }
+
+    /// A port that is open as soon as the proxy has its configuration.
+    fn port(self) -> &'static str {
+        match self {
+            Kind::Sidecar => "127.0.0.1:15001",
+            Kind::Gateway => "127.0.0.1:8080",
+        }
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn start(mut command: Command, directory: &Path, name: &str) -> Self {
+        let log: PathBuf = directory.join(format!("{name}.log"));
+        let file = std::fs::File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self(command.spawn().unwrap_or_else(|error| panic!("failed to start {name}: {error}")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        let _ = std::io::stdout().flush();
+    }
+}
+
+fn ready(kind: Kind) {
+    listening(kind.port());
+    // Routes arrive after their listener.
+    let address: SocketAddr = ADMIN.parse().unwrap();
+    eventually("the proxy is ready", Duration::from_secs(20), || {
+        http::get(address, "/ready").ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    let probe = crate::requests::weighted(kind);
+    eventually("routes are there", Duration::from_secs(20), || {
+        (crate::requests::send(&probe).status == "200").then_some(())
+    });
+}
+
+fn listening(address: &str) {
+    let address: SocketAddr = address.parse().unwrap();
+    eventually(&format!("{address} listens"), Duration::from_secs(20), || {
+        TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()
+    });
+}
+
+fn bootstrap(kind: Kind, protocol: Protocol) -> String {
+    let api = match protocol {
+        Protocol::Delta => "DELTA_GRPC",
+        Protocol::StateOfTheWorld => "GRPC",
+    };
+    format!(
+        r#"node:
+  id: {role}~{address}~{pod}.default~default.svc.cluster.local
+  cluster: {pod}.default
+  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0}}
+admin:
+  address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
+dynamic_resources:
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+  ads_config:
+    api_type: {api}
+    transport_api_version: V3
+    grpc_services:
+    - envoy_grpc: {{cluster_name: xds-grpc}}
+static_resources:
+  clusters:
+  - name: xds-grpc
+    type: STATIC
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
+    load_assignment:
+      cluster_name: xds-grpc
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 15010}}}}}}
+"#,
+        role = kind.role(),
+        address = kind.address(),
+        pod = kind.pod(),
+        labels = kind.labels(),
+    )
+}
