@@ -1,0 +1,80 @@
+//! The command line as words: parsing only, by clap. What the words mean in this place (files, clusters, terminals) is decided
+//! in `context`, so that `--help` and `--version` need nothing.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, ValueEnum};
+
+use crate::commands::Command;
+
+/// A service mesh in one toolkit: installs it, checks it, explains it, shifts traffic in it, and runs it on a laptop
+#[derive(Debug, Parser)]
+#[command(
+    name = "meshctl",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 120,
+    after_help = "Examples:
+  meshctl sandbox up --sample bookinfo   # a mesh with an application, on this machine, without a cluster
+  meshctl shift reviews v3=50            # half of the traffic of reviews to v3, measured
+  meshctl analyze app.yaml               # what is wrong in a file or the cluster
+  meshctl proxy-status                   # which proxies are connected and up to date
+
+A cluster is chosen by --kubeconfig and --context, else by MESHCTL_SANDBOX, else by KUBECONFIG, else a running sandbox is taken,
+else ~/.kube/config.
+
+Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad input data, 79 the analysis found something."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    /// None: help is wanted.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command understands.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Kubernetes namespace to work in (default: that of the kubeconfig's context)
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Namespace of the control plane
+    #[arg(
+        short,
+        long = "istioNamespace",
+        alias = "istio-namespace",
+        global = true,
+        value_name = "NAMESPACE",
+        default_value = "istio-system"
+    )]
+    pub istio_namespace: String,
+    /// Context of the kubeconfig
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Kubeconfig file
+    #[arg(short = 'c', long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, global = true, value_name = "FORMAT")]
+    pub output: Option<String>,
+    /// More talk on stderr; twice for requests
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

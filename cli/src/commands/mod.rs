@@ -1,0 +1,132 @@
+//! The commands, one room each. Each has an `Args` (its words) and a `run` (what it does).
+
+mod analyze;
+mod completion;
+mod install;
+mod kube_inject;
+mod manifest;
+mod proxy_config;
+mod proxy_status;
+mod sandbox;
+mod shift;
+mod uninstall;
+mod version;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::args::{Cli, Color};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure;
+use crate::printer::Printer;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Sandbox(sandbox::Args),
+    #[command(visible_alias = "apply")]
+    Install(install::Args),
+    Uninstall(uninstall::Args),
+    Manifest(manifest::Args),
+    Shift(shift::Args),
+    Analyze(analyze::Args),
+    KubeInject(kube_inject::Args),
+    #[command(visible_alias = "ps")]
+    ProxyStatus(proxy_status::Args),
+    #[command(visible_alias = "pc")]
+    ProxyConfig(proxy_config::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+impl Command {
+    fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            Self::Sandbox(args) => sandbox::run(args, context),
+            Self::Install(args) => install::run(args, context),
+            Self::Uninstall(args) => uninstall::run(args, context),
+            Self::Manifest(args) => manifest::run(args, context),
+            Self::Shift(args) => shift::run(args, context),
+            Self::Analyze(args) => analyze::run(args, context),
+            Self::KubeInject(args) => kube_inject::run(args, context),
+            Self::ProxyStatus(args) => proxy_status::run(args, context),
+            Self::ProxyConfig(args) => proxy_config::run(args, context),
+            Self::Version(args) => version::run(args, context),
+            Self::Completion(args) => completion::run(args, context),
+        }
+    }
+}
+
+/// Parses the words and runs what they ask for; says what went wrong.
+pub fn main(words: impl Iterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let printer = Printer::new(cli.globals.color, cli.globals.verbose);
+    log(cli.globals.verbose);
+    let context = Context {
+        globals: cli.globals,
+        printer: printer.clone(),
+    };
+    let outcome = match cli.command {
+        Some(command) => command.run(&context),
+        None => printer
+            .data(&Cli::command().render_help().ansi().to_string())
+            .map(|()| Exit::Success),
+    };
+    outcome.unwrap_or_else(|error| complain(&printer, &error))
+}
+
+/// Help and version are data; everything else that the parser says is about wrong usage.
+fn refuse(error: &clap::Error) -> Exit {
+    let printer = Printer::new(Color::Auto, 0);
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        printer.talk(&text);
+        return Exit::Usage;
+    }
+    let written = printer.data(&text).map(|()| Exit::Success);
+    written.unwrap_or_else(|error| complain(&printer, &error))
+}
+
+fn complain(printer: &Printer, error: &anyhow::Error) -> Exit {
+    if failure::is_closed_pipe(error) {
+        return Exit::Success;
+    }
+    printer.error(&failure::sentence(error));
+    for hint in failure::hints(error) {
+        printer.hint(hint);
+    }
+    failure::exit(error)
+}
+
+/// With `-v -v` what libraries log goes to standard error, by `RUST_LOG` when it is set.
+fn log(verbosity: u8) {
+    if verbosity < 2 {
+        return;
+    }
+    let usual = || {
+        tracing_subscriber::EnvFilter::new(
+            "info,kube_client=debug,mesh_sandbox=debug,mesh_controller=debug",
+        )
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second one in the same process is refused, and the first is as good.
+    let _ = logger.try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
