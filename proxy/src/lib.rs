@@ -1,5 +1,8 @@
 //! The data plane: sidecar and gateway.
 
+pub mod http1;
+pub mod record;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

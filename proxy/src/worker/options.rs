@@ -1,0 +1,40 @@
+//! What workers are started with: who the proxy is, where it may bind, and where its numbers and logs go.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use mesh_ir::{Capture, ProxyKind};
+
+use crate::telemetry::metrics::{Metrics, Peer};
+
+/// What does not change while the workers run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Sidecar or gateway.
+    pub kind: ProxyKind,
+    /// How traffic reaches the proxy.
+    pub capture: Capture,
+    /// Number of workers, at least 1.
+    pub concurrency: usize,
+    /// Where listeners bind that ask for every address (`MESH_BIND_ADDRESS`); none is every address.
+    pub bind_address: Option<IpAddr>,
+    /// Added to ports below 1024 when binding and connecting to addresses of the sandbox (`MESH_LOW_PORT_OFFSET`); 0 in a cluster.
+    pub low_port_offset: u16,
+    /// Who the proxy speaks for, in metrics.
+    pub identity: Option<Arc<Peer>>,
+    /// Where workers count.
+    pub metrics: Arc<Metrics>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// The socket's address for an address of the mesh.
+    pub fn at_socket(&self, address: SocketAddr) -> SocketAddr {
+        let mut address = address;
+        if address.port() < 1024 && address.port() != 0 && address.ip().is_loopback() {
+            address.set_port(address.port().saturating_add(self.low_port_offset));
+        }
+        address
+    }
+}
