@@ -1,7 +1,21 @@
 //! The data plane: sidecar and gateway.
+//!
+//! ```text
+//! words, environment --> bootstrap --> run --+--> xds: discovery --ProxyConfig--> worker: one per CPU --Record--> telemetry
+//!                                            +--> admin: what the proxy does, for people and scrapers <------------'
+//! ```
+//!
+//! Workers serve traffic and nothing else. Discovery, admin and everything that may take long live on a runtime of their own.
+
+#![warn(clippy::indexing_slicing, clippy::unwrap_used)]
+
+pub mod args;
+pub mod bootstrap;
 
 pub mod http1;
 pub mod record;
+
+pub mod telemetry;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

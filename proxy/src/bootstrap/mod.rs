@@ -1,0 +1,305 @@
+//! Everything that is settled before the first connection: from words and environment to one value.
+//!
+//! ```text
+//! Args --------+
+//! environment -+--> Bootstrap --> workers, discovery, admin, agent
+//! pod's files -+      (or every mistake at once)
+//! ```
+//!
+//! The environment is what Istio's injector puts into the container. In the sandbox's loopback back end some variables more say
+//! which addresses stand for the pod (`MESH_...`); in a cluster they are absent and the ordinary addresses and paths hold.
+
+mod app;
+mod environment;
+mod node;
+mod proxy_config;
+
+pub use app::{AppMetrics, Probe, ProbeAction};
+pub use environment::Environment;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::{ProxyKind, ports};
+use mesh_xds::NodeInfo;
+
+use crate::args::Args;
+use crate::telemetry::metrics::Peer;
+use proxy_config::ProxyConfig;
+
+/// How a proxy runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// Who this is, as the control plane knows it.
+    pub node: NodeInfo,
+    /// Who this is, as metrics name it.
+    pub peer: Arc<Peer>,
+    /// Where configuration comes from.
+    pub discovery: Discovery,
+    /// Number of workers.
+    pub workers: usize,
+    /// How long requests in flight may take to end after SIGTERM.
+    pub drain: Duration,
+    /// Addresses and ports.
+    pub network: Network,
+    /// The application's probes by path.
+    pub probes: std::collections::BTreeMap<String, Probe>,
+    /// The application's own metrics.
+    pub app_metrics: Option<AppMetrics>,
+    /// Log level, in the words of tracing.
+    pub log_level: tracing::level_filters::LevelFilter,
+    /// Whether log lines are JSON.
+    pub log_as_json: bool,
+}
+
+/// Where configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// A control plane on this machine, without TLS.
+    Plaintext(SocketAddr),
+    /// A control plane with TLS.
+    Tls {
+        /// Its name, which its certificate must hold.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// File with the certificates that are trusted, PEM.
+        roots: PathBuf,
+        /// File with the token that says who we are; read anew for each connection, since it expires.
+        token: PathBuf,
+    },
+}
+
+/// Addresses and ports of this proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The sandbox's addresses, when nothing redirects traffic.
+    pub loopback: Option<Loopback>,
+    /// Hosts file with the names of services, where there is no DNS.
+    pub hosts: Option<PathBuf>,
+    /// What is added to ports below 1024 of loopback addresses when they are bound or connected to.
+    pub low_port_offset: u16,
+    /// Admin interface.
+    pub admin: SocketAddr,
+    /// Agent: merged metrics, health, application probes.
+    pub agent: SocketAddr,
+    /// Readiness.
+    pub health: SocketAddr,
+    /// The proxy's metrics.
+    pub metrics: SocketAddr,
+    /// Where the application listens, for probes and its metrics.
+    pub app: IpAddr,
+}
+
+/// The addresses that stand for a pod in the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loopback {
+    /// The pod's.
+    pub pod: IpAddr,
+    /// The application's.
+    pub app: IpAddr,
+}
+
+/// Every mistake in the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidEnvironment(Vec<String>);
+
+// === impl Bootstrap ===
+
+impl Bootstrap {
+    /// Settles everything.
+    ///
+    /// # Errors
+    /// With all that is wrong, not only the first.
+    pub fn new(args: &Args, mut env: Environment) -> Result<Self, InvalidEnvironment> {
+        let config = ProxyConfig::read(&mut env);
+        let loopback = loopback(&mut env);
+        let node = node::read(args, &mut env, &config, loopback);
+        let bootstrap = Self {
+            peer: Arc::new(node::peer(&node)),
+            discovery: discovery(args, &mut env, &config),
+            workers: workers(args, &config),
+            drain: config.drain(&mut env),
+            network: network(args, &mut env, &config, loopback),
+            probes: app::probes(&mut env),
+            app_metrics: app::metrics(&mut env),
+            log_level: log_level(args, &mut env),
+            log_as_json: args.log_as_json,
+            node,
+        };
+        let mistakes = env.into_mistakes();
+        if mistakes.is_empty() {
+            Ok(bootstrap)
+        } else {
+            Err(InvalidEnvironment(mistakes))
+        }
+    }
+}
+
+/// The loopback addresses: both or none.
+fn loopback(env: &mut Environment) -> Option<Loopback> {
+    let pod = env.parse("MESH_POD_ADDRESS", "an IP address");
+    let app = env.parse("MESH_APP_ADDRESS", "an IP address");
+    match (pod, app) {
+        (Some(pod), Some(app)) => Some(Loopback { pod, app }),
+        (None, None) => None,
+        _ => {
+            env.mistake("MESH_POD_ADDRESS and MESH_APP_ADDRESS belong together: set both or none");
+            None
+        }
+    }
+}
+
+fn network(
+    args: &Args,
+    env: &mut Environment,
+    config: &ProxyConfig,
+    loopback: Option<Loopback>,
+) -> Network {
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let bind = env
+        .parse("MESH_BIND_ADDRESS", "an IP address")
+        .or(loopback.map(|loopback| loopback.pod));
+    let served = bind.unwrap_or(any);
+    let admin = SocketAddr::new(
+        bind.unwrap_or(local),
+        config.admin_port().unwrap_or(ports::PROXY_ADMIN),
+    );
+    let agent = config.status_port().unwrap_or(ports::PROXY_AGENT);
+    let app = match (args.kind, loopback) {
+        (ProxyKind::Sidecar, Some(loopback)) => loopback.app,
+        _ => local,
+    };
+    Network {
+        loopback,
+        hosts: env.text("MESH_HOSTS").map(PathBuf::from),
+        low_port_offset: env
+            .parse("MESH_LOW_PORT_OFFSET", "a whole number below 64512")
+            .filter(|offset| *offset <= u16::MAX - 1024)
+            .unwrap_or(0),
+        admin: args.admin_address.unwrap_or(admin),
+        agent: SocketAddr::new(served, agent),
+        health: SocketAddr::new(served, ports::PROXY_HEALTH),
+        metrics: SocketAddr::new(served, ports::PROXY_METRICS),
+        app,
+    }
+}
+
+/// `--xds-plaintext`, else the address of the proxy's configuration with the files that the injector mounts.
+fn discovery(args: &Args, env: &mut Environment, config: &ProxyConfig) -> Discovery {
+    if let Some(address) = args.xds_plaintext {
+        return Discovery::Plaintext(address);
+    }
+    let address = config.discovery_address();
+    let parts = address.and_then(|address| {
+        let (host, port) = address.rsplit_once(':')?;
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    if parts.is_none() {
+        env.mistake(match address {
+            Some(address) => format!(
+                "discoveryAddress of PROXY_CONFIG is {address:?}, expected HOST:PORT such as istiod.istio-system.svc:15012"
+            ),
+            None => "nothing says where the control plane is: set discoveryAddress in PROXY_CONFIG, or pass --xds-plaintext IP:PORT"
+                .to_owned(),
+        });
+    }
+    let (host, port) = parts.unwrap_or_default();
+    Discovery::Tls {
+        host,
+        port,
+        roots: env.path("/var/run/secrets/istio/root-cert.pem"),
+        token: env.path("/var/run/secrets/tokens/istio-token"),
+    }
+}
+
+/// The number that is asked for; where it is 0 or nobody asks, one for each CPU.
+fn workers(args: &Args, config: &ProxyConfig) -> usize {
+    args.concurrency
+        .or(config.concurrency())
+        .filter(|workers| *workers > 0)
+        .or_else(|| {
+            std::thread::available_parallelism()
+                .ok()
+                .map(|count| count.get())
+        })
+        .unwrap_or(1)
+        .min(MAX_WORKERS)
+}
+
+/// More workers than any machine has CPUs.
+const MAX_WORKERS: usize = 1024;
+
+/// `--proxyLogLevel`, else `--log_output_level`, else warnings.
+fn log_level(args: &Args, env: &mut Environment) -> tracing::level_filters::LevelFilter {
+    let words = [
+        ("--proxyLogLevel", &args.proxy_log_level),
+        ("--log_output_level", &args.log_output_level),
+    ];
+    let mut level = None;
+    for (option, text) in words {
+        let Some(text) = text else { continue };
+        match parse_level(text) {
+            Some(known) => level = level.or(Some(known)),
+            None => env.mistake(format!(
+                "the option {option} cannot be {text:?}: expected trace, debug, info, warning, error, critical or off"
+            )),
+        }
+    }
+    level.unwrap_or(tracing::level_filters::LevelFilter::WARN)
+}
+
+/// A level in Envoy's or Istio's words. Of a list by scope, `default:info,ads:debug`, the default counts.
+pub fn parse_level(text: &str) -> Option<tracing::level_filters::LevelFilter> {
+    use tracing::level_filters::LevelFilter;
+    let word = text
+        .split(',')
+        .find_map(|part| match part.split_once(':') {
+            Some(("default" | "all", level)) => Some(level),
+            Some(_) => None,
+            None => Some(part),
+        })?;
+    Some(match word.trim() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warning" | "warn" => LevelFilter::WARN,
+        "error" | "critical" | "fatal" => LevelFilter::ERROR,
+        "off" | "none" => LevelFilter::OFF,
+        _ => return None,
+    })
+}
+
+// === impl Network ===
+
+impl Network {
+    /// The address to use on a socket: low ports of the sandbox's addresses are found higher up where they cannot be bound.
+    pub fn at_socket(&self, address: SocketAddr) -> SocketAddr {
+        if address.port() < 1024 && address.ip().is_loopback() {
+            SocketAddr::new(address.ip(), address.port() + self.low_port_offset)
+        } else {
+            address
+        }
+    }
+}
+
+// === impl InvalidEnvironment ===
+
+impl fmt::Display for InvalidEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the proxy cannot start with this environment")?;
+        for mistake in &self.0 {
+            write!(f, "\n  {mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidEnvironment {}
+
+#[cfg(test)]
+mod tests;
