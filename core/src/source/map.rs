@@ -20,7 +20,21 @@ pub struct SourceMap {
 impl SourceMap {
     /// Reads a text as [`super::parse`] does and remembers its documents and the places of its faults.
     pub fn parse(&mut self, name: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
-        let (documents, broken) = document::read(name, text, list::expand);
+        self.remember(name, text, document::read(name, text, list::expand))
+    }
+
+    /// Reads a text as [`super::parse_whole`] does and remembers its documents and the places of its faults.
+    pub fn parse_whole(&mut self, name: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
+        let read = document::read(name, text, |value| vec![(FieldPath::root(), value)]);
+        self.remember(name, text, read)
+    }
+
+    fn remember(
+        &mut self,
+        name: &str,
+        text: &str,
+        (documents, broken): (Vec<Document>, Vec<(Diagnostic, Span)>),
+    ) -> (Vec<Document>, Vec<Diagnostic>) {
         for document in &documents {
             self.add(document.clone());
         }
