@@ -6,4 +6,5 @@
 //!           +------> AccessLog (compiled format) --bounded queue--> writer thread --> file
 //! ```
 
+pub mod access_log;
 pub mod metrics;
