@@ -67,16 +67,21 @@ impl Args {
             return Ok(None);
         }
         let host = std::env::var("MESH_BIND_ADDRESS").unwrap_or_else(|_| "0.0.0.0".to_owned());
-        let full = if text.starts_with(':') { format!("{host}{text}") } else { text.to_owned() };
-        full.parse()
-            .map(Some)
-            .map_err(|_| anyhow::anyhow!("{text:?} is no address to listen on; write IP:PORT or :PORT"))
+        let full = if text.starts_with(':') {
+            format!("{host}{text}")
+        } else {
+            text.to_owned()
+        };
+        full.parse().map(Some).map_err(|_| {
+            anyhow::anyhow!("{text:?} is no address to listen on; write IP:PORT or :PORT")
+        })
     }
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| format!("{text:?} is no address; write 127.0.0.1:15010"))?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no address; write 127.0.0.1:15010"))?;
     if !address.ip().is_loopback() {
         return Err(format!(
             "{address} is not a loopback address; xDS in plain text is neither authenticated nor encrypted"
@@ -86,7 +91,9 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<mesh_core::model::DurationText>().map(|text| text.0).map_err(|error| error.to_string())
+    text.parse::<mesh_core::model::DurationText>()
+        .map(|text| text.0)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -97,7 +104,10 @@ mod tests {
     fn plain_text_stays_on_loopback() {
         assert!(Args::try_parse_from(["x", "--plaintext-xds", "127.0.0.1:15010"]).is_ok());
         let error = Args::try_parse_from(["x", "--plaintext-xds", "0.0.0.0:15010"]).unwrap_err();
-        assert!(error.to_string().contains("not a loopback address"), "{error}");
+        assert!(
+            error.to_string().contains("not a loopback address"),
+            "{error}"
+        );
     }
 
     #[test]

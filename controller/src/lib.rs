@@ -1,9 +1,28 @@
 //! The control plane: it watches configuration and publishes to each proxy what that proxy must do.
+//!
+//! ```text
+//! cluster | directory --config--> Store --publish--> Snapshot --ads--> proxies
+//!                                                       |
+//!                                                       +--monitor--> /ready, /metrics, /debug
+//! ```
+//!
+//! One event loop owns the store. Everything behind it works on immutable snapshots, so a proxy that is slow or gone holds
+//! up nobody else.
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+mod args;
+mod program;
+mod run;
 
-/// Runs `discovery --OPTIONS...` to its end.
-pub fn main(_words: Vec<OsString>) -> ExitCode {
-    ExitCode::FAILURE
-}
+mod config;
+mod store;
+mod versions;
+
+mod publish;
+
+mod ads;
+mod identity;
+mod monitor;
+
+pub use args::Args;
+pub use program::main;
+pub use run::run;

@@ -14,7 +14,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::config::Event;
+use crate::monitor::Metrics;
 use crate::store::Store;
+use crate::versions::Versions;
 
 /// What all streams work from.
 pub struct Published {
@@ -37,6 +39,30 @@ pub struct Debounce {
     pub max: Duration,
 }
 
+// === impl Published ===
+
+impl Published {
+    /// What there is before the first publication.
+    pub fn nothing(options: &SnapshotOptions) -> Self {
+        let (snapshot, diagnostics) = Snapshot::build(Vec::new(), options);
+        let translator = Translator::new(Arc::new(snapshot));
+        Self {
+            generation: 0,
+            at: Instant::now(),
+            translator,
+            diagnostics,
+        }
+    }
+}
+
+/// Who is told what the loop does.
+pub struct Witnesses {
+    /// Which snapshot holds which version of an object.
+    pub versions: Arc<Versions>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Runs the event loop until all sources are gone or nobody listens any more.
 ///
 /// The first publication waits until `sources` replacements have arrived, one for each kind, so that no proxy ever sees half
@@ -47,14 +73,17 @@ pub async fn run(
     debounce: Debounce,
     options: SnapshotOptions,
     published: watch::Sender<Arc<Published>>,
+    witnesses: Witnesses,
 ) {
-    let mut store = Store::default();
+    let mut store = Store::new(Arc::clone(&witnesses.versions));
     let mut missing = sources;
     let mut pending: Option<Pending> = None;
     loop {
         let due = async {
             match &pending {
-                Some(pending) if missing == 0 => tokio::time::sleep_until(pending.due(debounce)).await,
+                Some(pending) if missing == 0 => {
+                    tokio::time::sleep_until(pending.due(debounce)).await
+                }
                 _ => std::future::pending().await,
             }
         };
@@ -62,6 +91,7 @@ pub async fn run(
             biased;
             event = events.recv() => {
                 let Some(event) = event else { return };
+                witnesses.metrics.event();
                 if matches!(event, Event::Replace(..) | Event::ReplaceAll(_)) {
                     missing = missing.saturating_sub(1);
                 }
@@ -72,8 +102,10 @@ pub async fn run(
                 }
             }
             () = due => {
-                pending = None;
-                publish(&store, &options, &published);
+                let waited = pending.take().map(|pending| pending.first.elapsed()).unwrap_or_default();
+                let generation = publish(&store, &options, &published);
+                witnesses.versions.publish(generation);
+                witnesses.metrics.published(waited);
                 if published.is_closed() {
                     return;
                 }
@@ -97,7 +129,11 @@ impl Pending {
     }
 }
 
-fn publish(store: &Store, options: &SnapshotOptions, published: &watch::Sender<Arc<Published>>) {
+fn publish(
+    store: &Store,
+    options: &SnapshotOptions,
+    published: &watch::Sender<Arc<Published>>,
+) -> u64 {
     let started = Instant::now();
     let (snapshot, diagnostics) = Snapshot::build(store.resources(), options);
     let previous = published.borrow().clone();
@@ -113,7 +149,9 @@ fn publish(store: &Store, options: &SnapshotOptions, published: &watch::Sender<A
         took = ?started.elapsed(),
         "publishing a snapshot"
     );
+    let generation = next.generation;
     published.send_replace(Arc::new(next));
+    generation
 }
 
 #[cfg(test)]
@@ -122,10 +160,27 @@ mod tests {
 
     #[test]
     fn a_change_waits_for_quiet_but_not_for_ever() {
-        let debounce = Debounce { after: Duration::from_millis(100), max: Duration::from_secs(1) };
+        let debounce = Debounce {
+            after: Duration::from_millis(100),
+            max: Duration::from_secs(1),
+        };
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        assert_eq!(Pending { first: start, last: at(50) }.due(debounce), at(150));
-        assert_eq!(Pending { first: start, last: at(990) }.due(debounce), at(1000));
+        assert_eq!(
+            Pending {
+                first: start,
+                last: at(50)
+            }
+            .due(debounce),
+            at(150)
+        );
+        assert_eq!(
+            Pending {
+                first: start,
+                last: at(990)
+            }
+            .due(debounce),
+            at(1000)
+        );
     }
 }

@@ -6,21 +6,34 @@ use std::sync::Arc;
 use mesh_core::resource::{Kind, Resource, ResourceKey};
 
 use crate::config::Event;
+use crate::versions::Versions;
 
 /// The objects that are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     resources: BTreeMap<ResourceKey, Arc<Resource>>,
+    versions: Arc<Versions>,
 }
 
 // === impl Store ===
 
 impl Store {
+    /// An empty store that tells which versions it has seen.
+    pub fn new(versions: Arc<Versions>) -> Self {
+        Self {
+            resources: BTreeMap::new(),
+            versions,
+        }
+    }
+
     /// Applies an event and says whether anything that matters has changed.
     pub fn apply(&mut self, event: Event) -> bool {
         match event {
             Event::Apply(resource) => self.insert(*resource),
-            Event::Delete(key) => self.resources.remove(&key).is_some(),
+            Event::Delete(key, version) => {
+                self.versions.note_gone(&key, version.as_deref());
+                self.resources.remove(&key).is_some()
+            }
             Event::Replace(kind, resources) => self.replace(resources, |key| key.kind == kind),
             Event::ReplaceAll(resources) => self.replace(resources, |_| true),
         }
@@ -31,28 +44,41 @@ impl Store {
         self.resources.values().cloned().collect()
     }
 
-    /// How many objects there are of a kind.
-    pub fn count(&self, kind: Kind) -> usize {
-        self.resources.keys().filter(|key| key.kind == kind).count()
-    }
-
     fn insert(&mut self, resource: Resource) -> bool {
-        let same = self.resources.get(&resource.key).is_some_and(|old| is_same(old, &resource));
+        let same = self
+            .resources
+            .get(&resource.key)
+            .is_some_and(|old| is_same(old, &resource));
+        self.versions.note(
+            &resource.key,
+            resource.meta.resource_version.as_deref(),
+            !same,
+        );
         if !same {
-            self.resources.insert(resource.key.clone(), Arc::new(resource));
+            self.resources
+                .insert(resource.key.clone(), Arc::new(resource));
         }
         !same
     }
 
-    fn replace(&mut self, resources: Vec<Resource>, concerned: impl Fn(&ResourceKey) -> bool) -> bool {
-        let mut gone: std::collections::BTreeSet<ResourceKey> =
-            self.resources.keys().filter(|key| concerned(key)).cloned().collect();
+    fn replace(
+        &mut self,
+        resources: Vec<Resource>,
+        concerned: impl Fn(&ResourceKey) -> bool,
+    ) -> bool {
+        let mut gone: std::collections::BTreeSet<ResourceKey> = self
+            .resources
+            .keys()
+            .filter(|key| concerned(key))
+            .cloned()
+            .collect();
         let mut changed = false;
         for resource in resources {
             gone.remove(&resource.key);
             changed |= self.insert(resource);
         }
         for key in &gone {
+            self.versions.note_gone(key, None);
             self.resources.remove(key);
         }
         changed || !gone.is_empty()
@@ -61,19 +87,69 @@ impl Store {
 
 /// Whether two versions of an object mean the same to the mesh: status updates of its own making and heartbeats do not count.
 fn is_same(old: &Resource, new: &Resource) -> bool {
-    fn meaning(resource: &Resource) -> impl PartialEq {
-        let raw = &resource.raw;
-        let status = match resource.key.kind {
-            // Pods and nodes say in their status where and how they are.
-            Kind::Pod => raw.pointer("/status/podIP").into_iter().chain(raw.pointer("/status/conditions")).cloned().collect(),
-            _ => Vec::new(),
-        };
-        let body: Vec<serde_json::Value> = ["spec", "data", "endpoints", "ports", "subsets", "addressType"]
-            .iter()
-            .map(|field| raw.get(field).cloned().unwrap_or_default())
-            .collect();
-        (body, status, resource.meta.labels.clone(), resource.meta.annotations.clone(), resource.meta.deleting)
+    let version = &new.meta.resource_version;
+    version.is_some() && old.meta.resource_version == *version
+        || old.meta.labels == new.meta.labels
+            && old.meta.annotations == new.meta.annotations
+            && old.meta.deleting == new.meta.deleting
+            && old.meta.created == new.meta.created
+            && old.origin == new.origin
+            && parts(old.key.kind)
+                .iter()
+                .all(|part| old.raw.pointer(part) == new.raw.pointer(part))
+}
+
+/// Where an object of a kind says what it means.
+fn parts(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        // Pods say in their status where and how they are.
+        Kind::Pod => &[
+            "/spec",
+            "/status/podIP",
+            "/status/podIPs",
+            "/status/phase",
+            "/status/conditions",
+        ],
+        Kind::EndpointSlice => &["/addressType", "/endpoints", "/ports"],
+        Kind::Endpoints => &["/subsets"],
+        Kind::ConfigMap | Kind::Secret => &["/data", "/binaryData"],
+        _ => &["/spec"],
     }
-    old.meta.resource_version.is_some() && old.meta.resource_version == new.meta.resource_version
-        || meaning(old) == meaning(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::resource::decode_value;
+    use mesh_core::source::Origin;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn service(version: &str, port: u16, status: Value) -> Resource {
+        let value = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "reviews", "namespace": "default", "resourceVersion": version},
+            "spec": {"ports": [{"name": "http", "port": port}]},
+            "status": status,
+        });
+        decode_value(value, Origin::Builtin, None).0.unwrap()
+    }
+
+    #[test]
+    fn only_what_means_something_counts_as_a_change() {
+        let mut store = Store::new(Arc::default());
+        let mut apply = |resource| store.apply(Event::Apply(Box::new(resource)));
+        assert!(apply(service("1", 80, json!({}))));
+        assert!(!apply(service("2", 80, json!({"loadBalancer": {}}))));
+        assert!(apply(service("3", 81, json!({}))));
+    }
+
+    #[test]
+    fn a_replacement_takes_away_what_it_does_not_name() {
+        let mut store = Store::new(Arc::default());
+        store.apply(Event::Apply(Box::new(service("1", 80, json!({})))));
+        assert!(!store.apply(Event::Replace(Kind::VirtualService, vec![])));
+        assert!(store.apply(Event::Replace(Kind::Service, vec![])));
+        assert!(store.resources().is_empty());
+    }
 }

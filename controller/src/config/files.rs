@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use mesh_core::diag::{Diagnostic, Level};
 use mesh_core::resource::{self, Resource, ResourceKey};
-use mesh_core::source;
+use mesh_core::source::SourceMap;
 use notify::Watcher as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -39,7 +39,10 @@ pub async fn watch(
     watcher
         .watch(directory, notify::RecursiveMode::Recursive)
         .with_context(|| format!("failed to watch {}", directory.display()))?;
-    let mut directory = Directory { path: directory.to_owned(), files: BTreeMap::new() };
+    let mut directory = Directory {
+        path: directory.to_owned(),
+        files: BTreeMap::new(),
+    };
     directory.read()?;
     events.send(directory.event()).await.ok();
     let events = events.clone();
@@ -49,7 +52,10 @@ pub async fn watch(
             tokio::time::sleep(QUIET).await;
             let _ = touched.try_recv();
             if let Err(error) = directory.read() {
-                tracing::warn!(error = format!("{error:#}"), "keeping the last configuration");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "keeping the last configuration"
+                );
                 continue;
             }
             if events.send(directory.event()).await.is_err() {
@@ -70,7 +76,12 @@ struct Directory {
 
 impl Directory {
     fn event(&self) -> Event {
-        Event::ReplaceAll(self.files.values().flat_map(|file| file.values().cloned()).collect())
+        Event::ReplaceAll(
+            self.files
+                .values()
+                .flat_map(|file| file.values().cloned())
+                .collect(),
+        )
     }
 
     fn read(&mut self) -> anyhow::Result<()> {
@@ -82,7 +93,10 @@ impl Directory {
             let objects = match read_file(&path) {
                 Ok(text) => objects_of(&path, &text, last),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "keeping the last version of the file");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "keeping the last version of the file"
+                    );
                     last
                 }
             };
@@ -98,15 +112,18 @@ fn objects_of(
     text: &str,
     last: BTreeMap<ResourceKey, Resource>,
 ) -> BTreeMap<ResourceKey, Resource> {
-    let (documents, mut diagnostics) = source::parse(&path.display().to_string(), text);
+    let mut sources = SourceMap::default();
+    let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), text);
     let mut objects = BTreeMap::new();
     for document in &documents {
         let (resource, more) = resource::decode(document, None);
         diagnostics.extend(more);
         objects.extend(resource.map(|resource| (resource.key.clone(), resource)));
     }
-    let broken = diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
-    report(path, &diagnostics);
+    let broken = diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.level == Level::Error);
+    report(path, &sources, &diagnostics);
     if broken {
         for (key, resource) in last {
             objects.entry(key).or_insert(resource);
@@ -115,17 +132,49 @@ fn objects_of(
     objects
 }
 
-fn report(path: &Path, diagnostics: &[Diagnostic]) {
+/// Says what is wrong, by file and line.
+fn report(path: &Path, sources: &SourceMap, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        let Diagnostic { resource, path: field, message, .. } = diagnostic;
-        let resource = resource.as_ref().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(file = %path.display(), resource, field = %field, "{message}");
+        let Diagnostic {
+            code,
+            level,
+            resource,
+            path: field,
+            message,
+            ..
+        } = diagnostic;
+        let place = match sources.locate_finding(diagnostic) {
+            Some(span) => format!("{}:{}:{}", path.display(), span.line, span.column),
+            None => path.display().to_string(),
+        };
+        let resource = resource
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let field = field.to_string();
+        match level {
+            Level::Error => tracing::error!(
+                code,
+                resource,
+                field,
+                "{place}: {message}; the last good version stays"
+            ),
+            Level::Warning => tracing::warn!(code, resource, field, "{place}: {message}"),
+            Level::Info => tracing::debug!(code, resource, field, "{place}: {message}"),
+        }
     }
 }
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
-    let size = std::fs::metadata(path).with_context(|| format!("failed to read {}", path.display()))?.len();
-    anyhow::ensure!(size <= MAX_FILE, "{} is larger than {} MiB", path.display(), MAX_FILE >> 20);
+    let size = std::fs::metadata(path)
+        .with_context(|| format!("failed to read {}", path.display()))?
+        .len();
+    anyhow::ensure!(
+        size <= MAX_FILE,
+        "{} is larger than {} MiB",
+        path.display(),
+        MAX_FILE >> 20
+    );
     std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
 }
 
@@ -136,7 +185,10 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, paths)?;
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
+        } else if path
+            .extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+        {
             paths.push(path);
         }
     }

@@ -4,11 +4,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use mesh_core::diag::Level;
-use mesh_core::resource::{self, Kind, Resource};
+use mesh_core::resource::{self, Kind, Resource, ResourceKey};
 use mesh_core::source::Origin;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,12 +21,42 @@ const KINDS: [(Kind, &str, &str, &str, &str); 10] = [
     (Kind::Node, "", "v1", "Node", "nodes"),
     (Kind::Service, "", "v1", "Service", "services"),
     (Kind::Pod, "", "v1", "Pod", "pods"),
-    (Kind::EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+    (
+        Kind::EndpointSlice,
+        "discovery.k8s.io",
+        "v1",
+        "EndpointSlice",
+        "endpointslices",
+    ),
     (Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps"),
-    (Kind::VirtualService, "networking.istio.io", "v1", "VirtualService", "virtualservices"),
-    (Kind::DestinationRule, "networking.istio.io", "v1", "DestinationRule", "destinationrules"),
-    (Kind::Gateway, "networking.istio.io", "v1", "Gateway", "gateways"),
-    (Kind::ServiceEntry, "networking.istio.io", "v1", "ServiceEntry", "serviceentries"),
+    (
+        Kind::VirtualService,
+        "networking.istio.io",
+        "v1",
+        "VirtualService",
+        "virtualservices",
+    ),
+    (
+        Kind::DestinationRule,
+        "networking.istio.io",
+        "v1",
+        "DestinationRule",
+        "destinationrules",
+    ),
+    (
+        Kind::Gateway,
+        "networking.istio.io",
+        "v1",
+        "Gateway",
+        "gateways",
+    ),
+    (
+        Kind::ServiceEntry,
+        "networking.istio.io",
+        "v1",
+        "ServiceEntry",
+        "serviceentries",
+    ),
 ];
 
 /// Starts the watchers. They run until the set is dropped.
@@ -72,12 +102,12 @@ async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Ev
                 Some(resource) => Event::Apply(Box::new(resource)),
                 None => continue,
             },
-            Ok(watcher::Event::Delete(object)) => match decode(object) {
-                Some(resource) => Event::Delete(resource.key),
-                None => continue,
-            },
+            Ok(watcher::Event::Delete(object)) => deletion(kind, &object),
             Err(error) if is_not_found(&error) && !known_empty => {
-                tracing::info!(?kind, "the API server does not know this kind yet; treating it as empty");
+                tracing::info!(
+                    ?kind,
+                    "the API server does not know this kind yet; treating it as empty"
+                );
                 known_empty = true;
                 Event::Replace(kind, Vec::new())
             }
@@ -91,6 +121,23 @@ async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Ev
             return;
         }
     }
+}
+
+fn deletion(kind: Kind, object: &DynamicObject) -> Event {
+    let text = |field: &Option<String>| Arc::from(field.as_deref().unwrap_or_default());
+    let (namespace, name) = (
+        text(&object.metadata.namespace),
+        text(&object.metadata.name),
+    );
+    let version = object.metadata.resource_version.as_deref().map(Arc::from);
+    Event::Delete(
+        ResourceKey {
+            kind,
+            namespace,
+            name,
+        },
+        version,
+    )
 }
 
 fn is_not_found(error: &watcher::Error) -> bool {
@@ -110,11 +157,15 @@ fn decode(mut object: DynamicObject) -> Option<Resource> {
             return None;
         }
     };
-    let origin = Origin::Cluster { context: Arc::from("") };
-    let (resource, diagnostics) = resource::decode_value(value, origin);
+    let origin = Origin::Cluster {
+        context: Arc::from(""),
+    };
+    let (resource, diagnostics) = resource::decode_value(value, origin, None);
     for diagnostic in diagnostics {
         match diagnostic.level {
-            Level::Info => tracing::debug!(resource = ?diagnostic.resource, "{}", diagnostic.message),
+            Level::Info => {
+                tracing::debug!(resource = ?diagnostic.resource, "{}", diagnostic.message)
+            }
             Level::Warning | Level::Error => {
                 tracing::warn!(resource = ?diagnostic.resource, path = %diagnostic.path, "{}", diagnostic.message);
             }

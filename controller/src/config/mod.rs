@@ -9,6 +9,8 @@
 mod files;
 mod kubernetes;
 
+use std::sync::Arc;
+
 use mesh_core::resource::{Kind, Resource, ResourceKey};
 
 pub use files::watch as watch_files;
@@ -22,8 +24,8 @@ pub const QUEUE: usize = 1024;
 pub enum Event {
     /// An object is there, or changed.
     Apply(Box<Resource>),
-    /// An object is gone.
-    Delete(ResourceKey),
+    /// An object is gone; the version is that of the deletion, where it is known.
+    Delete(ResourceKey, Option<Arc<str>>),
     /// These are all objects of a kind; others of that kind are gone.
     Replace(Kind, Vec<Resource>),
     /// These are all objects of all kinds.

@@ -29,15 +29,6 @@ pub struct Authority {
 // === impl Authority ===
 
 impl Authority {
-    /// A new authority that lives as long as this process.
-    ///
-    /// # Errors
-    /// When no key can be made.
-    pub fn ephemeral() -> anyhow::Result<Self> {
-        let (certificate, key) = generate()?;
-        Self::from_pem(&certificate, &key)
-    }
-
     /// The authority of a cluster; made and stored if there is none yet.
     ///
     /// # Errors
@@ -49,7 +40,10 @@ impl Authority {
         }
         let (certificate, key) = generate()?;
         let secret = Secret {
-            metadata: ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(SECRET.to_owned()),
+                ..ObjectMeta::default()
+            },
             type_: Some("istio.io/ca-root".to_owned()),
             data: Some(BTreeMap::from([
                 (CERTIFICATE.to_owned(), ByteString(certificate.into_bytes())),
@@ -60,8 +54,11 @@ impl Authority {
         match secrets.create(&PostParams::default(), &secret).await {
             Ok(secret) => Self::from_secret(&secret),
             // Another replica was quicker; its root counts.
-            Err(kube::Error::Api(status)) if status.code == 409 => Self::from_secret(&secrets.get(SECRET).await?),
-            Err(error) => Err(error).with_context(|| format!("failed to store the Secret {namespace}/{SECRET}")),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Self::from_secret(&secrets.get(SECRET).await?)
+            }
+            Err(error) => Err(error)
+                .with_context(|| format!("failed to store the Secret {namespace}/{SECRET}")),
         }
     }
 
@@ -69,7 +66,8 @@ impl Authority {
         let text = |key: &str| {
             let data = secret.data.as_ref().and_then(|data| data.get(key));
             let bytes = data.with_context(|| format!("the Secret {SECRET} has no key {key}"))?;
-            String::from_utf8(bytes.0.clone()).with_context(|| format!("{key} of the Secret {SECRET} is not text"))
+            String::from_utf8(bytes.0.clone())
+                .with_context(|| format!("{key} of the Secret {SECRET} is not text"))
         };
         Self::from_pem(&text(CERTIFICATE)?, &text(KEY)?)
             .with_context(|| format!("the Secret {SECRET} does not hold a usable authority"))
@@ -77,7 +75,10 @@ impl Authority {
 
     fn from_pem(certificate: &str, key: &str) -> anyhow::Result<Self> {
         let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
-        Ok(Self { issuer, root_pem: certificate.into() })
+        Ok(Self {
+            issuer,
+            root_pem: certificate.into(),
+        })
     }
 
     /// The root certificate, PEM.
@@ -108,7 +109,9 @@ fn generate() -> anyhow::Result<(String, String)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::OrganizationName, "cluster.local");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "cluster.local");
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key)?;
     Ok((certificate.pem(), key.serialize_pem()))
@@ -124,12 +127,17 @@ mod tests {
         let authority = Authority::from_pem(&certificate, &key).unwrap();
         assert_eq!(&**authority.root_pem(), certificate);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        authority.server_config(vec!["istiod.istio-system.svc".to_owned()]).unwrap();
+        authority
+            .server_config(vec!["istiod.istio-system.svc".to_owned()])
+            .unwrap();
     }
 
     #[test]
     fn a_broken_secret_is_named() {
         let error = Authority::from_secret(&Secret::default()).err().unwrap();
-        assert!(error.to_string().contains("has no key ca-cert.pem"), "{error}");
+        assert!(
+            error.to_string().contains("has no key ca-cert.pem"),
+            "{error}"
+        );
     }
 }

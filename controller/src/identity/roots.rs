@@ -18,8 +18,11 @@ const KEY: &str = "root-cert.pem";
 /// Keeps the ConfigMap in every namespace until the future is dropped.
 pub async fn publish(client: Client, root_pem: Arc<str>) {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut stream =
-        pin!(watcher(namespaces, watcher::Config::default()).default_backoff().applied_objects());
+    let mut stream = pin!(
+        watcher(namespaces, watcher::Config::default())
+            .default_backoff()
+            .applied_objects()
+    );
     while let Some(event) = stream.next().await {
         let namespace = match event {
             Ok(namespace) => namespace,
@@ -42,7 +45,10 @@ async fn apply(client: &Client, namespace: &str, root_pem: &str) -> kube::Result
     let config_map = ConfigMap {
         metadata: ObjectMeta {
             name: Some(CONFIG_MAP.to_owned()),
-            labels: Some(BTreeMap::from([("istio.io/config".to_owned(), "true".to_owned())])),
+            labels: Some(BTreeMap::from([(
+                "istio.io/config".to_owned(),
+                "true".to_owned(),
+            )])),
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([(KEY.to_owned(), root_pem.to_owned())])),
@@ -50,5 +56,7 @@ async fn apply(client: &Client, namespace: &str, root_pem: &str) -> kube::Result
     };
     let params = PatchParams::apply("istiod").force();
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    api.patch(CONFIG_MAP, &params, &Patch::Apply(&config_map)).await.map(drop)
+    api.patch(CONFIG_MAP, &params, &Patch::Apply(&config_map))
+        .await
+        .map(drop)
 }

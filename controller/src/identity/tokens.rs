@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use mesh_xds::NodeInfo;
+use mesh_xds::node::keys;
 
 /// Audience that proxies ask their tokens for.
 const AUDIENCE: &str = "istio-ca";
@@ -28,11 +30,40 @@ pub struct Identity {
     pub service_account: String,
 }
 
+// === impl Identity ===
+
+impl Identity {
+    /// Checks that a node claims to be no one else.
+    ///
+    /// # Errors
+    /// When it does; the text says what does not match.
+    pub fn may_be(&self, node: &NodeInfo) -> Result<(), String> {
+        let Self {
+            namespace,
+            service_account,
+        } = self;
+        if node.namespace != *namespace {
+            return Err(format!(
+                "the token belongs to the namespace {namespace:?}, the proxy says it is in {:?}",
+                node.namespace
+            ));
+        }
+        match node.text(keys::SERVICE_ACCOUNT) {
+            Some(claimed) if !claimed.is_empty() && claimed != service_account => Err(format!(
+                "the token belongs to the service account {service_account:?}, the proxy says it has {claimed:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Why a client is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// There is no token.
-    #[error("no bearer token; a proxy presents its service account token with the audience {AUDIENCE}")]
+    #[error(
+        "no bearer token; a proxy presents its service account token with the audience {AUDIENCE}"
+    )]
     Missing,
     /// The API server refused it.
     #[error("the token was refused: {0}")]
@@ -57,7 +88,11 @@ pub struct Tokens {
 impl Tokens {
     /// Reviews tokens by this cluster's API server.
     pub fn new(client: Client) -> Self {
-        Self { client, hasher: RandomState::new(), accepted: Mutex::default() }
+        Self {
+            client,
+            hasher: RandomState::new(),
+            accepted: Mutex::default(),
+        }
     }
 
     /// Says who presents the value of an `authorization` header.
@@ -79,13 +114,19 @@ impl Tokens {
     }
 
     fn remembered(&self, fingerprint: u64) -> Option<Identity> {
-        let accepted = self.accepted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let accepted = self
+            .accepted
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let (at, identity) = accepted.get(&fingerprint)?;
         (at.elapsed() < REMEMBERED).then(|| identity.clone())
     }
 
     fn remember(&self, fingerprint: u64, identity: &Identity) {
-        let mut accepted = self.accepted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut accepted = self
+            .accepted
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if accepted.len() >= MOST {
             accepted.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
         }
@@ -106,32 +147,67 @@ impl Tokens {
         let params = PostParams::default();
         let answer = tokio::time::timeout(TIMEOUT, api.create(&params, &review))
             .await
-            .map_err(|_| TokenError::Unavailable(format!("no answer within {} s", TIMEOUT.as_secs())))?
+            .map_err(|_| {
+                TokenError::Unavailable(format!("no answer within {} s", TIMEOUT.as_secs()))
+            })?
             .map_err(|error| TokenError::Unavailable(error.to_string()))?;
         let status = answer.status.unwrap_or_default();
         if status.authenticated != Some(true) {
-            return Err(TokenError::Refused(status.error.unwrap_or_else(|| "not authenticated".to_owned())));
+            return Err(TokenError::Refused(
+                status
+                    .error
+                    .unwrap_or_else(|| "not authenticated".to_owned()),
+            ));
         }
-        let name = status.user.and_then(|user| user.username).unwrap_or_default();
+        let name = status
+            .user
+            .and_then(|user| user.username)
+            .unwrap_or_default();
         identity_of(&name).ok_or(TokenError::NotAServiceAccount(name))
     }
 }
 
 /// `system:serviceaccount:NAMESPACE:NAME`.
 fn identity_of(user: &str) -> Option<Identity> {
-    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    Some(Identity { namespace: namespace.to_owned(), service_account: name.to_owned() })
+    let (namespace, name) = user
+        .strip_prefix("system:serviceaccount:")?
+        .split_once(':')?;
+    Some(Identity {
+        namespace: namespace.to_owned(),
+        service_account: name.to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use mesh_ir::ProxyKind;
+
     use super::*;
 
     #[test]
     fn service_accounts_are_recognised() {
         let identity = identity_of("system:serviceaccount:default:bookinfo-reviews").unwrap();
-        assert_eq!((identity.namespace.as_str(), identity.service_account.as_str()), ("default", "bookinfo-reviews"));
+        assert_eq!(
+            (
+                identity.namespace.as_str(),
+                identity.service_account.as_str()
+            ),
+            ("default", "bookinfo-reviews")
+        );
         assert_eq!(identity_of("system:admin"), None);
         assert_eq!(identity_of("system:serviceaccount:default"), None);
+    }
+
+    #[test]
+    fn nobody_may_be_somebody_else() {
+        let identity = identity_of("system:serviceaccount:default:reviews").unwrap();
+        let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "default");
+        assert_eq!(identity.may_be(&node), Ok(()));
+        node.set_text(keys::SERVICE_ACCOUNT, "reviews");
+        assert_eq!(identity.may_be(&node), Ok(()));
+        node.set_text(keys::SERVICE_ACCOUNT, "ratings");
+        assert!(identity.may_be(&node).is_err());
+        let elsewhere = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "prod");
+        assert!(identity.may_be(&elsewhere).is_err());
     }
 }

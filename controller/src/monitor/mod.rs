@@ -3,7 +3,7 @@
 //! | address | paths |
 //! | --- | --- |
 //! | 8080 | `/ready` |
-//! | 15014 | `/ready`, `/version`, `/metrics`, `/debug/syncz`, `/debug/connections` |
+//! | 15014 | `/ready`, `/version`, `/metrics`, `/debug/syncz`, `/debug/distribution?resource=KIND/NAMESPACE/NAME&version=VERSION` |
 
 mod metrics;
 
@@ -25,6 +25,9 @@ use tokio::task::JoinSet;
 
 use crate::ads::Connections;
 use crate::publish::Published;
+use crate::versions::{Question, Versions};
+
+pub use metrics::Metrics;
 
 /// Most monitoring connections at a time.
 const MOST_CONNECTIONS: usize = 64;
@@ -38,6 +41,10 @@ pub struct Monitor {
     pub published: watch::Receiver<Arc<Published>>,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// Which snapshot holds what.
+    pub versions: Arc<Versions>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 // === impl Monitor ===
@@ -59,7 +66,9 @@ impl Monitor {
     async fn accept(self, listener: TcpListener) {
         let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
@@ -89,10 +98,31 @@ impl Monitor {
         match request.uri().path() {
             "/ready" => self.ready(),
             "/version" => text(StatusCode::OK, env!("CARGO_PKG_VERSION")),
-            "/metrics" => metrics::render(&self.published.borrow(), &self.connections),
+            "/metrics" => self.metrics(),
             "/debug/syncz" => json(&self.connections.sync_status()),
-            "/debug/connections" => json(&self.connections.list()),
+            "/debug/distribution" => self.distribution(request.uri().query().unwrap_or_default()),
             path => text(StatusCode::NOT_FOUND, &format!("there is no {path} here\n")),
+        }
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let published = self.published.borrow().clone();
+        let page = self.metrics.render(&published, &self.connections);
+        respond(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            page,
+        )
+    }
+
+    fn distribution(&self, query: &str) -> Response<Full<Bytes>> {
+        match Question::parse(query) {
+            Ok(question) => json(
+                &self
+                    .connections
+                    .distribution(self.versions.generation(&question)),
+            ),
+            Err(message) => text(StatusCode::BAD_REQUEST, &[message.as_str(), "\n"].concat()),
         }
     }
 
@@ -100,7 +130,10 @@ impl Monitor {
         if self.published.borrow().generation > 0 {
             text(StatusCode::OK, "ready\n")
         } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "waiting for the first snapshot\n")
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "waiting for the first snapshot\n",
+            )
         }
     }
 }
@@ -119,6 +152,9 @@ fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
 fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static(kind),
+    );
     response
 }

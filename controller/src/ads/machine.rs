@@ -1,0 +1,120 @@
+//! The two variants of the protocol behind one trait, so that a session is written once.
+
+use std::time::SystemTime;
+
+use mesh_xds::ResourceType;
+use mesh_xds::discovery::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
+};
+use mesh_xds::resource::Snapshot;
+use mesh_xds::server::{DeltaStream, Received, SotwStream, StreamError, TypeStatus};
+
+/// The server's side of a stream, as `mesh_xds` has it.
+pub trait Machine: Send + 'static {
+    /// What the client sends.
+    type Request: prost::Message + Default + 'static;
+    /// What it gets.
+    type Response: prost::Message + 'static;
+    /// Name of the variant.
+    const VARIANT: &'static str;
+
+    fn new(identifier: String) -> Self;
+    fn node(&self) -> Option<&Node>;
+    fn update(&mut self, snapshot: Snapshot);
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        now: SystemTime,
+    ) -> Result<Received, StreamError>;
+    fn poll(&mut self, now: SystemTime) -> Option<Self::Response>;
+    fn wake_at(&self) -> Option<SystemTime>;
+    fn status(&self, kind: ResourceType) -> TypeStatus;
+    /// The type of a response.
+    fn kind(response: &Self::Response) -> Option<ResourceType>;
+}
+
+// === impl Machine ===
+
+impl Machine for DeltaStream {
+    type Request = DeltaDiscoveryRequest;
+    type Response = DeltaDiscoveryResponse;
+    const VARIANT: &'static str = "delta";
+
+    fn new(identifier: String) -> Self {
+        Self::new(identifier)
+    }
+
+    fn node(&self) -> Option<&Node> {
+        self.node()
+    }
+
+    fn update(&mut self, snapshot: Snapshot) {
+        self.update(snapshot);
+    }
+
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        now: SystemTime,
+    ) -> Result<Received, StreamError> {
+        self.on_request(request, now)
+    }
+
+    fn poll(&mut self, now: SystemTime) -> Option<Self::Response> {
+        self.poll(now)
+    }
+
+    fn wake_at(&self) -> Option<SystemTime> {
+        self.wake_at()
+    }
+
+    fn status(&self, kind: ResourceType) -> TypeStatus {
+        self.status(kind)
+    }
+
+    fn kind(response: &Self::Response) -> Option<ResourceType> {
+        ResourceType::from_type_url(&response.type_url)
+    }
+}
+
+impl Machine for SotwStream {
+    type Request = DiscoveryRequest;
+    type Response = DiscoveryResponse;
+    const VARIANT: &'static str = "sotw";
+
+    fn new(identifier: String) -> Self {
+        Self::new(identifier)
+    }
+
+    fn node(&self) -> Option<&Node> {
+        self.node()
+    }
+
+    fn update(&mut self, snapshot: Snapshot) {
+        self.update(snapshot);
+    }
+
+    fn on_request(
+        &mut self,
+        request: Self::Request,
+        now: SystemTime,
+    ) -> Result<Received, StreamError> {
+        self.on_request(request, now)
+    }
+
+    fn poll(&mut self, now: SystemTime) -> Option<Self::Response> {
+        self.poll(now)
+    }
+
+    fn wake_at(&self) -> Option<SystemTime> {
+        None
+    }
+
+    fn status(&self, kind: ResourceType) -> TypeStatus {
+        self.status(kind)
+    }
+
+    fn kind(response: &Self::Response) -> Option<ResourceType> {
+        ResourceType::from_type_url(&response.type_url)
+    }
+}

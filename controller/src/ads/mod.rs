@@ -1,0 +1,121 @@
+//! The discovery service: one session per stream, all on shared encodings.
+//!
+//! ```text
+//! Published --watch--> Session (a machine of mesh-xds) <--gRPC--> proxy
+//!                        |        |
+//!            Encodings (by scope) Connections (who has what) --> monitor
+//! ```
+//!
+//! A session translates for its proxy's scope, and equal scopes share one result. It sends one response at a time and only what its
+//! machine says is due; large responses take their turn, so that many proxies at once need no more memory than a few.
+
+mod encodings;
+mod throttle;
+
+mod connections;
+mod machine;
+mod session;
+
+mod report;
+mod server;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::identity::Tokens;
+use crate::monitor::Metrics;
+use crate::publish::Published;
+use encodings::Encodings;
+use throttle::Throttle;
+
+pub use connections::Connections;
+
+/// Most streams at a time; a proxy has one.
+const MOST_STREAMS: usize = 16 * 1024;
+
+/// The discovery service.
+#[derive(Clone)]
+pub struct Ads {
+    shared: Arc<Shared>,
+}
+
+/// What all sessions share.
+struct Shared {
+    snapshots: watch::Receiver<Arc<Published>>,
+    encodings: Encodings,
+    throttle: Throttle,
+    connections: Arc<Connections>,
+    metrics: Arc<Metrics>,
+    streams: Arc<Semaphore>,
+}
+
+// === impl Ads ===
+
+impl Ads {
+    /// Serves the latest of these snapshots, and notes who is connected.
+    pub fn new(
+        snapshots: watch::Receiver<Arc<Published>>,
+        connections: Arc<Connections>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared {
+            snapshots,
+            encodings: Encodings::default(),
+            throttle: Throttle::default(),
+            connections,
+            metrics,
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Serves without encryption and without asking who it is, until the set is dropped. For loopback addresses only.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn serve_plaintext(
+        &self,
+        address: SocketAddr,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
+        let listener = bind(address).await?;
+        let service = service::Door::new(Arc::clone(&self.shared), None);
+        tracing::info!(%address, "serving xDS in plain text");
+        tasks.spawn(server::accept(listener, None, service));
+        Ok(())
+    }
+
+    /// Serves over TLS proxies whose tokens hold, until the set is dropped.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn serve_tls(
+        &self,
+        address: SocketAddr,
+        config: rustls::ServerConfig,
+        tokens: Tokens,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
+        let listener = bind(address).await?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let service = service::Door::new(Arc::clone(&self.shared), Some(tokens));
+        tracing::info!(%address, "serving xDS over TLS");
+        tasks.spawn(server::accept(listener, Some(acceptor), service));
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address} for xDS"))
+}

@@ -1,0 +1,104 @@
+//! Who is let in: a stream needs a place, and where tokens are asked for, a valid one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::stream;
+use mesh_xds::discovery::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
+use mesh_xds::server::{DeltaStream, SotwStream};
+use mesh_xds::service::{AdsService, ResponseStream};
+use tonic::{Request, Status, Streaming};
+
+use super::Shared;
+use super::machine::Machine;
+use super::session::{Caller, Session};
+use crate::identity::{TokenError, Tokens};
+
+/// One listener's door to the sessions.
+pub struct Door {
+    shared: Arc<Shared>,
+    /// Whom to ask whose a token is; nobody where everyone is let in.
+    tokens: Option<Tokens>,
+}
+
+/// Where a connection comes from, among a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+// === impl Door ===
+
+impl Door {
+    pub(super) fn new(shared: Arc<Shared>, tokens: Option<Tokens>) -> Self {
+        Self { shared, tokens }
+    }
+
+    async fn open<M: Machine>(
+        &self,
+        request: Request<Streaming<M::Request>>,
+    ) -> Result<ResponseStream<M::Response>, Status> {
+        let place = Arc::clone(&self.shared.streams)
+            .try_acquire_owned()
+            .map_err(|_| {
+                Status::resource_exhausted("too many proxies are connected; try another replica")
+            })?;
+        let identity = match &self.tokens {
+            None => None,
+            Some(tokens) => {
+                let header = request
+                    .metadata()
+                    .get("authorization")
+                    .and_then(|value| value.to_str().ok());
+                Some(
+                    tokens
+                        .check(header)
+                        .await
+                        .map_err(|error| self.refuse(&error))?,
+                )
+            }
+        };
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let caller = Caller {
+            identity,
+            peer,
+            _place: place,
+        };
+        let session = Session::<M>::new(Arc::clone(&self.shared), request.into_inner(), caller);
+        Ok(Box::pin(stream::unfold(
+            Some(session),
+            |session| async move {
+                let mut session = session?;
+                let response = session.next().await?;
+                // An error is the last thing that a stream says.
+                let rest = response.is_ok().then_some(session);
+                Some((response, rest))
+            },
+        )))
+    }
+
+    fn refuse(&self, error: &TokenError) -> Status {
+        self.shared.metrics.unauthenticated();
+        tracing::warn!(%error, "a client was not let in");
+        match error {
+            TokenError::Unavailable(_) => Status::unavailable(error.to_string()),
+            _ => Status::unauthenticated(error.to_string()),
+        }
+    }
+}
+
+impl AdsService for Door {
+    async fn delta(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+        self.open::<DeltaStream>(request).await
+    }
+
+    async fn state_of_the_world(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
+        self.open::<SotwStream>(request).await
+    }
+}

@@ -1,0 +1,260 @@
+//! One stream: feeds its machine with requests and snapshots, and sends what comes out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mesh_ir::ProxyScope;
+use mesh_xds::server::Received;
+use mesh_xds::{NodeInfo, ResourceType};
+use prost::Message as _;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::Shared;
+use super::connections::{Progress, Registration};
+use super::machine::Machine;
+use super::throttle::Turn;
+use crate::identity::Identity;
+use crate::publish::Published;
+
+/// How long a client may take to say who it is.
+const INTRODUCTION: Duration = Duration::from_secs(15);
+/// A time that does not come.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One stream.
+pub struct Session<M: Machine> {
+    shared: Arc<Shared>,
+    machine: M,
+    requests: Streaming<M::Request>,
+    snapshots: watch::Receiver<Arc<Published>>,
+    caller: Caller,
+    /// Who it is, once it has said so.
+    client: Option<Client>,
+    /// Responses that count as being on their way.
+    turns: BTreeMap<ResourceType, Turn>,
+    began: Instant,
+}
+
+/// What is known before the client speaks.
+pub struct Caller {
+    /// Whose token it has presented, where tokens are asked for.
+    pub identity: Option<Identity>,
+    /// Where it comes from.
+    pub peer: Option<SocketAddr>,
+    /// Its place among the streams.
+    pub _place: OwnedSemaphorePermit,
+}
+
+struct Client {
+    scope: ProxyScope,
+    registration: Registration,
+    /// The publication that the machine works on.
+    current: Arc<Published>,
+    /// Whether something was sent of it.
+    told: bool,
+}
+
+// === impl Session ===
+
+impl<M: Machine> Session<M> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        requests: Streaming<M::Request>,
+        caller: Caller,
+    ) -> Self {
+        Self {
+            machine: M::new(
+                concat!(
+                    "{\"Component\":\"istiod\",\"Info\":{\"version\":\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\"}}"
+                )
+                .to_owned(),
+            ),
+            snapshots: shared.snapshots.clone(),
+            shared,
+            requests,
+            caller,
+            client: None,
+            turns: BTreeMap::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// The next response; none when the stream ends.
+    pub async fn next(&mut self) -> Option<Result<M::Response, Status>> {
+        loop {
+            if let Some(response) = self.due().await {
+                return Some(Ok(response));
+            }
+            let timer = self.timer();
+            tokio::select! {
+                request = self.requests.message() => match request {
+                    Ok(Some(request)) => if let Err(status) = self.take(request) {
+                        return Some(Err(status));
+                    },
+                    Ok(None) => return None,
+                    Err(status) => {
+                        tracing::debug!(%status, "a stream broke off");
+                        return None;
+                    }
+                },
+                changed = self.snapshots.changed(), if self.client.is_some() => match changed {
+                    Ok(()) => self.refresh(),
+                    Err(_) => return Some(Err(Status::unavailable("the control plane is stopping"))),
+                },
+                () = tokio::time::sleep_until(timer) => {
+                    if self.client.is_none() && self.began.elapsed() >= INTRODUCTION {
+                        return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
+                    }
+                    let now = Instant::now();
+                    self.turns.retain(|_, turn| turn.until > now);
+                }
+            }
+        }
+    }
+
+    /// What the machine has to say now, once it is its turn.
+    async fn due(&mut self) -> Option<M::Response> {
+        let client = self.client.as_mut()?;
+        let response = self.machine.poll(SystemTime::now());
+        client.report(&self.machine, &self.shared);
+        let response = response?;
+        client.told = true;
+        let bytes = response.encoded_len();
+        if let Some(kind) = M::kind(&response) {
+            self.shared.metrics.pushed(kind, bytes);
+            if let Some(turn) = self.shared.throttle.turn(bytes).await {
+                self.turns.insert(kind, turn);
+            }
+        }
+        Some(response)
+    }
+
+    fn take(&mut self, request: M::Request) -> Result<(), Status> {
+        let received = self
+            .machine
+            .on_request(request, SystemTime::now())
+            .map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        if self.client.is_none() {
+            self.introduce()?;
+        }
+        match received {
+            Received::Acknowledged(kind) => {
+                self.turns.remove(&kind);
+            }
+            Received::Refused { kind, message } => {
+                self.turns.remove(&kind);
+                self.shared.metrics.refused(kind);
+                tracing::warn!(proxy = self.name(), %kind, message, "a proxy refuses what it was sent; it keeps its last good version");
+            }
+            Received::UnknownType(url) => {
+                tracing::debug!(
+                    proxy = self.name(),
+                    url,
+                    "a proxy asks for a type that is not served"
+                );
+            }
+            Received::Subscribed(_) | Received::Stale(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Understands who the client is, and checks that it may be that.
+    fn introduce(&mut self) -> Result<(), Status> {
+        let node = self.machine.node().cloned();
+        let node = node.ok_or_else(|| {
+            Status::invalid_argument("the first request does not say which node it is from")
+        })?;
+        let node = NodeInfo::try_from(node)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if let Some(identity) = &self.caller.identity {
+            identity.may_be(&node).map_err(Status::permission_denied)?;
+        }
+        let scope = node.scope();
+        let registration = self.shared.connections.register(node, M::VARIANT);
+        let current = self.snapshots.borrow_and_update().clone();
+        self.client = Some(Client {
+            scope,
+            registration,
+            current,
+            told: false,
+        });
+        tracing::info!(proxy = self.name(), peer = ?self.caller.peer, variant = M::VARIANT, "a proxy has connected");
+        self.update();
+        Ok(())
+    }
+
+    /// Takes the latest publication.
+    fn refresh(&mut self) {
+        let latest = self.snapshots.borrow_and_update().clone();
+        if let Some(client) = &mut self.client {
+            client.current = latest;
+            client.told = false;
+        }
+        self.update();
+    }
+
+    fn update(&mut self) {
+        if let Some(client) = &self.client
+            && client.current.generation > 0
+        {
+            self.machine
+                .update(self.shared.encodings.of(&client.current, &client.scope));
+        }
+    }
+
+    fn timer(&self) -> Instant {
+        let now = Instant::now();
+        let wake = self.machine.wake_at().map(|at| {
+            now + at
+                .duration_since(SystemTime::now())
+                .unwrap_or(Duration::ZERO)
+        });
+        let turn = self.turns.values().map(|turn| turn.until).min();
+        let introduction = self.client.is_none().then(|| self.began + INTRODUCTION);
+        [wake, turn, introduction]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + NEVER)
+    }
+
+    fn name(&self) -> String {
+        self.client
+            .as_ref()
+            .map(|client| client.registration.connection.proxy())
+            .unwrap_or_default()
+    }
+}
+
+impl<M: Machine> Drop for Session<M> {
+    fn drop(&mut self) {
+        if self.client.is_some() {
+            tracing::info!(proxy = self.name(), "a proxy has gone");
+        }
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Notes how far the proxy has come.
+    fn report<M: Machine>(&mut self, machine: &M, shared: &Shared) {
+        let types = ResourceType::ALL
+            .into_iter()
+            .map(|kind| (kind, machine.status(kind)))
+            .filter(|(_, status)| status.subscribed)
+            .collect();
+        let progress = Progress { types };
+        if self.told && progress.acknowledged() >= Some(self.current.generation) {
+            self.told = false;
+            shared.metrics.converged(self.current.at.elapsed());
+        }
+        self.registration.connection.set_progress(progress);
+    }
+}
