@@ -56,7 +56,7 @@ pub struct Globals {
     /// Kubeconfig file
     #[arg(short = 'c', long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Output format
+    /// Output format: json, yaml, table and what else the command offers
     #[arg(short, long, global = true, value_name = "FORMAT")]
     pub output: Option<String>,
     /// More talk on stderr; twice for requests

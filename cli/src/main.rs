@@ -13,10 +13,13 @@ mod commands;
 mod context;
 mod exit;
 mod failure;
+mod input;
+mod output_file;
 mod portforward;
 mod printer;
 mod reporter;
 mod runtime;
+mod snippet;
 
 use std::process::ExitCode;
 

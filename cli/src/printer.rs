@@ -13,6 +13,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::args::Color;
+use crate::context::Format;
 
 /// Writes for one process. Clones write to the same streams.
 #[derive(Clone)]
@@ -82,6 +83,14 @@ impl Printer {
     pub fn yaml(&self, value: &impl Serialize) -> anyhow::Result<()> {
         let value = serde_json::to_value(value).context("failed to write YAML")?;
         self.data(&mesh_core::yaml::to_yaml(&value))
+    }
+
+    /// Writes a value in a format for programs: YAML for it, else JSON.
+    pub fn structured(&self, format: Format, value: &impl Serialize) -> anyhow::Result<()> {
+        match format {
+            Format::Yaml => self.yaml(value),
+            _ => self.json(value),
+        }
     }
 
     /// Writes a table as kubectl does: no borders, upper-case titles, cells of the last column not padded.
