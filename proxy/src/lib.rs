@@ -16,6 +16,7 @@ pub mod http1;
 pub mod record;
 
 pub mod telemetry;
+pub mod xds;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,0 +1,222 @@
+//! Where configuration comes from: a delta stream to the control plane, opened again whenever it ends.
+//!
+//! ```text
+//! connect (hosts file or DNS, TLS, token) --> stream --> mesh_xds::client --Changed--> watch<Arc<ProxyConfig>> --> workers
+//!     ^                                         |                |
+//!     +------- backoff with jitter <---- ends --+                +--> Known, for the admin interface
+//! ```
+//!
+//! What was received stays in force when the control plane is gone, and is told to the next one, so that only changes come.
+//! A resource that cannot be used is refused by name, and its last good version stays.
+
+mod backoff;
+mod connect;
+mod known;
+mod resolve;
+
+pub use connect::{ConnectError, Connector};
+pub use known::{Known, Meta, Refusal};
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use mesh_ir::ProxyConfig;
+use mesh_xds::client::{Client, Event};
+use mesh_xds::discovery::DeltaDiscoveryRequest;
+use mesh_xds::resource::{self, Resource};
+use mesh_xds::service::AdsClient;
+use mesh_xds::{DeltaDiscoveryResponse, ResourceType};
+use tokio::sync::{mpsc, watch};
+use tonic::{Request, Status, Streaming};
+
+use backoff::Backoff;
+
+/// Limit for a stream to be opened, after the connection was.
+const OPEN_LIMIT: Duration = Duration::from_secs(15);
+
+/// Requests that wait for the connection to take them.
+const REQUESTS: usize = 64;
+
+/// Follows the control plane.
+pub struct Follower {
+    connector: Connector,
+    client: Client,
+    configs: watch::Sender<Arc<ProxyConfig>>,
+    known: Arc<ArcSwap<Known>>,
+    backoff: Backoff,
+}
+
+/// Why a stream has ended.
+#[derive(Debug, thiserror::Error)]
+enum StreamEnd {
+    #[error("failed to reach the control plane: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("the control plane took too long to answer")]
+    Slow,
+    #[error("the control plane ended the stream: {} ({:?})", .0.message(), .0.code())]
+    Status(#[from] Status),
+    #[error("the control plane ended the stream")]
+    Closed,
+}
+
+// === impl Follower ===
+
+impl Follower {
+    /// A follower that has nothing yet. Complete configurations go to `configs`, all that is known to `known`.
+    pub fn new(
+        connector: Connector,
+        client: Client,
+        configs: watch::Sender<Arc<ProxyConfig>>,
+        known: Arc<ArcSwap<Known>>,
+    ) -> Self {
+        Self {
+            connector,
+            client,
+            configs,
+            known,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Follows until nobody is interested in configurations any more.
+    pub async fn run(mut self) {
+        let interest = self.configs.clone();
+        tokio::select! {
+            () = self.follow() => {}
+            () = interest.closed() => {}
+        }
+    }
+
+    async fn follow(&mut self) {
+        loop {
+            let end = self.stream().await;
+            self.update(|known| known.connected = None);
+            let pause = self.backoff.pause(rand::random());
+            match end {
+                Ok(never) => match never {},
+                Err(error) => tracing::warn!(
+                    %error,
+                    "the last configuration stays in force, trying again in {} ms",
+                    pause.as_millis()
+                ),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One stream from its opening to its end.
+    async fn stream(&mut self) -> Result<std::convert::Infallible, StreamEnd> {
+        let (mut ads, token) = self.connector.connect().await?;
+        let (requests, mut queue) = mpsc::channel(REQUESTS);
+        let outgoing = futures::stream::poll_fn(move |cx| queue.poll_recv(cx));
+        let mut request = Request::new(outgoing);
+        if let Some(token) = token {
+            request.metadata_mut().insert("authorization", token);
+        }
+        self.client.connect();
+        self.send(&requests).await?;
+        let mut responses = open(&mut ads, request).await?;
+        self.update(|known| known.connected = Some(SystemTime::now()));
+        tracing::info!("connected to the control plane");
+        while let Some(response) = responses.message().await? {
+            self.backoff.reset();
+            self.receive(response);
+            self.send(&requests).await?;
+        }
+        Err(StreamEnd::Closed)
+    }
+
+    async fn send(&mut self, requests: &mpsc::Sender<DeltaDiscoveryRequest>) -> Result<(), StreamEnd> {
+        while let Some(request) = self.client.next_request() {
+            match tokio::time::timeout(OPEN_LIMIT, requests.send(request)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(StreamEnd::Closed),
+                Err(_) => return Err(StreamEnd::Slow),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, response: DeltaDiscoveryResponse) {
+        let now = SystemTime::now();
+        let kind = ResourceType::from_type_url(&response.type_url);
+        let named: Vec<String> = response
+            .resources
+            .iter()
+            .map(|resource| resource.name.clone())
+            .chain(response.removed_resources.iter().cloned())
+            .collect();
+        let offered: Vec<(String, String)> = response
+            .resources
+            .iter()
+            .map(|resource| (resource.name.clone(), resource.version.clone()))
+            .collect();
+        let control_plane = response.control_plane.as_ref().map(|it| it.identifier.clone());
+        let events = self.client.receive_with(response, decode);
+        let mut known = Known::clone(&self.known.load());
+        known.control_plane = control_plane.or(known.control_plane);
+        if let Some(kind) = kind {
+            known.answered(kind, &named);
+        }
+        for event in events {
+            match event {
+                Event::Changed => {
+                    known.config = Arc::new(self.client.config());
+                    self.configs.send_replace(known.config.clone());
+                }
+                Event::Refused { kind, name, reason } => {
+                    tracing::warn!(%kind, name, reason, "refused a resource");
+                    let version = offered.iter().find(|(offered, _)| *offered == name);
+                    let version = version.map(|(_, version)| version.clone());
+                    known.refuse(kind, name, reason, version.unwrap_or_default(), now);
+                }
+                Event::UnknownType(url) => {
+                    tracing::warn!(url, "ignored resources of a type that nobody asked for");
+                }
+            }
+        }
+        if let Some(kind) = kind {
+            known.note_versions(kind, self.client.versions(kind), now);
+        }
+        self.known.store(Arc::new(known));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = Known::clone(&self.known.load());
+        change(&mut known);
+        self.known.store(Arc::new(known));
+    }
+}
+
+async fn open(
+    ads: &mut AdsClient<tonic::transport::Channel>,
+    request: Request<impl futures::Stream<Item = DeltaDiscoveryRequest> + Send + 'static>,
+) -> Result<Streaming<DeltaDiscoveryResponse>, StreamEnd> {
+    let opening = tokio::time::timeout(OPEN_LIMIT, ads.delta(request)).await;
+    Ok(opening.map_err(|_| StreamEnd::Slow)??.into_inner())
+}
+
+/// Decodes a resource, and refuses what this proxy could not compile.
+fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, String> {
+    let resource = resource::decode(kind, any).map_err(|error| error.to_string())?;
+    check(&resource)?;
+    Ok(resource)
+}
+
+/// Whether a resource can be used.
+fn check(resource: &Resource) -> Result<(), String> {
+    use mesh_ir::Network;
+    let Resource::Listener(listener) = resource else {
+        return Ok(());
+    };
+    let chains = listener.chains.iter().chain(&listener.default_chain);
+    let logs = chains.filter_map(|chain| match &chain.network {
+        Network::Http(http) => http.access_log.as_ref(),
+        Network::Tcp(tcp) => tcp.access_log.as_ref(),
+    });
+    for log in logs {
+        crate::telemetry::access_log::check(log).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
