@@ -95,9 +95,10 @@ pub async fn run(
                 if matches!(event, Event::Replace(..) | Event::ReplaceAll(_)) {
                     missing = missing.saturating_sub(1);
                 }
+                // The first snapshot waits for all sources, and for nothing else.
                 let first = published.borrow().generation == 0 && missing == 0;
                 if store.apply(event) || first {
-                    let now = Instant::now();
+                    let now = if first { Instant::now() - debounce.after } else { Instant::now() };
                     pending = Some(Pending { first: pending.map_or(now, |pending| pending.first), last: now });
                 }
             }

@@ -29,7 +29,7 @@ impl Store {
     /// Applies an event and says whether anything that matters has changed.
     pub fn apply(&mut self, event: Event) -> bool {
         match event {
-            Event::Apply(resource) => self.insert(*resource),
+            Event::Apply(resource) => self.insert(resource),
             Event::Delete(key, version) => {
                 self.versions.note_gone(&key, version.as_deref());
                 self.resources.remove(&key).is_some()
@@ -44,26 +44,25 @@ impl Store {
         self.resources.values().cloned().collect()
     }
 
-    fn insert(&mut self, resource: Resource) -> bool {
+    fn insert(&mut self, resource: Arc<Resource>) -> bool {
         let same = self
             .resources
             .get(&resource.key)
-            .is_some_and(|old| is_same(old, &resource));
+            .is_some_and(|old| Arc::ptr_eq(old, &resource) || is_same(old, &resource));
         self.versions.note(
             &resource.key,
             resource.meta.resource_version.as_deref(),
             !same,
         );
         if !same {
-            self.resources
-                .insert(resource.key.clone(), Arc::new(resource));
+            self.resources.insert(resource.key.clone(), resource);
         }
         !same
     }
 
     fn replace(
         &mut self,
-        resources: Vec<Resource>,
+        resources: Vec<Arc<Resource>>,
         concerned: impl Fn(&ResourceKey) -> bool,
     ) -> bool {
         let mut gone: std::collections::BTreeSet<ResourceKey> = self
@@ -138,7 +137,7 @@ mod tests {
     #[test]
     fn only_what_means_something_counts_as_a_change() {
         let mut store = Store::new(Arc::default());
-        let mut apply = |resource| store.apply(Event::Apply(Box::new(resource)));
+        let mut apply = |resource| store.apply(Event::Apply(Arc::new(resource)));
         assert!(apply(service("1", 80, json!({}))));
         assert!(!apply(service("2", 80, json!({"loadBalancer": {}}))));
         assert!(apply(service("3", 81, json!({}))));
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn a_replacement_takes_away_what_it_does_not_name() {
         let mut store = Store::new(Arc::default());
-        store.apply(Event::Apply(Box::new(service("1", 80, json!({})))));
+        store.apply(Event::Apply(Arc::new(service("1", 80, json!({})))));
         assert!(!store.apply(Event::Replace(Kind::VirtualService, vec![])));
         assert!(store.apply(Event::Replace(Kind::Service, vec![])));
         assert!(store.resources().is_empty());

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -32,9 +33,12 @@ pub async fn watch(
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<usize> {
     let (touched_sender, mut touched) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |_| {
-        // One waiting signal is enough: the whole directory is read again.
-        let _ = touched_sender.try_send(());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading is an event as well, ours among it.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // One waiting signal is enough: the whole directory is looked through again.
+            let _ = touched_sender.try_send(());
+        }
     })?;
     watcher
         .watch(directory, notify::RecursiveMode::Recursive)
@@ -51,12 +55,14 @@ pub async fn watch(
         while touched.recv().await.is_some() {
             tokio::time::sleep(QUIET).await;
             let _ = touched.try_recv();
-            if let Err(error) = directory.read() {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "keeping the last configuration"
-                );
-                continue;
+            match directory.read() {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "the last configuration stays");
+                    continue;
+                }
             }
             if events.send(directory.event()).await.is_err() {
                 return;
@@ -69,67 +75,75 @@ pub async fn watch(
 /// The objects of each file, as last read.
 struct Directory {
     path: PathBuf,
-    files: BTreeMap<PathBuf, BTreeMap<ResourceKey, Resource>>,
+    files: BTreeMap<PathBuf, File>,
+}
+
+/// A file, as last read.
+#[derive(Default)]
+struct File {
+    text: String,
+    objects: BTreeMap<ResourceKey, Arc<Resource>>,
 }
 
 // === impl Directory ===
 
 impl Directory {
     fn event(&self) -> Event {
-        Event::ReplaceAll(
-            self.files
-                .values()
-                .flat_map(|file| file.values().cloned())
-                .collect(),
-        )
+        let objects = self.files.values().flat_map(|file| file.objects.values());
+        Event::ReplaceAll(objects.cloned().collect())
     }
 
-    fn read(&mut self) -> anyhow::Result<()> {
+    /// Reads what has changed. Whether anything has.
+    fn read(&mut self) -> anyhow::Result<bool> {
         let mut paths = Vec::new();
         collect(&self.path, &mut paths)?;
+        let mut changed = false;
         let mut files = BTreeMap::new();
         for path in paths {
-            let last = self.files.remove(&path).unwrap_or_default();
-            let objects = match read_file(&path) {
-                Ok(text) => objects_of(&path, &text, last),
-                Err(error) => {
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "keeping the last version of the file"
-                    );
-                    last
+            let mut file = self.files.remove(&path).unwrap_or_default();
+            match read_file(&path) {
+                Ok(text) if text == file.text => {}
+                Ok(text) => {
+                    file.update(&path, text);
+                    changed = true;
                 }
-            };
-            files.insert(path, objects);
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "the last version of the file stays");
+                }
+            }
+            files.insert(path, file);
         }
+        changed |= !self.files.is_empty();
         self.files = files;
-        Ok(())
+        Ok(changed)
     }
 }
 
-fn objects_of(
-    path: &Path,
-    text: &str,
-    last: BTreeMap<ResourceKey, Resource>,
-) -> BTreeMap<ResourceKey, Resource> {
-    let mut sources = SourceMap::default();
-    let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), text);
-    let mut objects = BTreeMap::new();
-    for document in &documents {
-        let (resource, more) = resource::decode(document, None);
-        diagnostics.extend(more);
-        objects.extend(resource.map(|resource| (resource.key.clone(), resource)));
-    }
-    let broken = diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.level == Level::Error);
-    report(path, &sources, &diagnostics);
-    if broken {
-        for (key, resource) in last {
-            objects.entry(key).or_insert(resource);
+// === impl File ===
+
+impl File {
+    /// Takes a new text. Where something in it is broken, objects that it no longer holds stay: they may be the broken ones.
+    fn update(&mut self, path: &Path, text: String) {
+        let mut sources = SourceMap::default();
+        let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), &text);
+        let mut objects = BTreeMap::new();
+        for document in &documents {
+            let (resource, more) = resource::decode(document, None);
+            diagnostics.extend(more);
+            objects.extend(resource.map(|resource| (resource.key.clone(), Arc::new(resource))));
         }
+        report(path, &sources, &diagnostics);
+        if diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.level == Level::Error)
+        {
+            for (key, resource) in std::mem::take(&mut self.objects) {
+                objects.entry(key).or_insert(resource);
+            }
+        }
+        *self = Self { text, objects };
     }
-    objects
 }
 
 /// Says what is wrong, by file and line.
@@ -194,4 +208,71 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     }
     paths.sort();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: &str =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n";
+
+    fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, Directory) {
+        let place = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(place.path().join(name), text).unwrap();
+        }
+        let path = place.path().to_owned();
+        (
+            place,
+            Directory {
+                path,
+                files: BTreeMap::new(),
+            },
+        )
+    }
+
+    fn names(directory: &Directory) -> Vec<String> {
+        let objects = directory
+            .files
+            .values()
+            .flat_map(|file| file.objects.keys());
+        objects.map(|key| key.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_broken_file_takes_nothing_away() {
+        let other = SERVICE.replace("name: a", "name: b");
+        let (place, mut directory) =
+            directory(&[("a.yaml", SERVICE), ("b.yml", &other), ("c.txt", "no")]);
+        assert!(directory.read().unwrap());
+        assert_eq!(names(&directory), ["a", "b"]);
+        assert!(!directory.read().unwrap());
+        std::fs::write(place.path().join("a.yaml"), "kind: [").unwrap();
+        assert!(directory.read().unwrap());
+        assert_eq!(names(&directory), ["a", "b"]);
+        std::fs::write(place.path().join("a.yaml"), "").unwrap();
+        std::fs::remove_file(place.path().join("b.yml")).unwrap();
+        assert!(directory.read().unwrap());
+        assert!(names(&directory).is_empty());
+    }
+
+    #[tokio::test]
+    async fn changes_are_noticed() {
+        let (place, _) = directory(&[("a.yaml", SERVICE)]);
+        let (sender, mut events) = mpsc::channel(4);
+        let mut tasks = JoinSet::new();
+        watch(place.path(), &sender, &mut tasks).await.unwrap();
+        let mut next = async || match events.recv().await {
+            Some(Event::ReplaceAll(objects)) => objects.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next().await, 1);
+        std::fs::write(
+            place.path().join("b.yaml"),
+            SERVICE.replace("name: a", "name: b"),
+        )
+        .unwrap();
+        while next().await < 2 {}
+    }
 }

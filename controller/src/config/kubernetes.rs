@@ -85,7 +85,7 @@ pub fn watch(
 
 async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Event>) {
     let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
-    let mut listed: Vec<Resource> = Vec::new();
+    let mut listed: Vec<Arc<Resource>> = Vec::new();
     let mut known_empty = false;
     while let Some(event) = stream.next().await {
         let event = match event {
@@ -94,12 +94,12 @@ async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Ev
                 continue;
             }
             Ok(watcher::Event::InitApply(object)) => {
-                listed.extend(decode(object));
+                listed.extend(decode(object).map(Arc::new));
                 continue;
             }
             Ok(watcher::Event::InitDone) => Event::Replace(kind, std::mem::take(&mut listed)),
             Ok(watcher::Event::Apply(object)) => match decode(object) {
-                Some(resource) => Event::Apply(Box::new(resource)),
+                Some(resource) => Event::Apply(Arc::new(resource)),
                 None => continue,
             },
             Ok(watcher::Event::Delete(object)) => deletion(kind, &object),

@@ -23,11 +23,11 @@ pub const QUEUE: usize = 1024;
 #[derive(Debug)]
 pub enum Event {
     /// An object is there, or changed.
-    Apply(Box<Resource>),
+    Apply(Arc<Resource>),
     /// An object is gone; the version is that of the deletion, where it is known.
     Delete(ResourceKey, Option<Arc<str>>),
     /// These are all objects of a kind; others of that kind are gone.
-    Replace(Kind, Vec<Resource>),
+    Replace(Kind, Vec<Arc<Resource>>),
     /// These are all objects of all kinds.
-    ReplaceAll(Vec<Resource>),
+    ReplaceAll(Vec<Arc<Resource>>),
 }
