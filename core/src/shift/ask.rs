@@ -1,0 +1,130 @@
+//! What is asked for: `v3=50`.
+
+use std::sync::Arc;
+
+use super::Refusal;
+
+/// Subsets with their shares in percent, in the order in which they were named. Their sum is at most 100.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    shares: Vec<(Arc<str>, u32)>,
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// Reads words of the form `SUBSET=WEIGHT`.
+    pub fn parse<T: AsRef<str>>(words: &[T]) -> Result<Self, Refusal> {
+        let mut shares: Vec<(Arc<str>, u32)> = Vec::new();
+        for word in words {
+            let word = word.as_ref();
+            let (subset, weight) = word.split_once('=').ok_or_else(|| {
+                Refusal::usage(format!("{word:?} is not of the form SUBSET=WEIGHT"))
+                    .hint("for example: meshctl shift reviews v3=50")
+            })?;
+            if subset.is_empty() {
+                return Err(Refusal::usage(format!("{word:?} names no subset")));
+            }
+            let number = weight.strip_suffix('%').unwrap_or(weight);
+            let weight = number
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| number.parse::<u32>().ok())
+                .flatten()
+                .filter(|weight| *weight <= 100)
+                .ok_or_else(|| {
+                    Refusal::usage(format!(
+                        "weight {weight:?} of subset {subset} is not a whole number from 0 to 100"
+                    ))
+                })?;
+            if shares.iter().any(|(other, _)| **other == *subset) {
+                return Err(Refusal::usage(format!("subset {subset} is named twice")));
+            }
+            shares.push((subset.into(), weight));
+        }
+        Self::new(shares)
+    }
+
+    /// One subset with its share.
+    pub fn one(subset: &str, weight: u32) -> Result<Self, Refusal> {
+        Self::new(vec![(subset.into(), weight)])
+    }
+
+    fn new(shares: Vec<(Arc<str>, u32)>) -> Result<Self, Refusal> {
+        let sum: u32 = shares.iter().map(|(_, weight)| *weight).sum();
+        if shares.is_empty() {
+            return Err(Refusal::usage("no SUBSET=WEIGHT is given")
+                .hint("for example: meshctl shift reviews v3=50"));
+        }
+        if sum > 100 {
+            return Err(Refusal::usage(format!(
+                "the weights add up to {sum}, which is more than 100"
+            )));
+        }
+        Ok(Self { shares })
+    }
+
+    /// The subsets with their shares.
+    pub fn shares(&self) -> &[(Arc<str>, u32)] {
+        &self.shares
+    }
+
+    /// The share of a subset, if it was named.
+    pub fn share(&self, subset: &str) -> Option<u32> {
+        self.shares
+            .iter()
+            .find(|(name, _)| **name == *subset)
+            .map(|(_, weight)| *weight)
+    }
+
+    /// What is left for the subsets that were not named.
+    pub fn rest(&self) -> u32 {
+        let sum: u32 = self.shares.iter().map(|(_, weight)| *weight).sum();
+        100u32.saturating_sub(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_shares() {
+        let ask = Ask::parse(&["v3=50", "v2=7%"]).unwrap();
+        assert_eq!(ask.shares(), [("v3".into(), 50), ("v2".into(), 7)]);
+        assert_eq!(ask.rest(), 43);
+        assert_eq!(ask.share("v1"), None);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_reason() {
+        for (words, message) in [
+            (&["v3"][..], r#""v3" is not of the form SUBSET=WEIGHT"#),
+            (&["=5"], r#""=5" names no subset"#),
+            (
+                &["v3=x"],
+                r#"weight "x" of subset v3 is not a whole number from 0 to 100"#,
+            ),
+            (
+                &["v3=101"],
+                r#"weight "101" of subset v3 is not a whole number from 0 to 100"#,
+            ),
+            (
+                &["v3=+5"],
+                r#"weight "+5" of subset v3 is not a whole number from 0 to 100"#,
+            ),
+            (
+                &["v3="],
+                r#"weight "" of subset v3 is not a whole number from 0 to 100"#,
+            ),
+            (&["v3=5", "v3=6"], "subset v3 is named twice"),
+            (
+                &["v3=60", "v1=41"],
+                "the weights add up to 101, which is more than 100",
+            ),
+            (&[], "no SUBSET=WEIGHT is given"),
+        ] {
+            assert_eq!(Ask::parse(words).unwrap_err().message, message);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Traffic shifts as values: who gets how much of a service's requests, which objects say so, and whether the counters agree.
+//!
+//! ```text
+//! Snapshot + Ask --plan--> Plan { changes: subsets before routes } --caller writes--> counters --judge--> Verdict
+//!                            |
+//!                            +-- Memory (annotation) --undo--> Plan
+//! ```
+//!
+//! Objects are edited as the raw values they came as, so that everything else in them stays as it is.
+
+mod ask;
+mod refusal;
+
+mod target;
+mod weights;
+
+mod carriers;
+mod routes;
+mod subsets;
+
+mod memory;
+mod plan;
+mod steps;
+mod undo;
+
+mod show;
+
+mod counters;
+mod expect;
+mod judge;
+mod statistics;
+
+#[cfg(test)]
+mod tests;
+
+pub use ask::Ask;
+pub use carriers::RuleRef;
+pub use counters::{Counters, Tally};
+pub use expect::{Expectation, Expected};
+pub use judge::{
+    Errors, Judgement, Measured, SubsetResult, Verdict, compare_errors, judge, minimum_requests,
+};
+pub use memory::{ANNOTATION, Memory};
+pub use plan::{Action, Base, Change, Plan, RuleChange, Share, plan};
+pub use refusal::{Refusal, RefusalKind};
+pub use show::{differing, shown};
+pub use statistics::{Interval, binomial_two_sided, clopper_pearson, fisher_greater};
+pub use steps::steps;
+pub use target::{PodSeen, SubsetSeen, Target, WorkloadVersion};
+pub use undo::undo;
+pub use weights::apportion;

@@ -1,0 +1,578 @@
+//! Shifts of small meshes: what is planned, what is refused and why, and that everything else stays as it is.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::resource::{Kind, Resource, decode_value};
+use crate::snapshot::testing::resources;
+use crate::snapshot::{Snapshot, SnapshotOptions};
+use crate::source::Origin;
+
+const HOST: &str = "reviews.default.svc.cluster.local";
+
+fn pod(name: &str, labels: &Value, address: &str, ready: bool) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {"containers": [{"name": "app"}, {"name": "istio-proxy"}]},
+        "status": {"podIP": address, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+    })
+}
+
+/// Service `reviews` with pods of v1, v2 and v3, and of v4 that is not ready.
+fn world(more: &str) -> Snapshot {
+    let mut values = vec![json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "reviews", "namespace": "default"},
+        "spec": {"selector": {"app": "reviews"}, "ports": [{"name": "http", "port": 9080}]},
+    })];
+    let mut endpoints = Vec::new();
+    for number in 1..=4 {
+        let name = format!("reviews-v{number}");
+        let labels = json!({"app": "reviews", "version": format!("v{number}")});
+        let address = format!("10.0.0.{number}");
+        values.push(pod(&name, &labels, &address, number != 4));
+        endpoints.push(json!({
+            "addresses": [address], "conditions": {"ready": number != 4},
+            "targetRef": {"kind": "Pod", "name": name, "namespace": "default"},
+        }));
+    }
+    values.push(json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "reviews-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "reviews"}},
+        "addressType": "IPv4", "ports": [{"name": "http", "port": 9080}], "endpoints": endpoints,
+    }));
+    let mut all: Vec<Arc<Resource>> = values.into_iter().map(object).collect();
+    all.extend(resources(more));
+    build(all)
+}
+
+#[track_caller]
+fn object(value: Value) -> Arc<Resource> {
+    let (resource, findings) = decode_value(
+        value,
+        Origin::Cluster {
+            context: "test".into(),
+        },
+        None,
+    );
+    assert_eq!(findings, []);
+    Arc::new(resource.unwrap())
+}
+
+fn build(resources: Vec<Arc<Resource>>) -> Snapshot {
+    Snapshot::build(resources, &SnapshotOptions::default()).0
+}
+
+fn target(snapshot: &Snapshot) -> Target {
+    Target::find(snapshot, "reviews", "default").unwrap()
+}
+
+#[track_caller]
+fn planned(snapshot: &Snapshot, words: &[&str]) -> Plan {
+    plan_from(snapshot, words, Base::Now).unwrap()
+}
+
+fn plan_from(snapshot: &Snapshot, words: &[&str], base: Base) -> Result<Plan, Refusal> {
+    plan(snapshot, &target(snapshot), &Ask::parse(words)?, base)
+}
+
+/// The world once a plan is carried out.
+fn after(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
+    let mut all: Vec<Arc<Resource>> = snapshot.all_resources().cloned().collect();
+    for change in &plan.changes {
+        all.retain(|resource| resource.key != change.key);
+        all.extend(change.after.clone().map(object));
+    }
+    build(all)
+}
+
+/// Every change as `action kind name: routes or subsets`.
+fn summary(plan: &Plan) -> Vec<String> {
+    let line = |change: &Change| {
+        let spec = change.after.as_ref().map(|after| &after["spec"]);
+        let rules = spec.and_then(|spec| spec["http"].as_array());
+        let routes = rules.into_iter().flatten().map(|rule| {
+            let routes = rule["route"].as_array().into_iter().flatten();
+            let text = |route: &Value| {
+                let destination = &route["destination"];
+                let subset = destination["subset"].as_str().unwrap_or("-");
+                format!("{subset}={}", route["weight"])
+            };
+            routes.map(text).collect::<Vec<_>>().join(" ")
+        });
+        let subsets = spec.and_then(|spec| spec["subsets"].as_array());
+        let subsets = subsets
+            .into_iter()
+            .flatten()
+            .map(|subset| format!("{}{}", subset["name"].as_str().unwrap(), subset["labels"]));
+        let parts: Vec<String> = routes.chain(subsets).collect();
+        format!("{:?} {}: {}", change.action, change.key, parts.join(", "))
+    };
+    plan.changes.iter().map(line).collect()
+}
+
+const ALL_V1: &str = r#"
+apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata: {name: books, namespace: default, resourceVersion: "7", annotations: {team: books}}
+spec:
+  hosts: [reviews]
+  future: {field: 1}
+  http:
+  - name: testers
+    match: [{headers: {end-user: {exact: jason}}}]
+    route: [{destination: {host: reviews, subset: v2}}]
+  - route:
+    - destination: {host: reviews.default.svc.cluster.local, port: {number: 9080}, subset: v1, unknown: true}
+      headers: {request: {set: {a: b}}}
+    timeout: 3s
+---
+apiVersion: networking.istio.io/v1beta1
+kind: DestinationRule
+metadata: {name: rules, namespace: default, resourceVersion: "8"}
+spec:
+  host: reviews
+  trafficPolicy: {loadBalancer: {simple: RANDOM}}
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+"#;
+
+#[test]
+fn without_objects_both_are_made() {
+    let world = world("");
+    let plan = planned(&world, &["v3=50"]);
+    assert_eq!(
+        summary(&plan),
+        [
+            r#"Create DestinationRule default/reviews: v1{"version":"v1"}, v2{"version":"v2"}, v3{"version":"v3"}"#,
+            "Create VirtualService default/reviews: v1=25 v2=25 v3=50",
+        ]
+    );
+    for change in &plan.changes {
+        let made = object(change.after.clone().unwrap());
+        assert_eq!(crate::validate::validate(&made), []);
+    }
+    let all = planned(&world, &["v3=100"]);
+    assert_eq!(
+        summary(&all)[1],
+        "Create VirtualService default/reviews: v3=100"
+    );
+}
+
+#[test]
+fn what_is_made_gives_no_findings() {
+    let world = world("");
+    let shifted = after(&world, &planned(&world, &["v3=50"]));
+    let findings = crate::analyze::analyze(&shifted, &crate::analyze::Options::default());
+    let about_ours = |finding: &&crate::diag::Diagnostic| {
+        finding
+            .resource
+            .as_ref()
+            .is_some_and(|key| matches!(key.kind, Kind::VirtualService | Kind::DestinationRule))
+    };
+    let found: Vec<_> = findings.iter().filter(about_ours).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn existing_objects_are_edited_in_place() {
+    let world = world(ALL_V1);
+    let plan = planned(&world, &["v3=50"]);
+    assert_eq!(
+        summary(&plan),
+        [
+            r#"Replace DestinationRule default/rules: v1{"version":"v1"}, v2{"version":"v2"}, v3{"version":"v3"}"#,
+            "Replace VirtualService default/books: v2=null, v1=50 v3=50",
+        ]
+    );
+    let routes = &plan.changes[1].after.as_ref().unwrap()["spec"]["http"][1]["route"];
+    assert_eq!(
+        routes,
+        &json!([
+            {"destination": {"host": HOST, "port": {"number": 9080}, "subset": "v1", "unknown": true},
+             "headers": {"request": {"set": {"a": "b"}}}, "weight": 50},
+            {"destination": {"host": HOST, "port": {"number": 9080}, "subset": "v3"}, "weight": 50},
+        ])
+    );
+    assert_eq!(plan.weight_before("v1"), 100);
+    assert_eq!(
+        plan.notes,
+        [
+            "rule testers (http[0]) of VirtualService default/books keeps its routes; requests that match there count in the measurement too"
+        ]
+    );
+}
+
+/// The text of an object without the parts that a shift may touch.
+fn untouched(object: &Value, paths: &[&str]) -> String {
+    let mut object = object.clone();
+    for path in paths {
+        if let Some(value) = object.pointer_mut(path) {
+            *value = Value::Null;
+        }
+    }
+    Memory::erase(&mut object);
+    object.to_string()
+}
+
+#[test]
+fn everything_else_stays_byte_for_byte() {
+    let world = world(ALL_V1);
+    for change in planned(&world, &["v3=50"]).changes {
+        let paths = ["/spec/http/1/route", "/spec/subsets"];
+        assert_eq!(
+            untouched(change.before.as_ref().unwrap(), &paths),
+            untouched(change.after.as_ref().unwrap(), &paths)
+        );
+    }
+}
+
+#[test]
+fn the_same_again_changes_nothing() {
+    for text in ["", ALL_V1] {
+        let world = world(text);
+        let shifted = after(&world, &planned(&world, &["v3=33"]));
+        assert_eq!(summary(&planned(&shifted, &["v3=33"])), [""; 0]);
+    }
+}
+
+#[test]
+fn undo_restores_what_was_there() {
+    for text in ["", ALL_V1] {
+        let world = world(text);
+        let shifted = after(&world, &planned(&world, &["v3=50"]));
+        let back = undo(&shifted, &target(&shifted)).unwrap();
+        let restored = after(&shifted, &back);
+        for kind in [Kind::VirtualService, Kind::DestinationRule] {
+            let raw = |snapshot: &Snapshot| -> Vec<String> {
+                let objects = snapshot.resources(kind).iter();
+                objects.map(|object| object.raw.to_string()).collect()
+            };
+            assert_eq!(raw(&restored), raw(&world));
+        }
+        let nothing = undo(&restored, &target(&restored)).unwrap_err();
+        assert_eq!(nothing.kind, RefusalKind::State);
+    }
+}
+
+#[test]
+fn undo_leaves_the_changes_of_others_alone() {
+    let world = world(ALL_V1);
+    let shifted = after(&world, &planned(&world, &["v3=50"]));
+    let mut plan = planned(&shifted, &["v3=70"]);
+    // Somebody edits the weights and leaves the annotation.
+    let edited = plan.changes[0].after.as_mut().unwrap();
+    edited["spec"]["http"][1]["route"][0]["weight"] = json!(29);
+    let edited = after(&shifted, &plan);
+    assert_eq!(
+        undo(&edited, &target(&edited)).unwrap_err().message,
+        "the routes of VirtualService default/books (http[1]) were changed by somebody else since the shift"
+    );
+    let next = plan_from(&edited, &["v3=80"], Base::BeforeThisShift);
+    assert_eq!(next.unwrap_err().kind, RefusalKind::State);
+}
+
+#[test]
+fn steps_keep_the_state_before_the_first() {
+    for text in ["", ALL_V1] {
+        let world = world(text);
+        let mut now = after(&world, &planned(&world, &["v3=10"]));
+        for (step, routes) in [
+            ("v3=25", ["v1=38 v2=37 v3=25", "v2=null, v1=75 v3=25"]),
+            ("v3=100", ["v3=100", "v2=null, v1=0 v3=100"]),
+            ("v3=50", ["v1=25 v2=25 v3=50", "v2=null, v1=50 v3=50"]),
+        ] {
+            let plan = plan_from(&now, &[step], Base::BeforeThisShift).unwrap();
+            let wanted = routes[usize::from(!text.is_empty())];
+            let line = summary(&plan).pop().unwrap();
+            assert!(line.ends_with(&format!(": {wanted}")), "{line}");
+            now = after(&now, &plan);
+        }
+        let back = undo(&now, &target(&now)).unwrap();
+        let restored = after(&now, &back);
+        let rules = |snapshot: &Snapshot| -> Vec<Value> {
+            let objects = snapshot.resources(Kind::VirtualService).iter();
+            objects.map(|object| (*object.raw).clone()).collect()
+        };
+        assert_eq!(rules(&restored), rules(&world));
+    }
+}
+
+#[test]
+fn gateways_are_shifted_where_they_route_to_the_service() {
+    let world = world(
+        r#"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: site, namespace: default}
+spec:
+  hosts: ["*"]
+  gateways: [door]
+  http:
+  - match: [{uri: {prefix: /reviews}}]
+    route: [{destination: {host: reviews}}]
+  - match: [{headers: {x: {exact: z}}}]
+    route: [{destination: {host: reviews, subset: v2}}]
+  - route: [{destination: {host: other}}]
+"#,
+    );
+    let plan = planned(&world, &["v3=40"]);
+    assert_eq!(
+        summary(&plan)[1],
+        "Replace VirtualService default/site: v1=30 v2=30 v3=40, v2=null, -=null"
+    );
+    assert_eq!(plan.notes.len(), 2);
+}
+
+#[test]
+fn other_services_in_a_rule_keep_their_proportion() {
+    let world = world(
+        r#"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}, weight: 3}
+    - {destination: {host: legacy}, weight: 1}
+"#,
+    );
+    let plan = planned(&world, &["v3=20"]);
+    assert_eq!(
+        summary(&plan)[1],
+        "Replace VirtualService default/reviews: v1=60 -=20 v3=20"
+    );
+    let ask = Ask::parse(&["v3=20"]).unwrap();
+    let expectation = Expectation::new(&target(&world), &ask, &plan);
+    let shares: Vec<_> = expectation
+        .subsets
+        .iter()
+        .map(|expected| (&*expected.subset, expected.weight, expected.share))
+        .collect();
+    assert_eq!(
+        shares,
+        [("v1", Some(60), Some(0.75)), ("v3", Some(20), Some(0.25))]
+    );
+}
+
+#[track_caller]
+fn refused(more: &str, words: &[&str], message: &str, hint: &str) {
+    let world = world(more);
+    let refusal = plan_from(&world, words, Base::Now).unwrap_err();
+    assert_eq!(refusal.message, message);
+    assert_eq!(refusal.hint.as_deref(), Some(hint));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_a_way_out() {
+    let pods = "reviews-v1 (version=v1, ready), reviews-v2 (version=v2, ready), reviews-v3 (version=v3, ready) and reviews-v4 (version=v4, not ready)";
+    refused(
+        "",
+        &["v4=10"],
+        &format!(
+            "subset v4 of {HOST} has no ready pod: its labels are version=v4, and the service's pods are {pods}"
+        ),
+        "start pods with these labels and wait until they are ready: kubectl get pods -n default -l version=v4",
+    );
+    refused(
+        "",
+        &["v33=10"],
+        &format!(
+            "{HOST} has no subset v33: no DestinationRule defines it, and no pod has the label version=v33; the service's pods are {pods}"
+        ),
+        "did you mean v3?",
+    );
+    refused(
+        &format!("{ALL_V1}  - {{name: none, labels: {{version: v9}}}}\n").replace(
+            "subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]",
+            "subsets:",
+        ),
+        &["none=1"],
+        &format!(
+            "subset none of {HOST} has no ready pod: its labels are version=v9, and the service's pods are {pods}"
+        ),
+        "start pods with these labels and wait until they are ready: kubectl get pods -n default -l version=v9",
+    );
+    refused(
+        ALL_V1,
+        &["v1=50"],
+        &format!("nothing else of {HOST} is routed now, so nothing can take the remaining 50"),
+        "name who gets it, for example v2=50; known are v2 and v3",
+    );
+    refused(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: other}}]}]}
+",
+        &["v3=50"],
+        &format!(
+            "VirtualService default/reviews decides about {HOST}, but none of its rules routes there"
+        ),
+        "shift the service that it routes to, or add a rule for this one",
+    );
+    refused(
+        "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: all, namespace: default}
+spec: {host: '*.default.svc.cluster.local'}
+",
+        &["v3=50"],
+        &format!(
+            "DestinationRule default/all applies to {HOST} by the pattern *.default.svc.cluster.local and does not define subset v1; a rule of its own would end the pattern's settings for this service"
+        ),
+        &format!(
+            "apply a DestinationRule for host {HOST} with the settings that it needs, and shift again"
+        ),
+    );
+}
+
+#[test]
+fn services_are_found_by_all_their_names() {
+    let world = world("");
+    for name in ["reviews", "reviews.default", "reviews.default.svc", HOST] {
+        let found = Target::find(&world, name, "default").unwrap();
+        assert_eq!(&*found.service.host, HOST);
+    }
+    for (name, hint) in [
+        ("review", "did you mean reviews?"),
+        (
+            "reviews.prod",
+            "there is one in namespace default: reviews.default",
+        ),
+        ("x", "list the services: kubectl get services -A"),
+    ] {
+        let refusal = Target::find(&world, name, "default").unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::NotFound);
+        assert_eq!(refusal.hint.as_deref(), Some(hint));
+    }
+}
+
+/// A scrape in which each version has so many good and bad requests.
+fn scrape(counts: &[(&str, u64, u64)]) -> Counters {
+    let mut text = String::new();
+    for (workload, good, bad) in counts {
+        for (code, count) in [(200, good), (503, bad)] {
+            text.push_str(&format!(
+                "istio_requests_total{{reporter=\"source\",destination_service=\"{HOST}\",destination_workload=\"{workload}\",destination_workload_namespace=\"default\",response_code=\"{code}\"}} {count}\n"
+            ));
+        }
+    }
+    Counters::parse(&text, HOST)
+}
+
+fn judged(counts: &[(&str, u64, u64)]) -> Judgement {
+    let world = world(ALL_V1);
+    let ask = Ask::parse(&["v3=50"]).unwrap();
+    let plan = planned(&world, &["v3=50"]);
+    let expectation = Expectation::new(&target(&world), &ask, &plan);
+    assert_eq!(expectation.alike(), []);
+    let mut tally = Tally::default();
+    tally.add(&Counters::default(), &scrape(counts));
+    judge(&expectation, &expectation.measure(&tally))
+}
+
+#[test]
+fn counts_are_judged_against_what_was_asked() {
+    for (counts, verdict) in [
+        (
+            &[("reviews-v1", 51, 0), ("reviews-v3", 49, 0)][..],
+            Verdict::Consistent,
+        ),
+        (
+            &[("reviews-v1", 5, 0), ("reviews-v3", 5, 0)],
+            Verdict::TooFew,
+        ),
+        // Improbable, but chance is not ruled out.
+        (
+            &[("reviews-v1", 65, 0), ("reviews-v3", 35, 0)],
+            Verdict::TooFew,
+        ),
+        (
+            &[("reviews-v1", 90, 0), ("reviews-v3", 10, 0)],
+            Verdict::Deviates,
+        ),
+        (&[("unknown", 0, 8)], Verdict::NotMeasured),
+        (&[("reviews-v2", 8, 0)], Verdict::NotMeasured),
+    ] {
+        assert_eq!(judged(counts).verdict, verdict, "{counts:?}");
+    }
+    let judgement = judged(&[
+        ("reviews-v1", 40, 0),
+        ("reviews-v3", 55, 5),
+        ("unknown", 0, 3),
+        ("x", 2, 0),
+    ]);
+    let counts: Vec<(&str, u64, u64)> = judgement
+        .subsets
+        .iter()
+        .map(|subset| (&*subset.subset, subset.requests, subset.errors))
+        .collect();
+    assert_eq!(counts, [("v1", 40, 0), ("v3", 60, 5)]);
+    assert_eq!((judgement.unreached, judgement.elsewhere), (3, 2));
+    let named = Errors {
+        requests: 63,
+        errors: 8,
+    };
+    assert_eq!(judgement.errors_of_named(), named);
+}
+
+#[test]
+fn errors_count_when_they_are_no_chance() {
+    let errors = |errors, requests| Errors { requests, errors };
+    for (new, others, worse) in [
+        (errors(0, 100), errors(0, 100), false),
+        (errors(2, 100), errors(0, 100), false),
+        (errors(20, 100), errors(0, 100), true),
+        (errors(20, 100), errors(20, 100), false),
+        (errors(5, 5), errors(0, 500), true),
+        (errors(1, 100), errors(0, 0), false),
+        (errors(30, 100), errors(0, 0), true),
+    ] {
+        assert_eq!(compare_errors(new, others), worse, "{new:?} {others:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn weights_add_up_and_repeat(weights in prop::collection::vec(0u32..100, 1..4), v3 in 0u32..=100) {
+        let routes: Vec<Value> = weights
+            .iter()
+            .enumerate()
+            .map(|(index, weight)| json!({
+                "destination": {"host": "reviews", "subset": format!("v{}", index + 1)}, "weight": weight,
+            }))
+            .collect();
+        let object = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "reviews", "namespace": "default"},
+            "spec": {"hosts": ["reviews"], "http": [{"route": routes}]},
+        });
+        let world = world(&crate::yaml::to_yaml(&object));
+        let word = format!("v3={v3}");
+        if let Ok(plan) = plan_from(&world, &[&word], Base::Now) {
+            let shifted = after(&world, &plan);
+            let object = &shifted.resources(Kind::VirtualService)[0];
+            let routes = object.raw["spec"]["http"][0]["route"].as_array().unwrap();
+            let of = |route: &Value| route["weight"].as_u64().unwrap();
+            prop_assert_eq!(routes.iter().map(of).sum::<u64>(), 100);
+            let named = routes.iter().filter(|route| route["destination"]["subset"] == "v3");
+            prop_assert_eq!(named.map(of).sum::<u64>(), u64::from(v3));
+            prop_assert!(planned(&shifted, &[&word]).is_empty());
+            if !plan.is_empty() && plan.changes.iter().any(|change| change.key.kind == Kind::VirtualService) {
+                let restored = after(&shifted, &undo(&shifted, &target(&shifted)).unwrap());
+                let before = &world.resources(Kind::VirtualService)[0].raw;
+                prop_assert_eq!(restored.resources(Kind::VirtualService)[0].raw.to_string(), before.to_string());
+            }
+        }
+    }
+}
