@@ -23,3 +23,5 @@ pub mod translate;
 pub mod validate;
 
 pub mod inject;
+pub mod install;
+pub mod shift;

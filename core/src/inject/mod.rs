@@ -20,6 +20,7 @@ mod pod;
 mod probes;
 mod prometheus;
 mod proxy_config;
+mod router;
 mod sidecar;
 mod template;
 mod text;
@@ -31,6 +32,9 @@ pub use decide::{Decision, Namespace, SkipReason, decide};
 pub use error::InjectError;
 pub use pod::{InjectedPod, Owner, inject_pod};
 pub use text::{Injected, Skipped, inject_text};
+
+pub(crate) use router::Router;
+pub(crate) use sidecar::{PROXY_UID, env, volumes};
 
 /// Version of this program; the tag of its images.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -12,7 +12,7 @@ use super::{InjectConfig, InjectError};
 const ANNOTATION: &str = "proxy.istio.io/config";
 
 /// The proxy's start-up configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ProxyConfig(BTreeMap<String, Value>);
 
 // === impl ProxyConfig ===

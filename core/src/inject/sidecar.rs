@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{
     ObjectFieldSelector, Probe, ProjectedVolumeSource, ResourceRequirements, SecurityContext,
     ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::annotations::{Interception, Traffic};
@@ -276,16 +275,5 @@ pub(super) fn init_container(
             ..SecurityContext::default()
         }),
         ..Container::default()
-    }
-}
-
-/// A selector by labels; shared with the manifests.
-pub(crate) fn match_labels(labels: &[(&str, &str)]) -> meta::LabelSelector {
-    let pairs = labels
-        .iter()
-        .map(|(key, value)| ((*key).into(), (*value).into()));
-    meta::LabelSelector {
-        match_labels: Some(pairs.collect()),
-        match_expressions: None,
     }
 }

@@ -2,5 +2,6 @@
 //! reads fails.
 
 mod inject;
+mod install;
 mod render;
 mod translate;

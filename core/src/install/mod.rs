@@ -1,0 +1,43 @@
+//! Installation: from a profile and values to the objects that a cluster gets, in the order in which it gets them.
+//!
+//! ```text
+//! profile + files + --set --layers--> InstallSpec (typed, checked) --settings--> Settings (decided)
+//!     --objects--> typed Kubernetes objects --plan--> phases: CRDs, access, configuration, services, workloads
+//! ```
+//!
+//! The values have the names of Istio's `IstioOperator` and Helm values, so that what people know carries over; a key that is
+//! not known is an error that names the nearest known one. Everything here is pure: `manifest generate` prints the plan,
+//! `install` applies it, and both get it from [`plan`].
+
+mod autoscaling;
+mod config_maps;
+mod crds;
+mod gateway;
+mod istiod;
+mod keys;
+mod layers;
+mod namespace;
+mod object;
+mod plan;
+mod profile;
+mod rbac;
+mod set;
+mod settings;
+mod spec;
+mod values;
+mod without_effect;
+mod workload;
+
+pub use crds::crds;
+pub use layers::{Request, ValuesError, ValuesFile};
+pub use object::{
+    Component, FIELD_MANAGER, Identity, KINDS, LEFTOVERS, OWNER_LABEL, Object, Phase, ResourceType,
+};
+pub use plan::{Plan, plan};
+pub use profile::Profile;
+
+/// Name of this control plane among several. There is one so far.
+const REVISION: &str = "default";
+
+#[cfg(test)]
+mod tests;
