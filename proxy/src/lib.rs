@@ -11,12 +11,15 @@
 
 pub mod args;
 pub mod bootstrap;
+pub mod lifecycle;
 
 pub mod http1;
 pub mod record;
 
 pub mod telemetry;
 pub mod xds;
+
+pub mod admin;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

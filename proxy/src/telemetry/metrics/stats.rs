@@ -150,7 +150,9 @@ pub fn write_prometheus(out: &mut impl Write, stats: &[Stat]) -> fmt::Result {
             name,
             value,
         } = stat;
-        if last.replace((scope, name)) != Some((scope, name)) {
+        let name = name.replace('.', "_");
+        if last.as_ref() != Some(&(scope, name.clone())) {
+            last = Some((scope, name.clone()));
             let kind = match kind {
                 StatKind::Counter => "counter",
                 StatKind::Gauge => "gauge",

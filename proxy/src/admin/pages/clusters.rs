@@ -1,0 +1,214 @@
+//! `/clusters`: endpoints with their health and counters, as Envoy writes them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mesh_ir::{
+    Cluster, ClusterKind, Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints,
+};
+use serde_json::{Map, Value, json};
+
+use super::listeners::address;
+use super::{Ask, Page, State};
+use crate::telemetry::metrics::HostSum;
+
+/// Envoy's limits where none are configured.
+const DEFAULT_LIMIT: u32 = u32::MAX;
+
+/// One endpoint with all that is shown of it.
+struct Host<'a> {
+    endpoint: &'a Endpoint,
+    locality: &'a Locality,
+    priority: u32,
+    sum: HostSum,
+}
+
+/// Numbers of an endpoint under Envoy's names.
+type Row = (&'static str, bool, fn(&HostSum) -> u64);
+
+const ROWS: [Row; 8] = [
+    ("cx_active", true, |sum| sum.cx_active),
+    ("cx_connect_fail", false, |sum| sum.cx_connect_fail),
+    ("cx_total", false, |sum| sum.cx_total),
+    ("rq_active", true, |sum| sum.rq_active),
+    ("rq_error", false, |sum| sum.rq_error),
+    ("rq_success", false, |sum| sum.rq_success),
+    ("rq_timeout", false, |sum| sum.rq_timeout),
+    ("rq_total", false, |sum| sum.rq_total),
+];
+
+pub(super) fn page(state: &State, ask: &Ask) -> Page {
+    let known = state.known.load();
+    let sums = state.metrics.snapshot(Instant::now()).hosts;
+    let by_name: BTreeMap<&str, &Arc<Endpoints>> = known
+        .config
+        .endpoints
+        .iter()
+        .map(|endpoints| (&*endpoints.cluster, endpoints))
+        .collect();
+    let with_hosts = known.config.clusters.iter().map(|cluster| {
+        let endpoints = match &cluster.kind {
+            ClusterKind::Eds => by_name.get(&*cluster.name).copied(),
+            ClusterKind::Static(endpoints) => Some(endpoints),
+            ClusterKind::StrictDns(_) | ClusterKind::OriginalDestination => None,
+        };
+        (cluster, hosts(cluster, endpoints, &sums))
+    });
+    if ask.query.get("format") == Some("json") {
+        let statuses: Vec<Value> = with_hosts
+            .map(|(cluster, hosts)| cluster_json(cluster, &hosts))
+            .collect();
+        return Page::json(&json!({ "cluster_statuses": statuses }));
+    }
+    let mut text = String::new();
+    for (cluster, hosts) in with_hosts {
+        // Writing to a string does not fail.
+        let _ = write_text(&mut text, cluster, &hosts);
+    }
+    Page::text(text)
+}
+
+fn hosts<'a>(
+    cluster: &Cluster,
+    endpoints: Option<&'a Arc<Endpoints>>,
+    sums: &BTreeMap<(Arc<str>, SocketAddr), HostSum>,
+) -> Vec<Host<'a>> {
+    let localities = endpoints.map(|endpoints| endpoints.localities.as_slice());
+    let mut hosts = vec![];
+    for LocalityEndpoints {
+        locality,
+        priority,
+        endpoints,
+    } in localities.unwrap_or_default()
+    {
+        hosts.extend(endpoints.iter().map(|endpoint| {
+            let sum = sums.get(&(cluster.name.clone(), endpoint.address));
+            Host {
+                endpoint,
+                locality,
+                priority: *priority,
+                sum: sum.copied().unwrap_or_default(),
+            }
+        }));
+    }
+    hosts
+}
+
+fn limits(cluster: &Cluster) -> [(&'static str, u32); 4] {
+    let limits = &cluster.limits;
+    [
+        ("max_connections", limits.max_connections),
+        ("max_pending_requests", limits.max_pending_requests),
+        ("max_requests", limits.max_requests),
+        ("max_retries", limits.max_retries),
+    ]
+    .map(|(name, limit)| (name, limit.unwrap_or(DEFAULT_LIMIT)))
+}
+
+fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host<'_>]) -> std::fmt::Result {
+    let name = &cluster.name;
+    writeln!(out, "{name}::observability_name::{name}")?;
+    for (limit, value) in limits(cluster) {
+        writeln!(out, "{name}::default_priority::{limit}::{value}")?;
+    }
+    writeln!(out, "{name}::added_via_api::true")?;
+    for Host {
+        endpoint,
+        locality,
+        priority,
+        sum,
+    } in hosts
+    {
+        let host = format!("{name}::{}", endpoint.address);
+        for (stat, _, value) in ROWS {
+            writeln!(out, "{host}::{stat}::{}", value(sum))?;
+        }
+        let health = match endpoint.health {
+            EndpointHealth::Healthy => "healthy",
+            EndpointHealth::Draining => "/eds_status_draining",
+            EndpointHealth::Unhealthy => "/failed_eds_health",
+        };
+        writeln!(out, "{host}::hostname::")?;
+        writeln!(out, "{host}::health_flags::{health}")?;
+        writeln!(out, "{host}::weight::{}", endpoint.weight)?;
+        let Locality {
+            region,
+            zone,
+            subzone,
+        } = locality;
+        writeln!(out, "{host}::region::{region}")?;
+        writeln!(out, "{host}::zone::{zone}")?;
+        writeln!(out, "{host}::sub_zone::{subzone}")?;
+        writeln!(out, "{host}::canary::false")?;
+        writeln!(out, "{host}::priority::{priority}")?;
+        writeln!(out, "{host}::success_rate::-1")?;
+        writeln!(out, "{host}::local_origin_success_rate::-1")?;
+    }
+    Ok(())
+}
+
+fn cluster_json(cluster: &Cluster, hosts: &[Host<'_>]) -> Value {
+    let mut thresholds: Map<String, Value> = limits(cluster)
+        .into_iter()
+        .map(|(name, limit)| (name.to_owned(), limit.into()))
+        .collect();
+    thresholds.insert("priority".to_owned(), "DEFAULT".into());
+    let mut value = json!({
+        "name": &*cluster.name,
+        "added_via_api": true,
+        "host_statuses": hosts.iter().map(host_json).collect::<Vec<_>>(),
+        "circuit_breakers": { "thresholds": [thresholds] },
+        "observability_name": &*cluster.name,
+    });
+    if cluster.kind == ClusterKind::Eds
+        && let Some(members) = value.as_object_mut()
+    {
+        members.insert("eds_service_name".to_owned(), (&*cluster.name).into());
+    }
+    value
+}
+
+fn host_json(host: &Host<'_>) -> Value {
+    let Host {
+        endpoint,
+        locality,
+        priority,
+        sum,
+    } = host;
+    let stats: Vec<Value> = ROWS
+        .iter()
+        .map(|(name, is_gauge, value)| {
+            let mut stat = Map::new();
+            stat.insert("name".to_owned(), (*name).into());
+            // As protobuf's JSON: 64-bit numbers are texts, and zeros are left out.
+            let value = value(sum);
+            if value > 0 {
+                stat.insert("value".to_owned(), value.to_string().into());
+            }
+            if *is_gauge {
+                stat.insert("type".to_owned(), "GAUGE".into());
+            }
+            Value::Object(stat)
+        })
+        .collect();
+    let health = match endpoint.health {
+        EndpointHealth::Healthy => "HEALTHY",
+        EndpointHealth::Draining => "DRAINING",
+        EndpointHealth::Unhealthy => "UNHEALTHY",
+    };
+    json!({
+        "address": address(endpoint.address),
+        "stats": stats,
+        "health_status": { "eds_health_status": health },
+        "weight": endpoint.weight,
+        "priority": priority,
+        "locality": {
+            "region": &*locality.region,
+            "zone": &*locality.zone,
+            "sub_zone": &*locality.subzone,
+        },
+    })
+}

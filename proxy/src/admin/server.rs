@@ -1,0 +1,147 @@
+//! Sockets and HTTP for the pages.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::page::{Ask, Page, Query};
+use super::{Door, State};
+
+/// Most connections of a port; more wait in the kernel.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long a client may take for a request's head.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest a connection may live: nobody needs it for longer, and idle ones are not forgotten.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
+
+/// Pause after an error of accept, which mostly means that there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Server {
+    door: Door,
+    listener: TcpListener,
+}
+
+/// Why a port cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {address} for {name}: {error}")]
+pub struct BindError {
+    address: SocketAddr,
+    name: &'static str,
+    error: io::Error,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Binds a port.
+    ///
+    /// # Errors
+    /// When it is taken, or may not be bound.
+    pub async fn bind(door: Door, address: SocketAddr) -> Result<Self, BindError> {
+        let listener = TcpListener::bind(address).await.map_err(|error| BindError {
+            address,
+            name: door.name(),
+            error,
+        })?;
+        Ok(Self { door, listener })
+    }
+
+    /// Where it is bound.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the runtime ends.
+    pub async fn run(self, state: Arc<State>) {
+        let Self { door, listener } = self;
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            // The semaphore is never closed.
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let state = state.clone();
+                    tokio::spawn(async move {
+                        let serving = connection(door, stream, state);
+                        let _ = tokio::time::timeout(CONNECTION_LIMIT, serving).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection for {}", door.name());
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(answer(door, &state, &request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection to {} ended", door.name());
+    }
+}
+
+async fn answer(
+    door: Door,
+    state: &State,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let ask = Ask {
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        query: Query::parse(request.uri().query().unwrap_or_default()),
+    };
+    let Page {
+        status,
+        content_type,
+        body,
+    } = door.answer(state, &ask).await;
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(content_type),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-cache, max-age=0"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+    response
+}
