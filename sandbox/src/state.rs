@@ -35,6 +35,10 @@ const DOWN_LIMIT: Duration = Duration::from_secs(20);
 /// How long `status` waits for the API server of a sandbox.
 const STATUS_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often, and after what pauses, a lock that is held is tried again.
+const LOCK_ATTEMPTS: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// The name of a sandbox when the user gives none.
 pub const DEFAULT_NAME: &str = "default";
 
@@ -121,7 +125,16 @@ impl Paths {
             .write(true)
             .truncate(false)
             .open(self.lock())?;
-        match file.try_lock() {
+        // Someone who only looks whether the lock is held has it for a moment too.
+        let mut outcome = file.try_lock();
+        for _ in 0..LOCK_ATTEMPTS {
+            if !matches!(outcome, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            outcome = file.try_lock();
+        }
+        match outcome {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => bail!(
                 "a sandbox of that name is running already (see `meshctl sandbox status`); end it with \
@@ -138,7 +151,7 @@ impl Paths {
         let Ok(file) = File::options().write(true).open(self.lock()) else {
             return false;
         };
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Removes what a sandbox that was killed has left; the caller holds the lock.
@@ -153,6 +166,14 @@ impl Paths {
         for file in [self.record(), self.kubeconfig()] {
             let _ = std::fs::remove_file(file);
         }
+    }
+
+    /// Removes the directory and then gives the lock in it back.
+    pub(crate) fn abandon(&self, lock: File) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(directory = %self.directory.display(), %error, "failed to remove the sandbox's state");
+        }
+        drop(lock);
     }
 
     /// Removes the directory altogether, unless something holds it.
@@ -208,23 +229,36 @@ impl Record {
         write_private(&paths.record(), &text).context("failed to write the sandbox's state file")
     }
 
+    /// Where the output of a sandbox without a terminal goes.
+    pub fn log(&self) -> PathBuf {
+        self.kubeconfig.with_file_name("log")
+    }
+
     fn read(paths: &Paths) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(paths.record())?;
         Ok(serde_json::from_str(&text)?)
     }
 }
 
-/// The running sandboxes, by name.
-pub fn list(root: &Path) -> Vec<Record> {
+/// The names of all sandboxes that have left anything on disk, running or not.
+pub fn names(root: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut records: Vec<Record> = names
+    let mut names: Vec<String> = names
+        .filter(|name| Paths::new(root, name).is_ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The running sandboxes, by name.
+pub fn list(root: &Path) -> Vec<Record> {
+    names(root)
+        .into_iter()
         .filter_map(|name| Paths::new(root, &name).ok())
         .filter(Paths::is_held)
         .filter_map(|paths| Record::read(&paths).ok())
-        .collect();
-    records.sort_by(|left, right| left.name.cmp(&right.name));
-    records
+        .collect()
 }
 
 /// The record of one running sandbox.
@@ -312,7 +346,10 @@ pub async fn status(root: &Path, name: &str) -> anyhow::Result<Status> {
 }
 
 /// A client for a kubeconfig's text.
-pub(crate) async fn client(kubeconfig: &str) -> anyhow::Result<Client> {
+///
+/// # Errors
+/// When the text is no kubeconfig that a client can be made of.
+pub async fn client(kubeconfig: &str) -> anyhow::Result<Client> {
     // A second installation fails, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig)?;

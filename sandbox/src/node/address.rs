@@ -120,6 +120,12 @@ impl Pool {
         Some(self.block.pod(index))
     }
 
+    /// The addresses that a pod has.
+    pub fn addresses(&self, uid: &str) -> Option<PodAddresses> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.by_pod.get(uid).map(|index| self.block.pod(*index))
+    }
+
     /// Gives a pod's addresses back.
     pub fn release(&self, uid: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,9 @@ use super::low_ports::{self, LowPorts};
 /// The name of the sidecar's container.
 pub const SIDECAR: &str = "istio-proxy";
 
+/// The ports that the proxy holds in a pod with a sidecar; all others are the application's.
+const PROXY_PORTS: [u16; 8] = [15000, 15001, 15004, 15006, 15008, 15020, 15021, 15090];
+
 /// What a back end decides about pods.
 pub trait Backend: Send + Sync + 'static {
     /// The addresses of a pod, the same each time; `None` when none is free.
@@ -26,6 +29,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The address of the node.
     fn host(&self) -> Ipv4Addr;
+
+    /// The addresses of a pod that has some.
+    fn addresses(&self, uid: &str) -> Option<PodAddresses>;
+
+    /// The address where one of a pod's ports is found from inside the pod: the node asks there for probes, and
+    /// port forwarding goes there.
+    fn port_address(&self, pod: &Pod, addresses: PodAddresses, port: u16) -> Ipv4Addr;
 
     /// The address that a container binds.
     fn bind_address(&self, pod: &Pod, container: &str, addresses: PodAddresses) -> Ipv4Addr;
@@ -85,6 +95,16 @@ pub fn has_sidecar(pod: &Pod) -> bool {
     native || (regular && spec.containers.len() > 1)
 }
 
+/// Connects to a port of a pod as from inside it, where the sidecar does not stand in between.
+pub async fn dial_pod(backend: &dyn Backend, pod: &Pod, port: u16) -> io::Result<TcpStream> {
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let addresses = backend
+        .addresses(uid)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the pod does not run"))?;
+    let address = backend.port_address(pod, addresses, port);
+    backend.dial(IpAddr::V4(address), port).await
+}
+
 impl Backend for Loopback {
     fn claim(&self, uid: &str) -> Option<PodAddresses> {
         self.pool.claim(uid)
@@ -96,6 +116,18 @@ impl Backend for Loopback {
 
     fn host(&self) -> Ipv4Addr {
         self.block.host()
+    }
+
+    fn addresses(&self, uid: &str) -> Option<PodAddresses> {
+        self.pool.addresses(uid)
+    }
+
+    fn port_address(&self, pod: &Pod, addresses: PodAddresses, port: u16) -> Ipv4Addr {
+        if has_sidecar(pod) && !PROXY_PORTS.contains(&port) {
+            addresses.app
+        } else {
+            addresses.pod
+        }
     }
 
     fn bind_address(&self, pod: &Pod, container: &str, addresses: PodAddresses) -> Ipv4Addr {
@@ -175,5 +207,34 @@ impl Program {
             Self::Foreign(words) => Some(backend.command(words, false)),
             Self::Nothing(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn behind_a_sidecar_the_app_has_its_own_address() {
+        let backend = Loopback::new(Block::new(42).unwrap(), PathBuf::new(), PathBuf::new());
+        let addresses = backend.claim("u").unwrap();
+        let with = |names: &[&str]| -> Pod {
+            let containers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+            serde_json::from_value(json!({"spec": {"containers": containers}})).unwrap()
+        };
+        let (plain, meshed, gateway) = (with(&["app"]), with(&["app", SIDECAR]), with(&[SIDECAR]));
+        for (pod, port, address) in [
+            (&plain, 8080, addresses.pod),
+            (&meshed, 8080, addresses.app),
+            (&meshed, 15020, addresses.pod),
+            (&gateway, 8080, addresses.pod),
+        ] {
+            assert_eq!(backend.port_address(pod, addresses, port), address);
+        }
+        assert_eq!(backend.bind_address(&meshed, "app", addresses), addresses.app);
+        assert_eq!(backend.bind_address(&meshed, SIDECAR, addresses), addresses.pod);
+        assert_eq!(backend.addresses("other"), None);
     }
 }

@@ -254,11 +254,10 @@ impl Runner {
 
     fn prober(&self, dress: impl Fn(Command) -> Command + Send + Sync + 'static) -> Prober {
         let pod = self.pod.clone();
-        let address =
-            pod.node
-                .backend
-                .bind_address(&pod.pod(), &self.container.name, pod.addresses);
         let backend = pod.node.backend.clone();
+        let (object, addresses) = (pod.pod(), pod.addresses);
+        let at = backend.clone();
+        let address = move |port: u16| IpAddr::V4(at.port_address(&object, addresses, port));
         let exec =
             move |words: Vec<String>| -> futures::future::BoxFuture<'static, Result<(), String>> {
                 let builtin = matches!(
@@ -278,7 +277,7 @@ impl Runner {
             };
         Prober {
             backend,
-            address: IpAddr::V4(address),
+            address: Arc::new(address),
             exec: Arc::new(exec),
         }
     }

@@ -30,8 +30,8 @@ mod register;
 mod state;
 mod volumes;
 
-pub use address::{API_PORT, Block};
-pub use backend::{Backend, Loopback, SIDECAR, has_sidecar};
+pub use address::{API_PORT, Block, PodAddresses};
+pub use backend::{Backend, Loopback, SIDECAR, dial_pod, has_sidecar};
 pub use context::{NodeContext, log_path};
 pub use images::{COMMAND_ANNOTATION, Images, SampleLookup};
 pub use log_reader::{Selection, read as read_log};

@@ -107,8 +107,8 @@ pub type Exec = Arc<
 #[derive(Clone)]
 pub struct Prober {
     pub backend: Arc<dyn Backend>,
-    /// Where the container binds.
-    pub address: IpAddr,
+    /// Where a port of the pod is found.
+    pub address: Arc<dyn Fn(u16) -> IpAddr + Send + Sync>,
     pub exec: Exec,
 }
 
@@ -127,11 +127,13 @@ impl Prober {
                 path,
                 headers,
             } => {
-                self.get(host.unwrap_or(self.address), *port, path, headers)
+                let host = host.unwrap_or_else(|| (self.address)(*port));
+                self.get(host, *port, path, headers)
                     .await
             }
             Check::Tcp { host, port } => {
-                let stream = self.backend.dial(host.unwrap_or(self.address), *port).await;
+                let host = host.unwrap_or_else(|| (self.address)(*port));
+                let stream = self.backend.dial(host, *port).await;
                 stream.map(drop).map_err(|error| error.to_string())
             }
             Check::Exec(command) => (self.exec)(command.clone()).await,
