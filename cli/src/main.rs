@@ -8,12 +8,14 @@
 //!                                  '- portforward: HTTP to pods through the Kubernetes API
 //! ```
 
+mod apply;
 mod args;
 mod commands;
 mod context;
 mod exit;
 mod failure;
 mod input;
+mod mesh;
 mod output_file;
 mod portforward;
 mod printer;

@@ -1,0 +1,9 @@
+//! The mesh in a cluster as commands see it: its control plane, who is connected to it, and pods by the names that people use.
+
+mod control_plane;
+mod pods;
+
+#[cfg(test)]
+pub use control_plane::Refused;
+pub use control_plane::{ControlPlane, SyncStatus};
+pub use pods::{PodRef, resolve};
