@@ -21,10 +21,7 @@ pub mod xds;
 
 pub mod admin;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+mod program;
+mod run;
 
-/// Runs `proxy sidecar|router --OPTIONS...` to its end.
-pub fn main(_words: Vec<OsString>) -> ExitCode {
-    ExitCode::FAILURE
-}
+pub use program::main;

@@ -44,7 +44,8 @@ pub(super) async fn metrics(state: &State) -> Page {
             1
         }
     };
-    let gauge = format!("# TYPE mesh_agent_scrape_failed gauge\nmesh_agent_scrape_failed {failed}\n");
+    let gauge =
+        format!("# TYPE mesh_agent_scrape_failed gauge\nmesh_agent_scrape_failed {failed}\n");
     body.extend_from_slice(gauge.as_bytes());
     page.body = body.into();
     page

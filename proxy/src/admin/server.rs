@@ -55,11 +55,13 @@ impl Server {
     /// # Errors
     /// When it is taken, or may not be bound.
     pub async fn bind(door: Door, address: SocketAddr) -> Result<Self, BindError> {
-        let listener = TcpListener::bind(address).await.map_err(|error| BindError {
-            address,
-            name: door.name(),
-            error,
-        })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| BindError {
+                address,
+                name: door.name(),
+                error,
+            })?;
         Ok(Self { door, listener })
     }
 
@@ -113,11 +115,7 @@ async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
     }
 }
 
-async fn answer(
-    door: Door,
-    state: &State,
-    request: &Request<Incoming>,
-) -> Response<Full<Bytes>> {
+async fn answer(door: Door, state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let ask = Ask {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),

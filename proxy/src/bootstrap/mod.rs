@@ -45,6 +45,8 @@ pub struct Bootstrap {
     pub drain: Duration,
     /// Addresses and ports.
     pub network: Network,
+    /// Where the container's file system begins; `/` in a cluster.
+    pub root: PathBuf,
     /// The application's probes by path.
     pub probes: std::collections::BTreeMap<String, Probe>,
     /// The application's own metrics.
@@ -124,6 +126,7 @@ impl Bootstrap {
             workers: workers(args, &config),
             drain: config.drain(&mut env),
             network: network(args, &mut env, &config, loopback),
+            root: env.path("/"),
             probes: app::probes(&mut env),
             app_metrics: app::metrics(&mut env),
             log_level: log_level(args, &mut env),

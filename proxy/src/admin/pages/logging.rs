@@ -20,14 +20,19 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         }
     }
     let level = state.log.current.load().to_string();
-    Page::text(format!("active loggers:\n  proxy: {}\n", level.to_lowercase()))
+    Page::text(format!(
+        "active loggers:\n  proxy: {}\n",
+        level.to_lowercase()
+    ))
 }
 
 /// `level=debug`, or `paths=...:debug` and `NAME=debug` for the one logger that there is.
 fn change(state: &State, ask: &Ask) -> Result<(), String> {
     for (name, value) in ask.query.iter() {
         let level = parse_level(value).ok_or_else(|| {
-            format!("{name} cannot be {value:?}: expected trace, debug, info, warning, error or off")
+            format!(
+                "{name} cannot be {value:?}: expected trace, debug, info, warning, error or off"
+            )
         })?;
         if !(state.log.set)(level) {
             return Err("the level of this log cannot be changed".to_owned());

@@ -74,7 +74,12 @@ pub(super) const PAGES: [Row; 12] = [
         "counters as Prometheus reads them",
         stats::prometheus_page,
     ),
-    row("/ready", Reading::Shows, "200 while serving", lifecycle::ready),
+    row(
+        "/ready",
+        Reading::Shows,
+        "200 while serving",
+        lifecycle::ready,
+    ),
     row(
         "/server_info",
         Reading::Shows,

@@ -29,7 +29,9 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
             .collect();
         return Page::json(&json!({ "stats": list }));
     }
-    let lines = stats.iter().map(|(name, value)| format!("{name}: {value}\n"));
+    let lines = stats
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"));
     Page::text(lines.collect::<String>())
 }
 
