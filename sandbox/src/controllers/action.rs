@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Endpoints, Pod, ReplicationController};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, ReplicationController, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -99,6 +99,8 @@ kinds! {
     Pod => pods,
     EndpointSlice => endpoint_slices,
     Endpoints => endpoints,
+    Service => services,
+    ServiceAccount => service_accounts,
 }
 
 impl Action {

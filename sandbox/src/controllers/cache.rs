@@ -11,7 +11,7 @@ use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Pod, ReplicationController, Secret, Service,
+    ConfigMap, Endpoints, Namespace, Pod, ReplicationController, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::WatchStreamExt;
@@ -216,6 +216,7 @@ pub struct Caches {
     pub endpoints: Cache<Endpoints>,
     pub config_maps: Cache<ConfigMap>,
     pub secrets: Cache<Secret>,
+    pub service_accounts: Cache<ServiceAccount>,
 }
 
 impl Caches {
@@ -242,6 +243,7 @@ impl Caches {
             endpoints: feed.start(),
             config_maps: feed.start(),
             secrets: feed.start(),
+            service_accounts: feed.start(),
             changed,
         }
     }
@@ -266,6 +268,7 @@ impl Caches {
             && self.endpoints.is_synced()
             && self.config_maps.is_synced()
             && self.secrets.is_synced()
+            && self.service_accounts.is_synced()
     }
 }
 

@@ -13,6 +13,7 @@
 //! precondition, and a lost race is simply seen by the next pass. Garbage collection and the deletion of namespaces
 //! belong to the API server.
 
+mod accounts;
 mod action;
 mod cache;
 mod daemon_set;
@@ -20,6 +21,7 @@ mod deployment;
 mod driver;
 mod endpoints;
 mod job;
+mod load_balancer;
 mod observed;
 mod pods;
 mod replica_set;
@@ -43,6 +45,10 @@ pub struct Controller {
 
 /// All controllers, in the order in which a pass runs them: owners before what they own.
 pub const CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "serviceaccount",
+        reconcile: accounts::reconcile,
+    },
     Controller {
         name: "deployment",
         reconcile: deployment::reconcile,
@@ -74,5 +80,9 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller {
         name: "endpoints",
         reconcile: endpoints::reconcile,
+    },
+    Controller {
+        name: "loadbalancer",
+        reconcile: load_balancer::reconcile,
     },
 ];

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, ReplicationController, Service};
+use k8s_openapi::api::core::v1::{
+    Endpoints, Namespace, Pod, ReplicationController, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Resource;
 
@@ -28,6 +30,7 @@ pub struct Observed {
     pub services: Vec<Arc<Service>>,
     pub endpoint_slices: Vec<Arc<EndpointSlice>>,
     pub endpoints: Vec<Arc<Endpoints>>,
+    pub service_accounts: Vec<Arc<ServiceAccount>>,
     pub(super) pods_by_owner: BTreeMap<String, Vec<Arc<Pod>>>,
 }
 
@@ -47,6 +50,7 @@ impl Observed {
             services: caches.services.list(),
             endpoint_slices: caches.endpoint_slices.list(),
             endpoints: caches.endpoints.list(),
+            service_accounts: caches.service_accounts.list(),
             pods_by_owner: BTreeMap::new(),
         }
         .indexed()
