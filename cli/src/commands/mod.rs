@@ -2,6 +2,7 @@
 
 mod analyze;
 mod completion;
+mod confirm;
 mod install;
 mod kube_inject;
 mod manifest;

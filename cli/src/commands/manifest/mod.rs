@@ -1,13 +1,34 @@
-//! `meshctl manifest`.
+//! `meshctl manifest generate`: what `install` would apply, as YAML on standard output. It needs no cluster.
 
+use clap::Subcommand;
+
+use super::install::Values;
 use crate::context::Context;
 use crate::exit::Exit;
 
 /// Print the objects of an installation
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print what `meshctl install` with the same options applies, as YAML; pipe it to `kubectl apply --server-side -f -`
+    Generate {
+        #[command(flatten)]
+        values: Values,
+    },
+}
 
 /// Runs the command.
-pub fn run(_args: Args, _context: &Context) -> anyhow::Result<Exit> {
-    anyhow::bail!("`meshctl manifest` is not built yet")
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let What::Generate { values } = args.what;
+    let plan = values.plan(context.istio_namespace())?;
+    for warning in &plan.warnings {
+        context.printer.warn(warning);
+    }
+    context.printer.data(&plan.to_yaml())?;
+    Ok(Exit::Success)
 }

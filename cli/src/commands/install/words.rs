@@ -1,0 +1,75 @@
+//! The words that say what is installed: profile, files and `--set`, alike for `install` and `manifest generate`.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use mesh_core::install::{Plan, Request, ValuesFile, plan};
+
+use crate::exit::Exit;
+use crate::failure;
+
+/// Longest file of values.
+const LONGEST: u64 = 4 << 20;
+
+/// The namespace that the global flag has when nobody gave it.
+const USUAL_NAMESPACE: &str = "istio-system";
+
+/// What is installed.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Values {
+    /// Values to start from: default, demo, minimal or empty
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Value of a key, such as values.pilot.replicaCount=2 or components.egressGateways[0].enabled=true
+    #[arg(short, long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// File of values: an IstioOperator or values of Istio's Helm charts; - for standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+// === impl Values ===
+
+impl Values {
+    /// The plan by these words, for a control plane in this namespace.
+    pub fn plan(&self, namespace: &str) -> anyhow::Result<Plan> {
+        let files = self.files.iter().map(read);
+        let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+        let request = Request {
+            profile: self.profile.as_deref(),
+            files: &files,
+            sets: &self.sets,
+            namespace: Some(namespace).filter(|name| *name != USUAL_NAMESPACE),
+        };
+        plan(&request).map_err(|errors| {
+            let of_words = errors.iter().all(|error| {
+                error.origin.starts_with("--set") || error.origin.starts_with("profile")
+            });
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let error = anyhow::anyhow!("{}", lines.join("\n       "));
+            let exit = if of_words { Exit::Usage } else { Exit::Data };
+            failure::marked(exit, error)
+        })
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<ValuesFile> {
+    let name = path.display().to_string();
+    let mut text = String::new();
+    let outcome = if name == "-" {
+        std::io::stdin()
+            .lock()
+            .take(LONGEST + 1)
+            .read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+    };
+    let size = outcome.with_context(|| format!("failed to read {name}"))?;
+    if size as u64 > LONGEST {
+        return Err(failure::data(format!(
+            "{name} is longer than values can be"
+        )));
+    }
+    Ok(ValuesFile { name, text })
+}
