@@ -1,14 +1,27 @@
 //! A client that shows everything: one request for each connection, the answer as it came.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Sends bytes and reads until the other side closes.
-pub fn exchange(address: SocketAddr, request: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+use socket2::{Domain, Socket, Type};
+
+/// Where the tests' own connections come from; `tests/oracle/run` redirects those and no others, so that what the proxies connect to
+/// is what they meant.
+const CLIENT: [u8; 4] = [127, 0, 3, 1];
+
+/// Sends bytes and reads until the other side closes. The request may end the connection itself, by its `Connection` header or, in
+/// TCP, by its end.
+pub fn exchange(address: SocketAddr, request: &str, ends: bool) -> std::io::Result<String> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
+    socket.connect_timeout(&address.into(), Duration::from_secs(5))?;
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(request.as_bytes())?;
+    if ends {
+        stream.shutdown(Shutdown::Write)?;
+    }
     let mut answer = Vec::new();
     // A reset after the answer is an end as well.
     let _ = stream.read_to_end(&mut answer);
@@ -17,7 +30,6 @@ pub fn exchange(address: SocketAddr, request: &str) -> std::io::Result<String> {
 
 /// GETs a path of an admin interface.
 pub fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
-    let answer =
-        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))?;
-    Ok(answer)
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    exchange(address, &request, false)
 }

@@ -32,6 +32,15 @@ pub enum Protocol {
     StateOfTheWorld,
 }
 
+/// What happens to hosts that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are refused.
+    RegistryOnly,
+    /// They are let through.
+    AllowAny,
+}
+
 /// The running control plane.
 pub struct Mesh {
     directory: tempfile::TempDir,
@@ -48,11 +57,15 @@ struct Running(Child);
 
 impl Mesh {
     /// Writes the configuration and starts the control plane.
-    pub fn start() -> Self {
+    pub fn start(mode: Mode) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config");
         std::fs::create_dir(&config).unwrap();
-        std::fs::write(config.join("mesh.yaml"), CONFIG).unwrap();
+        std::fs::write(
+            config.join("mesh.yaml"),
+            CONFIG.replace("MODE", mode.name()),
+        )
+        .unwrap();
         let mut command = Command::new(binary("mesh-controller"));
         command
             .arg("discovery")
@@ -61,7 +74,10 @@ impl Mesh {
             .args(["--monitoringAddr=127.0.0.1:15014", "--httpAddr="]);
         let controller = Running::start(command, directory.path(), "controller");
         listening(XDS);
-        Self { directory, _controller: controller }
+        Self {
+            directory,
+            _controller: controller,
+        }
     }
 
     /// Starts our proxy.
@@ -85,7 +101,13 @@ impl Mesh {
         std::fs::write(&path, bootstrap(kind, protocol)).unwrap();
         let envoy = std::env::var("ENVOY").expect("ENVOY names the binary; run tests/run oracle");
         let mut command = Command::new(envoy);
-        command.arg("-c").arg(&path).args(["--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]);
+        command.arg("-c").arg(&path).args([
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--disable-hot-restart",
+        ]);
         let proxy = Proxy(Running::start(command, self.directory.path(), "envoy"));
         ready(kind);
         proxy
@@ -98,14 +120,42 @@ impl Proxy {
     /// Asserts that Envoy refused nothing and that it got something.
     #[track_caller]
     pub fn accepted_everything(&self) {
-        let stats = http::get(ADMIN.parse().unwrap(), "/stats?filter=update_(rejected|success)").unwrap();
+        let stats = http::get(
+            ADMIN.parse().unwrap(),
+            "/stats?filter=update_(rejected|success)",
+        )
+        .unwrap();
         let count = |line: &&str| -> u64 { line.rsplit(' ').next().unwrap().parse().unwrap_or(0) };
-        let rejected: Vec<&str> =
-            stats.lines().filter(|line| line.contains("update_rejected")).filter(|line| count(line) > 0).collect();
-        assert!(rejected.is_empty(), "Envoy refused configuration:\n{}", rejected.join("\n"));
-        for manager in ["cluster_manager.cds.update_success", "listener_manager.lds.update_success"] {
-            let line = stats.lines().find(|line| line.starts_with(manager)).unwrap_or_default();
+        let rejected: Vec<&str> = stats
+            .lines()
+            .filter(|line| line.contains("update_rejected"))
+            .filter(|line| count(line) > 0)
+            .collect();
+        assert!(
+            rejected.is_empty(),
+            "Envoy refused configuration:\n{}",
+            rejected.join("\n")
+        );
+        for manager in [
+            "cluster_manager.cds.update_success",
+            "listener_manager.lds.update_success",
+        ] {
+            let line = stats
+                .lines()
+                .find(|line| line.starts_with(manager))
+                .unwrap_or_default();
             assert!(count(&line) > 0, "Envoy got nothing for {manager}");
+        }
+    }
+}
+
+// === impl Mode ===
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::RegistryOnly => "REGISTRY_ONLY",
+            Mode::AllowAny => "ALLOW_ANY",
         }
     }
 }
@@ -156,8 +206,15 @@ impl Running {
     fn start(mut command: Command, directory: &Path, name: &str) -> Self {
         let log: PathBuf = directory.join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Self(command.spawn().unwrap_or_else(|error| panic!("failed to start {name}: {error}")))
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        Self(
+            command
+                .spawn()
+                .unwrap_or_else(|error| panic!("failed to start {name}: {error}")),
+        )
     }
 }
 
@@ -174,7 +231,9 @@ fn ready(kind: Kind) {
     // Routes arrive after their listener.
     let address: SocketAddr = ADMIN.parse().unwrap();
     eventually("the proxy is ready", Duration::from_secs(20), || {
-        http::get(address, "/ready").ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
+        http::get(address, "/ready")
+            .ok()
+            .filter(|answer| answer.starts_with("HTTP/1.1 200"))
     });
     let probe = crate::requests::weighted(kind);
     eventually("routes are there", Duration::from_secs(20), || {
@@ -184,9 +243,11 @@ fn ready(kind: Kind) {
 
 fn listening(address: &str) {
     let address: SocketAddr = address.parse().unwrap();
-    eventually(&format!("{address} listens"), Duration::from_secs(20), || {
-        TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()
-    });
+    eventually(
+        &format!("{address} listens"),
+        Duration::from_secs(20),
+        || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok(),
+    );
 }
 
 fn bootstrap(kind: Kind, protocol: Protocol) -> String {
