@@ -40,6 +40,8 @@ pub struct Judgement {
     pub unreached: u64,
     /// Requests whose subset the counters do not tell.
     pub elsewhere: u64,
+    /// How probable it is that each interval holds the true share.
+    pub confidence: f64,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -115,6 +117,7 @@ pub fn judge(expectation: &Expectation, measured: &Measured) -> Judgement {
         verdict: verdict(&subsets, requests, CHANCE / comparisons),
         requests,
         unreached: measured.unreached,
+        confidence: 1.0 - alpha,
         elsewhere: measured.elsewhere,
         subsets,
     }

@@ -1,0 +1,194 @@
+//! Measuring with the proxies' own counters: what they counted before and after, added up over all proxies.
+//!
+//! ```text
+//! pods with a proxy --15090/stats/prometheus--> Counters before .. Counters now --> Tally
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use mesh_core::resource::{Kind, Object};
+use mesh_core::shift::{Counters, Tally};
+use mesh_core::snapshot::Snapshot;
+use tokio::time::Instant;
+
+use super::probe::Probe;
+use crate::context::Cluster;
+use crate::portforward::PodPort;
+use crate::reporter::Step;
+
+/// The proxies' container.
+const PROXY: &str = "istio-proxy";
+/// Proxies that are asked at a time.
+const AT_A_TIME: usize = 8;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(500);
+/// So many rounds without a change mean that nothing more comes.
+const STILL: u32 = 2;
+/// One proxy's answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The proxies of a cluster and what they have counted.
+pub struct Meter<'a> {
+    cluster: &'a Cluster,
+    host: &'a str,
+    /// Name and namespace.
+    pods: Vec<(String, String)>,
+    /// By the position of the pod. A proxy that could not be asked yet is missing.
+    before: BTreeMap<usize, Counters>,
+    now: BTreeMap<usize, Counters>,
+}
+
+/// What a measurement ran into.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// Proxies that did not answer, with the reason.
+    pub silent: Vec<(String, String)>,
+}
+
+// === impl Meter ===
+
+impl<'a> Meter<'a> {
+    /// The proxies of all running pods that have one.
+    pub fn new(cluster: &'a Cluster, snapshot: &Snapshot, host: &'a str) -> Self {
+        let pods =
+            snapshot
+                .resources(Kind::Pod)
+                .iter()
+                .filter_map(|resource| match &resource.object {
+                    Object::Pod(pod) if !resource.meta.deleting && has_proxy(pod) => Some((
+                        resource.key.name.to_string(),
+                        resource.key.namespace.to_string(),
+                    )),
+                    _ => None,
+                });
+        Self {
+            cluster,
+            host,
+            pods: pods.collect(),
+            before: BTreeMap::new(),
+            now: BTreeMap::new(),
+        }
+    }
+
+    /// How many proxies there are.
+    pub fn proxies(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Takes what is counted now as the beginning.
+    pub async fn begin(&mut self) -> Trouble {
+        self.before.clear();
+        self.now.clear();
+        self.scrape().await
+    }
+
+    /// What was counted since the beginning.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (position, now) in &self.now {
+            if let Some(before) = self.before.get(position) {
+                tally.add(before, now);
+            }
+        }
+        tally
+    }
+
+    /// Watches until a time has passed or enough requests were counted, and the probe (if any) has sent all of its requests and
+    /// they have been counted.
+    pub async fn watch(
+        &mut self,
+        window: Duration,
+        enough: Option<u64>,
+        mut probe: Option<Probe>,
+        step: &Step,
+    ) -> (Trouble, Option<Probe>) {
+        let end = Instant::now() + window;
+        let (mut counted, mut still) = (0, 0);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            tokio::time::sleep(PAUSE.min(left)).await;
+            let sent_all = probe.as_mut().is_some_and(Probe::is_over);
+            let trouble = self.scrape().await;
+            let total = self.tally().total();
+            step.say(&watching(total, end, probe.as_ref()));
+            let complete = enough.is_some_and(|enough| total >= enough);
+            still = if sent_all && total == counted {
+                still + 1
+            } else {
+                0
+            };
+            // Counters follow the answers by a moment: when they stand still, all are counted.
+            let settled = still >= STILL;
+            if (complete && probe.is_none()) || settled || Instant::now() >= end {
+                return (trouble, probe);
+            }
+            counted = total;
+        }
+    }
+
+    async fn scrape(&mut self) -> Trouble {
+        let (cluster, host) = (self.cluster, self.host);
+        let asked = self
+            .pods
+            .iter()
+            .enumerate()
+            .map(|(position, (name, namespace))| async move {
+                let port = PodPort {
+                    namespace,
+                    pod: name,
+                    port: mesh_ir::ports::PROXY_METRICS,
+                };
+                let answer = tokio::time::timeout(
+                    PATIENCE,
+                    Box::pin(port.get(cluster, "/stats/prometheus")),
+                )
+                .await;
+                let counters = match answer {
+                    Ok(Ok(text)) => Ok(Counters::parse(&String::from_utf8_lossy(&text), host)),
+                    Ok(Err(error)) => Err(crate::failure::sentence(&error)),
+                    Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+                };
+                (position, format!("{name}.{namespace}"), counters)
+            });
+        let answers: Vec<_> = futures::stream::iter(asked)
+            .buffer_unordered(AT_A_TIME)
+            .collect()
+            .await;
+        let mut trouble = Trouble::default();
+        for (position, name, counters) in answers {
+            match counters {
+                Ok(counters) => {
+                    self.before
+                        .entry(position)
+                        .or_insert_with(|| counters.clone());
+                    self.now.insert(position, counters);
+                }
+                Err(reason) => trouble.silent.push((name, reason)),
+            }
+        }
+        trouble
+    }
+}
+
+fn watching(total: u64, end: Instant, probe: Option<&Probe>) -> String {
+    let left = end.saturating_duration_since(Instant::now()).as_secs();
+    let sent = probe
+        .map(|probe| format!(", {} sent", probe.answered()))
+        .unwrap_or_default();
+    format!("measuring: {total} requests counted{sent}, {left} s left")
+}
+
+fn has_proxy(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    let mut containers = pod.spec.iter().flat_map(|spec| {
+        let init = spec.init_containers.iter().flatten();
+        spec.containers.iter().chain(init)
+    });
+    phase == Some("Running") && containers.any(|container| container.name == PROXY)
+}
