@@ -31,7 +31,7 @@ const AT_A_TIME: usize = 5;
 
 /// Reads the cluster.
 pub async fn load(context: &Context, cluster: &Cluster) -> anyhow::Result<Snapshot> {
-    let lists = KINDS.map(|kind| async move { (kind, list(cluster, kind).await) });
+    let lists = KINDS.map(|kind| async move { (kind, Box::pin(list(cluster, kind)).await) });
     let mut lists = futures::stream::iter(lists).buffered(AT_A_TIME);
     let mut resources = Vec::new();
     while let Some((kind, objects)) = lists.next().await {

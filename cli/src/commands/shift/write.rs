@@ -34,7 +34,7 @@ pub enum NotWritten {
 pub async fn write(cluster: &Cluster, plan: &Plan) -> (Vec<Written>, Result<(), NotWritten>) {
     let mut written = Vec::new();
     for change in &plan.changes {
-        match one(cluster, change).await {
+        match Box::pin(one(cluster, change)).await {
             Ok(done) => written.push(done),
             Err(problem) => return (written, Err(problem)),
         }
