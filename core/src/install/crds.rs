@@ -1,11 +1,13 @@
 //! The CRDs of Istio's kinds, made from our types. The kinds' three versions have one schema, of which `v1` is stored.
 //!
 //! What the derive makes is brought to what API servers want: no defaults (they would be written into users' objects), no
-//! formats that they do not know, and fields that are typed as "any value" keep what is in them.
+//! formats that they do not know, and fields that are typed as "any value" keep what is in them. Types that do not have all of
+//! Istio's fields say so themselves (`x-kubernetes-preserve-unknown-fields`), so that a server keeps the others.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
-    CustomResourceSubresources, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceSubresources, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
@@ -28,6 +30,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         VirtualService::crd(),
     ];
     for crd in &mut all {
+        if crd.spec.names.kind == "ServiceEntry" {
+            name_selector_labels(crd);
+        }
         finish(crd);
     }
     all.into()
@@ -42,6 +47,21 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
         Object::new(&component, Phase::Definitions, &crd)
     });
     installed.collect()
+}
+
+/// `workloadSelector` has `labels` here and `matchLabels` elsewhere; our type reads both.
+fn name_selector_labels(crd: &mut CustomResourceDefinition) {
+    let of_spec = |version: &mut CustomResourceDefinitionVersion| {
+        let schema = version.schema.as_mut()?.open_api_v3_schema.as_mut()?;
+        let spec = schema.properties.as_mut()?.get_mut("spec")?;
+        let selector = spec.properties.as_mut()?.get_mut("workloadSelector")?;
+        let fields = selector.properties.as_mut()?;
+        let labels = fields.remove("matchLabels")?;
+        fields.insert("labels".into(), labels)
+    };
+    for version in &mut crd.spec.versions {
+        of_spec(version);
+    }
 }
 
 fn finish(crd: &mut CustomResourceDefinition) {
@@ -89,6 +109,9 @@ fn structural(schema: &mut JSONSchemaProps) {
     schema.default = None;
     // Absent is how a field is left out; the readers of these kinds do not know null.
     schema.nullable = None;
+    if let Some(all) = &mut schema.enum_ {
+        all.retain(|JSON(value)| !value.is_null());
+    }
     let unsigned = schema
         .format
         .as_deref()

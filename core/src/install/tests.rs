@@ -361,3 +361,74 @@ fn an_autoscaler_takes_the_number_of_pods_over() {
     assert_eq!(autoscaler["spec"]["minReplicas"], 2);
     assert!(plan.find("PodDisruptionBudget", "istiod").is_some());
 }
+
+/// All schemas of a CRD, each with its path.
+fn schemas(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (name, child) in schema["properties"].as_object().into_iter().flatten() {
+        schemas(child, &format!("{path}.{name}"), visit);
+    }
+    for name in ["items", "additionalProperties"] {
+        if schema[name].is_object() {
+            schemas(&schema[name], &format!("{path}.{name}"), visit);
+        }
+    }
+}
+
+#[test]
+fn crds_are_structural() {
+    for crd in crds() {
+        let crd = serde_json::to_value(&crd).unwrap();
+        let versions = crd["spec"]["versions"].as_array().unwrap();
+        let names: Vec<_> = versions
+            .iter()
+            .map(|one| (&one["name"], one["storage"] == true))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (&json!("v1"), true),
+                (&json!("v1beta1"), false),
+                (&json!("v1alpha3"), false)
+            ]
+        );
+        for version in versions {
+            let schema = &version["schema"]["openAPIV3Schema"];
+            assert_eq!(
+                schema["properties"]["status"]["x-kubernetes-preserve-unknown-fields"],
+                true
+            );
+            schemas(schema, "", &mut |path, schema| {
+                let any = schema["x-kubernetes-preserve-unknown-fields"] == true;
+                assert!(
+                    schema["type"].is_string() || any,
+                    "{path} has no type: {schema}"
+                );
+                for key in ["default", "nullable", "anyOf", "oneOf", "allOf", "$ref"] {
+                    assert!(schema.get(key).is_none(), "{path} has {key}");
+                }
+                let nulls = schema["enum"].as_array().into_iter().flatten();
+                assert!(!nulls.clone().any(Value::is_null), "{path} may be null");
+            });
+        }
+    }
+}
+
+#[test]
+fn fields_that_our_types_lack_survive() {
+    let all = crds();
+    let spec = |kind: &str| {
+        let crd = all.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let version = serde_json::to_value(&crd.spec.versions[0]).unwrap();
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
+    };
+    let keeps = |schema: &Value| schema["x-kubernetes-preserve-unknown-fields"] == true;
+    let rule = spec("DestinationRule");
+    assert!(keeps(&rule["properties"]["trafficPolicy"]));
+    assert!(keeps(
+        &rule["properties"]["trafficPolicy"]["properties"]["tls"]
+    ));
+    assert!(!keeps(&rule), "a typing error in spec would not be told");
+    let entry = spec("ServiceEntry");
+    assert!(entry["properties"]["workloadSelector"]["properties"]["labels"].is_object());
+}

@@ -56,6 +56,7 @@ pub struct Subset {
 /// How to talk to endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct TrafficPolicy {
     /// How an endpoint is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,7 @@ pub struct TrafficPolicy {
 /// The policy of one port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct PortTrafficPolicy {
     /// The port.
     pub port: PortSelector,
@@ -97,6 +99,7 @@ pub struct PortTrafficPolicy {
 /// How an endpoint is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct LoadBalancerSettings {
     /// A standard algorithm.
     #[serde(skip_serializing_if = "Option::is_none")]

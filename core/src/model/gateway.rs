@@ -68,6 +68,7 @@ pub struct GatewayPort {
 /// TLS settings of a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct ServerTls {
     /// Whether plain HTTP is answered with a 301 to HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]

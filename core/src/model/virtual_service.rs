@@ -47,6 +47,7 @@ pub struct VirtualServiceSpec {
 /// A rule for HTTP requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct HttpRoute {
     /// Name for logs and explanations.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -351,6 +352,7 @@ pub struct TlsRoute {
 /// A condition on TLS connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct TlsMatchAttributes {
     /// Server names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -387,6 +389,7 @@ pub struct TcpRoute {
 /// A condition on TCP connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct L4MatchAttributes {
     /// Destination addresses or networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
