@@ -16,6 +16,8 @@ pub mod resource;
 pub mod discovery;
 pub mod node;
 
+pub mod json;
+
 pub mod client;
 pub mod server;
 

@@ -46,6 +46,27 @@ proptest! {
         round_trip(&value)?;
     }
 
+    /// Everything that is written to the wire can be shown as JSON.
+    #[test]
+    fn resources_are_shown(
+        listener in generate::listener(),
+        routes in generate::route_config(),
+        cluster in generate::cluster(),
+        endpoints in generate::endpoints(),
+        secret in generate::secret(),
+    ) {
+        for any in [
+            listener.encode(),
+            routes.encode(),
+            cluster.encode(),
+            endpoints.encode(),
+            secret.encode(),
+        ] {
+            let shown = crate::json::any_to_json(&any);
+            prop_assert!(shown.is_ok(), "{:?}", shown);
+        }
+    }
+
     /// Damaged bytes are refused or understood, they never panic.
     #[test]
     fn damaged_resources_never_panic(
@@ -57,6 +78,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let _ = Listener::decode(&bytes);
+        let _ = crate::json::any_to_json(&bytes);
         let _ = Cluster::decode(&bytes);
     }
 

@@ -1,0 +1,127 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::{
+    Cluster, ClusterKind, Endpoint, EndpointHealth, Endpoints, HttpProtocol, Limits, LoadBalancing,
+    LocalityEndpoints, Secret, SecretKind, SecretText, ServiceRef,
+};
+use serde_json::json;
+
+use super::*;
+use crate::XdsResource;
+
+fn endpoints() -> Endpoints {
+    Endpoints {
+        cluster: "a".into(),
+        localities: vec![LocalityEndpoints {
+            locality: mesh_ir::Locality::default(),
+            priority: 0,
+            endpoints: vec![Endpoint {
+                address: ([127, 0, 0, 1], 80).into(),
+                weight: 3,
+                health: EndpointHealth::Draining,
+                workload: None,
+            }],
+        }],
+    }
+}
+
+#[test]
+fn clusters_look_like_envoys() {
+    let cluster = Cluster {
+        name: "a".into(),
+        kind: ClusterKind::Static(Arc::new(endpoints())),
+        connect_timeout: Duration::from_millis(1_500),
+        load_balancing: LoadBalancing::LeastRequest,
+        protocol: HttpProtocol::Http2,
+        limits: Limits {
+            max_connections: Some(7),
+            idle_timeout: Some(Duration::from_secs(60)),
+            ..Limits::default()
+        },
+        services: vec![ServiceRef {
+            host: "a.default.svc".into(),
+            name: "a".into(),
+            namespace: "default".into(),
+        }],
+        origin: None,
+    };
+    let limit = u32::MAX;
+    assert_eq!(
+        any_to_json(&cluster.encode()).unwrap(),
+        json!({
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": "a",
+            "type": "STATIC",
+            "connect_timeout": "1.500s",
+            "lb_policy": "LEAST_REQUEST",
+            "load_assignment": {
+                "cluster_name": "a",
+                "endpoints": [{
+                    "locality": {},
+                    "lb_endpoints": [{
+                        "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 80 } } },
+                        "health_status": "DRAINING",
+                        "load_balancing_weight": 3,
+                    }],
+                }],
+            },
+            "circuit_breakers": { "thresholds": [{
+                "max_connections": 7,
+                "max_pending_requests": limit,
+                "max_requests": limit,
+                "max_retries": limit,
+                "track_remaining": true,
+            }] },
+            "metadata": { "filter_metadata": { "istio": { "services": [
+                { "host": "a.default.svc", "name": "a", "namespace": "default" },
+            ] } } },
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "common_http_protocol_options": { "idle_timeout": "60s" },
+                    "explicit_http_config": { "http2_protocol_options": {} },
+                },
+            },
+        })
+    );
+}
+
+#[test]
+fn private_keys_are_not_shown() {
+    let secret = Secret {
+        name: "default".into(),
+        kind: SecretKind::Certificate {
+            chain: "CHAIN".into(),
+            key: SecretText("KEY".into()),
+        },
+    };
+    let shown = any_to_json(&secret.encode()).unwrap().to_string();
+    assert!(shown.contains("CHAIN") && !shown.contains("KEY"), "{shown}");
+    assert!(shown.contains(REDACTED));
+}
+
+#[test]
+fn durations_are_written_as_protobuf_does() {
+    for (seconds, nanos, text) in [
+        (0, 0, "0s"),
+        (5, 0, "5s"),
+        (0, 20_000_000, "0.020s"),
+        (1, 1_000, "1.000001s"),
+        (1, 1, "1.000000001s"),
+        (-1, -500_000_000, "-1.500s"),
+    ] {
+        let duration = prost_types::Duration { seconds, nanos };
+        assert_eq!(duration_text(&duration), text);
+    }
+}
+
+#[test]
+fn foreign_messages_are_named() {
+    let any = Any {
+        type_url: "type.googleapis.com/a.B".to_owned(),
+        value: Bytes::new(),
+    };
+    let error = any_to_json(&any.encode_to_vec()).unwrap_err().to_string();
+    assert_eq!(error, "a.B is no message that this version can show");
+}
