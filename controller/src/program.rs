@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
@@ -39,6 +40,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(USAGE);
     }
+    raise_file_limit();
     // Installed once for the process; where a test or another part was quicker, that one is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = tokio::runtime::Builder::new_multi_thread()
@@ -52,6 +54,14 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
             tracing::error!("{error:#}");
             ExitCode::from(if error.is::<BadInput>() { BAD_DATA } else { 1 })
         }
+    }
+}
+
+/// Every proxy is a socket; the usual soft limit ends at a thousand.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE);
+    if let Err(error) = limit.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard)) {
+        tracing::warn!(%error, "failed to raise the limit of open files; fewer proxies can connect");
     }
 }
 

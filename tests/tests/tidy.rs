@@ -7,7 +7,7 @@ use cargo_metadata::MetadataCommand;
 use mesh_tests::root;
 
 /// The arrows of `docs/architecture.md`, downward only.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("mesh-ir", &[]),
     ("mesh-xds", &["mesh-ir"]),
     ("mesh-core", &["mesh-ir"]),
@@ -38,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "mesh-controller",
         ],
     ),
+    ("mesh-bench", &["mesh-xds", "mesh-ir"]),
 ];
 
 /// What the pure crates must not name, with the reason.

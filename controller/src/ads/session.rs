@@ -56,6 +56,12 @@ struct Client {
     current: Arc<Published>,
     /// Whether something was sent of it.
     told: bool,
+    /// When it came.
+    since: Instant,
+    /// Its turn to get everything for the first time.
+    admission: Option<Turn>,
+    /// The newest generation that it has acknowledged; 0 when it had its turn in vain.
+    synced: Option<u64>,
 }
 
 // === impl Session ===
@@ -111,8 +117,7 @@ impl<M: Machine> Session<M> {
                     if self.client.is_none() && self.began.elapsed() >= INTRODUCTION {
                         return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
                     }
-                    let now = Instant::now();
-                    self.turns.retain(|_, turn| turn.until > now);
+                    self.expire();
                 }
             }
         }
@@ -121,6 +126,9 @@ impl<M: Machine> Session<M> {
     /// What the machine has to say now, once it is its turn.
     async fn due(&mut self) -> Option<M::Response> {
         let client = self.client.as_mut()?;
+        if client.admission.is_none() && client.synced.is_none() && client.current.generation > 0 {
+            client.admission = self.shared.throttle.admission().await;
+        }
         let response = self.machine.poll(SystemTime::now());
         client.report(&self.machine, &self.shared);
         let response = response?;
@@ -183,6 +191,9 @@ impl<M: Machine> Session<M> {
             registration,
             current,
             told: false,
+            since: Instant::now(),
+            admission: None,
+            synced: None,
         });
         tracing::info!(proxy = self.name(), peer = ?self.caller.peer, variant = M::VARIANT, "a proxy has connected");
         self.update();
@@ -208,6 +219,21 @@ impl<M: Machine> Session<M> {
         }
     }
 
+    /// Slow answers hold up others for a while, and no longer.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        self.turns.retain(|_, turn| turn.until > now);
+        if let Some(client) = &mut self.client
+            && client
+                .admission
+                .as_ref()
+                .is_some_and(|admission| admission.until <= now)
+        {
+            client.admission = None;
+            client.synced = Some(0);
+        }
+    }
+
     fn timer(&self) -> Instant {
         let now = Instant::now();
         let wake = self.machine.wake_at().map(|at| {
@@ -216,8 +242,12 @@ impl<M: Machine> Session<M> {
                 .unwrap_or(Duration::ZERO)
         });
         let turn = self.turns.values().map(|turn| turn.until).min();
+        let admission = self
+            .client
+            .as_ref()
+            .and_then(|client| Some(client.admission.as_ref()?.until));
         let introduction = self.client.is_none().then(|| self.began + INTRODUCTION);
-        [wake, turn, introduction]
+        [wake, turn, admission, introduction]
             .into_iter()
             .flatten()
             .min()
@@ -251,9 +281,16 @@ impl Client {
             .filter(|(_, status)| status.subscribed)
             .collect();
         let progress = Progress { types };
-        if self.told && progress.acknowledged() >= Some(self.current.generation) {
+        let acknowledged = progress.acknowledged();
+        if acknowledged > Some(0) {
+            self.synced = acknowledged;
+            self.admission = None;
+        }
+        if self.told && acknowledged >= Some(self.current.generation) {
             self.told = false;
-            shared.metrics.converged(self.current.at.elapsed());
+            shared
+                .metrics
+                .converged(self.current.at.max(self.since).elapsed());
         }
         self.registration.connection.set_progress(progress);
     }

@@ -19,12 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of a permit.
 const UNIT: usize = 1 << 10;
 
+/// Proxies that may be on their way from nothing to everything. Until a proxy has everything, its stream notes for each resource that
+/// it does not have it yet.
+const NEWCOMERS: usize = 24;
+/// How long a newcomer counts that does not come to an end.
+const WELCOME: Duration = Duration::from_secs(5);
+
 /// Lets responses through.
 pub struct Throttle {
     budget: Arc<Semaphore>,
+    newcomers: Arc<Semaphore>,
 }
 
-/// A response on its way.
+/// A response, or a newcomer, on its way.
 #[derive(Debug)]
 pub struct Turn {
     _permit: OwnedSemaphorePermit,
@@ -38,11 +45,21 @@ impl Default for Throttle {
     fn default() -> Self {
         Self {
             budget: Arc::new(Semaphore::new(BUDGET / UNIT)),
+            newcomers: Arc::new(Semaphore::new(NEWCOMERS)),
         }
     }
 }
 
 impl Throttle {
+    /// Waits until a newcomer may get everything.
+    pub async fn admission(&self) -> Option<Turn> {
+        let permit = Arc::clone(&self.newcomers).acquire_owned().await.ok()?;
+        Some(Turn {
+            _permit: permit,
+            until: Instant::now() + WELCOME,
+        })
+    }
+
     /// Waits for a response's turn. Small ones have none and need not wait.
     pub async fn turn(&self, bytes: usize) -> Option<Turn> {
         if bytes < SMALL {

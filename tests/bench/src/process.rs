@@ -1,5 +1,6 @@
 //! The processes under test: started on a core of their own, measured through `/proc`, ended with this program.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,12 @@ pub struct Process {
 
 impl Process {
     /// Starts a command on a core; its output goes to a file.
-    pub fn start(name: &str, core: Option<usize>, command: &[String], log: &Path) -> anyhow::Result<Self> {
+    pub fn start(
+        name: &str,
+        core: Option<usize>,
+        command: &[String],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         Self::start_with(name, core, command, &[], log)
     }
 
@@ -44,7 +50,10 @@ impl Process {
             .stderr(file)
             .spawn()
             .with_context(|| format!("failed to start {}", pinned.join(" ")))?;
-        Ok(Self { child, name: name.to_owned() })
+        Ok(Self {
+            child,
+            name: name.to_owned(),
+        })
     }
 
     /// CPU time of all threads so far.
@@ -52,9 +61,17 @@ impl Process {
         let mut nanoseconds = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanoseconds += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+            nanoseconds += text
+                .split(' ')
+                .next()
+                .and_then(|first| first.parse::<u64>().ok())
+                .unwrap_or(0);
         }
-        anyhow::ensure!(nanoseconds > 0, "{} is gone, or this kernel has no schedstat", self.name);
+        anyhow::ensure!(
+            nanoseconds > 0,
+            "{} is gone, or this kernel has no schedstat",
+            self.name
+        );
         Ok(Duration::from_nanos(nanoseconds))
     }
 
@@ -85,7 +102,10 @@ impl Process {
 
     fn status(&self, field: &str) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .context("no such field")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 }
@@ -99,5 +119,20 @@ impl Drop for Process {
 
 /// A free loopback port.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}
+
+/// GETs a path and gives the whole answer.
+pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

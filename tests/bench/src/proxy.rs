@@ -52,7 +52,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut cases = cases::start(args, backend, directory.path())?;
     println!("idle, before any request:");
     for case in &mut cases {
-        println!("  {:10} {:>8} KiB resident", case.name, case.process.resident_kib()?);
+        println!(
+            "  {:10} {:>8} KiB resident",
+            case.name,
+            case.process.resident_kib()?
+        );
     }
     let mut samples = vec![Vec::new(); cases.len()];
     let mut order: Vec<usize> = (0..cases.len()).collect();
@@ -76,14 +80,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn report(cases: &[Case], samples: &[Vec<f64>]) {
-    println!("\nCPU per request, median of {} rounds; ratios are medians of paired rounds with a 90 % interval:", samples[0].len());
+    println!(
+        "\nCPU per request, median of {} rounds; ratios are medians of paired rounds with a 90 % interval:",
+        samples[0].len()
+    );
     for (case, values) in cases.iter().zip(samples) {
         println!("  {:10} {:8.2} µs", case.name, median(values));
     }
     for (case, values) in cases.iter().zip(samples).skip(1) {
-        let ratios: Vec<f64> = samples[0].iter().zip(values).map(|(ours, theirs)| ours / theirs).collect();
+        let ratios: Vec<f64> = samples[0]
+            .iter()
+            .zip(values)
+            .map(|(ours, theirs)| ours / theirs)
+            .collect();
         let ratio = estimate(&ratios);
-        println!("  ours / {:10} {:.2} ({:.2} to {:.2})", case.name, ratio.median, ratio.low, ratio.high);
+        println!(
+            "  ours / {:10} {:.2} ({:.2} to {:.2})",
+            case.name, ratio.median, ratio.low, ratio.high
+        );
     }
 }
 
@@ -109,7 +123,13 @@ fn measure(case: &Case, seconds: u64) -> anyhow::Result<Sample> {
 /// Runs wrk and gives the number of requests; any error or other status than 2xx and 3xx fails.
 fn load(case: &Case, seconds: u64) -> anyhow::Result<u64> {
     let output = Command::new("wrk")
-        .args(["-t1", "-c", &CONNECTIONS.to_string(), "-d", &format!("{seconds}s")])
+        .args([
+            "-t1",
+            "-c",
+            &CONNECTIONS.to_string(),
+            "-d",
+            &format!("{seconds}s"),
+        ])
         .arg(format!("http://{}/", case.address))
         .output()
         .context("failed to run wrk; install it (Debian package wrk)")?;

@@ -29,13 +29,19 @@ pub fn estimate(values: &[f64]) -> Estimate {
     let mut random = rand::rngs::SmallRng::seed_from_u64(7);
     let mut medians: Vec<f64> = (0..2000)
         .map(|_| {
-            let sample: Vec<f64> =
-                values.iter().map(|_| values[random.random_range(0..values.len())]).collect();
+            let sample: Vec<f64> = values
+                .iter()
+                .map(|_| values[random.random_range(0..values.len())])
+                .collect();
             median(&sample)
         })
         .collect();
     medians.sort_by(f64::total_cmp);
-    Estimate { median: median(values), low: medians[100], high: medians[1900] }
+    Estimate {
+        median: median(values),
+        low: medians[100],
+        high: medians[1900],
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ pub fn start() -> anyhow::Result<SocketAddr> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         runtime.block_on(async move {
             let listener = TcpListener::from_std(listener)?;
             loop {
@@ -39,7 +41,10 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         }
         filled += read;
         // Requests have no body here, so a blank line ends each.
-        let heads = buffer[..filled].windows(4).filter(|window| *window == b"\r\n\r\n").count();
+        let heads = buffer[..filled]
+            .windows(4)
+            .filter(|window| *window == b"\r\n\r\n")
+            .count();
         if heads > 0 && buffer[..filled].ends_with(b"\r\n\r\n") {
             for _ in 0..heads {
                 stream.write_all(ANSWER).await?;

@@ -35,7 +35,10 @@ pub fn start(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Resu
 
 /// Our proxy as a gateway behind our control plane, as in any mesh.
 fn ours(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Case> {
-    let (port, xds) = (free_port()?, SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+    let (port, xds) = (
+        free_port()?,
+        SocketAddr::from(([127, 0, 0, 1], free_port()?)),
+    );
     let config = directory.join("config");
     std::fs::create_dir(&config)?;
     std::fs::write(config.join("gateway.yaml"), mesh_config(port, backend))?;
@@ -69,13 +72,21 @@ fn ours(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Ca
             ("POD_NAMESPACE", "default".to_owned()),
             ("INSTANCE_IP", "127.0.0.9".to_owned()),
             ("MESH_BIND_ADDRESS", "127.0.0.9".to_owned()),
-            ("ISTIO_METAJSON_LABELS", r#"{"istio":"ingressgateway"}"#.to_owned()),
+            (
+                "ISTIO_METAJSON_LABELS",
+                r#"{"istio":"ingressgateway"}"#.to_owned(),
+            ),
         ],
         directory,
     )?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     process.wait_for(address)?;
-    Ok(Case { name: "ours", address, process, _control_plane: Some(control_plane) })
+    Ok(Case {
+        name: "ours",
+        address,
+        process,
+        _control_plane: Some(control_plane),
+    })
 }
 
 fn mesh_config(port: u16, backend: SocketAddr) -> String {
@@ -132,7 +143,12 @@ fn envoy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Result
     ];
     let mut process = Process::start("envoy", Some(CORE), &command, directory)?;
     process.wait_for(address)?;
-    Ok(Case { name: "envoy", address, process, _control_plane: None })
+    Ok(Case {
+        name: "envoy",
+        address,
+        process,
+        _control_plane: None,
+    })
 }
 
 fn envoy_config(address: SocketAddr, backend: SocketAddr) -> String {
@@ -181,10 +197,20 @@ fn haproxy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Resu
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let file = directory.join("haproxy.cfg");
     std::fs::write(&file, haproxy_config(address, backend))?;
-    let command = [binary.display().to_string(), "-db".to_owned(), "-f".to_owned(), file.display().to_string()];
+    let command = [
+        binary.display().to_string(),
+        "-db".to_owned(),
+        "-f".to_owned(),
+        file.display().to_string(),
+    ];
     let mut process = Process::start("haproxy", Some(CORE), &command, directory)?;
     process.wait_for(address)?;
-    Ok(Case { name: "haproxy", address, process, _control_plane: None })
+    Ok(Case {
+        name: "haproxy",
+        address,
+        process,
+        _control_plane: None,
+    })
 }
 
 fn haproxy_config(address: SocketAddr, backend: SocketAddr) -> String {
