@@ -13,8 +13,13 @@ pub mod args;
 pub mod bootstrap;
 pub mod lifecycle;
 
+pub mod balance;
+pub mod decide;
 pub mod http1;
 pub mod record;
+pub mod retry;
+pub mod runtime;
+pub mod worker;
 
 pub mod telemetry;
 pub mod xds;

@@ -1,12 +1,34 @@
 //! HTTP/1.1 without I/O: heads and bodies as bytes in and bytes out.
 //!
 //! ```text
-//! bytes --parse--> RequestHead (spans into the bytes) --rewrite--> bytes of the head that goes upstream
-//! bytes --BodyDecoder--> parts of the body --BodyEncoder--> bytes
+//! bytes --RequestHead::parse--> spans into the bytes --write_request--> bytes of the head that goes upstream
+//! bytes --BodyPipe::pump--> bytes of the body, framed anew
 //! ```
 //!
 //! Framing is strict (RFC 9112): what two implementations could understand differently is refused and never forwarded.
 
-pub mod fields;
+mod head;
 
+mod fields;
+mod request;
+mod response;
+
+mod body;
+mod date;
+mod refusal;
+mod write;
+
+pub use body::{BodyDecoder, BodyPipe, Part};
+pub use date::Dates;
 pub use fields::{Fields, Known, Span};
+pub use head::{Framing, MAX_FIELDS, MAX_HEAD};
+pub use refusal::Refusal;
+pub use request::{Form, RequestHead, RequestRef, Upgrade};
+pub use response::ResponseHead;
+pub use write::{
+    Edit, RequestLine, ResponseLine, Unchanged, write_decimal, write_field, write_request,
+    write_response, write_status,
+};
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,230 @@
 //! ```text
 //! Workers::apply(ProxyConfig) --compile--> Arc<Runtime> --swap--> every worker sees it at its next request
 //!         |
-//!         +--bind (SO_REUSEPORT, one socket for each worker)--> accept --> connection --> requests --> Record
+//!         +--bind (SO_REUSEPORT, one socket for each worker)--> accept --> connection --> exchange --> Record
 //! ```
 
 mod options;
+mod sockets;
+mod thread;
+
+mod binding;
+mod client;
+mod connection;
+mod http;
+mod proxied;
+mod tcp;
+
+mod attempt;
+mod dial;
+mod edit;
+mod exchange;
+mod reply;
+mod tunnel;
+
+mod buffer;
+mod local;
+mod names;
+mod resolve;
+mod scratch;
+mod timer;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use mesh_ir::ProxyConfig;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::runtime::{ApplyError, Compiler, Runtime};
+use thread::Command;
 
 pub use options::Options;
+
+/// How often draining looks whether all connections have ended.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+
+/// The data path as a whole.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<UnboundedSender<Command>>,
+    /// Addresses that are bound, by listener. Held while a configuration is applied, so that one follows the other.
+    bound: Mutex<BTreeMap<Arc<str>, SocketAddr>>,
+    names: tokio::task::AbortHandle,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    options: Options,
+    runtime: ArcSwap<Runtime>,
+    generation: AtomicU64,
+    connections: AtomicUsize,
+    changed: Notify,
+}
+
+// === impl Workers ===
+
+impl Workers {
+    /// Starts the threads. They have nothing to do until a configuration is applied. Must be called on a runtime, which then looks
+    /// up host names.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            runtime: ArcSwap::default(),
+            generation: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            changed: Notify::new(),
+            options,
+        });
+        let threads = (0..shared.options.concurrency.max(1))
+            .map(|index| {
+                let (sender, commands) = unbounded_channel();
+                let shared = shared.clone();
+                std::thread::Builder::new()
+                    .name(format!("worker-{index}"))
+                    .spawn(move || {
+                        if let Err(error) = thread::run(shared, commands) {
+                            tracing::error!(%error, "failed to start a worker");
+                        }
+                    })?;
+                Ok(sender)
+            })
+            .collect::<io::Result<_>>()?;
+        let names = tokio::spawn(names::keep(Arc::downgrade(&shared)));
+        Ok(Self {
+            shared,
+            threads,
+            bound: Mutex::default(),
+            names: names.abort_handle(),
+        })
+    }
+
+    /// Takes over a configuration: compiles it, opens what is new, lets all workers see it at once, and closes what is gone. What
+    /// cannot be done is told; everything else is done.
+    pub fn apply(&self, config: &ProxyConfig) -> Vec<ApplyError> {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.shared.runtime.load_full();
+        let logs = &self.shared.options.logs;
+        let open_log = |config: &mesh_ir::AccessLog| match logs.open(config) {
+            Ok(log) => Some(log),
+            Err(error) => {
+                tracing::warn!(path = &*config.path, %error, "failed to open an access log");
+                None
+            }
+        };
+        let compiler = Compiler {
+            before: &before,
+            open_log: &open_log,
+        };
+        let (runtime, mut errors) = compiler.compile(config);
+        let (opened, gone) = self.open(config, &mut bound, &mut errors);
+        let generation = runtime.generation;
+        self.shared.runtime.store(Arc::new(runtime));
+        self.shared.generation.store(generation, Ordering::Release);
+        for (name, sockets) in opened {
+            for (thread, socket) in self.threads.iter().zip(sockets) {
+                // A worker only ends with the process.
+                let _ = thread.send(Command::Listen(name.clone(), socket));
+            }
+        }
+        for name in gone {
+            self.tell(|| Command::Stop(name.clone()));
+        }
+        self.shared.changed.notify_one();
+        errors
+    }
+
+    /// Opens the sockets that the configuration needs, and forgets those that it does not need any more.
+    #[expect(clippy::type_complexity, reason = "sockets by listener, and listeners")]
+    fn open(
+        &self,
+        config: &ProxyConfig,
+        bound: &mut BTreeMap<Arc<str>, SocketAddr>,
+        errors: &mut Vec<ApplyError>,
+    ) -> (Vec<(Arc<str>, Vec<std::net::TcpListener>)>, Vec<Arc<str>>) {
+        let options = &self.shared.options;
+        let wanted: BTreeMap<&Arc<str>, SocketAddr> = config
+            .listeners
+            .iter()
+            .filter(|listener| listener.bind)
+            .map(|listener| (&listener.name, options.to_bind(listener.address)))
+            .collect();
+        let gone: Vec<Arc<str>> = bound
+            .iter()
+            .filter(|(name, address)| wanted.get(name) != Some(address))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &gone {
+            bound.remove(name);
+        }
+        let mut opened = Vec::new();
+        for (name, address) in wanted {
+            if bound.contains_key(name) {
+                continue;
+            }
+            match sockets::open(address, self.threads.len()) {
+                Ok(sockets) => {
+                    bound.insert(name.clone(), address);
+                    opened.push((name.clone(), sockets));
+                }
+                Err(source) => errors.push(ApplyError::Bind {
+                    listener: name.clone(),
+                    address,
+                    source,
+                }),
+            }
+        }
+        let replaced = |name: &Arc<str>| opened.iter().any(|(other, _)| other == name);
+        let gone = gone.into_iter().filter(|name| !replaced(name)).collect();
+        (opened, gone)
+    }
+
+    /// Accepts no more connections, lets those that there are end after their next answer, and waits for that, but no longer than
+    /// `limit`. True if all have ended.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.tell(|| Command::Drain);
+        let ended = async {
+            while self.connections() > 0 {
+                tokio::time::sleep(DRAIN_TICK).await;
+            }
+        };
+        tokio::time::timeout(limit, ended).await.is_ok()
+    }
+
+    /// Connections of clients now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// What workers go by now.
+    pub fn runtime(&self) -> Arc<Runtime> {
+        self.shared.runtime.load_full()
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for thread in &self.threads {
+            // A worker only ends with the process.
+            let _ = thread.send(command());
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.names.abort();
+    }
+}

@@ -1,10 +1,12 @@
 //! What workers are started with: who the proxy is, where it may bind, and where its numbers and logs go.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mesh_ir::{Capture, ProxyKind};
 
+use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::{Metrics, Peer};
 
 /// What does not change while the workers run.
@@ -24,11 +26,24 @@ pub struct Options {
     pub identity: Option<Arc<Peer>>,
     /// Where workers count.
     pub metrics: Arc<Metrics>,
+    /// Where they log.
+    pub logs: Arc<AccessLogs>,
+    /// Host names that the sandbox knows (`MESH_HOSTS`), asked before DNS.
+    pub hosts: Option<PathBuf>,
 }
 
 // === impl Options ===
 
 impl Options {
+    /// The socket's address for a listener's.
+    pub fn to_bind(&self, address: SocketAddr) -> SocketAddr {
+        let bind = self.bind_address.filter(|_| address.ip().is_unspecified());
+        self.at_socket(SocketAddr::new(
+            bind.unwrap_or(address.ip()),
+            address.port(),
+        ))
+    }
+
     /// The socket's address for an address of the mesh.
     pub fn at_socket(&self, address: SocketAddr) -> SocketAddr {
         let mut address = address;

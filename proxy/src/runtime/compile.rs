@@ -1,0 +1,177 @@
+//! From configuration to runtime.
+
+use std::io;
+use std::sync::Arc;
+
+use mesh_ir::matching::InvalidRoute;
+use mesh_ir::{
+    AccessLog as LogConfig, Endpoints, ProxyConfig, RouteConfig, Routes as RoutesConfig,
+};
+use rustc_hash::FxHashMap;
+
+use super::routes::table;
+use super::{Cluster, ClusterId, Http, Listener, Network, Routes, Runtime, Tcp};
+use crate::telemetry::access_log::AccessLog;
+
+/// What could not be done of a configuration. Everything else is done.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A listener has no socket.
+    #[error("listener {listener}: failed to bind {address}: {source}")]
+    Bind {
+        /// Name of the listener.
+        listener: Arc<str>,
+        /// What was to be bound.
+        address: std::net::SocketAddr,
+        /// Why it was not.
+        source: io::Error,
+    },
+    /// A part of a route table means nothing.
+    #[error("route table {table}: {invalid}")]
+    Route {
+        /// Name of the table.
+        table: Arc<str>,
+        /// What is wrong.
+        invalid: InvalidRoute,
+    },
+}
+
+/// Compiles configurations, one after the other.
+pub struct Compiler<'a> {
+    /// The runtime that is to be replaced.
+    pub before: &'a Runtime,
+    /// Opens logs.
+    pub open_log: &'a dyn Fn(&LogConfig) -> Option<AccessLog>,
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    /// The runtime of a configuration, with what was left out of it.
+    pub fn compile(&self, config: &ProxyConfig) -> (Runtime, Vec<ApplyError>) {
+        let mut errors = Vec::new();
+        let (clusters, cluster_ids) = self.clusters(config);
+        let find = |name: &str| cluster_ids.get(name).copied();
+        let mut routes = FxHashMap::default();
+        for config in &config.routes {
+            let compiled = self.routes(config, &find, &mut errors);
+            routes.insert(config.name.clone(), compiled);
+        }
+        let mut listeners = FxHashMap::default();
+        let mut destinations = FxHashMap::default();
+        for config in &config.listeners {
+            // Tables within listeners are found again by the listener's and their own name.
+            let mut inline = FxHashMap::default();
+            for table in inline_tables(config) {
+                let key = inline_key(config, table);
+                let compiled = self.compile_routes(table, &key, &find, &mut errors);
+                inline.insert(key.clone(), compiled.clone());
+                routes.insert(key, compiled);
+            }
+            let listener = Arc::new(Listener::new(config.clone(), |network| match network {
+                mesh_ir::Network::Http(http) => Network::Http(Http {
+                    config: http.clone(),
+                    routes: match &http.routes {
+                        RoutesConfig::Discovered(name) => routes.get(name).cloned(),
+                        RoutesConfig::Inline(table) => {
+                            inline.get(&inline_key(config, table)).cloned()
+                        }
+                    },
+                    log: http.access_log.as_ref().and_then(self.open_log),
+                }),
+                mesh_ir::Network::Tcp(tcp) => Network::Tcp(Tcp {
+                    config: tcp.clone(),
+                    clusters: tcp.clusters.iter().map(|(name, _)| find(name)).collect(),
+                    log: tcp.access_log.as_ref().and_then(self.open_log),
+                }),
+            }));
+            if !config.bind {
+                destinations.insert(config.address, listener.clone());
+            }
+            listeners.insert(config.name.clone(), listener);
+        }
+        let runtime = Runtime {
+            generation: self.before.generation + 1,
+            listeners,
+            destinations,
+            clusters,
+            cluster_ids,
+            routes,
+            names: config.names.clone(),
+        };
+        (runtime, errors)
+    }
+
+    fn clusters(
+        &self,
+        config: &ProxyConfig,
+    ) -> (Vec<Arc<Cluster>>, FxHashMap<Arc<str>, ClusterId>) {
+        let told: FxHashMap<&str, &Arc<Endpoints>> = config
+            .endpoints
+            .iter()
+            .map(|endpoints| (&*endpoints.cluster, endpoints))
+            .collect();
+        let mut ids = FxHashMap::default();
+        let mut clusters = Vec::with_capacity(config.clusters.len());
+        for cluster in &config.clusters {
+            let told = told.get(&*cluster.name).copied();
+            let before = self
+                .before
+                .cluster_id(&cluster.name)
+                .and_then(|id| self.before.cluster(id));
+            let compiled = match before {
+                Some(before) if before.is_of(cluster, told) => before.clone(),
+                _ => Arc::new(Cluster::new(
+                    cluster.clone(),
+                    told.cloned(),
+                    before.map(|before| &**before),
+                )),
+            };
+            ids.insert(cluster.name.clone(), ClusterId(clusters.len() as u32));
+            clusters.push(compiled);
+        }
+        (clusters, ids)
+    }
+
+    fn routes(
+        &self,
+        config: &Arc<RouteConfig>,
+        find: &impl Fn(&str) -> Option<ClusterId>,
+        errors: &mut Vec<ApplyError>,
+    ) -> Arc<Routes> {
+        self.compile_routes(config, &config.name, find, errors)
+    }
+
+    fn compile_routes(
+        &self,
+        config: &Arc<RouteConfig>,
+        key: &Arc<str>,
+        find: &impl Fn(&str) -> Option<ClusterId>,
+        errors: &mut Vec<ApplyError>,
+    ) -> Arc<Routes> {
+        let mut invalid = Vec::new();
+        let table = table(config, self.before.routes.get(key), &mut invalid);
+        errors.extend(invalid.into_iter().map(|invalid| ApplyError::Route {
+            table: config.name.clone(),
+            invalid,
+        }));
+        Arc::new(Routes::new(table, find))
+    }
+}
+
+/// The route tables that are parts of a listener.
+fn inline_tables(listener: &mesh_ir::Listener) -> impl Iterator<Item = &Arc<RouteConfig>> {
+    let chains = listener.chains.iter().chain(&listener.default_chain);
+    chains.filter_map(|chain| match &chain.network {
+        mesh_ir::Network::Http(http) => match &http.routes {
+            RoutesConfig::Inline(table) => Some(table),
+            RoutesConfig::Discovered(_) => None,
+        },
+        mesh_ir::Network::Tcp(_) => None,
+    })
+}
+
+/// What an inline table is found by; discovered ones have no line feed in their names.
+fn inline_key(listener: &mesh_ir::Listener, table: &RouteConfig) -> Arc<str> {
+    [&listener.name, "\n", &table.name].concat().into()
+}

@@ -1,0 +1,225 @@
+//! A client's connection.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::local::{Place, Worker};
+use super::scratch::Scratch;
+use super::timer::Timer;
+use crate::http1::Refusal;
+
+/// How long a head may take to come in, once it has begun.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long an answer of the proxy itself may take to go out, and how long the client may go on talking after it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the client may go on sending after the last answer, before the connection is broken off.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The client.
+    pub remote: SocketAddr,
+    /// Our side of the connection.
+    pub local: SocketAddr,
+    /// Ends what takes too long.
+    pub timer: Timer,
+    /// Keeps its place among the connections.
+    pub place: Option<Place>,
+}
+
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A head has come in; it began then.
+    Head(Box<Scratch>, Instant),
+    /// What has come in can never become one.
+    Refused(Box<Scratch>, Instant, Refusal),
+    /// The head takes too long.
+    TooSlow(Box<Scratch>, Instant),
+    /// There will be none.
+    End,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A connection that was just accepted.
+    pub fn new(stream: TcpStream, remote: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            stream,
+            remote,
+            local,
+            timer: Timer::default(),
+            place: None,
+        }
+    }
+
+    /// Takes a place among the worker's connections, so that this task is waked when they are to end.
+    pub async fn take_place(&mut self, worker: &Rc<Worker>) {
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        self.place = Some(worker.downstream.place(waker));
+    }
+
+    /// Waits for the next request's head. `scratch` holds what has come in already; without it no memory is held until something
+    /// comes in.
+    pub async fn arrival(
+        &mut self,
+        worker: &Worker,
+        scratch: Option<Box<Scratch>>,
+        idle: Option<Duration>,
+    ) -> Arrival {
+        let mut scratch = scratch;
+        let now = Instant::now();
+        let mut begun = scratch.is_some().then_some(now);
+        let mut tried = false;
+        self.timer.set_after(
+            now,
+            if scratch.is_some() {
+                Some(HEAD_LIMIT)
+            } else {
+                idle
+            },
+        );
+        poll_fn(|cx| {
+            loop {
+                if let Some(mut taken) = scratch.take() {
+                    let parsed = parse(&mut taken, &mut tried);
+                    let since = begun.unwrap_or(now);
+                    match parsed {
+                        Ok(true) => return Poll::Ready(Arrival::Head(taken, since)),
+                        Ok(false) => scratch = Some(taken),
+                        Err(refusal) => {
+                            return Poll::Ready(Arrival::Refused(taken, since, refusal));
+                        }
+                    }
+                }
+                let begins = begun.is_none();
+                match self.poll_more(worker, &mut scratch, cx) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        if begins {
+                            let now = Instant::now();
+                            begun = Some(now);
+                            self.timer.set_after(now, Some(HEAD_LIMIT));
+                        }
+                    }
+                    Poll::Ready(_) => return Poll::Ready(Arrival::End),
+                    Poll::Pending => break,
+                }
+            }
+            if begun.is_none() && worker.downstream.draining() {
+                return Poll::Ready(Arrival::End);
+            }
+            ready!(self.timer.poll(cx));
+            Poll::Ready(match (scratch.take(), begun) {
+                (Some(scratch), Some(begun)) => Arrival::TooSlow(scratch, begun),
+                _ => Arrival::End,
+            })
+        })
+        .await
+    }
+
+    fn poll_more(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Option<Box<Scratch>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut taken = match scratch.take() {
+            Some(taken) => taken,
+            None => {
+                ready!(self.stream.poll_read_ready(cx))?;
+                worker.scratch()
+            }
+        };
+        let read = taken.input.poll_read(&mut self.stream, cx);
+        if taken.input.is_empty() {
+            worker.give_back(taken);
+        } else {
+            *scratch = Some(taken);
+        }
+        read
+    }
+
+    /// Sends all of it, unless that takes too long.
+    ///
+    /// # Errors
+    /// What the socket says, or that it has taken too long.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        self.timer.set_after(Instant::now(), Some(LINGER * 15));
+        poll_fn(|cx| {
+            while let Some(rest) = bytes.get(sent..)
+                && !rest.is_empty()
+            {
+                match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => sent += count,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        ready!(self.timer.poll(cx));
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Ends the connection so that the client can still read the last answer: with unread bytes the kernel would reset it.
+    pub async fn linger(&mut self, worker: &Worker) {
+        if poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let mut scratch = worker.scratch();
+        let mut left = LINGER_BYTES;
+        self.timer.set_after(Instant::now(), Some(LINGER));
+        poll_fn(|cx| {
+            loop {
+                scratch.body.clear();
+                match scratch.body.poll_read(&mut self.stream, cx) {
+                    Poll::Ready(Ok(count)) if count > 0 && left > count => left -= count,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.timer.poll(cx),
+                }
+            }
+        })
+        .await;
+        worker.give_back(scratch);
+    }
+}
+
+/// Parses what has come in. A long head that comes in small pieces is only tried again when its end has come.
+fn parse(scratch: &mut Scratch, tried: &mut bool) -> Result<bool, Refusal> {
+    let bytes = scratch.input.filled();
+    if std::mem::replace(tried, true) && !ends_head(bytes) {
+        return if scratch.input.is_full() {
+            Err(Refusal::TOO_LARGE)
+        } else {
+            Ok(false)
+        };
+    }
+    scratch.request.parse(bytes)
+}
+
+fn ends_head(bytes: &[u8]) -> bool {
+    // Most heads come in one piece or end with what was read last.
+    bytes.ends_with(b"\n") || bytes.windows(3).any(|window| window == b"\n\r\n")
+}

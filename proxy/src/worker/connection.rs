@@ -1,0 +1,179 @@
+//! A connection that was just accepted: where it was meant to go, what is spoken on it, and who serves it.
+//!
+//! ```text
+//! accept --original destination--> listener --first bytes, where they matter--> chain --> http or tcp
+//!           |
+//!           +-- without capture by the kernel, from each request: proxied
+//! ```
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use mesh_ir::Capture;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::binding::Binding;
+use super::client::Client;
+use super::local::Worker;
+use super::scratch::Scratch;
+use super::{http, proxied, tcp};
+use crate::runtime::Network;
+
+/// How long the first bytes are waited for. Where the server speaks first, nothing comes; then the connection is passed through.
+const DETECTION: Duration = Duration::from_secs(2);
+
+/// Methods that HTTP is recognised by, with the space behind them.
+const METHODS: [&[u8]; 9] = [
+    b"GET ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"HEAD ",
+    b"OPTIONS ",
+    b"PATCH ",
+    b"CONNECT ",
+    b"TRACE ",
+];
+
+/// Serves a connection until it ends.
+pub async fn serve(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, remote: SocketAddr) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    // A socket that cannot be told so is slower, but works.
+    let _ = stream.set_nodelay(true);
+    let mut client = Client::new(stream, remote, local);
+    client.take_place(&worker).await;
+    let cells = worker.naming.metrics.cells();
+    cells.downstream_cx_total.inc();
+    cells.downstream_cx_active.inc();
+    enter(&worker, &mut client, &listener).await;
+    worker.naming.metrics.cells().downstream_cx_active.dec();
+}
+
+async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
+    let view = worker.view();
+    let Some(listener) = view.runtime.listener(name) else {
+        return;
+    };
+    let mut destination = client.local;
+    if listener.needs_destination()
+        && let Some(original) = original_destination(&client.stream)
+    {
+        destination = original;
+    }
+    let loopback = matches!(worker.shared.options.capture, Capture::Loopback { .. });
+    if listener.config.use_original_destination {
+        if loopback && destination == client.local {
+            return Box::pin(proxied::serve(worker, client, name.clone())).await;
+        }
+        let listener = view.runtime.destination(destination).unwrap_or(listener);
+        let name = listener.config.name.clone();
+        return to_listener(worker, client, &name, destination, None).await;
+    }
+    to_listener(worker, client, name, destination, None).await;
+}
+
+/// Serves a connection by the chains of a listener.
+pub async fn to_listener(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    name: &Arc<str>,
+    destination: SocketAddr,
+    scratch: Option<Box<Scratch>>,
+) {
+    let mut scratch = scratch;
+    let detects = worker
+        .view()
+        .runtime
+        .listener(name)
+        .is_some_and(|listener| listener.detects(destination));
+    let http = if detects {
+        Some(detect(worker, client, &mut scratch).await)
+    } else {
+        None
+    };
+    let Some(binding) = Binding::new(worker.view(), name, destination, http) else {
+        worker.naming.metrics.cells().no_filter_chain_match.inc();
+        return;
+    };
+    let chain = binding.chain.clone();
+    match &chain.network {
+        Network::Http(_) => http::serve(worker, client, binding, scratch).await,
+        Network::Tcp(tcp) => {
+            let listener = binding.view.runtime.listener(name);
+            let Some(direction) = listener.map(|listener| listener.config.direction) else {
+                return;
+            };
+            let way = (direction, destination);
+            Box::pin(tcp::serve(worker, client, &binding.view, tcp, way, scratch)).await;
+        }
+    }
+}
+
+/// Whether HTTP/1.1 is spoken.
+async fn detect(worker: &Worker, client: &mut Client, scratch: &mut Option<Box<Scratch>>) -> bool {
+    client.timer.set_after(Instant::now(), Some(DETECTION));
+    let mut taken = scratch.take().unwrap_or_else(|| worker.scratch());
+    let found = poll_fn(|cx| {
+        loop {
+            if let Some(found) = is_http(taken.input.filled()) {
+                return Poll::Ready(found);
+            }
+            match taken.input.poll_read(&mut client.stream, cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => {
+                    ready!(client.timer.poll(cx));
+                    return Poll::Ready(false);
+                }
+            }
+        }
+    })
+    .await;
+    if taken.input.is_empty() {
+        worker.give_back(taken);
+    } else {
+        *scratch = Some(taken);
+    }
+    found
+}
+
+/// Whether bytes begin a request; none if there are too few to tell.
+fn is_http(bytes: &[u8]) -> Option<bool> {
+    if METHODS.iter().any(|method| bytes.starts_with(method)) {
+        return Some(true);
+    }
+    let begins = METHODS.iter().any(|method| method.starts_with(bytes));
+    if begins { None } else { Some(false) }
+}
+
+/// Where the kernel was told to connect to before it redirected the connection here; none if it did not.
+fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
+    let socket = socket2::SockRef::from(stream);
+    let original = match stream.local_addr().ok()? {
+        SocketAddr::V4(_) => socket.original_dst_v4(),
+        SocketAddr::V6(_) => socket.original_dst_v6(),
+    };
+    original.ok()?.as_socket()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_http;
+
+    #[test]
+    fn http_is_recognised_by_its_methods() {
+        assert_eq!(is_http(b"GET / HTTP/1.1\r\n"), Some(true));
+        assert_eq!(is_http(b"PATC"), None);
+        assert_eq!(is_http(b""), None);
+        assert_eq!(is_http(b"PRI * HTTP/2.0"), Some(false));
+        assert_eq!(is_http(b"\x16\x03\x01"), Some(false));
+        assert_eq!(is_http(b"GETX"), Some(false));
+    }
+}

@@ -1,0 +1,166 @@
+//! What the proxy changes in heads, beyond what never goes on: Envoy's own fields, and the changes that routes ask for.
+
+use mesh_ir::{HeaderAppend, HeaderOps};
+
+use crate::http1::{Edit, Fields, Known, Span, write_decimal, write_field};
+
+/// Changes of the route and of the weighted cluster, in their order.
+pub type Ops<'a> = [Option<&'a HeaderOps>; 2];
+
+/// Changes to a request's head.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestEdit<'a> {
+    /// What the route asks for.
+    pub ops: Ops<'a>,
+    /// `x-request-id`, where the client sent none.
+    pub request_id: Option<&'a [u8]>,
+    /// `x-forwarded-for`, where the proxy extends it; then other fields that only the edge may write are replaced too.
+    pub forwarded_for: Option<&'a [u8]>,
+    /// The client's address, for `x-envoy-external-address`.
+    pub client: Option<&'a [u8]>,
+    /// `x-forwarded-proto`, where it is to be written.
+    pub forwarded_proto: Option<&'a [u8]>,
+    /// `x-envoy-original-path`, where the path was rewritten.
+    pub original_path: Option<&'a [u8]>,
+    /// `x-envoy-attempt-count`, where it is written.
+    pub attempt: Option<u32>,
+}
+
+/// Changes to a response's head.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseEdit<'a> {
+    /// What the route asks for.
+    pub ops: Ops<'a>,
+    /// `server`.
+    pub server: &'static [u8],
+    /// `date`, where the upstream sent none.
+    pub date: Option<&'a [u8]>,
+    /// `x-envoy-upstream-service-time` in milliseconds.
+    pub service_time: Option<u64>,
+}
+
+/// Fields that belong to the connection or to the framing, which no configuration may touch.
+fn is_fixed(name: &[u8]) -> bool {
+    name.first() == Some(&b':')
+        || matches!(
+            Known::of(name),
+            Known::Host
+                | Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::TransferEncoding
+                | Known::ContentLength
+                | Known::Upgrade
+                | Known::Te
+                | Known::Trailer
+        )
+}
+
+/// Whether changes remove or replace what a field has so far.
+fn drops(ops: Option<&HeaderOps>, name: &[u8]) -> bool {
+    let Some(HeaderOps { remove, set }) = ops else {
+        return false;
+    };
+    let same = |other: &str| other.as_bytes().eq_ignore_ascii_case(name);
+    let replaced = set
+        .iter()
+        .any(|set| set.append == HeaderAppend::Overwrite && same(&set.name));
+    (replaced || remove.iter().any(|removed| same(removed))) && !is_fixed(name)
+}
+
+fn add(ops: Ops<'_>, out: &mut Vec<u8>) {
+    let [first, second] = ops;
+    for (ops, later) in [(first, second), (second, None)] {
+        for set in ops.iter().flat_map(|ops| &ops.set) {
+            let name = set.name.as_bytes();
+            if !is_fixed(name) && !drops(later, name) {
+                write_field(out, name, set.value.as_bytes());
+            }
+        }
+    }
+}
+
+// === impl RequestEdit ===
+
+impl RequestEdit<'_> {
+    /// Whether a route's changes replace a field that the proxy writes.
+    fn own(&self, out: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
+        let [first, second] = self.ops;
+        if let Some(value) = value
+            && !drops(first, name)
+            && !drops(second, name)
+        {
+            write_field(out, name, value);
+        }
+    }
+}
+
+impl Edit for RequestEdit<'_> {
+    #[inline]
+    fn drops(&self, span: &Span, name: &[u8]) -> bool {
+        let [first, second] = self.ops;
+        let own = match span.known {
+            Known::Other => false,
+            Known::ForwardedFor | Known::ExternalAddress | Known::Internal => {
+                self.forwarded_for.is_some()
+            }
+            Known::ForwardedProto => self.forwarded_proto.is_some(),
+            Known::OriginalPath => self.original_path.is_some() || self.forwarded_for.is_some(),
+            Known::AttemptCount => self.attempt.is_some(),
+            Known::DecoratorOperation => true,
+            _ => false,
+        };
+        own || drops(first, name) || drops(second, name)
+    }
+
+    fn add(&self, out: &mut Vec<u8>) {
+        self.own(out, b"x-forwarded-for", self.forwarded_for);
+        self.own(out, b"x-forwarded-proto", self.forwarded_proto);
+        self.own(out, b"x-envoy-external-address", self.client);
+        self.own(out, b"x-request-id", self.request_id);
+        self.own(out, b"x-envoy-original-path", self.original_path);
+        if let Some(attempt) = self.attempt {
+            out.extend_from_slice(b"x-envoy-attempt-count: ");
+            write_decimal(out, attempt.into());
+            out.extend_from_slice(b"\r\n");
+        }
+        add(self.ops, out);
+    }
+}
+
+// === impl ResponseEdit ===
+
+impl<'a> ResponseEdit<'a> {
+    /// The date, where the response has none.
+    pub fn date(fields: Fields<'_>, date: impl FnOnce() -> &'a [u8]) -> Option<&'a [u8]> {
+        fields.known(Known::Date).is_none().then(date)
+    }
+}
+
+impl Edit for ResponseEdit<'_> {
+    #[inline]
+    fn drops(&self, span: &Span, name: &[u8]) -> bool {
+        let [first, second] = self.ops;
+        matches!(
+            span.known,
+            Known::Server | Known::ServiceTime | Known::DecoratorOperation
+        ) || drops(first, name)
+            || drops(second, name)
+    }
+
+    fn add(&self, out: &mut Vec<u8>) {
+        let [first, second] = self.ops;
+        if let Some(date) = self.date {
+            write_field(out, b"date", date);
+        }
+        if !drops(first, b"server") && !drops(second, b"server") {
+            write_field(out, b"server", self.server);
+        }
+        if let Some(time) = self.service_time {
+            out.extend_from_slice(b"x-envoy-upstream-service-time: ");
+            write_decimal(out, time);
+            out.extend_from_slice(b"\r\n");
+        }
+        add(self.ops, out);
+    }
+}

@@ -1,0 +1,160 @@
+//! A connection on which requests come, one after the other.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mesh_ir::Direction;
+use tokio::time::Instant;
+
+use super::binding::Binding;
+use super::client::{Arrival, Client};
+use super::exchange::{Exchange, Next, Terms};
+use super::local::{View, Worker};
+use super::reply::Reply;
+use super::scratch::Scratch;
+use crate::http1::Refusal;
+use crate::record::{Protocol, Record, ResponseFlags};
+use crate::runtime::{Http, Network};
+use crate::telemetry::metrics::Outcome;
+
+/// Envoy's limit for connections without requests.
+pub const IDLE: Duration = Duration::from_secs(3600);
+
+/// Serves a connection until it ends. `scratch` holds what has come in already.
+pub async fn serve(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    binding: Binding,
+    scratch: Option<Box<Scratch>>,
+) {
+    let mut binding = binding;
+    let mut scratch = scratch;
+    loop {
+        let idle = match &binding.chain.network {
+            Network::Http(http) => http.config.idle_timeout.unwrap_or(IDLE),
+            Network::Tcp(_) => return,
+        };
+        let arrival = client.arrival(worker, scratch.take(), Some(idle)).await;
+        binding.refresh(worker);
+        let Network::Http(http) = &binding.chain.network else {
+            return;
+        };
+        let Some((mut arrived, begun)) = head(
+            worker,
+            client,
+            &binding.view,
+            http,
+            binding.destination,
+            arrival,
+        )
+        .await
+        else {
+            return;
+        };
+        if binding.retired {
+            arrived.request.keep_alive = false;
+        }
+        let terms = Terms {
+            http,
+            routes: http.routes.as_deref(),
+            direct: None,
+            destination: binding.destination,
+            known_destination: true,
+            direction: http.config.direction,
+        };
+        let next = Exchange::new(worker, &binding.view, client, terms, begun)
+            .run(&mut arrived)
+            .await;
+        match next {
+            Next::Keep if arrived.input.is_empty() => worker.give_back(arrived),
+            Next::Keep => scratch = Some(arrived),
+            Next::Close => {
+                worker.give_back(arrived);
+                return client.linger(worker).await;
+            }
+            Next::Abort => return worker.give_back(arrived),
+        }
+    }
+}
+
+/// The head that has arrived; none if there is none, after the client was told why.
+pub async fn head(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    view: &View,
+    http: &Http,
+    destination: std::net::SocketAddr,
+    arrival: Arrival,
+) -> Option<(Box<Scratch>, Instant)> {
+    let (mut scratch, begun, reply) = match arrival {
+        Arrival::Head(scratch, begun) => return Some((scratch, begun)),
+        Arrival::End => return None,
+        Arrival::Refused(scratch, begun, Refusal { code, details }) => {
+            worker
+                .naming
+                .metrics
+                .cells()
+                .downstream_protocol_error
+                .inc();
+            let reply = Reply::new(code, ResponseFlags::PROTOCOL_ERROR, details);
+            (scratch, begun, reply.with_body(super::reply::reason(code)))
+        }
+        Arrival::TooSlow(scratch, begun) => (scratch, begun, Reply::IDLE),
+    };
+    scratch.reply.clear();
+    {
+        let mut dates = worker.dates.borrow_mut();
+        let date = dates.at(std::time::SystemTime::now());
+        reply.write(&mut scratch.reply, date, b"istio-envoy", false, true);
+    }
+    let sent = client.send(&scratch.reply).await;
+    let direction = http.config.direction;
+    let record = refused(client, direction, destination, begun, reply);
+    let outcome = Outcome::http(reply.code, reply.flags);
+    view.unrouted(direction, &worker.naming)
+        .record(outcome, record.duration, 0, record.bytes_sent);
+    if let Some(log) = &http.log {
+        log.write(&record);
+    }
+    worker.give_back(scratch);
+    if sent.is_ok() {
+        client.linger(worker).await;
+    }
+    None
+}
+
+/// The record of what was no request.
+fn refused<'a>(
+    client: &Client,
+    direction: Direction,
+    destination: std::net::SocketAddr,
+    begun: Instant,
+    reply: Reply<'a>,
+) -> Record<'a> {
+    Record {
+        direction,
+        request: None,
+        protocol: Protocol::Http11,
+        duration: begun.elapsed(),
+        code: reply.code,
+        flags: reply.flags,
+        details: reply.details,
+        termination_details: None,
+        transport_failure: None,
+        bytes_received: 0,
+        bytes_sent: reply.body.len() as u64,
+        request_head_bytes: 0,
+        response_head_bytes: 0,
+        response: crate::http1::Fields::default(),
+        upstream_service_time: None,
+        grpc_status: None,
+        upstream_cluster: None,
+        upstream_host: None,
+        upstream_local: None,
+        downstream_local: destination,
+        downstream_remote: client.remote,
+        server_name: None,
+        route_name: "",
+        attempts: 0,
+    }
+}

@@ -1,0 +1,250 @@
+//! What one worker has at hand for every request: its view of the runtime, memory to work in, the time of day.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use mesh_ir::Direction;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::scratch::{Scratch, Scratches};
+use super::upstream::{LocalCluster, Naming};
+use crate::http1::Dates;
+use crate::runtime::{ClusterId, Runtime};
+use crate::telemetry::metrics::Series;
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// One worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// How series are named.
+    pub naming: Naming,
+    /// Connections to clients.
+    pub downstream: Rc<Downstreams>,
+    /// Date for answers.
+    pub dates: RefCell<Dates>,
+    view: RefCell<Rc<View>>,
+    scratches: Scratches,
+    random: Cell<u64>,
+    sweeping: Cell<bool>,
+}
+
+/// A runtime as one worker sees it.
+#[derive(Debug)]
+pub struct View {
+    /// The runtime.
+    pub runtime: Arc<Runtime>,
+    clusters: Vec<OnceCell<Rc<LocalCluster>>>,
+    unrouted: [OnceCell<Series>; 2],
+}
+
+/// The connections to clients, so that they can be told to end.
+#[derive(Debug, Default)]
+pub struct Downstreams {
+    draining: Cell<bool>,
+    wakers: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+/// A place among the connections, until this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    downstreams: Rc<Downstreams>,
+    index: usize,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker that has seen nothing yet.
+    pub fn new(shared: Arc<Shared>) -> Rc<Self> {
+        let naming = Naming {
+            identity: shared.options.identity.clone(),
+            metrics: shared.options.metrics.worker(),
+        };
+        let runtime = shared.runtime.load_full();
+        Rc::new(Self {
+            naming,
+            downstream: Rc::default(),
+            dates: RefCell::default(),
+            view: RefCell::new(Rc::new(View::new(runtime))),
+            scratches: Scratches::default(),
+            random: Cell::new(rand::random::<u64>() | 1),
+            sweeping: Cell::new(false),
+            shared,
+        })
+    }
+
+    /// The runtime as of now. One load where nothing has changed.
+    #[inline]
+    pub fn view(&self) -> Rc<View> {
+        let view = self.view.borrow().clone();
+        if view.runtime.generation == self.shared.generation.load(Ordering::Acquire) {
+            return view;
+        }
+        self.next_view(&view)
+    }
+
+    #[cold]
+    fn next_view(&self, before: &View) -> Rc<View> {
+        let runtime = self.shared.runtime.load_full();
+        let view = View::new(runtime);
+        for (index, cell) in before.clusters.iter().enumerate() {
+            let (Some(local), Some(cluster)) = (cell.get(), before.runtime.clusters().get(index))
+            else {
+                continue;
+            };
+            let Some(id) = view.runtime.cluster_id(cluster.name()) else {
+                continue;
+            };
+            let (Some(cell), Some(now)) = (view.clusters.get(id.index()), view.runtime.cluster(id))
+            else {
+                continue;
+            };
+            let kept = if Arc::ptr_eq(now, cluster) {
+                local.clone()
+            } else {
+                Rc::new(LocalCluster::new(now.clone(), Some(local), &self.naming))
+            };
+            // The cell is new, so it is empty.
+            let _ = cell.set(kept);
+        }
+        let view = Rc::new(view);
+        self.view.replace(view.clone());
+        view
+    }
+
+    /// Memory for one exchange.
+    #[inline]
+    pub fn scratch(&self) -> Box<Scratch> {
+        self.scratches.take()
+    }
+
+    /// Gives it back.
+    #[inline]
+    pub fn give_back(&self, scratch: Box<Scratch>) {
+        self.scratches.give_back(scratch);
+    }
+
+    /// A number that is evenly spread; not for secrets. (Wang Yi's generator.)
+    #[inline]
+    pub fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0xa076_1d64_78bd_642f);
+        self.random.set(state);
+        let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
+        (product >> 64) as u64 ^ product as u64
+    }
+
+    /// Looks after idle connections to upstreams for as long as there are any.
+    pub fn sweep_later(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let worker = self.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let view = worker.view();
+                let now = Instant::now();
+                let clusters = view.clusters.iter().filter_map(OnceCell::get);
+                if !clusters.fold(false, |left, cluster| cluster.sweep(now) | left) {
+                    break;
+                }
+            }
+            worker.sweeping.set(false);
+        });
+    }
+}
+
+// === impl View ===
+
+impl View {
+    fn new(runtime: Arc<Runtime>) -> Self {
+        let clusters = runtime.clusters().iter().map(|_| OnceCell::new()).collect();
+        Self {
+            runtime,
+            clusters,
+            unrouted: Default::default(),
+        }
+    }
+
+    /// A cluster.
+    #[inline]
+    pub fn cluster(&self, id: ClusterId, naming: &Naming) -> Option<&Rc<LocalCluster>> {
+        let cell = self.clusters.get(id.index())?;
+        if let Some(cluster) = cell.get() {
+            return Some(cluster);
+        }
+        let cluster = self.runtime.cluster(id)?.clone();
+        Some(cell.get_or_init(|| Rc::new(LocalCluster::new(cluster, None, naming))))
+    }
+
+    /// Where requests count that no route takes.
+    pub fn unrouted(&self, direction: Direction, naming: &Naming) -> &Series {
+        let [inbound, outbound] = &self.unrouted;
+        match direction {
+            Direction::Inbound => inbound,
+            Direction::Outbound => outbound,
+        }
+        .get_or_init(|| naming.series(direction, None, None))
+    }
+}
+
+// === impl Downstreams ===
+
+impl Downstreams {
+    /// Whether connections are to end as soon as they have answered.
+    #[inline]
+    pub fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Lets all connections end as soon as they have answered.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        for waker in self.wakers.borrow().iter().flatten() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// A place for a connection.
+    pub fn place(self: &Rc<Self>, waker: Waker) -> Place {
+        let mut wakers = self.wakers.borrow_mut();
+        let index = match self.free.borrow_mut().pop() {
+            Some(index) => {
+                if let Some(place) = wakers.get_mut(index) {
+                    *place = Some(waker);
+                }
+                index
+            }
+            None => {
+                wakers.push(Some(waker));
+                wakers.len() - 1
+            }
+        };
+        Place {
+            downstreams: self.clone(),
+            index,
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Downstreams { wakers, free, .. } = &*self.downstreams;
+        if let Some(place) = wakers.borrow_mut().get_mut(self.index) {
+            *place = None;
+        }
+        free.borrow_mut().push(self.index);
+    }
+}

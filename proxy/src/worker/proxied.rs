@@ -1,0 +1,234 @@
+//! Outbound traffic that no kernel redirects: applications ask the sidecar as an HTTP proxy, and the authority of each request is
+//! its original destination.
+//!
+//! ```text
+//! GET http://reviews:9080/ --> reviews:9080 --names--> address --> listener, chain, routes as for a redirected connection
+//! CONNECT db:3306          --> db:3306      --names--> address --> listener, chain; the bytes that follow are the connection
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
+
+use super::binding::Binding;
+use super::client::Client;
+use super::connection::to_listener;
+use super::exchange::{Exchange, Next, Terms};
+use super::local::Worker;
+use super::scratch::Scratch;
+use super::{http, resolve, tcp};
+use crate::decide::{Decision, decide};
+use crate::http1::{Form, RequestRef};
+use crate::runtime::{Http, Network, Routes, Source};
+
+/// The destination of the last request, as clients mostly stay with one.
+struct Known {
+    authority: Vec<u8>,
+    binding: Binding,
+    address: Option<SocketAddr>,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>) {
+    let fallback = no_routes(None);
+    let mut scratch = None;
+    let mut known: Option<Known> = None;
+    loop {
+        let arrival = client
+            .arrival(worker, scratch.take(), Some(http::IDLE))
+            .await;
+        let view = worker.view();
+        // What cannot be understood goes to nobody's log but the listener's own.
+        let log = known
+            .as_ref()
+            .and_then(|known| match &known.binding.chain.network {
+                Network::Http(http) => Some(http),
+                Network::Tcp(_) => None,
+            });
+        let refused = log.unwrap_or(&fallback);
+        let Some((mut arrived, begun)) =
+            http::head(worker, client, &view, refused, client.local, arrival).await
+        else {
+            return;
+        };
+        let request = RequestRef {
+            head: &arrived.request,
+            bytes: arrived.input.filled(),
+        };
+        if arrived.request.form == Form::Authority {
+            let authority = String::from_utf8_lossy(request.authority()).into_owned();
+            return tunnel(worker, client, &listener, &authority, arrived).await;
+        }
+        match &mut known {
+            Some(known) if known.authority == request.authority() => known.binding.refresh(worker),
+            _ => known = find(worker, &listener, request),
+        }
+        let Some(known) = &mut known else {
+            worker.naming.metrics.cells().no_filter_chain_match.inc();
+            return worker.give_back(arrived);
+        };
+        let next = exchange(worker, client, known, &mut arrived, begun).await;
+        match next {
+            Next::Keep if arrived.input.is_empty() => worker.give_back(arrived),
+            Next::Keep => scratch = Some(arrived),
+            Next::Close => {
+                worker.give_back(arrived);
+                return client.linger(worker).await;
+            }
+            Next::Abort => return worker.give_back(arrived),
+        }
+    }
+}
+
+async fn exchange(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    known: &mut Known,
+    arrived: &mut Scratch,
+    begun: tokio::time::Instant,
+) -> Next {
+    let Known {
+        authority,
+        binding,
+        address,
+    } = known;
+    if binding.retired {
+        arrived.request.keep_alive = false;
+    }
+    let plain;
+    let (http, routes, direct) = match &binding.chain.network {
+        Network::Http(http) => (http, http.routes.as_deref(), None),
+        // A request to a port of TCP goes where the connection would go.
+        Network::Tcp(tcp) => {
+            plain = no_routes(tcp.log.clone());
+            (&plain, None, Some(tcp::cluster(worker, &binding.view, tcp)))
+        }
+    };
+    let request = RequestRef {
+        head: &arrived.request,
+        bytes: arrived.input.filled(),
+    };
+    let direct = direct.flatten();
+    let original = match (direct, routes) {
+        (Some(cluster), _) => matches!(cluster.cluster.source, Source::OriginalDestination),
+        (None, Some(routes)) => goes_to_original(&binding.view.runtime, routes, request),
+        (None, None) => false,
+    };
+    if original && address.is_none() {
+        *address = resolve::lookup(
+            worker,
+            &String::from_utf8_lossy(authority),
+            default_port(request),
+        )
+        .await;
+    }
+    let terms = Terms {
+        http,
+        routes,
+        direct,
+        destination: address.unwrap_or(binding.destination),
+        known_destination: address.is_some(),
+        direction: Direction::Outbound,
+    };
+    Exchange::new(worker, &binding.view, client, terms, begun)
+        .run(arrived)
+        .await
+}
+
+/// Whether a request goes to the address that the client meant, so that it must be known.
+fn goes_to_original(
+    runtime: &crate::runtime::Runtime,
+    routes: &Routes,
+    request: RequestRef<'_>,
+) -> bool {
+    match decide(routes, &request, 0) {
+        Decision::Forward(forwarding) => forwarding
+            .cluster
+            .and_then(|id| runtime.cluster(id))
+            .is_some_and(|cluster| matches!(cluster.source, Source::OriginalDestination)),
+        _ => false,
+    }
+}
+
+/// The chain for a request's authority.
+fn find(worker: &Rc<Worker>, own: &Arc<str>, request: RequestRef<'_>) -> Option<Known> {
+    let view = worker.view();
+    let authority = String::from_utf8_lossy(request.authority()).into_owned();
+    let (host, port) = resolve::split(&authority, default_port(request));
+    let address = resolve::known(&view.runtime, host).map(|ip| SocketAddr::new(ip, port));
+    let destination = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+    let name = match view.runtime.destination(destination) {
+        Some(listener) => listener.config.name.clone(),
+        None => own.clone(),
+    };
+    // The request itself shows that HTTP is spoken.
+    Some(Known {
+        binding: Binding::new(view, &name, destination, Some(true))?,
+        authority: authority.into_bytes(),
+        address,
+    })
+}
+
+fn default_port(request: RequestRef<'_>) -> u16 {
+    if request.scheme() == b"https" {
+        443
+    } else {
+        80
+    }
+}
+
+/// Serves what follows a `CONNECT` as a connection to its authority.
+async fn tunnel(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    own: &Arc<str>,
+    authority: &str,
+    arrived: Box<Scratch>,
+) {
+    let mut arrived = arrived;
+    let Some(destination) = resolve::lookup(worker, authority, 443).await else {
+        let reply = super::reply::Reply::NO_ENDPOINT;
+        arrived.reply.clear();
+        reply.write(&mut arrived.reply, b"", b"envoy", false, true);
+        // The client learns of it one way or the other.
+        let _ = client.send(&arrived.reply).await;
+        worker.give_back(arrived);
+        return client.linger(worker).await;
+    };
+    if client.send(b"HTTP/1.1 200 OK\r\n\r\n").await.is_err() {
+        return worker.give_back(arrived);
+    }
+    arrived.input.consume(arrived.request.length);
+    let scratch = if arrived.input.is_empty() {
+        worker.give_back(arrived);
+        None
+    } else {
+        Some(arrived)
+    };
+    let view = worker.view();
+    let name = match view.runtime.destination(destination) {
+        Some(listener) => listener.config.name.clone(),
+        None => own.clone(),
+    };
+    drop(view);
+    Box::pin(to_listener(worker, client, &name, destination, scratch)).await;
+}
+
+/// How requests are served where there are no routes.
+fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
+    Http {
+        config: HttpConnectionManager {
+            stat_prefix: "".into(),
+            routes: RoutesConfig::Discovered("".into()),
+            direction: Direction::Outbound,
+            use_remote_address: false,
+            websocket: true,
+            idle_timeout: None,
+            access_log: None,
+        },
+        routes: None,
+        log,
+    }
+}

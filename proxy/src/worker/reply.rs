@@ -1,0 +1,109 @@
+//! Answers of the proxy itself.
+
+use crate::http1::{write_decimal, write_field, write_status};
+use crate::record::ResponseFlags;
+
+/// An answer of the proxy itself, with what the log says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// Status code.
+    pub code: u16,
+    /// What went wrong.
+    pub flags: ResponseFlags,
+    /// Why, in Envoy's words.
+    pub details: &'static str,
+    /// Body; plain text.
+    pub body: &'a str,
+    /// Where to, for redirects.
+    pub location: Option<&'a [u8]>,
+}
+
+// === impl Reply ===
+
+impl<'a> Reply<'a> {
+    /// An answer without a body.
+    pub const fn new(code: u16, flags: ResponseFlags, details: &'static str) -> Self {
+        Self {
+            code,
+            flags,
+            details,
+            body: "",
+            location: None,
+        }
+    }
+
+    /// The same with a body.
+    pub const fn with_body(self, body: &'a str) -> Self {
+        Self { body, ..self }
+    }
+
+    /// No route takes the request.
+    pub const NO_ROUTE: Self = Self::new(404, ResponseFlags::NO_ROUTE, "route_not_found");
+    /// The route's cluster does not exist.
+    pub const NO_CLUSTER: Self = Self::new(503, ResponseFlags::NO_CLUSTER, "cluster_not_found");
+    /// No endpoint could be chosen.
+    pub const NO_ENDPOINT: Self = Self::new(
+        503,
+        ResponseFlags::NO_HEALTHY_UPSTREAM,
+        "no_healthy_upstream",
+    )
+    .with_body("no healthy upstream");
+    /// The upstream took too long.
+    pub const TIMEOUT: Self = Self::new(504, ResponseFlags::UPSTREAM_TIMEOUT, "response_timeout")
+        .with_body("upstream request timeout");
+    /// The last try took too long.
+    pub const TRY_TIMEOUT: Self = Self::new(
+        504,
+        ResponseFlags::UPSTREAM_TIMEOUT,
+        "upstream_per_try_timeout",
+    )
+    .with_body("upstream request timeout");
+    /// The request came in too slowly.
+    pub const IDLE: Self = Self::new(408, ResponseFlags::IDLE_TIMEOUT, "stream_idle_timeout")
+        .with_body("stream timeout");
+    /// The connection may not become what the client asks for.
+    pub const NO_UPGRADE: Self = Self::new(403, ResponseFlags::NONE, "upgrade_failed");
+    /// The service speaks HTTP/2 only.
+    pub const HTTP2: Self = Self::new(
+        503,
+        ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+        "http2_upstream_not_supported",
+    )
+    .with_body(
+        "the port is declared as http2 or grpc, which this proxy does not speak yet; \
+             declare it as http if the application speaks HTTP/1.1",
+    );
+
+    /// Appends the answer to `out`; to `HEAD` without its body.
+    pub fn write(&self, out: &mut Vec<u8>, date: &[u8], server: &[u8], to_head: bool, close: bool) {
+        write_status(out, self.code, reason(self.code).as_bytes());
+        if let Some(location) = self.location {
+            write_field(out, b"location", location);
+        }
+        if !matches!(self.code, 204 | 304) {
+            out.extend_from_slice(b"content-length: ");
+            write_decimal(out, self.body.len() as u64);
+            out.extend_from_slice(b"\r\n");
+        }
+        if !self.body.is_empty() {
+            write_field(out, b"content-type", b"text/plain");
+        }
+        write_field(out, b"date", date);
+        write_field(out, b"server", server);
+        if close {
+            write_field(out, b"connection", b"close");
+        }
+        out.extend_from_slice(b"\r\n");
+        if !to_head && !matches!(self.code, 204 | 304) {
+            out.extend_from_slice(self.body.as_bytes());
+        }
+    }
+}
+
+/// The text of a status code.
+pub fn reason(code: u16) -> &'static str {
+    http::StatusCode::from_u16(code)
+        .ok()
+        .and_then(|code| code.canonical_reason())
+        .unwrap_or("Unknown")
+}

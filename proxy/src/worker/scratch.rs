@@ -1,0 +1,110 @@
+//! The memory of one exchange, handed from request to request: a connection that waits for its next request holds none of it.
+
+use std::cell::RefCell;
+
+use super::buffer::Buffer;
+use crate::http1::{RequestHead, ResponseHead};
+
+/// Sets that are kept for the next requests.
+const KEPT: usize = 64;
+
+/// A buffer that has grown beyond this is not kept.
+const LARGE: usize = 64 << 10;
+
+/// Everything that a request needs room for.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// What came from the client: the head, what came with it, and the beginning of the next request.
+    pub input: Buffer,
+    /// The request's body, as it comes.
+    pub body: Buffer,
+    /// What goes to the upstream: the head and, as long as the request may be tried again, the body.
+    pub outgoing: Vec<u8>,
+    /// What comes from the upstream.
+    pub answer: Buffer,
+    /// What goes to the client.
+    pub reply: Vec<u8>,
+    /// The request's head, which lies at the front of `input`.
+    pub request: RequestHead,
+    /// The response's head, which lay at the front of `answer`.
+    pub response: ResponseHead,
+    /// The bytes of the response's head, as long as they are needed for the log.
+    pub response_bytes: Vec<u8>,
+    /// Values of fields that the proxy has written.
+    pub written: Written,
+}
+
+/// Values of fields that the proxy has written into the request.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// `x-request-id`.
+    pub request_id: Vec<u8>,
+    /// `x-forwarded-for`.
+    pub forwarded_for: Vec<u8>,
+    /// The path with query, if it was rewritten.
+    pub path: Vec<u8>,
+}
+
+/// The sets that nobody uses, warmest last.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "sets move between connections, by pointer")]
+pub struct Scratches(RefCell<Vec<Box<Scratch>>>);
+
+// === impl Scratches ===
+
+impl Scratches {
+    /// A set.
+    #[inline]
+    pub fn take(&self) -> Box<Scratch> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a set back, unless there are enough.
+    #[inline]
+    pub fn give_back(&self, mut scratch: Box<Scratch>) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < KEPT {
+            scratch.clear();
+            kept.push(scratch);
+        }
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    /// Forgets the values of the request before.
+    pub fn clear(&mut self) {
+        let Self {
+            request_id,
+            forwarded_for,
+            path,
+        } = self;
+        request_id.clear();
+        forwarded_for.clear();
+        path.clear();
+    }
+}
+
+// === impl Scratch ===
+
+impl Scratch {
+    fn clear(&mut self) {
+        for buffer in [&mut self.input, &mut self.body, &mut self.answer] {
+            buffer.clear();
+            if buffer.capacity() >= LARGE {
+                *buffer = Buffer::default();
+            }
+        }
+        for bytes in [
+            &mut self.outgoing,
+            &mut self.reply,
+            &mut self.response_bytes,
+        ] {
+            bytes.clear();
+            if bytes.capacity() >= LARGE {
+                *bytes = Vec::new();
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A connection whose bytes are passed through.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use mesh_ir::Direction;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::dial;
+use super::http::IDLE;
+use super::local::{View, Worker};
+use super::scratch::Scratch;
+use super::tunnel::{self, Copied};
+use super::upstream::{Active, LocalCluster, LocalEndpoint};
+use crate::record::{Protocol, Record, ResponseFlags};
+use crate::runtime::Tcp;
+use crate::telemetry::metrics::{Series, TcpBytes};
+
+/// What the record is made from.
+struct Outcome<'a> {
+    begun: Instant,
+    copied: Copied,
+    flags: ResponseFlags,
+    transport_failure: Option<String>,
+    cluster: Option<&'a Rc<LocalCluster>>,
+    endpoint: Option<Rc<LocalEndpoint>>,
+    upstream_local: Option<SocketAddr>,
+}
+
+/// The cluster that takes a connection.
+pub fn cluster<'v>(worker: &Worker, view: &'v View, tcp: &Tcp) -> Option<&'v Rc<LocalCluster>> {
+    let total: u64 = tcp
+        .config
+        .clusters
+        .iter()
+        .map(|(_, weight)| u64::from(*weight))
+        .sum();
+    let mut left = worker.random().checked_rem(total)?;
+    let index = tcp.config.clusters.iter().position(|(_, weight)| {
+        let weight = u64::from(*weight);
+        let taken = left < weight;
+        left = left.wrapping_sub(weight);
+        taken
+    })?;
+    view.cluster((*tcp.clusters.get(index)?)?, &worker.naming)
+}
+
+/// Passes a connection through until it ends. `scratch` holds what has come in already.
+pub async fn serve(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    view: &View,
+    tcp: &Tcp,
+    (direction, destination): (Direction, SocketAddr),
+    scratch: Option<Box<Scratch>>,
+) {
+    let mut outcome = Outcome {
+        begun: Instant::now(),
+        copied: Copied::default(),
+        flags: ResponseFlags::NONE,
+        transport_failure: None,
+        cluster: cluster(worker, view, tcp),
+        endpoint: None,
+        upstream_local: None,
+    };
+    match outcome.cluster {
+        None => outcome.flags = ResponseFlags::NO_CLUSTER,
+        Some(cluster) => {
+            let picked = cluster.pick(Some(destination), &[], 0, &worker.naming, || {
+                worker.random()
+            });
+            match picked {
+                None => outcome.flags = ResponseFlags::NO_HEALTHY_UPSTREAM,
+                Some(endpoint) => {
+                    outcome.endpoint = Some(endpoint.clone());
+                    pass(
+                        worker,
+                        client,
+                        tcp,
+                        direction,
+                        (cluster, &endpoint),
+                        scratch.as_deref(),
+                        &mut outcome,
+                    )
+                    .await;
+                }
+            }
+        }
+    }
+    if let Some(scratch) = scratch {
+        worker.give_back(scratch);
+    }
+    if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
+        let series = match outcome.cluster {
+            Some(cluster) => cluster.unserved(direction, &worker.naming),
+            None => view.unrouted(direction, &worker.naming),
+        };
+        let bytes = TcpBytes {
+            opened: true,
+            closed: true,
+            ..TcpBytes::default()
+        };
+        series.record_tcp(outcome.flags, bytes);
+    }
+    if let Some(log) = &tcp.log {
+        log.write(&record(client, direction, destination, &outcome));
+    }
+}
+
+async fn pass(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    tcp: &Tcp,
+    direction: Direction,
+    (cluster, endpoint): (&Rc<LocalCluster>, &Rc<LocalEndpoint>),
+    scratch: Option<&Scratch>,
+    outcome: &mut Outcome<'_>,
+) {
+    let limit = cluster.cluster.config.connect_timeout;
+    let mut connection = match dial::connect(worker, cluster, endpoint, direction, limit).await {
+        Ok(connection) => connection,
+        Err(failure) => {
+            outcome.flags = ResponseFlags::CONNECTION_FAILURE;
+            outcome.transport_failure = Some(failure.to_string());
+            return;
+        }
+    };
+    let _active = Active::new(endpoint);
+    outcome.upstream_local = Some(connection.local);
+    let series: &Series = endpoint.series(direction, &cluster.cluster, &worker.naming);
+    series.record_tcp(
+        ResponseFlags::NONE,
+        TcpBytes {
+            opened: true,
+            ..TcpBytes::default()
+        },
+    );
+    let mut counted = (0, 0);
+    let mut count = |up: u64, down: u64| {
+        let bytes = TcpBytes {
+            received: up - counted.0,
+            sent: down - counted.1,
+            ..TcpBytes::default()
+        };
+        series.record_tcp(ResponseFlags::NONE, bytes);
+        counted = (up, down);
+    };
+    let first = scratch.map_or(&[][..], |scratch| scratch.input.filled());
+    let idle = tcp.config.idle_timeout.unwrap_or(IDLE);
+    let streams = (&mut client.stream, &mut connection.stream);
+    let copied = tunnel::copy_counted(worker, streams.0, streams.1, first, idle, &mut count).await;
+    count(copied.up, copied.down);
+    series.record_tcp(
+        ResponseFlags::NONE,
+        TcpBytes {
+            closed: true,
+            ..TcpBytes::default()
+        },
+    );
+    outcome.copied = copied;
+}
+
+fn record<'a>(
+    client: &Client,
+    direction: Direction,
+    destination: SocketAddr,
+    outcome: &'a Outcome<'_>,
+) -> Record<'a> {
+    Record {
+        direction,
+        request: None,
+        protocol: Protocol::Tcp,
+        duration: outcome.begun.elapsed(),
+        code: 0,
+        flags: outcome.flags,
+        details: "",
+        termination_details: outcome.copied.idle.then_some("idle_timeout"),
+        transport_failure: outcome.transport_failure.as_deref(),
+        bytes_received: outcome.copied.up,
+        bytes_sent: outcome.copied.down,
+        request_head_bytes: 0,
+        response_head_bytes: 0,
+        response: crate::http1::Fields::default(),
+        upstream_service_time: None,
+        grpc_status: None,
+        upstream_cluster: outcome.cluster.map(|cluster| &**cluster.cluster.name()),
+        upstream_host: outcome.endpoint.as_ref().map(|endpoint| endpoint.address),
+        upstream_local: outcome.upstream_local,
+        downstream_local: destination,
+        downstream_remote: client.remote,
+        server_name: None,
+        route_name: "",
+        attempts: u32::from(outcome.endpoint.is_some()),
+    }
+}
