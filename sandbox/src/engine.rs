@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::controllers::{self, Caches};
-use crate::node::{self, Backend, Images, Ingress, NodeContext, Processes};
+use crate::node::{self, Backend, Events, Images, Ingress, NodeContext, Processes};
 use crate::state::Paths;
 
 /// How long tasks get to end after they were told to.
@@ -78,8 +78,10 @@ impl Engine {
         let (cpus, memory) = node::machine();
         let processes =
             Processes::new(paths.groups()).context("failed to prepare for processes")?;
+        let events = Events::start(client.clone(), stop_rest.clone(), &tasks);
         let context = Arc::new(NodeContext {
             client,
+            events,
             caches: caches.clone(),
             backend,
             images: Images::new(images, sample),

@@ -8,14 +8,20 @@
 //! state: what of all that lies on disk and outlives a process
 //! ```
 
+mod background;
 mod engine;
 mod state;
+mod workloads;
 
 pub mod builtin;
 pub mod controllers;
 pub mod node;
 
+pub use background::{background_log, begin_background};
 pub use engine::{Engine, EngineOptions, own_executable};
+pub use mesh_samples as samples;
 pub use state::{
-    DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, down, find, list, root, status,
+    DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, client, down, find, list,
+    names, root, status,
 };
+pub use workloads::{WORKLOAD_KINDS, Workload, workloads};

@@ -233,8 +233,14 @@ mod tests {
         ] {
             assert_eq!(backend.port_address(pod, addresses, port), address);
         }
-        assert_eq!(backend.bind_address(&meshed, "app", addresses), addresses.app);
-        assert_eq!(backend.bind_address(&meshed, SIDECAR, addresses), addresses.pod);
+        assert_eq!(
+            backend.bind_address(&meshed, "app", addresses),
+            addresses.app
+        );
+        assert_eq!(
+            backend.bind_address(&meshed, SIDECAR, addresses),
+            addresses.pod
+        );
         assert_eq!(backend.addresses("other"), None);
     }
 }

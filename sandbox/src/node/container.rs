@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::PodContext;
+use super::events::Level;
 use super::images::Program;
 use super::logs::Log;
 use super::probe::{self, Check, Prober, Timing};
@@ -136,6 +137,7 @@ impl Runner {
             pod.namespace().unwrap_or_default(),
             self.pod.uid
         );
+        self.tell(Level::Warning, "BackOff", &message);
         self.pod.state.container(&self.container.name, |record| {
             if let Run::Ended(ended) = &record.run {
                 record.last = Some(ended.clone());
@@ -188,6 +190,7 @@ impl Runner {
             Ok(process) => Some(self.attend(process, &prepared, started).await),
             Err(error) => {
                 let message = format!("failed to start the container's program: {error}");
+                self.tell(Level::Warning, "Failed", &message);
                 Some(self.ended(
                     started,
                     Exit {
@@ -200,7 +203,16 @@ impl Runner {
         }
     }
 
+    fn tell(&self, level: Level, reason: &str, message: &str) {
+        self.pod.tell(&self.container.name, level, reason, message);
+    }
+
     async fn wait(&self, reason: &'static str, message: String) {
+        let known = self.pod.state.get().containers.remove(&self.container.name);
+        let waits = matches!(known.map(|record| record.run), Some(Run::Waiting { reason: known, .. }) if known == reason);
+        if !waits {
+            self.tell(Level::Warning, reason, &message);
+        }
         self.pod.state.container(&self.container.name, |record| {
             if let Run::Ended(ended) = &record.run {
                 record.last = Some(ended.clone());
@@ -301,6 +313,8 @@ impl Runner {
             record.started = !needs_startup;
             record.ready = !needs_startup && !needs_readiness;
         });
+        let started_message = format!("Started container {name}");
+        self.tell(Level::Normal, "Started", &started_message);
         let mut copies = JoinSet::new();
         let (stdout, stderr) = process.output();
         if let Some(stream) = stdout {
@@ -315,12 +329,14 @@ impl Runner {
             exit = process.wait() => exit,
             failure = self.watch_probes(&prepared.prober) => {
                 message = failure;
+                self.tell(Level::Warning, "Unhealthy", &message);
                 prepared.log.note(&format!("the sandbox restarts the container: {message}")).await;
                 group.signal(Signal::SIGTERM);
                 self.end(&mut process, None).await
             }
             () = self.stop.cancelled() => {
                 self.pod.state.container(name, |record| record.ready = false);
+                self.tell(Level::Normal, "Killing", &format!("Stopping container {name}"));
                 self.pre_stop(&prepared.prober, &mut process).await
             }
         };
@@ -421,7 +437,8 @@ impl Runner {
                     .state
                     .container(name, |record| record.ready = answer.is_ok());
                 if let Err(failure) = answer {
-                    tracing::debug!(container = %name, %failure, "no longer ready");
+                    let message = format!("Readiness probe failed: {failure}");
+                    self.tell(Level::Warning, "Unhealthy", &message);
                 }
             };
             probe::readiness(Timing::of(spec), |limit| prober.ask(&check, limit), report).await

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::address::PodAddresses;
 use super::backend::Backend;
 use super::environment::{self, ConfigError, Facts, Sources};
+use super::events::{Events, Level};
 use super::images::{Images, Program};
 use super::process::Processes;
 use super::state::StateCell;
@@ -25,6 +26,7 @@ pub struct NodeContext {
     pub backend: Arc<dyn Backend>,
     pub images: Images,
     pub processes: Processes,
+    pub events: Events,
     /// The sandbox's state directory.
     pub directory: PathBuf,
     /// The API server's certificate authority in PEM.
@@ -50,6 +52,13 @@ impl PodContext {
     /// The pod as last seen.
     pub fn pod(&self) -> Arc<Pod> {
         self.pod.borrow().clone()
+    }
+
+    /// Tells an event of one of its containers.
+    pub fn tell(&self, container: &str, level: Level, reason: &str, message: &str) {
+        self.node
+            .events
+            .tell(&self.pod(), container, level, reason, message);
     }
 
     /// The pod's directory.

@@ -128,8 +128,7 @@ impl Prober {
                 headers,
             } => {
                 let host = host.unwrap_or_else(|| (self.address)(*port));
-                self.get(host, *port, path, headers)
-                    .await
+                self.get(host, *port, path, headers).await
             }
             Check::Tcp { host, port } => {
                 let host = host.unwrap_or_else(|| (self.address)(*port));

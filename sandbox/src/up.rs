@@ -1,0 +1,250 @@
+//! The whole sandbox: takes the state directory and a block of addresses, and starts API server and engine on them.
+//!
+//! ```text
+//! lock -> block of addresses -> API server -> kubeconfig -> engine -> state file
+//! ```
+//!
+//! The listener of the API server is what claims the block: two sandboxes cannot have the same address and port. A
+//! [`Running`] owns all of it; stopping it ends everything in the opposite order and removes the directory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use kube::Client;
+use nix::unistd::Pid;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api;
+use crate::engine::{Engine, EngineOptions, own_executable};
+use crate::node::{API_PORT, Backend, Block, Ingress, Loopback, start_time};
+use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
+use crate::workloads::{Workload, workloads};
+
+/// What a sandbox is started with.
+#[derive(Clone, Debug)]
+pub struct UpOptions {
+    /// The directory that holds a directory per sandbox: [`crate::root`].
+    pub root: PathBuf,
+    pub name: String,
+    /// Commands for images, by name.
+    pub images: BTreeMap<String, String>,
+    /// The port of localhost that leads to the ingress gateway; without one 8080, or any that is free.
+    pub ingress_port: Option<u16>,
+}
+
+/// A running sandbox.
+pub struct Running {
+    paths: Paths,
+    record: Record,
+    client: Client,
+    engine: Engine,
+    server: api::Server,
+    /// Held until all files are gone.
+    lock: File,
+}
+
+/// Starts a sandbox.
+///
+/// # Errors
+/// When one of that name runs, its files cannot be written, or a port is taken: what, and what to do about it.
+pub async fn up(options: UpOptions) -> anyhow::Result<Running> {
+    let paths = Paths::new(&options.root, &options.name)?;
+    let lock = paths.hold()?;
+    paths.clean();
+    match start(options, &paths).await {
+        Ok(started) => Ok(started.own(paths, lock)),
+        Err(error) => {
+            paths.abandon(lock);
+            Err(error)
+        }
+    }
+}
+
+/// All parts of a sandbox, before it owns its directory.
+struct Started {
+    record: Record,
+    client: Client,
+    engine: Engine,
+    server: api::Server,
+}
+
+impl Started {
+    fn own(self, paths: Paths, lock: File) -> Running {
+        let Self {
+            record,
+            client,
+            engine,
+            server,
+        } = self;
+        Running {
+            paths,
+            record,
+            client,
+            engine,
+            server,
+            lock,
+        }
+    }
+}
+
+async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
+    let ingress = open_ingress(options.ingress_port)?;
+    let (block, listener) = claim(&options.name).await?;
+    let exe = own_executable()?;
+    let backend: Arc<dyn Backend> = Arc::new(Loopback::new(block, exe, paths.hosts()));
+    let addresses = [IpAddr::V4(block.host()), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let identity = api::Identity::generate(&addresses)?;
+    let token = token();
+    let kubeconfig = kubeconfig(&options.name, block.host(), &identity.ca, &token);
+    let api_ca = identity.ca.clone();
+    let server = api::Server::start(api::ServerOptions {
+        listener,
+        identity,
+        token,
+        service_range: block.service_range(),
+        directory: paths.directory().to_owned(),
+        backend: backend.clone(),
+    })
+    .context("failed to start the API server")?;
+    write_private(&paths.kubeconfig(), &kubeconfig).context("failed to write the kubeconfig")?;
+    let client = client(&kubeconfig).await?;
+    let url = format!("http://localhost:{}", ingress.address.port());
+    let engine = Engine::start(EngineOptions {
+        client: client.clone(),
+        backend,
+        paths: paths.clone(),
+        images: options.images,
+        ingress,
+        api_ca,
+    })
+    .await?;
+    let record = Record {
+        name: options.name,
+        pid: Pid::this().as_raw(),
+        started: start_time(Pid::this()),
+        block: block.number(),
+        kubeconfig: paths.kubeconfig(),
+        ingress: IngressRecord { url },
+        ready: false,
+    };
+    record.write(paths)?;
+    Ok(Started {
+        record,
+        client,
+        engine,
+        server,
+    })
+}
+
+fn open_ingress(port: Option<u16>) -> anyhow::Result<Ingress> {
+    Ingress::open(port).with_context(|| match port {
+        Some(port) => format!(
+            "failed to listen on port {port} of localhost for the ingress gateway; choose another one with --ingress-port, \
+             or leave it out to get one that is free"
+        ),
+        None => "failed to listen on any port of localhost for the ingress gateway".to_owned(),
+    })
+}
+
+/// The first block of addresses that nobody has: its API server's port can be bound.
+async fn claim(name: &str) -> anyhow::Result<(Block, TcpListener)> {
+    for block in Block::candidates(name) {
+        match TcpListener::bind(SocketAddr::from((block.host(), API_PORT))).await {
+            Ok(listener) => return Ok((block, listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => bail!(
+                "this system does not have the address {} that the sandbox needs: all of 127.0.0.0/8 must belong to the \
+                 loopback interface, as on Linux",
+                block.host()
+            ),
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("failed to listen on {}:{API_PORT}", block.host())
+                });
+            }
+        }
+    }
+    bail!("all blocks of loopback addresses are taken by other sandboxes; see `meshctl sandbox list`")
+}
+
+/// A token that nobody guesses.
+fn token() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The kubeconfig, whose context is called like the sandbox.
+fn kubeconfig(name: &str, host: Ipv4Addr, ca: &str, token: &str) -> String {
+    use base64::Engine as _;
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca);
+    let name = format!("meshctl-sandbox-{name}");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": name, "preferences": {},
+        "clusters": [{"name": name, "cluster": {
+            "server": format!("https://{host}:{API_PORT}"), "certificate-authority-data": ca}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
+    });
+    // JSON is YAML, and this value holds only texts.
+    serde_yaml::to_string(&config).unwrap_or_else(|_| config.to_string())
+}
+
+// === impl Running ===
+
+impl Running {
+    /// What other processes read about it.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// A client of its API.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its pods.
+    pub fn pods(&self) -> Vec<PodSummary> {
+        let pods = self.engine.caches.pods.list();
+        pods.iter().map(|pod| PodSummary::of(pod)).collect()
+    }
+
+    /// What makes pods, and whether it has all of them.
+    pub fn workloads(&self) -> Vec<Workload> {
+        workloads(&self.engine.caches)
+    }
+
+    /// Changes after every change of pods and workloads.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.engine.caches.changes()
+    }
+
+    /// Records that all that was asked for is there.
+    pub fn set_ready(&mut self) -> anyhow::Result<()> {
+        self.record.ready = true;
+        self.record.write(&self.paths)
+    }
+
+    /// Ends everything and removes all files.
+    pub async fn stop(self) {
+        let Self {
+            paths,
+            record: _,
+            client,
+            engine,
+            server,
+            lock,
+        } = self;
+        engine.stop().await;
+        drop(client);
+        server.stop().await;
+        paths.clean();
+        paths.abandon(lock);
+    }
+}
