@@ -114,7 +114,7 @@ impl Session<'_> {
             return Ok(Done::default());
         }
         let control_plane = ControlPlane::find(self.cluster, self.context).await?;
-        let already = wait::refused_already(&control_plane, &versions(&planned.plan)).await;
+        let already = wait::refused_already(&control_plane).await?;
         self.wrote = true;
         let (mut written, mut outcome) = write::write(self.cluster, &planned.plan).await;
         if let Err(NotWritten::Conflict(key)) = &outcome {
@@ -133,7 +133,7 @@ impl Session<'_> {
     /// Writes the way back and waits until the proxies have it.
     pub async fn take_back(&mut self, plan: &Plan) -> anyhow::Result<Done> {
         let control_plane = ControlPlane::find(self.cluster, self.context).await?;
-        let already = wait::refused_already(&control_plane, &versions(plan)).await;
+        let already = wait::refused_already(&control_plane).await?;
         self.wrote = true;
         let (written, outcome) = write::write(self.cluster, plan).await;
         self.settled(outcome, &written)?;
@@ -288,15 +288,4 @@ fn conflict(key: &str) -> anyhow::Error {
         anyhow!("{key} was changed by somebody else at the same time, so it was not written"),
         "look at what changed and shift again",
     )
-}
-
-/// The objects of a plan as they are now.
-fn versions(plan: &Plan) -> Vec<Written> {
-    let existing = plan.changes.iter().filter(|change| change.before.is_some());
-    existing
-        .map(|change| Written {
-            key: change.key.clone(),
-            version: None,
-        })
-        .collect()
 }

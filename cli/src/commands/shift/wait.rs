@@ -52,12 +52,18 @@ struct Progress {
 /// What proxies refuse already, so that only what is new is blamed on the shift.
 pub async fn refused_already(
     control_plane: &ControlPlane<'_>,
-    written: &[Written],
-) -> BTreeSet<Refusal> {
-    match ask(control_plane, written).await {
-        Ok(progress) => progress.refused,
-        Err(_) => BTreeSet::new(),
-    }
+) -> anyhow::Result<BTreeSet<Refusal>> {
+    let proxies = control_plane.proxies().await?;
+    let refused = proxies.into_iter().flat_map(|proxy| {
+        let name = proxy.proxy;
+        proxy.refused.into_iter().map(move |refused| Refusal {
+            proxy: name.clone(),
+            kind: refused.kind,
+            name: refused.name,
+            reason: refused.reason,
+        })
+    });
+    Ok(refused.collect())
 }
 
 /// Waits; says how many proxies have acknowledged in the end.

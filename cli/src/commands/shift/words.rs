@@ -150,3 +150,74 @@ impl Args {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::exit::Exit;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &[&str]) -> Args {
+        Words::try_parse_from([&["shift", "reviews"], words].concat())
+            .map(|words| words.args)
+            .unwrap()
+    }
+
+    #[test]
+    fn words_that_make_no_sense_are_refused() {
+        for (words, message) in [
+            (
+                &["v3=50", "--undo"][..],
+                "--undo takes the last shift back and takes no SUBSET=WEIGHT and no --steps",
+            ),
+            (&[], "no SUBSET=WEIGHT is given"),
+            (
+                &["v3=50", "v2=10", "--steps", "10,20"],
+                "--steps needs exactly one SUBSET=WEIGHT",
+            ),
+            (
+                &["v3=50", "--steps", "ten"],
+                "step \"ten\" is not a whole number from 0 to 100",
+            ),
+            (
+                &["v3=50", "--interval", "1m"],
+                "--interval is about --steps, which are not given",
+            ),
+            (
+                &["v3=60", "v1=50"],
+                "the weights add up to 110, which is more than 100",
+            ),
+        ] {
+            let error = args(words).task().unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert_eq!(failure::exit(&error), Exit::Usage);
+        }
+        let error = args(&["v3=50", "--measure", "soon"]).limits().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--measure: \"soon\" is not a duration such as 10s, 250ms or 1h30m"
+        );
+    }
+
+    #[test]
+    fn measurements_last_as_long_as_they_must() {
+        for (words, seconds) in [
+            (&["v3=50"][..], 10),
+            (&["v3=50", "--requests", "100"], 60),
+            (&["v3=50", "--probe", "http://localhost/"], 60),
+            (&["v3=50", "--steps", "10"], 30),
+            (&["v3=50", "--steps", "10", "--interval", "1m"], 60),
+            (&["v3=50", "--measure", "0"], 0),
+        ] {
+            let window = args(words).limits().unwrap().window;
+            assert_eq!(window, Duration::from_secs(seconds), "{words:?}");
+        }
+    }
+}
