@@ -14,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::args::Globals;
+use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
 use crate::printer::Printer;
 use crate::reporter::Reporter;
@@ -124,7 +125,7 @@ impl Context {
     async fn connect(&self) -> anyhow::Result<Cluster> {
         // A second installation fails, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (name, mut config) = match self.source()? {
+        let (name, mut config) = match self.source()?.ok_or_else(nothing_named)? {
             Source::Kubeconfig {
                 name,
                 kubeconfig,
@@ -164,42 +165,57 @@ impl Context {
         })
     }
 
-    fn source(&self) -> anyhow::Result<Source> {
+    /// The cluster that is named; none when nothing names one.
+    fn source(&self) -> anyhow::Result<Option<Source>> {
         let context = self.globals.context.clone();
         if let Some(path) = &self.globals.kubeconfig {
-            return from_file(path, context);
+            return from_file(path, context).map(Some);
         }
         if context.is_none()
             && let Ok(name) = std::env::var(SANDBOX_VARIABLE)
             && !name.is_empty()
         {
-            let record = mesh_sandbox::find(&mesh_sandbox::root()?, &name);
-            return from_sandbox(record.with_context(|| {
+            let record = mesh_sandbox::find(&mesh_sandbox::root()?, &name).with_context(|| {
                 format!("failed to use the sandbox that {SANDBOX_VARIABLE} names")
-            })?);
+            })?;
+            return from_sandbox(record).map(Some);
         }
-        if std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()) {
-            return from_variable(context);
+        if let Some(value) = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
+            return from_variable(&value.to_string_lossy(), context).map(Some);
         }
         if context.is_none()
             && let Some(record) = running_sandbox()?
         {
-            return from_sandbox(record);
+            return from_sandbox(record).map(Some);
         }
         if let Some(path) = usual_kubeconfig().filter(|path| path.exists()) {
-            return from_file(&path, context);
+            return from_file(&path, context).map(Some);
         }
-        if context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-            return Ok(Source::Pod);
+        let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        match context {
+            Some(context) => Err(anyhow!(
+                "there is no kubeconfig in which context {context:?} could be"
+            ))
+            .hint("name one with --kubeconfig FILE or KUBECONFIG"),
+            None => Ok(in_pod.then_some(Source::Pod)),
         }
-        Err(anyhow!("no cluster is named: there is no --kubeconfig, no KUBECONFIG, no running sandbox and no ~/.kube/config"))
-            .hint("start a mesh on this machine with `meshctl sandbox up`, or name a kubeconfig with --kubeconfig FILE")
     }
 
-    /// Whether a cluster is named by anything at all.
+    /// Whether a cluster is named by anything at all, be it wrongly.
     pub fn names_cluster(&self) -> bool {
-        self.source().is_ok()
+        !matches!(self.source(), Ok(None))
     }
+}
+
+/// What to do when nothing names a cluster.
+fn nothing_named() -> anyhow::Error {
+    let error = anyhow!(
+        "no cluster is named: there is no --kubeconfig, no KUBECONFIG, no running sandbox and no ~/.kube/config"
+    );
+    failure::advise(
+        error,
+        "start a mesh on this machine with `meshctl sandbox up`, or name a kubeconfig with --kubeconfig FILE",
+    )
 }
 
 /// The sandbox that is meant when nobody names one: the default one, or the only one.
@@ -241,26 +257,30 @@ fn from_sandbox(record: mesh_sandbox::Record) -> anyhow::Result<Source> {
 
 fn from_file(path: &Path, context: Option<String>) -> anyhow::Result<Source> {
     let shown = path.display().to_string();
-    let kubeconfig = Kubeconfig::read_from(path)
-        .with_context(|| format!("failed to read the kubeconfig {shown}"))
-        .map_err(|error| {
-            if path.exists() {
-                failure::marked(crate::exit::Exit::Data, error)
-            } else {
-                error
-            }
-        })?;
+    let failed = || format!("failed to read the kubeconfig {shown}");
+    std::fs::metadata(path).with_context(failed)?;
+    let read = Kubeconfig::read_from(path).with_context(failed);
+    let kubeconfig = read.map_err(|error| failure::marked(Exit::Data, error))?;
     from_kubeconfig(kubeconfig, context, &shown)
 }
 
-fn from_variable(context: Option<String>) -> anyhow::Result<Source> {
-    let value = std::env::var("KUBECONFIG").unwrap_or_default();
-    let read =
-        Kubeconfig::from_env().with_context(|| format!("failed to read KUBECONFIG ({value})"))?;
-    let kubeconfig = read
-        .ok_or_else(|| anyhow!("KUBECONFIG names no file that exists: {value}"))
-        .hint("unset KUBECONFIG to use a running sandbox or ~/.kube/config")?;
-    from_kubeconfig(kubeconfig, context, "KUBECONFIG")
+/// The files of `KUBECONFIG`, merged; those that are not there are left out, as kubectl does.
+fn from_variable(value: &str, context: Option<String>) -> anyhow::Result<Source> {
+    let mut existing = std::env::split_paths(value)
+        .filter(|path| path.exists())
+        .peekable();
+    if existing.peek().is_none() {
+        return Err(anyhow!("KUBECONFIG names no file that exists: {value}"))
+            .hint("unset KUBECONFIG to use a running sandbox or ~/.kube/config");
+    }
+    let mut merged = Kubeconfig::default();
+    for path in existing {
+        let failed = || format!("failed to read {}, which KUBECONFIG names", path.display());
+        let read = Kubeconfig::read_from(&path).with_context(failed);
+        let read = read.map_err(|error| failure::marked(Exit::Data, error))?;
+        merged = merged.merge(read).with_context(failed)?;
+    }
+    from_kubeconfig(merged, context, value)
 }
 
 fn from_kubeconfig(

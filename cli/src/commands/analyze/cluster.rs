@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMeta};
+use kube::api::DynamicObject;
 use mesh_core::resource::{Kind, Resource, decode_value};
 use mesh_core::source::Origin;
 
 use super::Gathered;
 use crate::context::{Cluster, Context};
-
-/// Objects that one answer of the API server holds at most.
-const PAGE: u32 = 500;
+use crate::objects;
 
 /// Kinds that are listed at a time.
 const AT_A_TIME: usize = 6;
@@ -31,14 +28,14 @@ pub async fn gather(context: &Context, gathered: &mut Gathered) -> anyhow::Resul
     let kinds = Kind::all().filter(|kind| !LEFT_OUT.contains(kind));
     let lists = kinds.map(|kind| {
         let cluster = &cluster;
-        async move { (kind, list(cluster, kind).await) }
+        async move { (kind, objects::list(cluster, kind).await) }
     });
     let mut lists = futures::stream::iter(lists).buffered(AT_A_TIME);
     while let Some((kind, objects)) = lists.next().await {
         match objects {
             Ok(objects) => objects
                 .into_iter()
-                .for_each(|object| gathered.add_object(object, kind, &cluster)),
+                .for_each(|object| gathered.add_object(object, &cluster)),
             // The cluster does not have this kind: nothing can be wrong with its objects.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -53,54 +50,24 @@ pub async fn gather(context: &Context, gathered: &mut Gathered) -> anyhow::Resul
     }
     drop(lists);
     if let Some(object) = mesh_config(&cluster, context.istio_namespace()).await? {
-        gathered.add_object(object, Kind::ConfigMap, &cluster);
+        gathered.add_object(object, &cluster);
     }
     Ok(cluster)
 }
 
-async fn list(cluster: &Cluster, kind: Kind) -> Result<Vec<DynamicObject>, kube::Error> {
-    let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &resource_of(kind));
-    let mut params = ListParams::default().limit(PAGE);
-    let mut objects = Vec::new();
-    loop {
-        let page = api.list(&params).await?;
-        objects.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
-        }
-    }
-}
-
 /// The ConfigMap with the mesh's settings; of the other ConfigMaps nothing is needed.
 async fn mesh_config(cluster: &Cluster, namespace: &str) -> anyhow::Result<Option<DynamicObject>> {
-    let resource = resource_of(Kind::ConfigMap);
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client.clone(), namespace, &resource);
-    match api.get_opt("istio").await {
+    match objects::get(cluster, Kind::ConfigMap, namespace, "istio").await {
         Ok(found) => Ok(found),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
         Err(error) => Err(cluster.explain(error)),
     }
 }
 
-fn resource_of(kind: Kind) -> ApiResource {
-    let (group, version) = kind
-        .api_version()
-        .split_once('/')
-        .unwrap_or(("", kind.api_version()));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.name()))
-}
-
 // === impl Gathered ===
 
 impl Gathered {
-    fn add_object(&mut self, mut object: DynamicObject, kind: Kind, cluster: &Cluster) {
-        // The items of a list do not say what they are.
-        object.types.get_or_insert_with(|| TypeMeta {
-            api_version: kind.api_version().to_owned(),
-            kind: kind.name().to_owned(),
-        });
+    fn add_object(&mut self, object: DynamicObject, cluster: &Cluster) {
         let Ok(value) = serde_json::to_value(object) else {
             return;
         };

@@ -117,7 +117,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let mut namespace = context.namespace().map(str::to_owned);
     let uses_cluster = uses_cluster(&args, context)?;
     if uses_cluster {
-        let cluster = runtime::block_on(cluster::gather(context, &mut gathered))?;
+        let cluster = runtime::block_on(cluster::gather(context, &mut gathered));
+        let cluster = cluster.hint("--use-kube=false looks at files alone")?;
         namespace.get_or_insert(cluster.namespace);
     }
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());

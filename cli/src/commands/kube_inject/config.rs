@@ -6,6 +6,7 @@ use kube::Api;
 use mesh_core::inject::InjectConfig;
 
 use crate::context::{Cluster, Context};
+use crate::failure::Advice as _;
 use crate::{failure, input};
 
 /// Which settings to use.
@@ -80,7 +81,8 @@ impl ConfigArgs {
                 .note("cluster: none is named, so the injector's built-in settings are used");
             return self.read_files(context);
         }
-        let cluster = context.cluster().await?;
+        let cluster = context.cluster().await;
+        let cluster = cluster.hint("--use-kube=false injects without a cluster")?;
         let map = async |file: &Option<String>, name: &str, key: &str| match read(file)? {
             Some(text) => Ok(text),
             None => self.from_map(&cluster, context, name, key).await,

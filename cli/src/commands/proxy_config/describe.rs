@@ -190,7 +190,8 @@ pub fn domains(all: &[String]) -> String {
         .map(String::as_str)
         .filter(|domain| !has_port(domain) && !is_long(domain))
         .collect();
-    telling.sort_by_key(|domain| domain.len());
+    // Names before addresses, which say less.
+    telling.sort_by_key(|domain| (domain.parse::<std::net::IpAddr>().is_ok(), domain.len()));
     match telling.as_slice() {
         [first, second, rest @ ..] if !rest.is_empty() => {
             format!("{first}, {second} + {} more...", rest.len())
@@ -217,7 +218,7 @@ mod tests {
             "10.0.0.7:9080",
         ];
         let all: Vec<String> = all.map(str::to_owned).to_vec();
-        assert_eq!(domains(&all), "reviews, 10.0.0.7 + 1 more...");
+        assert_eq!(domains(&all), "reviews, reviews.default + 1 more...");
         assert_eq!(
             domains(&all[..4]),
             "reviews, reviews.default.svc.cluster.local"

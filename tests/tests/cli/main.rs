@@ -1,0 +1,9 @@
+//! The command line from outside: what it prints where, and how it ends. Needs nothing but the binary.
+
+mod analyze;
+mod bad_input;
+mod clusters;
+mod help;
+mod kube_inject;
+mod place;
+mod proxy_config;
