@@ -16,6 +16,7 @@ mod exit;
 mod failure;
 mod input;
 mod mesh;
+mod objects;
 mod output_file;
 mod portforward;
 mod printer;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMeta};
+use kube::api::DynamicObject;
 use mesh_core::resource::{Kind, Resource, decode_value};
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
 use mesh_core::source::Origin;
 
 use crate::context::{Cluster, Context};
+use crate::objects;
 
 /// What is listed. Owners of pods give the names under which proxies count.
 const KINDS: [Kind; 10] = [
@@ -24,19 +24,25 @@ const KINDS: [Kind; 10] = [
     Kind::VirtualService,
     Kind::DestinationRule,
 ];
-/// Versions in which an API server may offer a kind, the newest first.
-const OLDER: [&str; 2] = ["v1beta1", "v1alpha3"];
-const PAGE: u32 = 500;
+/// Kinds that are listed at a time.
 const AT_A_TIME: usize = 5;
 
 /// Reads the cluster.
 pub async fn load(context: &Context, cluster: &Cluster) -> anyhow::Result<Snapshot> {
-    let lists = KINDS.map(|kind| async move { (kind, Box::pin(list(cluster, kind)).await) });
+    let lists =
+        KINDS.map(|kind| async move { (kind, Box::pin(objects::list(cluster, kind)).await) });
     let mut lists = futures::stream::iter(lists).buffered(AT_A_TIME);
     let mut resources = Vec::new();
     while let Some((kind, objects)) = lists.next().await {
         match objects {
-            Ok(objects) => resources.extend(objects),
+            Ok(objects) => {
+                let decoded = objects
+                    .into_iter()
+                    .filter_map(|object| decode(object, cluster));
+                resources.extend(decoded);
+            }
+            // The cluster does not have this kind.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
             // What is not needed for most services may be out of reach.
             Err(kube::Error::Api(status)) if status.code == 403 && is_extra(kind) => {
                 context.printer.detail(
@@ -59,12 +65,6 @@ pub async fn load(context: &Context, cluster: &Cluster) -> anyhow::Result<Snapsh
     Ok(snapshot)
 }
 
-/// Where the objects of a kind are, in an API version.
-pub fn resource_of(api_version: &str, kind: Kind) -> ApiResource {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.name()))
-}
-
 fn is_extra(kind: Kind) -> bool {
     matches!(
         kind,
@@ -72,55 +72,8 @@ fn is_extra(kind: Kind) -> bool {
     )
 }
 
-/// The objects of a kind, in the newest version that the API server offers; none if it does not know the kind.
-async fn list(cluster: &Cluster, kind: Kind) -> Result<Vec<Resource>, kube::Error> {
-    let newest = kind.api_version();
-    let group = newest.split_once('/').map(|(group, _)| group);
-    let istio = group.filter(|group| group.ends_with(".istio.io"));
-    let older = istio
-        .into_iter()
-        .flat_map(|group| OLDER.map(|version| format!("{group}/{version}")));
-    for api_version in std::iter::once(newest.to_owned()).chain(older) {
-        match list_version(cluster, kind, &api_version).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            other => return other,
-        }
-    }
-    Ok(Vec::new())
-}
-
-async fn list_version(
-    cluster: &Cluster,
-    kind: Kind,
-    api_version: &str,
-) -> Result<Vec<Resource>, kube::Error> {
-    let api: Api<DynamicObject> =
-        Api::all_with(cluster.client.clone(), &resource_of(api_version, kind));
-    let mut params = ListParams::default().limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let page = api.list(&params).await?;
-        let objects = page.items.into_iter();
-        found.extend(objects.filter_map(|object| decode(object, kind, api_version, cluster)));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
-}
-
 /// An object that cannot be read is not there for the mesh either.
-fn decode(
-    mut object: DynamicObject,
-    kind: Kind,
-    api_version: &str,
-    cluster: &Cluster,
-) -> Option<Resource> {
-    // The items of a list do not say what they are.
-    object.types = Some(TypeMeta {
-        api_version: api_version.to_owned(),
-        kind: kind.name().to_owned(),
-    });
+fn decode(object: DynamicObject, cluster: &Cluster) -> Option<Resource> {
     let value = serde_json::to_value(object).ok()?;
     let origin = Origin::Cluster {
         context: cluster.name.as_str().into(),
@@ -130,13 +83,9 @@ fn decode(
 
 /// The mesh's settings, if they may be read.
 async fn mesh_config(context: &Context, cluster: &Cluster) -> anyhow::Result<Option<Resource>> {
-    let kind = Kind::ConfigMap;
-    let resource = resource_of(kind.api_version(), kind);
     let namespace = context.istio_namespace();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client.clone(), namespace, &resource);
-    match api.get_opt("istio").await {
-        Ok(found) => Ok(found.and_then(|object| decode(object, kind, kind.api_version(), cluster))),
+    match objects::get(cluster, Kind::ConfigMap, namespace, "istio").await {
+        Ok(found) => Ok(found.and_then(|object| decode(object, cluster))),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
         Err(error) => Err(cluster.explain(error)),
     }

@@ -7,9 +7,9 @@ use mesh_core::resource::ResourceKey;
 use mesh_core::shift::{Action, Change, Plan};
 use serde_json::Value;
 
-use super::world::resource_of;
 use crate::context::Cluster;
 use crate::failure;
+use crate::objects::resource_of;
 
 /// Who writes, for the API server's book of owners.
 const MANAGER: &str = "meshctl";
