@@ -26,6 +26,7 @@ pub mod xds;
 
 pub mod admin;
 
+mod applier;
 mod program;
 mod run;
 

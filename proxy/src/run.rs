@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use mesh_ir::ProxyConfig;
 use mesh_xds::client::Client;
@@ -18,10 +19,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::{Door, LogLevel, Server, State};
+use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
+use crate::worker::{Options, Workers};
 use crate::xds::{Connector, Follower, Known};
 
 /// Limit for the last lines of the access logs to be written.
@@ -51,17 +54,63 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
         bootstrap,
     });
     serve_pages(&state).await?;
+    let workers = Workers::start(options(&state)).context("failed to start the workers")?;
     let configs = follow(&state);
-    let lifecycle = &state.lifecycle;
     tokio::select! {
-        () = apply(configs, lifecycle) => {}
-        () = lifecycle.reached(Stage::Quitting) => {}
+        () = serve(&workers, configs, &state) => {}
+        () = state.lifecycle.reached(Stage::Quitting) => {}
         () = signals.next() => {}
     }
-    tracing::info!("draining");
-    lifecycle.advance(Stage::Draining);
+    if state.lifecycle.stage() < Stage::Quitting {
+        end_gracefully(&workers, &state, &mut signals).await;
+    }
     state.logs.flush(FLUSH_LIMIT);
     Ok(())
+}
+
+/// Applies configurations until somebody asks over the admin interface to drain, and then drains. Never ends by itself.
+async fn serve(workers: &Workers, configs: watch::Receiver<Arc<ProxyConfig>>, state: &State) {
+    tokio::select! {
+        () = Applier::new(workers, state).run(configs) => {}
+        () = state.lifecycle.reached(Stage::Draining) => {}
+    }
+    tracing::info!("draining");
+    workers.drain(state.bootstrap.drain).await;
+    std::future::pending().await
+}
+
+/// Takes no new traffic, and waits for what is in flight.
+async fn end_gracefully(workers: &Workers, state: &State, signals: &mut Signals) {
+    let limit = state.bootstrap.drain;
+    tracing::info!(
+        "ending, as soon as {} connections have",
+        workers.connections()
+    );
+    state.lifecycle.advance(Stage::Draining);
+    tokio::select! {
+        all = workers.drain(limit) => if !all {
+            tracing::warn!("{} connections have not ended within {} s", workers.connections(), limit.as_secs());
+        },
+        () = signals.next() => tracing::warn!("ending at once, as a second signal asks"),
+        () = state.lifecycle.reached(Stage::Quitting) => {}
+    }
+}
+
+/// What workers need to know of the bootstrap.
+fn options(state: &State) -> Options {
+    let bootstrap = &state.bootstrap;
+    let network = &bootstrap.network;
+    Options {
+        kind: bootstrap.node.kind,
+        capture: bootstrap.node.scope().capture,
+        concurrency: bootstrap.workers,
+        bind_address: network.loopback.map(|loopback| loopback.pod),
+        low_port_offset: network.low_port_offset,
+        identity: Some(bootstrap.peer.clone()),
+        metrics: state.metrics.clone(),
+        logs: state.logs.clone(),
+        hosts: network.hosts.clone(),
+    }
 }
 
 /// Binds the ports of people, probes and scrapers. A port that is taken is an error: a proxy that nobody can ask is of no use.
@@ -88,14 +137,6 @@ fn follow(state: &State) -> watch::Receiver<Arc<ProxyConfig>> {
     let follower = Follower::new(connector, client, sender, state.known.clone());
     tokio::spawn(follower.run());
     configs
-}
-
-/// Hands every new configuration to the workers.
-async fn apply(mut configs: watch::Receiver<Arc<ProxyConfig>>, lifecycle: &Lifecycle) {
-    while configs.changed().await.is_ok() {
-        let _config = configs.borrow_and_update().clone();
-        lifecycle.advance(Stage::Live);
-    }
 }
 
 // === impl Signals ===

@@ -1,5 +1,7 @@
 //! Which pages a port has.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 
 use super::page::{Ask, Page};
@@ -33,11 +35,11 @@ impl Door {
     }
 
     /// Answers.
-    pub(super) async fn answer(self, state: &State, ask: &Ask) -> Page {
+    pub(super) async fn answer(self, state: &Arc<State>, ask: Ask) -> Page {
         match (self, ask.path.as_str()) {
-            (Self::Admin, _) => admin(state, ask),
+            (Self::Admin, _) => off_thread(admin, state, ask).await,
             (Self::Agent | Self::Health, "/healthz/ready") => pages::healthz(state),
-            (Self::Agent, "/quitquitquit") => admin(state, ask),
+            (Self::Agent, "/quitquitquit") => admin(state, &ask),
             (Self::Agent, "/stats/prometheus" | "/metrics") => agent::metrics(state).await,
             (Self::Agent, path) if path.starts_with("/app-health/") => {
                 agent::probe(state, path).await
@@ -46,6 +48,18 @@ impl Door {
             (_, path) => not_found(path, self.name()),
         }
     }
+}
+
+/// Writes a page where it delays nobody: a dump of a large mesh takes a while, and discovery must go on.
+async fn off_thread(write: fn(&State, &Ask) -> Page, state: &Arc<State>, ask: Ask) -> Page {
+    let state = state.clone();
+    let writing = tokio::task::spawn_blocking(move || write(&state, &ask));
+    writing.await.unwrap_or_else(|error| {
+        Page::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to write this page: {error}"),
+        )
+    })
 }
 
 fn admin(state: &State, ask: &Ask) -> Page {

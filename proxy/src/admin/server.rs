@@ -115,7 +115,11 @@ async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
     }
 }
 
-async fn answer(door: Door, state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(
+    door: Door,
+    state: &Arc<State>,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let ask = Ask {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
@@ -125,7 +129,7 @@ async fn answer(door: Door, state: &State, request: &Request<Incoming>) -> Respo
         status,
         content_type,
         body,
-    } = door.answer(state, &ask).await;
+    } = door.answer(state, ask).await;
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

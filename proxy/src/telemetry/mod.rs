@@ -8,3 +8,5 @@
 
 pub mod access_log;
 pub mod metrics;
+
+pub(crate) mod time;

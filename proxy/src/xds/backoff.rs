@@ -21,7 +21,11 @@ pub(super) struct Backoff {
 impl Backoff {
     /// The pause after one more failure; `ticket` is random.
     pub(super) fn pause(&mut self, ticket: u32) -> Duration {
-        let limit = if self.has_succeeded { LIMIT } else { LIMIT_AT_START };
+        let limit = if self.has_succeeded {
+            LIMIT
+        } else {
+            LIMIT_AT_START
+        };
         let whole = FIRST
             .saturating_mul(2u32.saturating_pow(self.failures.min(16)))
             .min(limit);

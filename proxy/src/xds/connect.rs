@@ -96,9 +96,7 @@ impl Connector {
         &self,
     ) -> Result<(AdsClient<Channel>, Option<AsciiMetadataValue>), ConnectError> {
         let (host, port, tls, token) = match &self.discovery {
-            Discovery::Plaintext(address) => {
-                (address.ip().to_string(), address.port(), None, None)
-            }
+            Discovery::Plaintext(address) => (address.ip().to_string(), address.port(), None, None),
             Discovery::Tls {
                 host,
                 port,

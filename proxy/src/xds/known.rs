@@ -59,13 +59,13 @@ impl Known {
     }
 
     /// The control plane has said something new of these names: what was refused before no longer matters.
-    pub(super) fn answered(&mut self, kind: ResourceType, names: &[String]) {
+    pub(crate) fn answered(&mut self, kind: ResourceType, names: &[String]) {
         for name in names {
             self.refused.remove(&(kind, name.clone()));
         }
     }
 
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         kind: ResourceType,
         name: String,

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use mesh_ir::ProxyConfig;
+use mesh_ir::matching::RouteTable;
+use mesh_ir::{Listener, Network, ProxyConfig, RouteConfig, Routes};
 use mesh_xds::client::{Client, Event};
 use mesh_xds::discovery::DeltaDiscoveryRequest;
 use mesh_xds::resource::{self, Resource};
@@ -30,6 +31,7 @@ use mesh_xds::{DeltaDiscoveryResponse, ResourceType};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Status, Streaming};
 
+use crate::telemetry::access_log;
 use backoff::Backoff;
 
 /// Limit for a stream to be opened, after the connection was.
@@ -127,7 +129,10 @@ impl Follower {
         Err(StreamEnd::Closed)
     }
 
-    async fn send(&mut self, requests: &mpsc::Sender<DeltaDiscoveryRequest>) -> Result<(), StreamEnd> {
+    async fn send(
+        &mut self,
+        requests: &mpsc::Sender<DeltaDiscoveryRequest>,
+    ) -> Result<(), StreamEnd> {
         while let Some(request) = self.client.next_request() {
             match tokio::time::timeout(OPEN_LIMIT, requests.send(request)).await {
                 Ok(Ok(())) => {}
@@ -152,7 +157,10 @@ impl Follower {
             .iter()
             .map(|resource| (resource.name.clone(), resource.version.clone()))
             .collect();
-        let control_plane = response.control_plane.as_ref().map(|it| it.identifier.clone());
+        let control_plane = response
+            .control_plane
+            .as_ref()
+            .map(|it| it.identifier.clone());
         let events = self.client.receive_with(response, decode);
         let mut known = Known::clone(&self.known.load());
         known.control_plane = control_plane.or(known.control_plane);
@@ -206,17 +214,38 @@ fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, String> {
 
 /// Whether a resource can be used.
 fn check(resource: &Resource) -> Result<(), String> {
-    use mesh_ir::Network;
-    let Resource::Listener(listener) = resource else {
-        return Ok(());
-    };
-    let chains = listener.chains.iter().chain(&listener.default_chain);
-    let logs = chains.filter_map(|chain| match &chain.network {
-        Network::Http(http) => http.access_log.as_ref(),
-        Network::Tcp(tcp) => tcp.access_log.as_ref(),
-    });
-    for log in logs {
-        crate::telemetry::access_log::check(log).map_err(|error| error.to_string())?;
+    match resource {
+        Resource::Listener(listener) => check_listener(listener),
+        Resource::Route(config) => check_routes(config),
+        Resource::Cluster(_)
+        | Resource::Endpoints(_)
+        | Resource::Secret(_)
+        | Resource::NameTable(_) => Ok(()),
+    }
+}
+
+fn check_listener(listener: &Listener) -> Result<(), String> {
+    for chain in listener.chains.iter().chain(&listener.default_chain) {
+        let log = match &chain.network {
+            Network::Http(http) => {
+                if let Routes::Inline(config) = &http.routes {
+                    check_routes(config)?;
+                }
+                &http.access_log
+            }
+            Network::Tcp(tcp) => &tcp.access_log,
+        };
+        if let Some(log) = log {
+            access_log::check(log).map_err(|error| error.to_string())?;
+        }
     }
     Ok(())
+}
+
+fn check_routes(config: &Arc<RouteConfig>) -> Result<(), String> {
+    let (_, invalid) = RouteTable::compile(config.clone());
+    match invalid.first() {
+        Some(invalid) => Err(invalid.to_string()),
+        None => Ok(()),
+    }
 }

@@ -57,7 +57,13 @@ mod tests {
     fn hosts_files_are_understood() {
         let text = "# 127.0.0.9 a\n127.0.0.1 b a # c\n\nx a\n::1 A.\n127.0.0.2 a\n";
         let found = addresses(text, "a.");
-        assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap(), [127, 0, 0, 2].into()]);
+        assert_eq!(
+            found,
+            [
+                "127.0.0.1".parse::<IpAddr>().unwrap(),
+                [127, 0, 0, 2].into()
+            ]
+        );
         assert!(addresses(text, "c").is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The pages of the admin interface, one file per subject.
 
 mod clusters;
+mod config_dump;
 mod lifecycle;
 mod listeners;
 mod logging;
@@ -47,9 +48,15 @@ const fn row(
 }
 
 /// Every page.
-pub(super) const PAGES: [Row; 12] = [
+pub(super) const PAGES: [Row; 13] = [
     row("/", Reading::Shows, "this list", help),
     row("/help", Reading::Shows, "this list", help),
+    row(
+        "/config_dump",
+        Reading::Shows,
+        "the configuration in force; ?include_eds adds endpoints",
+        config_dump::page,
+    ),
     row(
         "/clusters",
         Reading::Shows,

@@ -11,7 +11,6 @@
 
 mod format;
 mod operator;
-mod time;
 mod writer;
 
 pub use format::InvalidFormat;

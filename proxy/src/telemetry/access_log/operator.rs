@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::SystemTime;
 
-use super::time::{self, TimeFormat};
 use crate::record::Record;
+use crate::telemetry::time::{self, TimeFormat};
 
 /// A compiled operator.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
-//! `%START_TIME(...)%`: moments in UTC by a pattern of `strftime`, compiled once.
+//! Moments in UTC by a pattern of `strftime`, compiled once: for `%START_TIME(...)%` of access logs, and for dumps.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TimeFormat(Vec<Part>);
+pub(crate) struct TimeFormat(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -23,7 +23,16 @@ enum Part {
 }
 
 /// Pattern where none is given: `2026-01-02T03:04:05.678Z`.
-pub(super) const DEFAULT: &str = "%Y-%m-%dT%H:%M:%E3SZ";
+pub(crate) const DEFAULT: &str = "%Y-%m-%dT%H:%M:%E3SZ";
+
+/// A moment as RFC 3339 writes it.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let mut out = vec![];
+    if let Ok(format) = TimeFormat::compile(DEFAULT) {
+        format.write(&mut out, time);
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
 
 // === impl TimeFormat ===
 
@@ -32,7 +41,7 @@ impl TimeFormat {
     ///
     /// # Errors
     /// With the specifier that is unknown.
-    pub(super) fn compile(pattern: &str) -> Result<Self, String> {
+    pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
         let mut parts = vec![];
         let mut rest = pattern;
         while let Some((text, tail)) = rest.split_once('%') {
@@ -46,7 +55,7 @@ impl TimeFormat {
     }
 
     /// Writes a moment.
-    pub(super) fn write(&self, out: &mut Vec<u8>, time: SystemTime) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, time: SystemTime) {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, nanos) = (since.as_secs(), since.subsec_nanos());
         let (days, of_day) = (seconds / 86_400, seconds % 86_400);
