@@ -60,7 +60,7 @@ fn one(deployment: &Deployment, observed: &Observed) -> Vec<Action> {
     let mut owned: Vec<&ReplicaSet> = sets
         .filter(|set| controller_uid(*set) == Some(uid.as_str()))
         .collect();
-    owned.sort_by_key(|set| (revision(*set), set.name_any()));
+    owned.sort_by_key(|set| (revision(set), set.name_any()));
     let new = owned.iter().copied().find(|set| is_new(set, spec));
     let old = owned
         .into_iter()
@@ -99,7 +99,7 @@ impl<'a> Family<'a> {
     }
 
     fn next_revision(&self) -> i64 {
-        self.old.iter().map(|set| revision(*set)).max().unwrap_or(0) + 1
+        self.old.iter().map(|set| revision(set)).max().unwrap_or(0) + 1
     }
 
     /// The ReplicaSet for a template that has none yet.

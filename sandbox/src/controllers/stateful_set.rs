@@ -104,7 +104,7 @@ impl View<'_> {
                 {
                     actions.push(Action::delete(Kind::Pod, &**pod));
                 }
-                Some(pod) if !self.parallel() && !(pods::is_ready(pod) && pods::is_active(pod)) => {
+                Some(pod) if !(self.parallel() || pods::is_ready(pod) && pods::is_active(pod)) => {
                     return actions;
                 }
                 Some(_) => {}

@@ -56,10 +56,7 @@ impl Log {
     pub async fn copy(self, stream: impl AsyncRead + Unpin, name: &'static str) {
         let mut reader = BufReader::with_capacity(LINE_BOUND, stream);
         let mut line = Vec::new();
-        loop {
-            let Ok(buffer) = reader.fill_buf().await else {
-                break;
-            };
+        while let Ok(buffer) = reader.fill_buf().await {
             if buffer.is_empty() {
                 break;
             }

@@ -67,7 +67,7 @@ pub async fn run(node: Arc<NodeContext>, signals: Signals) {
         context,
         stop: CancellationToken::new(),
     };
-    worker.run(signals.deadline).await;
+    Box::pin(worker.run(signals.deadline)).await;
     node.backend.release(&uid);
 }
 
@@ -98,7 +98,7 @@ impl Worker {
     /// The pod's life; returns once it is to be removed and nothing runs any more.
     async fn live(&self) {
         let mut sidecars = Sidecars::default();
-        let outcome = self.work(&mut sidecars).await;
+        let outcome = Box::pin(self.work(&mut sidecars)).await;
         sidecars.stop().await;
         if !self.stop.is_cancelled()
             && let Some(outcome) = outcome

@@ -285,7 +285,7 @@ fn container_status(container: &Container, state: &PodState) -> ContainerStatus 
     let running = matches!(record.run, Run::Running { .. });
     // A finished init container counts as ready in Kubernetes.
     let done = matches!(&record.run, Run::Ended(ended) if ended.exit.code == 0);
-    let is_init_step = state.containers.get(&container.name).is_some() && done && record.ready;
+    let is_init_step = state.containers.contains_key(&container.name) && done && record.ready;
     let image = container.image.clone().unwrap_or_default();
     ContainerStatus {
         name: container.name.clone(),
