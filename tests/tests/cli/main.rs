@@ -7,3 +7,4 @@ mod help;
 mod kube_inject;
 mod place;
 mod proxy_config;
+mod shift;
