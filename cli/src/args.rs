@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use crate::commands::Command;
 
-/// A service mesh in one toolkit: installs it, checks it, explains it, shifts traffic in it, and runs it on a laptop
+/// A service mesh in one toolkit: installs, checks, explains and drives it
 #[derive(Debug, Parser)]
 #[command(
     name = "meshctl",
@@ -15,15 +15,16 @@ use crate::commands::Command;
     disable_help_subcommand = true,
     max_term_width = 120,
     after_help = "Examples:
-  meshctl sandbox up --sample bookinfo   # a mesh with an application, on this machine, without a cluster
-  meshctl shift reviews v3=50            # half of the traffic of reviews to v3, measured
-  meshctl analyze app.yaml               # what is wrong in a file or the cluster
-  meshctl proxy-status                   # which proxies are connected and up to date
+  meshctl sandbox up --sample bookinfo  # a mesh with an application, right here
+  meshctl shift reviews v3=50           # half of the traffic to v3, measured
+  meshctl analyze app.yaml              # what is wrong in a file or the cluster
+  meshctl proxy-status                  # which proxies are connected, up to date
 
-A cluster is chosen by --kubeconfig and --context, else by MESHCTL_SANDBOX, else by KUBECONFIG, else a running sandbox is taken,
-else ~/.kube/config.
+Which cluster: --kubeconfig and --context, else MESHCTL_SANDBOX=NAME, else
+KUBECONFIG, else a running sandbox, else ~/.kube/config.
 
-Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad input data, 79 the analysis found something."
+Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad input data,
+79 the analysis found something."
 )]
 pub struct Cli {
     #[command(flatten)]

@@ -67,7 +67,6 @@ pub enum Format {
     Yaml,
     Short,
     Log,
-    Wide,
     Name,
 }
 
@@ -360,7 +359,6 @@ impl Format {
             Self::Yaml => "yaml",
             Self::Short => "short",
             Self::Log => "log",
-            Self::Wide => "wide",
             Self::Name => "name",
         }
     }

@@ -142,11 +142,6 @@ impl Printer {
         io::stderr().is_terminal()
     }
 
-    /// Whether standard output shows styles.
-    pub fn shows_styles(&self) -> bool {
-        self.with(|streams| streams.stdout.current_choice() != ColorChoice::Never)
-    }
-
     /// Writes to standard error as it is; nobody to tell when that fails.
     pub fn talk(&self, text: &str) {
         self.with(|streams| {

@@ -42,7 +42,8 @@ use crate::runtime;
   meshctl analyze -o json app.yaml | jq '.[].code'
 
 Output formats: log, json, yaml.
-Exit codes: 79 when something is found at or over --failure-threshold, 65 when a document cannot be read.")]
+Exit codes: 79 when something is found at or over --failure-threshold,
+65 when a document cannot be read.")]
 pub struct Args {
     /// Files, directories, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]

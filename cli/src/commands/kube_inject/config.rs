@@ -85,7 +85,7 @@ impl ConfigArgs {
         let cluster = cluster.hint("--use-kube=false injects without a cluster")?;
         let map = async |file: &Option<String>, name: &str, key: &str| match read(file)? {
             Some(text) => Ok(text),
-            None => self.from_map(&cluster, context, name, key).await,
+            None => self.map_text(&cluster, context, name, key).await,
         };
         let inject = map(&self.inject_config_file, &self.inject_config_map, "config").await?;
         let mesh = map(&self.mesh_config_file, &self.mesh_config_map, "mesh").await?;
@@ -93,7 +93,7 @@ impl ConfigArgs {
     }
 
     /// The text of a ConfigMap's key; an empty text, which means built-in settings, where there is none.
-    async fn from_map(
+    async fn map_text(
         &self,
         cluster: &Cluster,
         context: &Context,

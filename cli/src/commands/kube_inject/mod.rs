@@ -28,12 +28,13 @@ use crate::{failure, output_file, runtime, snippet};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl kube-inject -f app.yaml | kubectl apply -f -
-  kubectl get deployment web -o yaml | meshctl kube-inject -f - | kubectl apply -f -
+  kubectl get deploy web -o yaml | meshctl kube-inject -f - | kubectl apply -f -
   meshctl kube-inject -f app.yaml -o app-with-sidecars.yaml
-  meshctl kube-inject -f app.yaml --use-kube=false          # built-in defaults, no cluster
+  meshctl kube-inject -f app.yaml --use-kube=false   # built-in defaults, offline
 
-The injector's settings come from --injectConfigFile and --meshConfigFile, else from the cluster's ConfigMaps, else from built-in
-defaults. Workloads that get no sidecar are named on stderr with the reason.")]
+The injector's settings come from --injectConfigFile and --meshConfigFile, else
+from the cluster's ConfigMaps, else from built-in defaults. Workloads that get
+no sidecar are named on stderr with the reason.")]
 pub struct Args {
     /// The YAML or JSON file, or - for standard input
     #[arg(short, long, value_name = "FILE|-")]

@@ -107,7 +107,7 @@ impl Dump {
     }
 }
 
-fn resources<'a>(section: &'a Value, lists: Lists) -> impl Iterator<Item = &'a Value> {
+fn resources(section: &Value, lists: Lists) -> impl Iterator<Item = &Value> {
     lists.iter().flat_map(move |(list, path)| {
         let items = section
             .get(list)

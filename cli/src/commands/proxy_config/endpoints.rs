@@ -12,7 +12,7 @@ use super::source::Source;
 #[command(after_help = "Examples:
   meshctl proxy-config endpoints deployment/productpage-v1 --port 9080
   meshctl proxy-config endpoints deployment/productpage-v1 --status unhealthy
-  meshctl proxy-config endpoints -f clusters.json --cluster 'outbound|9080||reviews.default.svc.cluster.local'
+  meshctl proxy-config endpoints -f clusters.json --cluster 'inbound|9080||'
 
 A file may hold the JSON of /clusters?format=json or of /config_dump?include_eds.")]
 pub struct Args {

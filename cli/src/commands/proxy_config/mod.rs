@@ -32,8 +32,8 @@ use source::Source;
 #[command(after_help = "Examples:
   meshctl proxy-config clusters deployment/productpage-v1
   meshctl proxy-config routes deployment/productpage-v1 --name 9080 -o json
-  meshctl proxy-config endpoints productpage-v1-abc.default --cluster 'outbound|9080|v3|reviews.default.svc.cluster.local'
-  meshctl proxy-config listeners deployment/istio-ingressgateway.istio-system
+  meshctl proxy-config endpoints productpage-v1-7c9f-x2b.default --port 9080
+  meshctl proxy-config listeners svc/istio-ingressgateway.istio-system
   meshctl proxy-config all -f config_dump.json
 
 Output formats: table (or short), json, yaml.")]
