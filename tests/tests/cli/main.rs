@@ -4,6 +4,7 @@ mod analyze;
 mod bad_input;
 mod clusters;
 mod help;
+mod install;
 mod kube_inject;
 mod place;
 mod proxy_config;
