@@ -60,6 +60,8 @@ pub async fn run(
         return Ok(Exit::Failure);
     }
     let mut taken = Vec::new();
+    // One for all steps, so that no signal falls between two.
+    let mut stop = std::pin::pin!(interrupted());
     for (position, weight) in way.iter().enumerate() {
         let last = position + 1 == way.len();
         let base = if position == 0 {
@@ -71,7 +73,7 @@ pub async fn run(
         let step = one(session, &subset, *weight, base, last, &mut report);
         let end = tokio::select! {
             biased;
-            () = interrupted() => Some(End::Interrupted),
+            () = &mut stop => Some(End::Interrupted),
             end = step => end,
         };
         if let Some(end) = end {
