@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn round_robin_takes_turns() {
         assert_eq!(
-            count(LoadBalancing::RoundRobin, &equal(&[0, 9, 0]), 9),
+            counts(LoadBalancing::RoundRobin, &equal(&[0, 9, 0]), 9),
             [3, 3, 3]
         );
     }
@@ -154,7 +154,7 @@ mod tests {
             weights: Some(vec![1, 3, 8]),
         };
         assert_eq!(
-            count(LoadBalancing::RoundRobin, &candidates, 16),
+            counts(LoadBalancing::RoundRobin, &candidates, 16),
             [2, 4, 10]
         );
     }

@@ -231,3 +231,6 @@ impl Drop for Workers {
         self.names.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Requests that go upstream.
+
+use std::sync::atomic::Ordering;
+
+use mesh_ir::*;
+
+use super::harness::*;
+
+#[test]
+fn a_request_comes_through_with_what_the_mesh_adds() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET /x?y=z HTTP/1.1\r\nHost: test\r\nX-Mine: 1\r\nConnection: keep-alive\r\nKeep-Alive: 5\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!(answer.code, 200);
+    assert_eq!(answer.field("server"), Some("envoy"));
+    assert!(answer.field("x-envoy-upstream-service-time").is_some());
+    assert!(answer.field("date").is_some());
+    let (name, seen) = answer.body.split_once('\n').unwrap();
+    assert_eq!(name, "one");
+    assert!(
+        seen.starts_with("GET /x?y=z HTTP/1.1\r\nhost: test\r\n"),
+        "{seen}"
+    );
+    assert_eq!(field(seen, "x-mine"), Some("1"));
+    assert_eq!(field(seen, "connection"), None);
+    assert_eq!(field(seen, "keep-alive"), None);
+    assert_eq!(field(seen, "x-forwarded-proto"), Some("http"));
+    assert_eq!(field(seen, "x-envoy-attempt-count"), Some("1"));
+    assert_eq!(field(seen, "x-request-id").map(str::len), Some(36));
+    // The connection stays, and so does a request id.
+    wire.send("GET / HTTP/1.1\r\nHost: test\r\nx-request-id: mine\r\n\r\n");
+    assert_eq!(field(&wire.answer().body, "x-request-id"), Some("mine"));
+}
+
+#[test]
+fn connections_to_upstreams_are_used_again() {
+    let (address, requests) = script(&["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]);
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    for _ in 0..5 {
+        assert_eq!(proxy.get("/").body, "ok");
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 5);
+    let counted = proxy.counted();
+    let host = &counted.clusters["one"];
+    assert_eq!((host.cx_total, host.rq_total, host.rq_success), (1, 5, 5));
+    assert_eq!((host.rq_active, host.cx_active), (0, 1));
+}
+
+#[test]
+fn weights_are_kept() {
+    let weighted = |cluster: &str, weight| WeightedCluster {
+        cluster: cluster.into(),
+        weight,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+    };
+    let target = Target::Weighted(vec![weighted("one", 90), weighted("two", 10)]);
+    let proxy = http_proxy(
+        vec![prefix("/", RouteAction::Forward(forward(target)))],
+        vec![
+            static_cluster("one", &[echo("one")]),
+            static_cluster("two", &[echo("two")]),
+        ],
+    );
+    let mut wire = proxy.connect();
+    let mut two = 0;
+    for _ in 0..2000 {
+        wire.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        two += usize::from(wire.answer().body.starts_with("two"));
+    }
+    // 200 are expected; 5.2 standard deviations (13.4) are left less than once in five million runs.
+    assert!((130..=270).contains(&two), "{two}");
+}
+
+#[test]
+fn bodies_of_all_framings_pass() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello");
+    assert!(wire.answer().body.ends_with("\r\n\r\nhello"));
+    wire.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
+    wire.send("llo\r\n6;x=y\r\n world\r\n0\r\nTrailer: x\r\n\r\n");
+    assert!(wire.answer().body.ends_with("\r\n\r\nhello world"));
+    let large = "0123456789".repeat(50_000);
+    wire.send(&format!(
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{large}",
+        large.len()
+    ));
+    assert!(wire.answer().body.ends_with(&large));
+    // Two requests at once.
+    wire.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert!(wire.answer().body.contains("GET /1 "));
+    assert!(wire.answer().body.contains("GET /2 "));
+}
+
+#[test]
+fn responses_of_all_framings_pass() {
+    let (address, _) = script(&[
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 304 Not Modified\r\nETag: 1\r\n\r\n",
+        "HTTP/1.1 200 Fine\r\nContent-Length: 3\r\n\r\nxyz",
+    ]);
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    let mut wire = proxy.connect();
+    let mut get = || {
+        wire.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        wire.answer()
+    };
+    assert_eq!(get().body, "abcde");
+    assert_eq!(get().code, 204);
+    assert_eq!(get().code, 304);
+    let last = get();
+    assert!(last.head.starts_with("HTTP/1.1 200 Fine\r\n"));
+    assert_eq!(last.body, "xyz");
+    assert_eq!(proxy.counted().clusters["one"].cx_total, 1);
+}
+
+#[test]
+fn a_response_until_the_end_is_sent_in_chunks() {
+    let address = backend(|_, mut wire| {
+        wire.head();
+        wire.send("HTTP/1.1 200 OK\r\n\r\nall of it");
+    });
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    let answer = proxy.get("/");
+    assert_eq!(answer.field("transfer-encoding"), Some("chunked"));
+    assert_eq!(answer.body, "all of it");
+}
+
+#[test]
+fn answers_to_head_have_no_body() {
+    let (address, _) = script(&["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"]);
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    let mut wire = proxy.connect();
+    for _ in 0..2 {
+        wire.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(field(&wire.head().unwrap(), "content-length"), Some("10"));
+    }
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_continue() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(wire.head().unwrap(), "HTTP/1.1 100 Continue\r\n\r\n");
+    wire.send("ok");
+    let answer = wire.answer();
+    assert!(answer.body.ends_with("ok"));
+    assert_eq!(field(&answer.body, "expect"), None);
+}
+
+#[test]
+fn a_websocket_is_opened_and_passed_through() {
+    let address = backend(|_, mut wire| {
+        let head = wire.head().unwrap();
+        assert_eq!(field(&head, "upgrade"), Some("websocket"));
+        assert_eq!(field(&head, "connection"), Some("Upgrade"));
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
+        let word = wire.take(4);
+        wire.send(&format!("<{word}>"));
+    });
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let head = wire.head().unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(field(&head, "upgrade"), Some("websocket"));
+    assert_eq!(wire.take(5), "first");
+    wire.send("ping");
+    assert_eq!(wire.rest(), "<ping>");
+}
+
+#[test]
+fn other_upgrades_are_refused() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+    assert_eq!(wire.answer().code, 403);
+}
+
+#[test]
+fn rewrites_header_changes_redirects_and_answers_of_the_proxy() {
+    let mut changed = forward(Target::Cluster("one".into()));
+    changed.path_rewrite = Some(PathRewrite::Prefix("/new".into()));
+    changed.host_rewrite = Some("other".into());
+    let mut rewritten = prefix("/old", RouteAction::Forward(changed));
+    let set = |name: &str, append| HeaderValue {
+        name: name.into(),
+        value: "set".into(),
+        append,
+    };
+    rewritten.request_headers = HeaderOps {
+        remove: vec!["x-gone".into()],
+        set: vec![
+            set("x-set", HeaderAppend::Overwrite),
+            set("x-add", HeaderAppend::Append),
+        ],
+    };
+    rewritten.response_headers = HeaderOps {
+        remove: vec!["server".into()],
+        set: vec![set("x-answer", HeaderAppend::Append)],
+    };
+    let redirect = Redirect {
+        code: 302,
+        scheme: None,
+        host: Some("there".into()),
+        port: None,
+        path: None,
+    };
+    let direct = DirectResponse {
+        code: 418,
+        body: "short".into(),
+    };
+    let proxy = http_proxy(
+        vec![
+            rewritten,
+            prefix("/go", RouteAction::Redirect(redirect)),
+            prefix("/tea", RouteAction::Direct(direct)),
+        ],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET /old/x?q HTTP/1.1\r\nHost: test\r\nX-Gone: 1\r\nX-Set: 1\r\nX-Add: 1\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!(answer.field("x-answer"), Some("set"));
+    assert_eq!(answer.field("server"), None);
+    let seen = &answer.body;
+    assert!(
+        seen.contains("GET /new/x?q HTTP/1.1\r\nhost: other\r\n"),
+        "{seen}"
+    );
+    assert_eq!(field(seen, "x-gone"), None);
+    assert_eq!(field(seen, "x-set"), Some("set"));
+    assert_eq!(seen.to_lowercase().matches("x-add: ").count(), 2);
+    assert_eq!(field(seen, "x-envoy-original-path"), Some("/old/x?q"));
+    wire.send("GET /go?x HTTP/1.1\r\nHost: test\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!(
+        (answer.code, answer.field("location")),
+        (302, Some("http://there/go?x"))
+    );
+    wire.send("GET /tea HTTP/1.1\r\nHost: test\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!((answer.code, &*answer.body), (418, "short"));
+    wire.send("GET /none HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(wire.answer().code, 404);
+}
+
+#[test]
+fn missing_clusters_and_endpoints_answer_503() {
+    let proxy = http_proxy(
+        vec![to("/no", "missing"), to("/", "empty")],
+        vec![static_cluster("empty", &[])],
+    );
+    let answer = proxy.get("/no");
+    assert_eq!((answer.code, &*answer.body), (503, ""));
+    let answer = proxy.get("/");
+    assert_eq!((answer.code, &*answer.body), (503, "no healthy upstream"));
+}

@@ -1,0 +1,5 @@
+//! The data path from outside: real sockets on loopback, configurations written by hand, answers and counters compared.
+
+mod harness;
+
+mod forward;
