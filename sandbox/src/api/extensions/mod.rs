@@ -1,0 +1,8 @@
+//! Paths that are not simply objects of a kind: parts of pods, tokens, questions about users.
+//!
+//! Each row is one path. A handler gets the whole [`Call`](super::call::Call), an open connection to take over included.
+
+use super::call::Extension;
+
+/// All of them. Several rows of one path may know different methods.
+pub const EXTENSIONS: &[&[Extension]] = &[];
