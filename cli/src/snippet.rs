@@ -89,3 +89,74 @@ fn byte_of_column(text: &str, column: usize) -> usize {
         .nth(column.saturating_sub(1))
         .map_or(text.len(), |(at, _)| at)
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::diag::FieldPath;
+    use mesh_core::source::Origin;
+
+    use super::*;
+
+    fn found() -> Diagnostic {
+        Diagnostic {
+            code: "IST0101",
+            level: Severity::Error,
+            resource: None,
+            origin: Origin::Builtin,
+            path: FieldPath::root(),
+            message: "wrong".to_owned(),
+            hint: Some("right".to_owned()),
+        }
+    }
+
+    /// What is underlined, without colours.
+    fn shown(text: &str, bytes: std::ops::Range<usize>) -> String {
+        let source = SourceText::new("a.yaml", text);
+        let span = source.span(bytes);
+        anstream::adapter::strip_str(&render(&found(), Some((&source, &span)), None)).to_string()
+    }
+
+    #[test]
+    fn the_culprit_is_underlined_below_its_line() {
+        let text = "a: é\nb: wörld  # no\n";
+        let at = text.find("wörld").unwrap();
+        let expected = " --> a.yaml:2:4
+  |
+2 | b: wörld  # no
+  |    ^^^^^
+  |
+  = hint: right
+";
+        assert_eq!(shown(text, at..at + "wörld".len()), expected);
+    }
+
+    #[test]
+    fn any_span_of_any_text_can_be_shown() {
+        let texts = [
+            "",
+            "\n",
+            "a",
+            "a\r\nb\r\n",
+            "\u{feff}a: b\n",
+            "\ta:\tb\n",
+            "é😀\n\n\nx",
+            "a: |\n  b\n  c\n  d\n  e\n",
+            "  \n  \n",
+        ];
+        for text in texts {
+            for start in 0..=text.len() {
+                for end in start..=text.len() + 1 {
+                    let shown = shown(text, start..end);
+                    assert!(
+                        shown.contains("a.yaml:"),
+                        "{text:?} {start}..{end}: {shown}"
+                    );
+                    assert!(
+                        shown.ends_with("= hint: right\n"),
+                        "{text:?} {start}..{end}: {shown}"
+                    );
+                }
+            }
+        }
+    }
+}
