@@ -209,7 +209,14 @@ async fn go_back(session: &mut Session<'_>, subset: &str, taken: &[u32]) -> anyh
         }
     }
     let plan = session.plan_undo().await?;
-    session.take_back(&plan).await?;
+    let mut done = session.take_back(&plan).await;
+    if done.is_err()
+        && let Ok(again) = session.plan_undo().await
+    {
+        // An interrupted step may have been written only now.
+        done = session.take_back(&again).await;
+    }
+    done?;
     session
         .context
         .printer
