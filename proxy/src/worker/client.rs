@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::local::{Place, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
-use crate::http1::Refusal;
+use crate::http1::{MAX_HEAD, Refusal};
 
 /// How long a head may take to come in, once it has begun.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
@@ -85,7 +85,7 @@ impl Client {
         let mut scratch = scratch;
         let now = Instant::now();
         let mut begun = scratch.is_some().then_some(now);
-        let mut tried = false;
+        let mut seen = 0;
         self.timer.set_after(
             now,
             if scratch.is_some() {
@@ -97,7 +97,7 @@ impl Client {
         poll_fn(|cx| {
             loop {
                 if let Some(mut taken) = scratch.take() {
-                    let parsed = parse(&mut taken, &mut tried);
+                    let parsed = parse(&mut taken, &mut seen);
                     let since = begun.unwrap_or(now);
                     match parsed {
                         Ok(true) => return Poll::Ready(Arrival::Head(taken, since)),
@@ -206,11 +206,14 @@ impl Client {
     }
 }
 
-/// Parses what has come in. A long head that comes in small pieces is only tried again when its end has come.
-fn parse(scratch: &mut Scratch, tried: &mut bool) -> Result<bool, Refusal> {
+/// Parses what has come in. A long head that comes in small pieces is only tried again when its end has come; `seen` is how much was
+/// searched for it.
+fn parse(scratch: &mut Scratch, seen: &mut usize) -> Result<bool, Refusal> {
     let bytes = scratch.input.filled();
-    if std::mem::replace(tried, true) && !ends_head(bytes) {
-        return if scratch.input.is_full() {
+    let before = std::mem::replace(seen, bytes.len());
+    let new = bytes.get(before.saturating_sub(2)..).unwrap_or_default();
+    if before > 0 && !ends_head(new) {
+        return if bytes.len() > MAX_HEAD {
             Err(Refusal::TOO_LARGE)
         } else {
             Ok(false)
@@ -219,7 +222,8 @@ fn parse(scratch: &mut Scratch, tried: &mut bool) -> Result<bool, Refusal> {
     scratch.request.parse(bytes)
 }
 
+/// Whether a head may end here. Lone line feeds count, so that they are refused and not waited for.
 fn ends_head(bytes: &[u8]) -> bool {
-    // Most heads come in one piece or end with what was read last.
-    bytes.ends_with(b"\n") || bytes.windows(3).any(|window| window == b"\n\r\n")
+    bytes.windows(2).any(|window| window == b"\n\n")
+        || bytes.windows(3).any(|window| window == b"\n\r\n")
 }

@@ -55,7 +55,12 @@ pub fn start(address: SocketAddr, capture: Capture, config: &ProxyConfig) -> Pro
         let _entered = handle.enter();
         Workers::start(options).unwrap()
     };
-    let proxy = Proxy { workers, metrics, address, handle };
+    let proxy = Proxy {
+        workers,
+        metrics,
+        address,
+        handle,
+    };
     proxy.apply(config);
     proxy
 }
@@ -80,6 +85,17 @@ impl Proxy {
 
     pub fn counted(&self) -> Snapshot {
         self.metrics.snapshot(std::time::Instant::now())
+    }
+
+    /// The sum of a metric over all series that have these labels.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let mut text = String::new();
+        self.counted().write_istio(&mut text).unwrap();
+        text.lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name))
+            .filter(|line| labels.iter().all(|label| line.contains(label)))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
     }
 
     pub fn drain(&self, limit: Duration) -> bool {

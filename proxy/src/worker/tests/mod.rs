@@ -2,4 +2,9 @@
 
 mod harness;
 
+mod capture;
+mod failure;
 mod forward;
+mod life;
+mod refuse;
+mod tcp;
