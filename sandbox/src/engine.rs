@@ -124,6 +124,16 @@ fn sample(image: &str) -> Option<Vec<String>> {
         .map(|program| vec!["sample".to_owned(), program.to_owned()])
 }
 
+/// A path that leads to the running program as long as it runs, even when its file is replaced meanwhile, as `cargo build`
+/// does.
+pub(crate) fn lasting_executable() -> anyhow::Result<PathBuf> {
+    let lasting = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if lasting.exists() {
+        return Ok(lasting);
+    }
+    own_executable()
+}
+
 /// The path of the running program, to start built-in programs with.
 pub fn own_executable() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("failed to find the running program's own path")

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api;
-use crate::engine::{Engine, EngineOptions, own_executable};
+use crate::engine::{Engine, EngineOptions, lasting_executable};
 use crate::node::{API_PORT, Backend, Block, Ingress, Loopback, start_time};
 use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
 use crate::workloads::{Workload, workloads};
@@ -97,7 +97,7 @@ impl Started {
 async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
     let ingress = open_ingress(options.ingress_port)?;
     let (block, listener) = claim(&options.name).await?;
-    let exe = own_executable()?;
+    let exe = lasting_executable()?;
     let backend: Arc<dyn Backend> = Arc::new(Loopback::new(block, exe, paths.hosts()));
     let addresses = [IpAddr::V4(block.host()), IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let identity = api::Identity::generate(&addresses)?;

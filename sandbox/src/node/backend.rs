@@ -175,7 +175,7 @@ impl Backend for Loopback {
 
     fn command(&self, program: &[String], builtin: bool) -> Command {
         let mut command = Command::new(&self.exe);
-        command.arg("builtin");
+        command.arg0("meshctl").arg("builtin");
         if !builtin {
             // A foreign command does not watch for the sandbox's end, so one of ours does it.
             command.args(["supervise", "--"]);
