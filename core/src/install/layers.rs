@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::keys::Keys;
+use super::merge::{merge, prune_null, remove};
 use super::profile::Profile;
 use super::set::Assignment;
 use super::settings::Settings;
@@ -318,74 +319,6 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value, at: &str) -> Result<T, (F
 fn is_of_mesh(path: &FieldPath) -> bool {
     let text = path.to_string();
     text.starts_with("meshConfig.") || text.starts_with("values.meshConfig.")
-}
-
-fn remove(value: &mut Value, path: &FieldPath) {
-    let Some((Segment::Key(last), parents)) = path.0.split_last() else {
-        return;
-    };
-    let mut place = value;
-    for segment in parents {
-        let next = match segment {
-            Segment::Key(key) => place.get_mut(&**key),
-            Segment::Index(index) => place.get_mut(*index),
-        };
-        match next {
-            Some(next) => place = next,
-            None => return,
-        }
-    }
-    if let Some(map) = place.as_object_mut() {
-        map.shift_remove(&**last);
-    }
-}
-
-/// One layer over another: mappings key by key, gateways by name, anything else as a whole. Null takes out.
-fn merge(below: &mut Value, above: Value) {
-    match (below, above) {
-        (Value::Object(below), Value::Object(above)) => {
-            for (key, value) in above {
-                if value.is_null() {
-                    below.shift_remove(&key);
-                } else if let Some(old) = below.get_mut(&key) {
-                    match (key.as_str(), old, value) {
-                        (
-                            "ingressGateways" | "egressGateways",
-                            Value::Array(old),
-                            Value::Array(new),
-                        ) => {
-                            merge_named(old, new);
-                        }
-                        (_, old, value) => merge(old, value),
-                    }
-                } else {
-                    below.insert(key, value);
-                }
-            }
-        }
-        (below, above) => *below = above,
-    }
-}
-
-fn merge_named(below: &mut Vec<Value>, above: Vec<Value>) {
-    for item in above {
-        let same = below.iter_mut().find(|old| old["name"] == item["name"]);
-        match same {
-            Some(old) => merge(old, item),
-            None => below.push(item),
-        }
-    }
-}
-
-fn prune_null(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(prune_null);
-        }
-        Value::Array(items) => items.iter_mut().for_each(prune_null),
-        _ => {}
-    }
 }
 
 impl fmt::Display for ValuesFile {

@@ -16,6 +16,7 @@ mod gateway;
 mod istiod;
 mod keys;
 mod layers;
+mod merge;
 mod namespace;
 mod object;
 mod plan;
