@@ -18,7 +18,7 @@ use mesh_xds::client::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{Door, LogLevel, Server, State};
+use crate::admin::{Door, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::{Lifecycle, Stage};
@@ -27,7 +27,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::worker::{Options, Workers};
 use crate::xds::{Connector, Follower, Known};
 
-/// Limit for the last lines of the access logs to be written.
+/// Limit for the last pages and lines of the access logs to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The signals that end a proxy.
@@ -48,6 +48,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
         logs: Arc::new(AccessLogs::new(bootstrap.root.clone())),
         known: Arc::new(ArcSwap::from_pointee(Known::default())),
         lifecycle: Lifecycle::new(),
+        open: Open::default(),
         started: Instant::now(),
         started_at: SystemTime::now(),
         log,
@@ -64,6 +65,9 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     if state.lifecycle.stage() < Stage::Quitting {
         end_gracefully(&workers, &state, &mut signals).await;
     }
+    state.lifecycle.advance(Stage::Quitting);
+    // Whoever asked for the end shall get an answer, but who does not take it does not keep us.
+    let _ = tokio::time::timeout(FLUSH_LIMIT, state.open.all_closed()).await;
     state.logs.flush(FLUSH_LIMIT);
     Ok(())
 }

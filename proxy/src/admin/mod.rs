@@ -16,7 +16,7 @@ mod pages;
 mod server;
 
 pub use door::Door;
-pub use server::{BindError, Server};
+pub use server::{BindError, Open, Server};
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -42,6 +42,8 @@ pub struct State {
     pub known: Arc<ArcSwap<Known>>,
     /// Stage.
     pub lifecycle: Lifecycle,
+    /// Connections to the pages.
+    pub open: Open,
     /// When it was started.
     pub started: Instant,
     /// The same by the clock.

@@ -14,10 +14,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::page::{Ask, Page, Query};
 use super::{Door, State};
+use crate::lifecycle::Stage;
 
 /// Most connections of a port; more wait in the kernel.
 const MAX_CONNECTIONS: usize = 256;
@@ -37,6 +38,15 @@ pub struct Server {
     door: Door,
     listener: TcpListener,
 }
+
+/// The connections of all ports.
+#[derive(Debug, Default)]
+pub struct Open {
+    count: watch::Sender<usize>,
+}
+
+/// One of them, as long as it is open.
+struct OpenOne<'a>(&'a Open);
 
 /// Why a port cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -100,16 +110,47 @@ impl Server {
     }
 }
 
+// === impl Open ===
+
+impl Open {
+    fn enter(&self) -> OpenOne<'_> {
+        self.count.send_modify(|count| *count += 1);
+        OpenOne(self)
+    }
+
+    /// Waits until there is none.
+    pub async fn all_closed(&self) {
+        let mut changes = self.count.subscribe();
+        // The sender lives as long as we do.
+        let _ = changes.wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for OpenOne<'_> {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+    }
+}
+
+/// One connection. When the proxy ends, the answer that is on its way still gets out.
 async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let _open = state.open.enter();
+    let service = service_fn(|request: Request<Incoming>| {
         let state = state.clone();
         async move { Ok::<_, Infallible>(answer(door, &state, &request).await) }
     });
-    let served = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = state.lifecycle.reached(Stage::Quitting) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to {} ended", door.name());
     }

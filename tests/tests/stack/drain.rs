@@ -1,0 +1,82 @@
+//! How a proxy ends.
+
+use mesh_tests::eventually;
+
+use crate::http::Connection;
+use crate::mesh::{LIMIT, Mesh};
+use crate::yaml::PodSpec;
+
+/// A client, and an echo that can take its time.
+pub const ECHO: [PodSpec; 2] = [
+    PodSpec {
+        name: "client",
+        app: "client",
+        version: "v1",
+        program: None,
+    },
+    PodSpec {
+        name: "echo",
+        app: "echo",
+        version: "v1",
+        program: Some(("echo", 8080)),
+    },
+];
+
+#[test]
+fn a_request_in_flight_ends_before_the_proxy_does() {
+    let mut mesh = Mesh::start(&ECHO, "");
+    let mut connection = mesh.pod("client").outbound();
+    connection
+        .send_get("http://echo:8080/delay/2", &[])
+        .unwrap();
+    let echo = mesh.pod("echo");
+    eventually("the request has arrived", LIMIT, || {
+        (echo.stat("http.downstream_rq_active") == 1).then_some(())
+    });
+    echo.proxy.signal("TERM");
+    let inbound = echo.at(8080);
+    eventually("nothing new is taken", LIMIT, || {
+        Connection::open(inbound).is_err().then_some(())
+    });
+    let answer = connection.receive().unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let status = mesh.pod("echo").proxy.ended();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut mesh = Mesh::start(&ECHO, "");
+    let mut connection = mesh.pod("client").outbound();
+    connection
+        .send_get("http://echo:8080/delay/60", &[])
+        .unwrap();
+    let echo = mesh.pod("echo");
+    eventually("the request has arrived", LIMIT, || {
+        (echo.stat("http.downstream_rq_active") == 1).then_some(())
+    });
+    echo.proxy.signal("TERM");
+    eventually("it drains", LIMIT, || {
+        echo.proxy
+            .stderr()
+            .contains("ending, as soon as")
+            .then_some(())
+    });
+    echo.proxy.signal("INT");
+    assert!(echo.proxy.ended().success());
+    // The client's proxy sees the connection break, and says so.
+    assert_eq!(connection.receive().unwrap().status, 503);
+}
+
+#[test]
+fn the_admin_interface_drains_and_ends() {
+    let mut mesh = Mesh::start(&ECHO[..1], "");
+    let client = mesh.pod("client");
+    assert_eq!(client.admin("/drain").status, 405);
+    assert_eq!(client.admin_post("/drain").status, 200);
+    eventually("it is not ready any more", LIMIT, || {
+        (client.admin("/ready").status == 503).then_some(())
+    });
+    assert_eq!(client.admin_post("/quitquitquit").status, 200);
+    assert!(client.proxy.ended().success());
+}

@@ -1,0 +1,22 @@
+//! Control plane, proxies and sample programs as real processes on loopback addresses, over a directory of YAML: traffic is sent
+//! and counted.
+//!
+//! ```text
+//! directory --mesh-controller--xDS--> mesh-proxy of the client --> mesh-proxy of each server --> mesh-samples
+//!                                        ^
+//! test: GET http://SERVICE ... ----------+  (as a program with http_proxy would)
+//! ```
+
+#[path = "../sandbox/chance.rs"]
+mod chance;
+
+mod http;
+mod mesh;
+mod process;
+mod yaml;
+
+mod control_plane;
+mod drain;
+mod framing;
+mod routing;
+mod telemetry;

@@ -1,0 +1,225 @@
+//! A mesh of processes.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use mesh_tests::{binary, eventually};
+
+use crate::http::{Answer, Connection};
+use crate::process::Process;
+use crate::yaml::{PodSpec, objects};
+
+/// Limit for anything to become true.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The meshes of this process so far: each has addresses of its own.
+static MESHES: AtomicU8 = AtomicU8::new(0);
+
+/// A control plane with pods.
+pub struct Mesh {
+    directory: tempfile::TempDir,
+    xds: SocketAddr,
+    pub control_plane: Process,
+    pub pods: Vec<Pod>,
+}
+
+/// A pod: its program and its proxy.
+pub struct Pod {
+    pub spec: PodSpec,
+    pub address: Ipv4Addr,
+    pub app: Option<Process>,
+    pub proxy: Process,
+}
+
+impl Mesh {
+    /// Starts everything and waits until all proxies serve.
+    pub fn start(specs: &[PodSpec], extra: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let addresses = addresses(specs.len());
+        let placed: Vec<(PodSpec, Ipv4Addr)> = specs
+            .iter()
+            .copied()
+            .zip(addresses.iter().map(|(pod, _)| *pod))
+            .collect();
+        let config = directory.path().join("config");
+        std::fs::create_dir(&config).unwrap();
+        std::fs::write(config.join("objects.yaml"), objects(&placed)).unwrap();
+        std::fs::write(config.join("extra.yaml"), extra).unwrap();
+        let xds = free_port();
+        let control_plane = start_control_plane(&directory, xds);
+        let pods = placed
+            .into_iter()
+            .zip(addresses)
+            .map(|((spec, pod), (_, app))| start_pod(&directory, xds, spec, pod, app))
+            .collect();
+        let mesh = Self {
+            directory,
+            xds,
+            control_plane,
+            pods,
+        };
+        for pod in &mesh.pods {
+            eventually("the proxy serves", LIMIT, || pod.is_ready().then_some(()));
+        }
+        mesh
+    }
+
+    /// Changes the configuration beside the pods.
+    pub fn configure(&self, extra: &str) {
+        let path = self.directory.path().join("config/extra.yaml");
+        let fresh = self.directory.path().join("fresh.yaml");
+        std::fs::write(&fresh, extra).unwrap();
+        std::fs::rename(fresh, path).unwrap();
+    }
+
+    /// Starts a control plane in place of one that has ended.
+    pub fn restart_control_plane(&mut self) {
+        self.control_plane = start_control_plane(&self.directory, self.xds);
+    }
+
+    /// The pod of a name.
+    pub fn pod(&mut self, name: &str) -> &mut Pod {
+        let found = self.pods.iter_mut().find(|pod| pod.spec.name == name);
+        found.unwrap_or_else(|| panic!("there is no pod {name}"))
+    }
+}
+
+impl Pod {
+    /// An address of the proxy.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        (self.address, port).into()
+    }
+
+    /// A page of the proxy's admin interface.
+    #[track_caller]
+    pub fn admin(&self, path: &str) -> Answer {
+        Connection::open(self.at(15000))
+            .unwrap()
+            .get(path, &[])
+            .unwrap()
+    }
+
+    /// A page of the proxy's admin interface that changes it.
+    #[track_caller]
+    pub fn admin_post(&self, path: &str) -> Answer {
+        let mut connection = Connection::open(self.at(15000)).unwrap();
+        let request = format!("POST {path} HTTP/1.1\r\nhost: proxy\r\ncontent-length: 0\r\n\r\n");
+        connection.send(request.as_bytes()).unwrap();
+        connection.receive().unwrap()
+    }
+
+    /// A number of `/stats`.
+    #[track_caller]
+    pub fn stat(&self, name: &str) -> u64 {
+        let stats = self.admin("/stats").body;
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.unwrap_or_else(|| panic!("no {name} in {stats}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// A connection to the proxy as a program with `http_proxy` opens it.
+    #[track_caller]
+    pub fn outbound(&self) -> Connection {
+        Connection::open(self.at(15001)).unwrap()
+    }
+
+    fn is_ready(&self) -> bool {
+        Connection::open(self.at(15021))
+            .and_then(|mut connection| connection.get("/healthz/ready", &[]))
+            .is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+/// Addresses of pods and applications that nobody else uses: a network of its own for each mesh.
+fn addresses(count: usize) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    loop {
+        let mesh = MESHES.fetch_add(1, Ordering::Relaxed);
+        let process = (std::process::id() % 97) as u8;
+        let of = |host: usize| Ipv4Addr::new(127, 100 + process, mesh, host as u8);
+        let addresses: Vec<_> = (0..count)
+            .map(|index| (of(index + 1), of(index + 101)))
+            .collect();
+        let free = |address: Ipv4Addr| TcpListener::bind((address, 15000)).is_ok();
+        if addresses.iter().all(|(pod, _)| free(*pod)) {
+            return addresses;
+        }
+    }
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn start_control_plane(directory: &tempfile::TempDir, xds: SocketAddr) -> Process {
+    let config = directory.path().join("config");
+    let mut command = Command::new(binary("mesh-controller"));
+    command
+        .arg("discovery")
+        .arg(format!("--configDir={}", config.display()))
+        .arg(format!("--plaintext-xds={xds}"))
+        .args(["--monitoringAddr=", "--httpAddr=", "--secureGRPCAddr="]);
+    Process::start(command, directory.path(), "controller")
+}
+
+fn start_pod(
+    directory: &tempfile::TempDir,
+    xds: SocketAddr,
+    spec: PodSpec,
+    address: Ipv4Addr,
+    app: Ipv4Addr,
+) -> Pod {
+    let program = spec.program.map(|(program, _)| {
+        let mut command = Command::new(binary("mesh-samples"));
+        command
+            .arg(program)
+            .env("MESH_BIND_ADDRESS", app.to_string())
+            .env("MESH_POD_ADDRESS", address.to_string())
+            .env("POD_NAME", spec.name);
+        Process::start(command, directory.path(), &format!("{}-app", spec.name))
+    });
+    let mut command = Command::new(binary("mesh-proxy"));
+    command
+        .args([
+            "proxy",
+            "sidecar",
+            "--concurrency=2",
+            "--proxyLogLevel=info",
+        ])
+        .arg(format!("--xds-plaintext={xds}"))
+        .args(["--domain", "default.svc.cluster.local"])
+        .env("POD_NAME", spec.name)
+        .env("POD_NAMESPACE", "default")
+        .env("INSTANCE_IP", address.to_string())
+        .env("MESH_POD_ADDRESS", address.to_string())
+        .env("MESH_APP_ADDRESS", app.to_string())
+        .env("MESH_BIND_ADDRESS", address.to_string())
+        .env("ISTIO_META_WORKLOAD_NAME", spec.name)
+        .env(
+            "ISTIO_METAJSON_LABELS",
+            format!(r#"{{"app":"{}","version":"{}"}}"#, spec.app, spec.version),
+        );
+    let proxy = Process::start(command, directory.path(), spec.name);
+    Pod {
+        spec,
+        address,
+        app: program,
+        proxy,
+    }
+}
+
+/// The paths of a test's files, for messages.
+impl std::fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path: PathBuf = self.directory.path().into();
+        write!(f, "mesh in {}", path.display())
+    }
+}

@@ -1,0 +1,92 @@
+//! Weights, headers, failures.
+
+use mesh_tests::eventually;
+
+use crate::chance;
+use crate::mesh::{LIMIT, Mesh};
+use crate::yaml::{PodSpec, route};
+
+/// A client, and two versions of helloworld.
+pub const HELLO: [PodSpec; 3] = [
+    PodSpec {
+        name: "client",
+        app: "client",
+        version: "v1",
+        program: None,
+    },
+    PodSpec {
+        name: "helloworld-v1",
+        app: "helloworld",
+        version: "v1",
+        program: Some(("helloworld-v1", 5000)),
+    },
+    PodSpec {
+        name: "helloworld-v2",
+        app: "helloworld",
+        version: "v2",
+        program: Some(("helloworld-v2", 5000)),
+    },
+];
+
+pub const URL: &str = "http://helloworld:5000/hello";
+
+/// Sends requests over one connection of the pod `client`; how many version v2 answered.
+#[track_caller]
+pub fn count_v2(mesh: &mut Mesh, requests: u32) -> u32 {
+    let mut connection = mesh.pod("client").outbound();
+    let mut count = 0;
+    for _ in 0..requests {
+        let answer = connection.get(URL, &[]).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        count += u32::from(answer.body.contains("version: v2"));
+    }
+    count
+}
+
+/// Waits until all of a few answers come from one version.
+#[track_caller]
+pub fn only(mesh: &mut Mesh, version: &str) {
+    let expected = if version == "v2" { 10 } else { 0 };
+    eventually("the route is in force", LIMIT, || {
+        (count_v2(mesh, 10) == expected).then_some(())
+    });
+}
+
+#[test]
+fn weights_are_kept_and_changes_arrive() {
+    let mut mesh = Mesh::start(&HELLO, &route("helloworld", &[("v1", 75), ("v2", 25)]));
+    let requests = 600;
+    let count = count_v2(&mut mesh, requests);
+    chance::check("a quarter goes to v2", count, requests, 0.25);
+    mesh.configure(&route("helloworld", &[("v1", 0), ("v2", 100)]));
+    only(&mut mesh, "v2");
+    mesh.configure(&route("helloworld", &[("v1", 100), ("v2", 0)]));
+    only(&mut mesh, "v1");
+}
+
+#[test]
+fn a_killed_program_is_told_apart_from_one_that_answers() {
+    let mut mesh = Mesh::start(&HELLO, &route("helloworld", &[("v1", 100), ("v2", 0)]));
+    only(&mut mesh, "v1");
+    if let Some(app) = &mut mesh.pod("helloworld-v1").app {
+        app.kill();
+    }
+    let answer = mesh.pod("client").outbound().get(URL, &[]).unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    mesh.configure(&route("helloworld", &[("v1", 0), ("v2", 100)]));
+    eventually("v2 answers", LIMIT, || {
+        let answer = mesh.pod("client").outbound().get(URL, &[]).unwrap();
+        answer.body.contains("version: v2").then_some(())
+    });
+}
+
+#[test]
+fn unknown_hosts_and_ports_are_not_found() {
+    let mut mesh = Mesh::start(&HELLO[..1], "");
+    let answer = mesh
+        .pod("client")
+        .outbound()
+        .get("http://nobody.invalid:1/", &[])
+        .unwrap();
+    assert!((400..600).contains(&answer.status), "{answer:?}");
+}

@@ -1,0 +1,99 @@
+//! What a cluster would know of the pods of a test.
+
+use std::net::Ipv4Addr;
+
+/// A pod as a test describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct PodSpec {
+    /// Name of the pod.
+    pub name: &'static str,
+    /// Label `app`, and name of its service.
+    pub app: &'static str,
+    /// Label `version`.
+    pub version: &'static str,
+    /// Sample program, and its port; none for a client.
+    pub program: Option<(&'static str, u16)>,
+}
+
+/// Pods with their services and endpoints.
+pub fn objects(pods: &[(PodSpec, Ipv4Addr)]) -> String {
+    let mut text = String::from(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: default\n---\n\
+         apiVersion: v1\nkind: Namespace\nmetadata:\n  name: istio-system\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: istio\n  namespace: istio-system\ndata:\n  \
+         mesh: |\n    accessLogFile: /dev/stdout\n",
+    );
+    for (index, (spec, address)) in pods.iter().enumerate() {
+        text.push_str(&pod(spec, *address));
+        let first = pods.iter().position(|(other, _)| other.app == spec.app);
+        if let (Some((_, port)), true) = (spec.program, first == Some(index)) {
+            let endpoints: Vec<&(PodSpec, Ipv4Addr)> = pods
+                .iter()
+                .filter(|(other, _)| other.app == spec.app)
+                .collect();
+            text.push_str(&service(spec.app, port, index));
+            text.push_str(&slice(spec.app, port, &endpoints));
+        }
+    }
+    text
+}
+
+fn pod(spec: &PodSpec, address: Ipv4Addr) -> String {
+    let PodSpec {
+        name, app, version, ..
+    } = spec;
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  namespace: default\n  labels:\n    app: {app}\n    \
+         version: {version}\nspec:\n  containers:\n    - name: app\n      image: x\n    - name: istio-proxy\n      image: x\n\
+         status:\n  phase: Running\n  podIP: {address}\n  podIPs:\n    - ip: {address}\n  conditions:\n    - type: Ready\n      \
+         status: \"True\"\n"
+    )
+}
+
+fn service(app: &str, port: u16, index: usize) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {app}\n  namespace: default\nspec:\n  \
+         clusterIP: 10.96.0.{}\n  selector:\n    app: {app}\n  ports:\n    - name: http\n      port: {port}\n      \
+         targetPort: {port}\n",
+        index + 10
+    )
+}
+
+fn slice(app: &str, port: u16, endpoints: &[&(PodSpec, Ipv4Addr)]) -> String {
+    let mut text = format!(
+        "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {app}-1\n  namespace: default\n  \
+         labels:\n    kubernetes.io/service-name: {app}\naddressType: IPv4\nports:\n  - name: http\n    port: {port}\n    \
+         protocol: TCP\nendpoints:\n"
+    );
+    for (spec, address) in endpoints {
+        text.push_str(&format!(
+            "  - addresses: [{address}]\n    conditions:\n      ready: true\n    targetRef:\n      kind: Pod\n      \
+             name: {}\n      namespace: default\n",
+            spec.name
+        ));
+    }
+    text
+}
+
+/// Subsets of a service by version, and a route to them by weight.
+pub fn route(app: &str, weights: &[(&str, u32)]) -> String {
+    let mut text = format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: {app}\n  namespace: default\n\
+         spec:\n  host: {app}\n  subsets:\n"
+    );
+    for (version, _) in weights {
+        text.push_str(&format!(
+            "    - name: {version}\n      labels:\n        version: {version}\n"
+        ));
+    }
+    text.push_str(&format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {app}\n  namespace: default\n\
+         spec:\n  hosts: [{app}]\n  http:\n    - route:\n"
+    ));
+    for (version, weight) in weights {
+        text.push_str(&format!(
+            "        - destination:\n            host: {app}\n            subset: {version}\n          weight: {weight}\n"
+        ));
+    }
+    text
+}
