@@ -1,8 +1,6 @@
 //! The layers of values: the profile, then files in their order, then each `--set`. Every layer is checked by itself, so that an
 //! error says where it comes from; all errors are told at once.
 
-use std::fmt;
-
 use serde_json::{Map, Value, json};
 
 use super::keys::Keys;
@@ -319,10 +317,4 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value, at: &str) -> Result<T, (F
 fn is_of_mesh(path: &FieldPath) -> bool {
     let text = path.to_string();
     text.starts_with("meshConfig.") || text.starts_with("values.meshConfig.")
-}
-
-impl fmt::Display for ValuesFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
 }
