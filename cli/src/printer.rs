@@ -139,7 +139,7 @@ impl Printer {
 
     /// Whether people see standard error at once, so that progress may be drawn there.
     pub fn has_terminal(&self) -> bool {
-        io::stderr().is_terminal()
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// Writes to standard error as it is; nobody to tell when that fails.
