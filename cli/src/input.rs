@@ -18,11 +18,17 @@ pub struct Input {
     pub text: String,
 }
 
+/// The longest text that is read: enough for every cluster, and an end to `/dev/zero`.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// Reads one file or pipe, or standard input for `-`.
 pub fn read(name: &str) -> anyhow::Result<Input> {
     let mut bytes = Vec::new();
     if name == "-" {
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        let read = std::io::stdin()
+            .lock()
+            .take(MOST_BYTES + 1)
+            .read_to_end(&mut bytes);
         read.context("failed to read standard input")?;
     } else {
         let path = Path::new(name);
@@ -31,7 +37,13 @@ pub fn read(name: &str) -> anyhow::Result<Input> {
                 "{name} is a directory, and a file is needed here"
             )));
         }
-        bytes = std::fs::read(path).with_context(|| format!("failed to read {name}"))?;
+        let open = std::fs::File::open(path);
+        let read = open.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+        read.with_context(|| format!("failed to read {name}"))?;
+    }
+    if bytes.len() as u64 > MOST_BYTES {
+        let limit = MOST_BYTES >> 20;
+        return Err(failure::data(format!("{name} has more than {limit} MiB")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
