@@ -249,3 +249,6 @@ fn check_routes(config: &Arc<RouteConfig>) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
