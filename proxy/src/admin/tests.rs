@@ -1,1 +1,262 @@
+//! The ports over real sockets, with an application behind the agent.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use http::Method;
+use mesh_ir::ProxyKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::page::{Ask, Page, Query};
+use super::*;
+use crate::args::Args;
+use crate::bootstrap::Environment;
+use crate::lifecycle::Stage;
+use crate::xds::Refusal;
+
+/// A proxy that forwards nothing, with these variables beside those that it needs.
+fn state(more: &[(&str, &str)]) -> Arc<State> {
+    let variables = [
+        ("POD_NAME", "a"),
+        ("POD_NAMESPACE", "default"),
+        ("INSTANCE_IP", "127.0.0.1"),
+        ("PROXY_CONFIG", r#"{"discoveryAddress":"istiod:15012"}"#),
+    ];
+    let variables = variables.iter().chain(more).copied();
+    let args = Args::new(ProxyKind::Sidecar);
+    let bootstrap = Bootstrap::new(&args, variables.collect::<Environment>()).unwrap();
+    Arc::new(State {
+        bootstrap: Arc::new(bootstrap),
+        metrics: Arc::new(Metrics::new()),
+        logs: Arc::new(AccessLogs::new("/".into())),
+        known: Arc::new(ArcSwap::from_pointee(Known::default())),
+        lifecycle: Lifecycle::new(),
+        open: Open::default(),
+        started: Instant::now(),
+        started_at: SystemTime::UNIX_EPOCH,
+        log: LogLevel {
+            current: ArcSwap::from_pointee(LevelFilter::WARN),
+            set: Box::new(|_| true),
+        },
+    })
+}
+
+async fn ask(door: Door, state: &Arc<State>, method: Method, target: &str) -> (u16, String) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let ask = Ask {
+        method,
+        path: path.to_owned(),
+        query: Query::parse(query),
+    };
+    let Page { status, body, .. } = door.answer(state, ask).await;
+    (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn get(door: Door, state: &Arc<State>, target: &str) -> (u16, String) {
+    ask(door, state, Method::GET, target).await
+}
+
+/// An application that gives every request the same answer; its address.
+async fn application(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                if stream.read(&mut buffer).await.is_ok() {
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn health_follows_the_stage() {
+    let state = state(&[]);
+    for (stage, status) in [
+        (Stage::Starting, 503),
+        (Stage::Live, 200),
+        (Stage::Draining, 503),
+    ] {
+        state.lifecycle.advance(stage);
+        assert_eq!(get(Door::Admin, &state, "/ready").await.0, status);
+        assert_eq!(get(Door::Agent, &state, "/healthz/ready").await.0, status);
+        assert_eq!(get(Door::Health, &state, "/healthz/ready").await.0, status);
+    }
+}
+
+#[tokio::test]
+async fn what_changes_the_proxy_needs_post() {
+    let state = state(&[]);
+    for path in [
+        "/drain",
+        "/drain_listeners",
+        "/quitquitquit",
+        "/logging?level=info",
+    ] {
+        assert_eq!(get(Door::Admin, &state, path).await.0, 405, "{path}");
+    }
+    assert_eq!(state.lifecycle.stage(), Stage::Starting);
+    let (status, _) = ask(Door::Admin, &state, Method::POST, "/stats").await;
+    assert_eq!(status, 405);
+    let (status, text) = ask(Door::Admin, &state, Method::POST, "/logging?level=debug").await;
+    assert_eq!(
+        (status, text.as_str()),
+        (200, "active loggers:\n  proxy: debug\n")
+    );
+    let (status, _) = ask(Door::Admin, &state, Method::POST, "/logging?level=loud").await;
+    assert_eq!(status, 400);
+    let (status, _) = ask(Door::Agent, &state, Method::POST, "/quitquitquit").await;
+    assert_eq!((status, state.lifecycle.stage()), (200, Stage::Quitting));
+}
+
+#[tokio::test]
+async fn doors_have_their_own_pages_only() {
+    let state = state(&[]);
+    for (door, path) in [
+        (Door::Health, "/stats"),
+        (Door::Metrics, "/config_dump"),
+        (Door::Agent, "/config_dump"),
+        (Door::Admin, "/healthz/ready"),
+        (Door::Agent, "/app-health/a/readyz"),
+    ] {
+        assert_eq!(get(door, &state, path).await.0, 404, "{door:?} {path}");
+    }
+    let (status, text) = get(Door::Metrics, &state, "/stats/prometheus").await;
+    assert!(
+        status == 200 && text.contains("envoy_server_live 0\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn refused_resources_are_in_the_dump() {
+    let state = state(&[]);
+    let refusal = Refusal {
+        version: "7".to_owned(),
+        reason: "route_config: unsupported".to_owned(),
+        at: SystemTime::UNIX_EPOCH,
+    };
+    let kind = mesh_xds::ResourceType::Listener;
+    let known = Known {
+        refused: BTreeMap::from([((kind, "0.0.0.0_80".to_owned()), refusal)]),
+        ..Known::default()
+    };
+    state.known.store(Arc::new(known));
+    let (_, text) = get(Door::Admin, &state, "/config_dump").await;
+    let dump: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let configs = dump["configs"].as_array().unwrap();
+    let types: Vec<&str> = configs
+        .iter()
+        .map(|config| {
+            config["@type"]
+                .as_str()
+                .unwrap()
+                .rsplit('.')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    let expected = [
+        "BootstrapConfigDump",
+        "ClustersConfigDump",
+        "ListenersConfigDump",
+        "RoutesConfigDump",
+        "SecretsConfigDump",
+    ];
+    assert_eq!(types, expected);
+    assert_eq!(
+        configs[2]["dynamic_listeners"],
+        serde_json::json!([{
+            "name": "0.0.0.0_80",
+            "error_state": {
+                "details": "route_config: unsupported",
+                "version_info": "7",
+                "last_update_attempt": "1970-01-01T00:00:00.000Z",
+            },
+        }])
+    );
+    assert_eq!(get(Door::Admin, &state, "/config_dump?mask=x").await.0, 400);
+}
+
+#[tokio::test]
+async fn the_agent_runs_the_applications_probes() {
+    let good = application("HTTP/1.1 204 No Content\r\n\r\n").await.port();
+    let bad = application("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .port();
+    let mute = application("").await.port();
+    let probers = serde_json::json!({
+        "/app-health/a/readyz": { "httpGet": { "path": "/x?y=z", "port": good, "scheme": "HTTP" } },
+        "/app-health/a/livez": { "httpGet": { "path": "/", "port": bad, "httpHeaders": [{ "name": "Host", "value": "b" }] } },
+        "/app-health/a/startupz": { "tcpSocket": { "port": good } },
+        "/app-health/b/readyz": { "httpGet": { "path": "/", "port": mute }, "timeoutSeconds": 1 },
+        "/app-health/b/livez": { "grpc": { "port": good } },
+    });
+    let state = state(&[("ISTIO_KUBE_APP_PROBERS", &probers.to_string())]);
+    for (path, status) in [
+        ("/app-health/a/readyz", 204),
+        ("/app-health/a/livez", 500),
+        ("/app-health/a/startupz", 200),
+        ("/app-health/b/readyz", 500),
+        ("/app-health/b/livez", 500),
+        ("/app-health/c/livez", 404),
+    ] {
+        assert_eq!(get(Door::Agent, &state, path).await.0, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_of_the_application_are_merged() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nmy_metric 4";
+    let port = application(answer).await.port();
+    let annotations =
+        |port: u16| format!(r#"{{"scrape":"true","path":"/metrics","port":"{port}"}}"#);
+    let state_of = |port| state(&[("ISTIO_PROMETHEUS_ANNOTATIONS", &annotations(port))]);
+    let (_, text) = get(Door::Agent, &state_of(port), "/stats/prometheus").await;
+    for line in [
+        "my_metric 4",
+        "mesh_agent_scrape_failed 0",
+        "envoy_server_live 0",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}: {text}");
+    }
+    // Nobody listens there: the proxy's own metrics are still told.
+    let unused = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (_, text) = get(Door::Agent, &state_of(unused.port()), "/stats/prometheus").await;
+    for line in ["mesh_agent_scrape_failed 1", "envoy_server_live 0"] {
+        assert!(text.lines().any(|known| known == line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_gets_out_when_the_proxy_ends() {
+    let state = state(&[]);
+    let server = Server::bind(Door::Admin, ([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let address = server.address().unwrap();
+    tokio::spawn(server.run(state.clone()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "POST /quitquitquit HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    state.open.all_closed().await;
+    let error = Server::bind(Door::Admin, address)
+        .await
+        .map(drop)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("failed to listen on"), "{error}");
+}
