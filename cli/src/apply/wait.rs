@@ -159,6 +159,13 @@ fn of_pod(pod: &Pod) -> Option<String> {
             why.unwrap_or_default()
         ));
     }
+    let placed = pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.node_name.is_some());
+    if !placed {
+        return Some(format!("pod {name} waits for a node"));
+    }
     let init = status.init_container_statuses.iter().flatten();
     let all = init.chain(status.container_statuses.iter().flatten());
     let mut all = all.filter_map(of_container);
@@ -253,7 +260,7 @@ mod tests {
 
     #[track_caller]
     fn why(status: serde_json::Value, expected: Option<&str>) {
-        let pod = json!({ "metadata": { "name": "p" }, "status": status });
+        let pod = json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n", "containers": [] }, "status": status });
         let pod: Pod = serde_json::from_value(pod).unwrap();
         assert_eq!(of_pod(&pod).as_deref(), expected);
     }

@@ -26,7 +26,12 @@ pub(super) async fn show(client: &Client, plan: &Plan, context: &Context) -> any
                 continue;
             }
             Outcome::Created => format!("create {identity}\n"),
-            Outcome::Kept => format!("keep   {identity} (not ours)\n"),
+            Outcome::Kept => {
+                context
+                    .printer
+                    .warn(&format!("{identity} is not ours: it stays as it is"));
+                continue;
+            }
             Outcome::Changed { before, after } => {
                 let (before, after) = (to_yaml(&before), to_yaml(&after));
                 let diff = TextDiff::from_lines(&before, &after);

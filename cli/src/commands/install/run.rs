@@ -74,7 +74,7 @@ pub async fn install(
     };
     let mut installed = Installed::default();
     if !plan.objects.is_empty() {
-        let step = reporter.step("applying the namespace and CRDs");
+        let step = reporter.step("applying namespace and CRDs");
         for (phase, what) in BEFORE {
             step.say(&format!("applying {what}"));
             installed.count(write_all(&writer, plan.phase(phase)).await?);

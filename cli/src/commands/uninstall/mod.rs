@@ -111,10 +111,11 @@ async fn remove(
         let name = namespace.identity().name;
         let strangers = apply::strangers(client, &name).await?;
         if let Some(first) = strangers.first() {
-            let count = strangers.len();
-            reporter.warn(&format!(
-                "namespace {name} stays: there are {count} other objects in it, such as {first}"
-            ));
+            let others = match strangers.len() {
+                1 => first.to_string(),
+                count => format!("{first} and {} other objects", count - 1),
+            };
+            reporter.warn(&format!("namespace {name} stays, with {others} in it"));
             continue;
         }
         removed += usize::from(apply::delete(client, namespace).await?);
