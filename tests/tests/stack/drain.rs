@@ -8,18 +8,8 @@ use crate::yaml::PodSpec;
 
 /// A client, and an echo that can take its time.
 pub const ECHO: [PodSpec; 2] = [
-    PodSpec {
-        name: "client",
-        app: "client",
-        version: "v1",
-        program: None,
-    },
-    PodSpec {
-        name: "echo",
-        app: "echo",
-        version: "v1",
-        program: Some(("echo", 8080)),
-    },
+    PodSpec::CLIENT,
+    PodSpec::serving("echo", "echo", "v1", "echo", 8080),
 ];
 
 #[test]

@@ -18,5 +18,6 @@ mod yaml;
 mod control_plane;
 mod drain;
 mod framing;
+mod gateway;
 mod routing;
 mod telemetry;

@@ -188,12 +188,9 @@ fn start_pod(
     });
     let mut command = Command::new(binary("mesh-proxy"));
     command
-        .args([
-            "proxy",
-            "sidecar",
-            "--concurrency=2",
-            "--proxyLogLevel=info",
-        ])
+        .arg("proxy")
+        .arg(if spec.is_gateway { "router" } else { "sidecar" })
+        .args(["--concurrency=2", "--proxyLogLevel=info"])
         .arg(format!("--xds-plaintext={xds}"))
         .args(["--domain", "default.svc.cluster.local"])
         .env("POD_NAME", spec.name)

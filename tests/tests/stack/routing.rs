@@ -8,24 +8,9 @@ use crate::yaml::{PodSpec, route};
 
 /// A client, and two versions of helloworld.
 pub const HELLO: [PodSpec; 3] = [
-    PodSpec {
-        name: "client",
-        app: "client",
-        version: "v1",
-        program: None,
-    },
-    PodSpec {
-        name: "helloworld-v1",
-        app: "helloworld",
-        version: "v1",
-        program: Some(("helloworld-v1", 5000)),
-    },
-    PodSpec {
-        name: "helloworld-v2",
-        app: "helloworld",
-        version: "v2",
-        program: Some(("helloworld-v2", 5000)),
-    },
+    PodSpec::CLIENT,
+    PodSpec::serving("helloworld-v1", "helloworld", "v1", "helloworld-v1", 5000),
+    PodSpec::serving("helloworld-v2", "helloworld", "v2", "helloworld-v2", 5000),
 ];
 
 pub const URL: &str = "http://helloworld:5000/hello";

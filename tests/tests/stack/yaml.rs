@@ -11,8 +11,46 @@ pub struct PodSpec {
     pub app: &'static str,
     /// Label `version`.
     pub version: &'static str,
-    /// Sample program, and its port; none for a client.
+    /// Sample program, and its port; none for a client or a gateway.
     pub program: Option<(&'static str, u16)>,
+    /// Whether the proxy is a gateway.
+    pub is_gateway: bool,
+}
+
+impl PodSpec {
+    /// A pod from which requests come.
+    pub const CLIENT: Self = Self {
+        name: "client",
+        app: "client",
+        version: "v1",
+        program: None,
+        is_gateway: false,
+    };
+
+    /// An ingress gateway.
+    pub const GATEWAY: Self = Self {
+        name: "gateway",
+        app: "istio-ingressgateway",
+        is_gateway: true,
+        ..Self::CLIENT
+    };
+
+    /// A pod with a sample program.
+    pub const fn serving(
+        name: &'static str,
+        app: &'static str,
+        version: &'static str,
+        program: &'static str,
+        port: u16,
+    ) -> Self {
+        Self {
+            name,
+            app,
+            version,
+            program: Some((program, port)),
+            is_gateway: false,
+        }
+    }
 }
 
 /// Pods with their services and endpoints.
