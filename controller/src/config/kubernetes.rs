@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use mesh_core::diag::Level;
@@ -78,12 +78,21 @@ pub fn watch(
             Kind::ConfigMap => Api::namespaced_with(client.clone(), namespace, &resource),
             _ => Api::all_with(client.clone(), &resource),
         };
-        tasks.spawn(watch_kind(kind, api, events.clone()));
+        let types = TypeMeta {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
+        };
+        tasks.spawn(watch_kind(kind, types, api, events.clone()));
     }
     KINDS.len()
 }
 
-async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Event>) {
+async fn watch_kind(
+    kind: Kind,
+    types: TypeMeta,
+    api: Api<DynamicObject>,
+    events: mpsc::Sender<Event>,
+) {
     let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut listed: Vec<Arc<Resource>> = Vec::new();
     let mut known_empty = false;
@@ -93,7 +102,9 @@ async fn watch_kind(kind: Kind, api: Api<DynamicObject>, events: mpsc::Sender<Ev
                 listed.clear();
                 continue;
             }
-            Ok(watcher::Event::InitApply(object)) => {
+            Ok(watcher::Event::InitApply(mut object)) => {
+                // Kubernetes leaves out in lists what the list itself says.
+                object.types.get_or_insert_with(|| types.clone());
                 listed.extend(decode(object).map(Arc::new));
                 continue;
             }
