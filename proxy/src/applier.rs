@@ -12,7 +12,6 @@ use crate::admin::State;
 use crate::lifecycle::Stage;
 use crate::runtime::ApplyError;
 use crate::worker::Workers;
-use crate::xds::Known;
 
 /// Pause before a port that was taken is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -80,20 +79,19 @@ impl<'a> Applier<'a> {
             return;
         }
         let kind = ResourceType::Listener;
-        let mut known = Known::clone(&self.state.known.load());
         let gone: Vec<String> = self.unbound.keys().map(ToString::to_string).collect();
-        known.answered(kind, &gone);
-        for (name, reason) in unbound {
-            let version = known.meta(kind, name).map(|meta| meta.version.clone());
-            known.refuse(
-                kind,
-                name.to_string(),
-                reason.clone(),
-                version.unwrap_or_default(),
-                SystemTime::now(),
-            );
-        }
-        // Discovery changes it on the same thread, so nothing is lost between load and store.
-        self.state.known.store(Arc::new(known));
+        self.state.known.change(|known| {
+            known.answered(kind, &gone);
+            for (name, reason) in unbound {
+                let version = known.meta(kind, name).map(|meta| meta.version.clone());
+                known.refuse(
+                    kind,
+                    name.to_string(),
+                    reason.clone(),
+                    version.unwrap_or_default(),
+                    SystemTime::now(),
+                );
+            }
+        });
     }
 }

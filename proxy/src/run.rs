@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use mesh_ir::ProxyConfig;
 use mesh_xds::client::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +24,7 @@ use crate::lifecycle::{Lifecycle, Stage};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Options, Workers};
-use crate::xds::{Connector, Follower, Known};
+use crate::xds::{Connector, Follower};
 
 /// Limit for the last pages and lines of the access logs to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     let state = Arc::new(State {
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new(bootstrap.root.clone())),
-        known: Arc::new(ArcSwap::from_pointee(Known::default())),
+        known: Arc::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),

@@ -28,7 +28,7 @@ use crate::bootstrap::Bootstrap;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
-use crate::xds::Known;
+use crate::xds::SharedKnown;
 
 /// Everything that pages are written from.
 pub struct State {
@@ -39,7 +39,7 @@ pub struct State {
     /// Log files.
     pub logs: Arc<AccessLogs>,
     /// Configuration.
-    pub known: Arc<ArcSwap<Known>>,
+    pub known: Arc<SharedKnown>,
     /// Stage.
     pub lifecycle: Lifecycle,
     /// Connections to the pages.

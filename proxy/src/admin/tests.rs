@@ -13,7 +13,7 @@ use super::*;
 use crate::args::Args;
 use crate::bootstrap::Environment;
 use crate::lifecycle::Stage;
-use crate::xds::Refusal;
+use crate::xds::{Known, Refusal};
 
 /// A proxy that forwards nothing, with these variables beside those that it needs.
 fn state(more: &[(&str, &str)]) -> Arc<State> {
@@ -30,7 +30,7 @@ fn state(more: &[(&str, &str)]) -> Arc<State> {
         bootstrap: Arc::new(bootstrap),
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new("/".into())),
-        known: Arc::new(ArcSwap::from_pointee(Known::default())),
+        known: Arc::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),
@@ -147,7 +147,7 @@ async fn refused_resources_are_in_the_dump() {
         refused: BTreeMap::from([((kind, "0.0.0.0_80".to_owned()), refusal)]),
         ..Known::default()
     };
-    state.known.store(Arc::new(known));
+    state.known.change(|it| *it = known);
     let (_, text) = get(Door::Admin, &state, "/config_dump").await;
     let dump: serde_json::Value = serde_json::from_str(&text).unwrap();
     let configs = dump["configs"].as_array().unwrap();

@@ -1,11 +1,12 @@
 //! What is known of the configuration, for people who look at the proxy.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use mesh_ir::ProxyConfig;
 use mesh_xds::ResourceType;
+use mesh_xds::client::Client;
 
 /// Everything about the configuration but what it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Known {
     /// The configuration in force.
     pub config: Arc<ProxyConfig>,
     /// Versions by type and name.
-    pub resources: BTreeMap<ResourceType, Arc<BTreeMap<String, Meta>>>,
+    pub resources: BTreeMap<ResourceType, BTreeMap<String, Meta>>,
     /// Resources of which the last version was refused.
     pub refused: BTreeMap<(ResourceType, String), Refusal>,
     /// Since when there is a stream to the control plane.
@@ -40,6 +41,29 @@ pub struct Refusal {
     pub reason: String,
     /// When it came.
     pub at: SystemTime,
+}
+
+/// What is known, shared between discovery, which changes it, and pages, which look.
+#[derive(Debug, Default)]
+pub struct SharedKnown(Mutex<Known>);
+
+// === impl SharedKnown ===
+
+impl SharedKnown {
+    /// Looks at it. Nobody may look for long: discovery waits.
+    pub fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A copy, to look at for as long as it takes.
+    pub fn copy(&self) -> Known {
+        self.look(Known::clone)
+    }
+
+    /// Changes it.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 // === impl Known ===
@@ -81,24 +105,33 @@ impl Known {
         self.refused.insert((kind, name), refusal);
     }
 
-    /// The versions of a type as they are now.
+    /// The versions of these resources as they are now.
     pub(super) fn note_versions(
         &mut self,
         kind: ResourceType,
-        versions: BTreeMap<String, String>,
+        names: Vec<String>,
+        client: &Client,
         now: SystemTime,
     ) {
-        let before = self.resources.get(&kind).cloned().unwrap_or_default();
-        let metas = versions.into_iter().map(|(name, version)| {
-            let meta = match before.get(&name) {
-                Some(meta) if meta.version == version => meta.clone(),
-                _ => Meta {
-                    version,
-                    updated: now,
-                },
+        let metas = self.resources.entry(kind).or_default();
+        for name in names {
+            let Some(version) = client.version(kind, &name) else {
+                metas.remove(&name);
+                continue;
             };
-            (name, meta)
-        });
-        self.resources.insert(kind, Arc::new(metas.collect()));
+            if metas.get(&name).is_none_or(|meta| meta.version != version) {
+                let meta = Meta {
+                    version: version.to_owned(),
+                    updated: now,
+                };
+                metas.insert(name, meta);
+            }
+        }
+        // What nothing refers to any more is gone without being named.
+        for (kind, metas) in &mut self.resources {
+            if metas.len() != client.count(*kind) {
+                metas.retain(|name, _| client.version(*kind, name).is_some());
+            }
+        }
     }
 }

@@ -15,12 +15,11 @@ mod known;
 mod resolve;
 
 pub use connect::{ConnectError, Connector};
-pub use known::{Known, Meta, Refusal};
+pub use known::{Known, Meta, Refusal, SharedKnown};
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use mesh_ir::matching::RouteTable;
 use mesh_ir::{Listener, Network, ProxyConfig, RouteConfig, Routes};
 use mesh_xds::client::{Client, Event};
@@ -45,7 +44,7 @@ pub struct Follower {
     connector: Connector,
     client: Client,
     configs: watch::Sender<Arc<ProxyConfig>>,
-    known: Arc<ArcSwap<Known>>,
+    known: Arc<SharedKnown>,
     backoff: Backoff,
 }
 
@@ -70,7 +69,7 @@ impl Follower {
         connector: Connector,
         client: Client,
         configs: watch::Sender<Arc<ProxyConfig>>,
-        known: Arc<ArcSwap<Known>>,
+        known: Arc<SharedKnown>,
     ) -> Self {
         Self {
             connector,
@@ -93,7 +92,7 @@ impl Follower {
     async fn follow(&mut self) {
         loop {
             let end = self.stream().await;
-            self.update(|known| known.connected = None);
+            self.known.change(|known| known.connected = None);
             let pause = self.backoff.pause(rand::random());
             match end {
                 Ok(never) => match never {},
@@ -119,7 +118,8 @@ impl Follower {
         self.client.connect();
         self.send(&requests).await?;
         let mut responses = open(&mut ads, request).await?;
-        self.update(|known| known.connected = Some(SystemTime::now()));
+        self.known
+            .change(|known| known.connected = Some(SystemTime::now()));
         tracing::info!("connected to the control plane");
         while let Some(response) = responses.message().await? {
             self.backoff.reset();
@@ -161,39 +161,40 @@ impl Follower {
             .control_plane
             .as_ref()
             .map(|it| it.identifier.clone());
-        let events = self.client.receive_with(response, decode);
-        let mut known = Known::clone(&self.known.load());
-        known.control_plane = control_plane.or(known.control_plane);
-        if let Some(kind) = kind {
-            known.answered(kind, &named);
+        if kind.is_none() {
+            tracing::warn!(
+                url = response.type_url,
+                "ignored resources of a type that nobody asked for"
+            );
         }
-        for event in events {
-            match event {
-                Event::Changed => {
-                    known.config = Arc::new(self.client.config());
-                    self.configs.send_replace(known.config.clone());
-                }
-                Event::Refused { kind, name, reason } => {
-                    tracing::warn!(%kind, name, reason, "refused a resource");
-                    let version = offered.iter().find(|(offered, _)| *offered == name);
-                    let version = version.map(|(_, version)| version.clone());
-                    known.refuse(kind, name, reason, version.unwrap_or_default(), now);
-                }
-                Event::UnknownType(url) => {
-                    tracing::warn!(url, "ignored resources of a type that nobody asked for");
+        let events = self.client.receive_with(response, decode);
+        let Self {
+            client,
+            configs,
+            known,
+            ..
+        } = self;
+        known.change(|known| {
+            known.control_plane = control_plane.or(known.control_plane.take());
+            let Some(kind) = kind else { return };
+            known.answered(kind, &named);
+            for event in events {
+                match event {
+                    Event::Changed => {
+                        known.config = Arc::new(client.config());
+                        configs.send_replace(known.config.clone());
+                    }
+                    Event::Refused { kind, name, reason } => {
+                        tracing::warn!(%kind, name, reason, "refused a resource");
+                        let version = offered.iter().find(|(offered, _)| *offered == name);
+                        let version = version.map(|(_, version)| version.clone());
+                        known.refuse(kind, name, reason, version.unwrap_or_default(), now);
+                    }
+                    Event::UnknownType(_) => {}
                 }
             }
-        }
-        if let Some(kind) = kind {
-            known.note_versions(kind, self.client.versions(kind), now);
-        }
-        self.known.store(Arc::new(known));
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Known)) {
-        let mut known = Known::clone(&self.known.load());
-        change(&mut known);
-        self.known.store(Arc::new(known));
+            known.note_versions(kind, named, client, now);
+        });
     }
 }
 

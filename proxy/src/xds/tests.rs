@@ -162,7 +162,7 @@ fn snapshot() -> Snapshot {
 
 struct Followed {
     configs: watch::Receiver<Arc<ProxyConfig>>,
-    known: Arc<ArcSwap<Known>>,
+    known: Arc<SharedKnown>,
     directory: tempfile::TempDir,
 }
 
@@ -193,7 +193,7 @@ fn follow(address: SocketAddr, roots: &str) -> Followed {
         },
     );
     let (sender, configs) = watch::channel(Arc::default());
-    let known = Arc::new(ArcSwap::from_pointee(Known::default()));
+    let known = Arc::<SharedKnown>::default();
     let node = NodeInfo::new(ProxyKind::Sidecar, None, "pod", "default").to_node();
     let follower = Follower::new(connector, Client::new(node), sender, known.clone());
     tokio::spawn(follower.run());
@@ -230,7 +230,7 @@ async fn good_resources_are_in_force_and_bad_ones_are_told() {
     .await;
     let refusal = control_plane.refusals.lock().unwrap()[0].clone();
     assert!(refusal.starts_with("\"bad\": "), "{refusal}");
-    let known = followed.known.load_full();
+    let known = followed.known.copy();
     assert!(known.connected.is_some());
     assert_eq!(known.control_plane.as_deref(), Some("istiod-test"));
     assert!(

@@ -227,6 +227,17 @@ impl Client {
         self.store(kind).map(Store::versions).unwrap_or_default()
     }
 
+    /// The version of one good resource.
+    pub fn version(&self, kind: ResourceType, name: &str) -> Option<&str> {
+        let stored = self.store(kind)?.resources.get(name)?;
+        Some(&stored.version)
+    }
+
+    /// How many good resources of a type there are.
+    pub fn count(&self, kind: ResourceType) -> usize {
+        self.store(kind).map_or(0, |store| store.resources.len())
+    }
+
     fn store(&self, kind: ResourceType) -> Option<&Store> {
         self.stores.get(&kind)
     }

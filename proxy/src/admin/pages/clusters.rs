@@ -41,15 +41,14 @@ const ROWS: [Row; 8] = [
 ];
 
 pub(super) fn page(state: &State, ask: &Ask) -> Page {
-    let known = state.known.load();
+    let config = state.known.look(|known| known.config.clone());
     let sums = state.metrics.snapshot(Instant::now()).hosts;
-    let by_name: BTreeMap<&str, &Arc<Endpoints>> = known
-        .config
+    let by_name: BTreeMap<&str, &Arc<Endpoints>> = config
         .endpoints
         .iter()
         .map(|endpoints| (&*endpoints.cluster, endpoints))
         .collect();
-    let with_hosts = known.config.clusters.iter().map(|cluster| {
+    let with_hosts = config.clusters.iter().map(|cluster| {
         let endpoints = match &cluster.kind {
             ClusterKind::Eds => by_name.get(&*cluster.name).copied(),
             ClusterKind::Static(endpoints) => Some(endpoints),

@@ -25,7 +25,7 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
             format!("this proxy does not know the parameter {name}: ask for the whole dump"),
         );
     }
-    let known = state.known.load();
+    let known = state.known.copy();
     let mut configs = vec![bootstrap(state), clusters(&known)];
     if ask.query.has("include_eds") {
         configs.push(endpoints(&known));

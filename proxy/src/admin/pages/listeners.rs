@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Ask, Page, State};
 
 pub(super) fn page(state: &State, ask: &Ask) -> Page {
-    let known = state.known.load();
-    let listeners = known.config.listeners.iter();
+    let config = state.known.look(|known| known.config.clone());
+    let listeners = config.listeners.iter();
     if ask.query.get("format") == Some("json") {
         let statuses: Vec<Value> = listeners
             .map(|listener| {

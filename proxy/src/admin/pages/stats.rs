@@ -56,11 +56,17 @@ fn snapshot(state: &State) -> Snapshot {
 /// The numbers of the workers, and those of the proxy as a whole.
 fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
     use StatKind::{Counter, Gauge};
-    let known = state.known.load();
     let size = |list: usize| u64::try_from(list).unwrap_or(u64::MAX);
     let (written, dropped) = state.logs.counts();
-    let refused = |kind| size(known.refused(kind).count());
-    let config = &known.config;
+    let (config, is_connected, refused_clusters, refused_listeners) = state.known.look(|known| {
+        let refused = |kind| size(known.refused(kind).count());
+        (
+            known.config.clone(),
+            known.connected.is_some(),
+            refused(ResourceType::Cluster),
+            refused(ResourceType::Listener),
+        )
+    });
     let mut stats = snapshot.stats();
     stats.extend([
         Stat::new("server", "uptime", Gauge, state.started.elapsed().as_secs()),
@@ -80,7 +86,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
             "control_plane",
             "connected_state",
             Gauge,
-            known.connected.is_some().into(),
+            is_connected.into(),
         ),
         Stat::new(
             "cluster_manager",
@@ -92,7 +98,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
             "cluster_manager",
             "cds.refused_resources",
             Gauge,
-            refused(ResourceType::Cluster),
+            refused_clusters,
         ),
         Stat::new(
             "listener_manager",
@@ -104,7 +110,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
             "listener_manager",
             "lds.refused_resources",
             Gauge,
-            refused(ResourceType::Listener),
+            refused_listeners,
         ),
         Stat::new("access_log", "written", Counter, written),
         Stat::new("access_log", "dropped", Counter, dropped),
