@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 
 use crate::exit::Exit;
 
@@ -16,6 +15,10 @@ struct Advised {
     hint: Option<String>,
     error: anyhow::Error,
 }
+
+/// Nobody reads standard output any more.
+#[derive(Debug)]
+pub struct ClosedOutput;
 
 /// An error about the command line: exit code 64.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -89,12 +92,10 @@ pub fn sentence(error: &anyhow::Error) -> String {
     text
 }
 
-/// Whether the error is only that nobody reads our output any more, as with `meshctl ... | head`.
-pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+/// Whether the error is only that nobody reads our output any more, as with `meshctl ... | head`. A connection that breaks
+/// is something else.
+pub fn is_closed_output(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<ClosedOutput>())
 }
 
 // === impl Advised ===
@@ -111,6 +112,16 @@ impl StdError for Advised {
         Some(self.error.as_ref())
     }
 }
+
+// === impl ClosedOutput ===
+
+impl fmt::Display for ClosedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads standard output any more")
+    }
+}
+
+impl StdError for ClosedOutput {}
 
 #[cfg(test)]
 mod tests {
@@ -131,9 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_seen_through_context() {
-        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert!(is_closed_pipe(&error.context("failed to write")));
-        assert!(!is_closed_pipe(&anyhow::anyhow!("broken pipe")));
+    fn closed_output_is_told_from_broken_connections() {
+        let error = anyhow::Error::from(ClosedOutput);
+        assert!(is_closed_output(&error.context("failed to write")));
+        let error = anyhow::Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert!(!is_closed_output(&error));
     }
 }

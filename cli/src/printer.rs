@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::args::Color;
 use crate::context::Format;
+use crate::failure::ClosedOutput;
 
 /// Writes for one process. Clones write to the same streams.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ impl Printer {
             streams.stdout.write_all(text.as_bytes())?;
             streams.stdout.flush()
         })
-        .context("failed to write to standard output")
+        .map_err(failed)
     }
 
     /// Writes data without looking at it: bytes that must arrive as they are.
@@ -69,7 +70,7 @@ impl Printer {
             stdout.write_all(bytes)?;
             stdout.flush()
         })
-        .context("failed to write to standard output")
+        .map_err(failed)
     }
 
     /// Writes a value as indented JSON.
@@ -153,6 +154,14 @@ impl Printer {
     fn with<T>(&self, write: impl FnOnce(&mut Streams) -> T) -> T {
         write(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Why data could not be written.
+fn failed(error: io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ClosedOutput.into();
+    }
+    anyhow::Error::from(error).context("failed to write to standard output")
 }
 
 /// A table as kubectl writes it, with three blanks between columns.

@@ -94,7 +94,7 @@ fn refuse(error: &clap::Error) -> Exit {
 }
 
 fn complain(printer: &Printer, error: &anyhow::Error) -> Exit {
-    if failure::is_closed_pipe(error) {
+    if failure::is_closed_output(error) {
         return Exit::Success;
     }
     printer.error(&failure::sentence(error));
