@@ -135,6 +135,38 @@ async fn doors_have_their_own_pages_only() {
 }
 
 #[tokio::test]
+async fn stats_are_filtered() {
+    let state = state(&[]);
+    let (_, text) = get(
+        Door::Admin,
+        &state,
+        "/stats?filter=%5Eserver%5C.(live%7Cconc)",
+    )
+    .await;
+    let names: Vec<&str> = text
+        .lines()
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(names, ["server.concurrency", "server.live"]);
+    let (_, text) = get(
+        Door::Admin,
+        &state,
+        "/stats?filter=server&usedonly&format=json",
+    )
+    .await;
+    let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let stats = stats["stats"].as_array().unwrap();
+    assert!(stats.iter().all(|stat| stat["value"] != 0), "{text}");
+    assert!(
+        stats
+            .iter()
+            .any(|stat| stat["name"] == "server.concurrency"),
+        "{text}"
+    );
+    assert_eq!(get(Door::Admin, &state, "/stats?filter=(").await.0, 400);
+}
+
+#[tokio::test]
 async fn refused_resources_are_in_the_dump() {
     let state = state(&[]);
     let refusal = Refusal {

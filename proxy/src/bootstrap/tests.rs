@@ -1,3 +1,5 @@
+//! What words, environment and files amount to.
+
 use mesh_ir::{Capture, ProxyKind};
 use tracing::level_filters::LevelFilter;
 

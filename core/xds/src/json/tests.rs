@@ -1,3 +1,5 @@
+//! JSON beside what it was written from.
+
 use std::sync::Arc;
 use std::time::Duration;
 

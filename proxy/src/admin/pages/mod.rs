@@ -72,7 +72,7 @@ pub(super) const PAGES: [Row; 13] = [
     row(
         "/stats",
         Reading::Shows,
-        "counters; ?filter=TEXT, ?usedonly, ?format=json|prometheus",
+        "counters; ?filter=REGEX, ?usedonly, ?format=json|prometheus",
         stats::page,
     ),
     row(

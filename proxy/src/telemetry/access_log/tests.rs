@@ -1,3 +1,5 @@
+//! One record through every format, and lines through to their file.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use mesh_ir::{AccessLog as Config, Direction};

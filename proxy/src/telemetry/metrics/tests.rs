@@ -1,3 +1,5 @@
+//! Sums over workers, labels, bounds, and series that come and go.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
