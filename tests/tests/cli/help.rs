@@ -31,8 +31,10 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn help_of_every_command_has_examples_and_needs_nothing() {
     let place = Place::new();
+    let mut silent = Vec::new();
     for command in COMMANDS {
         let words = [*command, &["--help"]].concat();
+        // Not even a kubeconfig that is not there is looked at.
         let ran = place
             .command(&words)
             .env("KUBECONFIG", "/nowhere")
@@ -41,12 +43,12 @@ fn help_of_every_command_has_examples_and_needs_nothing() {
         let text = String::from_utf8(ran.stdout).unwrap();
         assert_eq!(ran.status.code(), Some(0), "{command:?}");
         assert!(text.contains("Usage: meshctl"), "{command:?}:\n{text}");
-        assert!(
-            text.contains("Examples:"),
-            "{command:?} teaches by no example:\n{text}"
-        );
         assert!(ran.stderr.is_empty(), "{command:?}");
+        if !text.contains("Examples:") {
+            silent.push(command);
+        }
     }
+    assert!(silent.is_empty(), "these teach by no example: {silent:?}");
 }
 
 #[test]
