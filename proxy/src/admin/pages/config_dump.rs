@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use mesh_ir::{HttpConnectionManager, Network, RouteConfig, Routes};
+use mesh_ir::{ClusterKind, HttpConnectionManager, Network, RouteConfig, Routes};
 use mesh_xds::json::any_to_json;
 use mesh_xds::{ResourceType, XdsResource};
 use serde_json::{Map, Value, json};
@@ -134,8 +134,18 @@ fn routes(state: &State, known: &Known) -> Value {
     )
 }
 
+/// Discovered endpoints, and those that are part of their cluster: Envoy lists both under what was discovered.
 fn endpoints(known: &Known) -> Value {
-    let list = dynamic(known, "endpoint_config", &known.config.endpoints);
+    let mut list = dynamic(known, "endpoint_config", &known.config.endpoints);
+    let fixed = known.config.clusters.iter().filter_map(|cluster| {
+        let ClusterKind::Static(endpoints) = &cluster.kind else {
+            return None;
+        };
+        Some(json!({ "endpoint_config": resource(&**endpoints) }))
+    });
+    if let Value::Array(list) = &mut list {
+        list.extend(fixed);
+    }
     section("EndpointsConfigDump", [("dynamic_endpoint_configs", list)])
 }
 
