@@ -8,6 +8,9 @@ use crate::exit::Exit;
 
 /// Print the objects of an installation
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  meshctl manifest generate > mesh.yaml
+  meshctl manifest generate --profile minimal > minimal.yaml")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -16,6 +19,9 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Print what `meshctl install` with the same options applies, as YAML; pipe it to `kubectl apply --server-side -f -`
+    #[command(after_help = "Examples:
+  meshctl manifest generate > mesh.yaml
+  meshctl manifest generate --profile minimal | kubectl apply --server-side -f -")]
     Generate {
         #[command(flatten)]
         values: Values,
