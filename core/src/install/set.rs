@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::keys::Shape;
 use crate::diag::{FieldPath, Segment};
 
+/// Longest path. Values are nothing like as deep.
+const DEEPEST: usize = 64;
+
 /// One `--set`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Assignment {
@@ -100,6 +103,9 @@ fn read_path(text: &str) -> Result<FieldPath, String> {
         }
     }
     flush(&mut key, &mut segments);
+    if segments.len() > DEEPEST {
+        return Err(format!("the path has more than {DEEPEST} keys"));
+    }
     match segments.first() {
         Some(Segment::Key(_)) => Ok(FieldPath(segments)),
         _ => Err("the path before = is empty or does not begin with a key".to_owned()),

@@ -1,5 +1,6 @@
 //! Values and plans, checked by what comes out of them.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -431,4 +432,45 @@ fn fields_that_our_types_lack_survive() {
     assert!(!keeps(&rule), "a typing error in spec would not be told");
     let entry = spec("ServiceEntry");
     assert!(entry["properties"]["workloadSelector"]["properties"]["labels"].is_object());
+}
+
+fn words() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        Just("values"),
+        Just("global"),
+        Just("meshConfig"),
+        Just("defaultConfig"),
+        Just("components"),
+        Just("ingressGateways"),
+        Just("[0]"),
+        Just("[1]"),
+        Just("k8s"),
+        Just("tracing"),
+        Just("env"),
+        Just("x\\.y"),
+        Just("pilot"),
+    ];
+    let path = prop::collection::vec(key, 1..5).prop_map(|keys| keys.join(".").replace(".[", "["));
+    (path, "[ -~]{0,6}").prop_map(|(path, value)| format!("{path}={value}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_that_people_write_panics(
+        sets in prop::collection::vec(prop_oneof![words(), any::<String>()], 0..4),
+        text in prop_oneof![any::<String>(), "[a-z{}:\\[\\], \n-]{0,40}"],
+    ) {
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        if let Ok(plan) = planned(&sets, &[("values.yaml", &text)]) {
+            let _ = plan.to_yaml();
+        }
+    }
+}
+
+#[test]
+fn a_bottomless_path_is_refused() {
+    let set = format!("meshConfig.defaultConfig.tracing{}=1", ".a".repeat(100_000));
+    assert!(errors(&[&set], &[])[0].contains("the path has more than 64 keys"));
 }
