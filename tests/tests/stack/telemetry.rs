@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::drain::ECHO;
 use crate::mesh::{LIMIT, Mesh, Pod};
+use crate::yaml::PodSpec;
 
 /// Waits until the one metric whose line holds all the words has a value: what is counted is counted right after the answer.
 #[track_caller]
@@ -155,4 +156,31 @@ fn the_configuration_in_force_is_shown_as_envoy_does() {
     assert_eq!(total["value"], "1", "{host}");
     let info: Value = serde_json::from_str(&client.admin("/server_info").body).unwrap();
     assert_eq!(info["state"], "LIVE");
+}
+
+#[test]
+fn connections_pass_through_and_are_counted() {
+    let ratings = PodSpec {
+        port_name: "tcp",
+        ..PodSpec::serving("ratings", "ratings", "v1", "ratings", 9080)
+    };
+    let mut mesh = Mesh::start(&[PodSpec::CLIENT, ratings], "");
+    let mut connection = mesh.pod("client").outbound();
+    let connect = "CONNECT ratings:9080 HTTP/1.1\r\nhost: ratings:9080\r\n\r\n";
+    connection.send(connect.as_bytes()).unwrap();
+    assert_eq!(connection.receive().unwrap().status, 200);
+    // From here on the proxies see bytes, of which they understand nothing.
+    let answer = connection.get("/ratings/0", &[]).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(connection);
+    for (pod, reporter) in [("client", "source"), ("ratings", "destination")] {
+        let reporter = format!("reporter=\"{reporter}\"");
+        for name in ["opened", "closed"] {
+            let name = format!("istio_tcp_connections_{name}_total{{");
+            let words = [&name, "request_protocol=\"tcp\"", reporter.as_str()];
+            check(mesh.pod(pod), &words, 1);
+        }
+    }
+    let page = mesh.pod("client").admin("/stats/prometheus").body;
+    assert!(!page.contains("istio_requests_total{"), "{page}");
 }

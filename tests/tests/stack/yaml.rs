@@ -13,6 +13,8 @@ pub struct PodSpec {
     pub version: &'static str,
     /// Sample program, and its port; none for a client or a gateway.
     pub program: Option<(&'static str, u16)>,
+    /// Name of the port, which tells its protocol.
+    pub port_name: &'static str,
     /// Whether the proxy is a gateway.
     pub is_gateway: bool,
 }
@@ -24,6 +26,7 @@ impl PodSpec {
         app: "client",
         version: "v1",
         program: None,
+        port_name: "http",
         is_gateway: false,
     };
 
@@ -48,6 +51,7 @@ impl PodSpec {
             app,
             version,
             program: Some((program, port)),
+            port_name: "http",
             is_gateway: false,
         }
     }
@@ -69,8 +73,8 @@ pub fn objects(pods: &[(PodSpec, Ipv4Addr)]) -> String {
                 .iter()
                 .filter(|(other, _)| other.app == spec.app)
                 .collect();
-            text.push_str(&service(spec.app, port, index));
-            text.push_str(&slice(spec.app, port, &endpoints));
+            text.push_str(&service(spec, port, index));
+            text.push_str(&slice(spec, port, &endpoints));
         }
     }
     text
@@ -88,19 +92,21 @@ fn pod(spec: &PodSpec, address: Ipv4Addr) -> String {
     )
 }
 
-fn service(app: &str, port: u16, index: usize) -> String {
+fn service(spec: &PodSpec, port: u16, index: usize) -> String {
+    let PodSpec { app, port_name, .. } = spec;
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {app}\n  namespace: default\nspec:\n  \
-         clusterIP: 10.96.0.{}\n  selector:\n    app: {app}\n  ports:\n    - name: http\n      port: {port}\n      \
+         clusterIP: 10.96.0.{}\n  selector:\n    app: {app}\n  ports:\n    - name: {port_name}\n      port: {port}\n      \
          targetPort: {port}\n",
         index + 10
     )
 }
 
-fn slice(app: &str, port: u16, endpoints: &[&(PodSpec, Ipv4Addr)]) -> String {
+fn slice(spec: &PodSpec, port: u16, endpoints: &[&(PodSpec, Ipv4Addr)]) -> String {
+    let PodSpec { app, port_name, .. } = spec;
     let mut text = format!(
         "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {app}-1\n  namespace: default\n  \
-         labels:\n    kubernetes.io/service-name: {app}\naddressType: IPv4\nports:\n  - name: http\n    port: {port}\n    \
+         labels:\n    kubernetes.io/service-name: {app}\naddressType: IPv4\nports:\n  - name: {port_name}\n    port: {port}\n    \
          protocol: TCP\nendpoints:\n"
     );
     for (spec, address) in endpoints {
