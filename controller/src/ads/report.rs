@@ -135,17 +135,21 @@ fn sync_status(connection: &Connection) -> SyncStatus {
     }
 }
 
-/// Nonces of the last response and of the last one that was accepted; empty where there was none.
+/// Nonces of the last response and of the last one that was accepted; empty where there was none. A client that resumed with all
+/// that there is was sent nothing and has it nevertheless: the snapshot's version stands for both then.
 fn nonces(types: &BTreeMap<ResourceType, TypeStatus>, kind: ResourceType) -> (String, String) {
     let nonce = |exchange: Option<&mesh_xds::server::Exchange>| {
         exchange
             .map(|exchange| exchange.nonce.clone())
             .unwrap_or_default()
     };
-    types
-        .get(&kind)
-        .map(|status| (nonce(status.sent.as_ref()), nonce(status.acked.as_ref())))
-        .unwrap_or_default()
+    let Some(status) = types.get(&kind) else {
+        return Default::default();
+    };
+    match (&status.sent, status.synced) {
+        (None, Some(version)) if status.subscribed => (version.to_string(), version.to_string()),
+        _ => (nonce(status.sent.as_ref()), nonce(status.acked.as_ref())),
+    }
 }
 
 fn refused(progress: &Progress) -> Vec<RefusedResource> {
