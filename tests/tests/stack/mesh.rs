@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use mesh_tests::{binary, eventually};
+use serde_json::Value;
 
 use crate::http::{Answer, Connection};
 use crate::process::Process;
@@ -22,6 +23,7 @@ static MESHES: AtomicU8 = AtomicU8::new(0);
 pub struct Mesh {
     directory: tempfile::TempDir,
     xds: SocketAddr,
+    monitoring: SocketAddr,
     pub control_plane: Process,
     pub pods: Vec<Pod>,
 }
@@ -49,7 +51,8 @@ impl Mesh {
         std::fs::write(config.join("objects.yaml"), objects(&placed)).unwrap();
         std::fs::write(config.join("extra.yaml"), extra).unwrap();
         let xds = free_port();
-        let control_plane = start_control_plane(&directory, xds);
+        let monitoring = free_port();
+        let control_plane = start_control_plane(&directory, xds, monitoring);
         let pods = placed
             .into_iter()
             .zip(addresses)
@@ -58,6 +61,7 @@ impl Mesh {
         let mesh = Self {
             directory,
             xds,
+            monitoring,
             control_plane,
             pods,
         };
@@ -77,7 +81,14 @@ impl Mesh {
 
     /// Starts a control plane in place of one that has ended.
     pub fn restart_control_plane(&mut self) {
-        self.control_plane = start_control_plane(&self.directory, self.xds);
+        self.control_plane = start_control_plane(&self.directory, self.xds, self.monitoring);
+    }
+
+    /// What the control plane knows of the proxies, none while it does not answer.
+    pub fn sync_status(&self) -> Option<Value> {
+        let mut connection = Connection::open(self.monitoring).ok()?;
+        let answer = connection.get("/debug/syncz", &[]).ok()?;
+        serde_json::from_str(&answer.body).ok()
     }
 
     /// The pod of a name.
@@ -159,14 +170,19 @@ fn free_port() -> SocketAddr {
         .unwrap()
 }
 
-fn start_control_plane(directory: &tempfile::TempDir, xds: SocketAddr) -> Process {
+fn start_control_plane(
+    directory: &tempfile::TempDir,
+    xds: SocketAddr,
+    monitoring: SocketAddr,
+) -> Process {
     let config = directory.path().join("config");
     let mut command = Command::new(binary("mesh-controller"));
     command
         .arg("discovery")
         .arg(format!("--configDir={}", config.display()))
         .arg(format!("--plaintext-xds={xds}"))
-        .args(["--monitoringAddr=", "--httpAddr=", "--secureGRPCAddr="]);
+        .arg(format!("--monitoringAddr={monitoring}"))
+        .args(["--httpAddr=", "--secureGRPCAddr="]);
     Process::start(command, directory.path(), "controller")
 }
 
