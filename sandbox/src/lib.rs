@@ -8,9 +8,11 @@
 //! state: what of all that lies on disk and outlives a process
 //! ```
 
+mod api;
 mod background;
 mod engine;
 mod state;
+mod up;
 mod workloads;
 
 pub mod builtin;
@@ -24,4 +26,5 @@ pub use state::{
     DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, client, down, find, list,
     names, root, status,
 };
+pub use up::{Running, UpOptions, up};
 pub use workloads::{WORKLOAD_KINDS, Workload, workloads};

@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::auth::User;
-use super::call::Call;
+use super::call::{Call, Extension};
 use super::extensions::EXTENSIONS;
-use super::request::{Request, Target};
+use super::request::{Path, Request, Target};
 use super::response::{self, Answer, Body};
 use super::state::Api;
 use super::status::Status;
@@ -78,21 +78,32 @@ async fn answer(api: Arc<Api>, mut raw: hyper::Request<Incoming>) -> Answer {
 }
 
 async fn dispatch(call: Call) -> Answer {
-    let mut rows = EXTENSIONS
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|row| row.matches(&call.path))
-        .peekable();
-    if rows.peek().is_none() {
-        return verbs::answer(&call);
+    match row(&call.path, call.request.method.as_str()) {
+        Row::Found(row) => (row.handle)(call).await,
+        Row::OtherMethod => Err(Status::method_not_allowed()),
+        Row::None => verbs::answer(&call),
     }
-    let method = call.request.method.as_str();
-    let row = rows.find(|row| row.methods.contains(&method));
-    match row {
-        Some(row) => (row.handle)(call).await,
-        None => Err(Status::method_not_allowed()),
+}
+
+/// What the table of extensions says of a path.
+enum Row {
+    Found(&'static Extension),
+    OtherMethod,
+    None,
+}
+
+fn row(path: &Path, method: &str) -> Row {
+    let mut known = Row::None;
+    for row in EXTENSIONS.iter().copied().flatten() {
+        if !row.matches(path) {
+            continue;
+        }
+        if row.methods.contains(&method) {
+            return Row::Found(row);
+        }
+        known = Row::OtherMethod;
     }
+    known
 }
 
 fn user(api: &Api, raw: &hyper::Request<Incoming>) -> Result<User, Status> {

@@ -266,15 +266,6 @@ impl Status {
         status
     }
 
-    /// It cannot be done right now.
-    pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServiceUnavailable",
-            message,
-        )
-    }
-
     /// Something that should not happen.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(

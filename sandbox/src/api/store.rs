@@ -31,7 +31,7 @@ pub struct Store {
 pub struct State {
     revision: u64,
     tables: BTreeMap<String, Table>,
-    removed: watch::Sender<u64>,
+    endings: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Default for State {
         Self {
             revision: 1,
             tables: BTreeMap::new(),
-            removed: watch::channel(0).0,
+            endings: watch::channel(0).0,
         }
     }
 }
@@ -128,6 +128,9 @@ impl State {
     pub fn put(&mut self, table: &str, key: Key, mut object: Value) -> Arc<Value> {
         let revision = self.next();
         object["metadata"]["resourceVersion"] = json!(revision.to_string());
+        if !object["metadata"]["deletionTimestamp"].is_null() {
+            self.endings.send_replace(revision);
+        }
         let object = Arc::new(object);
         let table = self.table(table);
         let old = table.objects.insert(key, object.clone());
@@ -153,7 +156,7 @@ impl State {
             new: new.clone(),
             deleted: true,
         });
-        self.removed.send_replace(revision);
+        self.endings.send_replace(revision);
         Some(new)
     }
 
@@ -179,9 +182,9 @@ impl State {
         self.table(table).changed.subscribe()
     }
 
-    /// Changes whenever any object is removed.
-    pub fn removals(&self) -> watch::Receiver<u64> {
-        self.removed.subscribe()
+    /// Changes whenever an object goes, or begins to.
+    pub fn endings(&self) -> watch::Receiver<u64> {
+        self.endings.subscribe()
     }
 
     fn next(&mut self) -> u64 {

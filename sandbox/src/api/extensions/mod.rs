@@ -2,7 +2,10 @@
 //!
 //! Each row is one path. A handler gets the whole [`Call`](super::call::Call), an open connection to take over included.
 
+mod reviews;
+mod streams;
+
 use super::call::Extension;
 
 /// All of them. Several rows of one path may know different methods.
-pub const EXTENSIONS: &[&[Extension]] = &[];
+pub const EXTENSIONS: &[&[Extension]] = &[streams::ROWS, reviews::ROWS];

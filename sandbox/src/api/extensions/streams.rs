@@ -89,10 +89,10 @@ fn log(call: Call) -> BoxFuture<'static, Answer> {
 
 // === portforward ===
 
-fn forward(call: Call) -> BoxFuture<'static, Answer> {
+fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
     async move {
         let pod = pod(&call.api, call.path.namespace(), call.path.name())?;
-        let Some(upgrade) = call.upgrade else {
+        let Some(upgrade) = call.upgrade.take() else {
             return Err(Status::bad_request(
                 "port forwarding needs an upgrade of the connection",
             ));

@@ -184,7 +184,6 @@ mod tests {
         let kinds = Kinds::builtin();
         let deployments = kinds.find("extensions", "v1beta1", "deployments").unwrap();
         assert_eq!(deployments.kind.api_version(), "apps/v1");
-        assert_eq!(kinds.named("v1", "Pod").unwrap().kind.plural, "pods");
         assert_eq!(kinds.table("", "events").unwrap().version, "v1");
         let (core, versions) = &kinds.groups()[0];
         assert_eq!((*core, versions.as_slice()), ("", ["v1"].as_slice()));

@@ -8,6 +8,7 @@
 
 mod builtin;
 mod convert;
+pub mod definition;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -111,11 +112,6 @@ pub fn api_version(group: &str, version: &str) -> String {
     }
 }
 
-/// The group and version of an `apiVersion`.
-pub fn split_api_version(text: &str) -> (&str, &str) {
-    text.split_once('/').unwrap_or(("", text))
-}
-
 // === impl Served ===
 
 impl Served {
@@ -195,13 +191,6 @@ impl Kinds {
         found.find(|served| served.group == group && served.kind.is(group, plural))
     }
 
-    /// The kind that an object names.
-    pub fn named(&self, api_version: &str, kind: &str) -> Option<&Served> {
-        let (group, version) = split_api_version(api_version);
-        self.at(group, version)
-            .find(|served| served.kind.kind == kind)
-    }
-
     /// All kinds of a group and version, by plural.
     pub fn at(&self, group: &str, version: &str) -> impl Iterator<Item = &Served> {
         let first = (group.to_owned(), version.to_owned(), String::new());
@@ -222,14 +211,5 @@ impl Kinds {
             }
         }
         groups
-    }
-
-    /// Every kind that is stored, once.
-    pub fn stored(&self) -> Vec<Arc<Kind>> {
-        let mut kinds: BTreeMap<String, Arc<Kind>> = BTreeMap::new();
-        for served in self.served.values().filter(|served| !served.kind.transient) {
-            kinds.insert(served.kind.id(), served.kind.clone());
-        }
-        kinds.into_values().collect()
     }
 }

@@ -1,0 +1,52 @@
+//! The API server: a Kubernetes API over objects in memory.
+//!
+//! ```text
+//! server (TLS, HTTP) -> handle (who asks, what for) -> extensions | verbs | pages
+//!                                                          verbs -> store -> watches
+//!                                                                     ^
+//!                                                          garbage ---+
+//! ```
+//!
+//! What decides is pure and has rooms of its own: selectors, patches, owners of fields, shapes and schemas, defaults,
+//! rules, tables. A verb puts them together under the store's lock, one step at a time.
+
+mod server;
+mod tls;
+
+mod auth;
+mod call;
+mod handle;
+mod request;
+mod response;
+mod state;
+mod status;
+
+mod extensions;
+mod pages;
+mod verbs;
+
+mod addresses;
+mod admission;
+mod admit;
+mod body;
+mod defaults;
+mod fields;
+mod follow;
+mod garbage;
+mod initial;
+mod kinds;
+mod logs;
+mod metadata;
+mod portforward;
+mod projection;
+mod protobuf;
+mod rules;
+mod schema;
+mod selector;
+mod shape;
+mod store;
+mod strategic;
+mod table;
+
+pub use server::{Server, ServerOptions};
+pub use tls::Identity;
