@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -39,6 +39,9 @@ pub use connections::Connections;
 
 /// Most streams at a time; a proxy has one.
 const MOST_STREAMS: usize = 16 * 1024;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// The discovery service.
 #[derive(Clone)]
@@ -87,7 +90,7 @@ impl Ads {
         address: SocketAddr,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let listener = bind(address).await?;
+        let listener = bind(address)?;
         let service = service::Door::new(Arc::clone(&self.shared), None);
         tracing::info!(%address, "serving xDS in plain text");
         tasks.spawn(server::accept(listener, None, service));
@@ -105,7 +108,7 @@ impl Ads {
         tokens: Tokens,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let listener = bind(address).await?;
+        let listener = bind(address)?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let service = service::Door::new(Arc::clone(&self.shared), Some(tokens));
         tracing::info!(%address, "serving xDS over TLS");
@@ -114,8 +117,16 @@ impl Ads {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address} for xDS"))
+/// Listens with room for a whole mesh that comes back at once.
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("failed to listen on {address} for xDS"))
 }

@@ -1,6 +1,5 @@
 //! One stream: feeds its machine with requests and snapshots, and sends what comes out.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -34,8 +33,8 @@ pub struct Session<M: Machine> {
     caller: Caller,
     /// Who it is, once it has said so.
     client: Option<Client>,
-    /// Responses that count as being on their way.
-    turns: BTreeMap<ResourceType, Turn>,
+    /// The last large response, while it counts as being on its way.
+    turn: Option<(ResourceType, Turn)>,
     began: Instant,
 }
 
@@ -86,7 +85,7 @@ impl<M: Machine> Session<M> {
             requests,
             caller,
             client: None,
-            turns: BTreeMap::new(),
+            turn: None,
             began: Instant::now(),
         }
     }
@@ -136,9 +135,10 @@ impl<M: Machine> Session<M> {
         let bytes = response.encoded_len();
         if let Some(kind) = M::kind(&response) {
             self.shared.metrics.pushed(kind, bytes);
-            if let Some(turn) = self.shared.throttle.turn(bytes).await {
-                self.turns.insert(kind, turn);
-            }
+            // Given up first: those that wait while they hold what others wait for would wait for ever.
+            self.turn = None;
+            let turn = self.shared.throttle.turn(bytes).await;
+            self.turn = turn.map(|turn| (kind, turn));
         }
         Some(response)
     }
@@ -152,11 +152,9 @@ impl<M: Machine> Session<M> {
             self.introduce()?;
         }
         match received {
-            Received::Acknowledged(kind) => {
-                self.turns.remove(&kind);
-            }
+            Received::Acknowledged(kind) => self.answered(kind),
             Received::Refused { kind, message } => {
-                self.turns.remove(&kind);
+                self.answered(kind);
                 self.shared.metrics.refused(kind);
                 tracing::warn!(proxy = self.name(), %kind, message, "a proxy refuses what it was sent; it keeps its last good version");
             }
@@ -170,6 +168,10 @@ impl<M: Machine> Session<M> {
             Received::Subscribed(_) | Received::Stale(_) => {}
         }
         Ok(())
+    }
+
+    fn answered(&mut self, kind: ResourceType) {
+        self.turn.take_if(|(last, _)| *last == kind);
     }
 
     /// Understands who the client is, and checks that it may be that.
@@ -222,7 +224,7 @@ impl<M: Machine> Session<M> {
     /// Slow answers hold up others for a while, and no longer.
     fn expire(&mut self) {
         let now = Instant::now();
-        self.turns.retain(|_, turn| turn.until > now);
+        self.turn.take_if(|(_, turn)| turn.until <= now);
         if let Some(client) = &mut self.client
             && client
                 .admission
@@ -241,7 +243,7 @@ impl<M: Machine> Session<M> {
                 .duration_since(SystemTime::now())
                 .unwrap_or(Duration::ZERO)
         });
-        let turn = self.turns.values().map(|turn| turn.until).min();
+        let turn = self.turn.as_ref().map(|(_, turn)| turn.until);
         let admission = self
             .client
             .as_ref()

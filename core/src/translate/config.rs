@@ -77,6 +77,24 @@ impl Parts {
         }
     }
 
+    /// What the proxy has of its own, apart from the outbound part.
+    pub(super) fn own(self) -> (Arc<Outbound>, ProxyConfig) {
+        let Self {
+            outbound,
+            inbound,
+            gateway,
+        } = self;
+        let mut listeners = inbound.listeners;
+        listeners.extend(gateway.listeners);
+        let own = ProxyConfig {
+            listeners,
+            routes: gateway.routes,
+            clusters: inbound.clusters,
+            ..ProxyConfig::default()
+        };
+        (outbound, own)
+    }
+
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
         let mut diagnostics = self.outbound.diagnostics.clone();
         diagnostics.extend(self.gateway.diagnostics.iter().cloned());

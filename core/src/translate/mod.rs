@@ -31,7 +31,7 @@ use mesh_ir::{ProxyConfig, ProxyScope};
 
 pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
-pub use outbound::OutboundKey;
+pub use outbound::{Outbound, OutboundKey};
 pub use translator::{Translated, Translator};
 
 use crate::diag::Diagnostic;

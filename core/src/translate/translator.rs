@@ -67,6 +67,15 @@ impl Translator {
         }
     }
 
+    /// The same in two parts: what the proxy shares with all that have its [`OutboundKey`] (the same `Arc` for all of them), and
+    /// what it has of its own, in no order. Where both have a name, its own counts.
+    pub fn translate_apart(&self, scope: &ProxyScope) -> (Arc<Outbound>, ProxyConfig) {
+        Parts::translate(&self.snapshot, &self.pieces, scope, |key| {
+            self.outbound(key)
+        })
+        .own()
+    }
+
     /// The outbound part for a key, the same `Arc` for all proxies that have the key.
     pub fn outbound(&self, key: &OutboundKey) -> Arc<Outbound> {
         let cell = self

@@ -1,5 +1,6 @@
 //! What a proxy should have: encoded resources by name, shared by every stream that sends them.
 
+use std::any::Any;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +20,12 @@ pub struct Entry {
     pub any: Bytes,
 }
 
-/// All resources of one type, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// All resources of one type, by name, in two layers: what many proxies have alike, and what one has of its own. What is its own hides
+/// what is shared under the same name.
+#[derive(Clone, Debug, Default)]
 pub struct ResourceSet {
-    entries: BTreeMap<Arc<str>, Entry>,
+    shared: Arc<[(Arc<str>, Entry)]>,
+    own: Box<[(Arc<str>, Entry)]>,
 }
 
 /// All resources of a proxy: one immutable set per type.
@@ -36,7 +39,10 @@ pub struct Snapshot {
 /// resource.
 #[derive(Debug, Default)]
 pub struct Encoder {
+    /// By content.
     known: FxHashMap<(ResourceType, u64), Known>,
+    /// By address: most values are the very ones that were encoded before, and need not even be looked at.
+    seen: FxHashMap<(ResourceType, usize), Seen>,
     round: u64,
 }
 
@@ -47,31 +53,66 @@ struct Known {
     round: u64,
 }
 
+#[derive(Debug)]
+struct Seen {
+    /// Keeps the address from being given to another value.
+    _value: Arc<dyn Any + Send + Sync>,
+    version: u64,
+    round: u64,
+}
+
 // === impl ResourceSet ===
 
 impl ResourceSet {
     /// The resource of a name.
     pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.get(name)
+        self.find(name).map(|(_, entry)| entry)
     }
 
     /// All resources in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
-        self.entries.iter()
+        let (mut own, mut shared) = (self.own.iter().peekable(), self.shared.iter().peekable());
+        std::iter::from_fn(move || {
+            let (name, entry) = match (own.peek(), shared.peek()) {
+                (Some((own_name, _)), Some((shared_name, _))) => match own_name.cmp(shared_name) {
+                    Ordering::Greater => shared.next()?,
+                    Ordering::Less => own.next()?,
+                    Ordering::Equal => {
+                        shared.next();
+                        own.next()?
+                    }
+                },
+                (Some(_), None) => own.next()?,
+                (None, _) => shared.next()?,
+            };
+            Some((name, entry))
+        })
     }
 
     /// The shared copy of a name.
     pub(crate) fn name(&self, name: &str) -> Option<Arc<str>> {
-        self.entries.get_key_value(name).map(|(key, _)| key.clone())
+        self.find(name).map(|(name, _)| name.clone())
     }
 
     /// The names whose resources are not the same in two sets.
     pub(crate) fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Arc<str>> {
+        if Arc::ptr_eq(&self.shared, &other.shared) {
+            let mut names: Vec<&Arc<str>> = self
+                .own
+                .iter()
+                .chain(&other.own)
+                .map(|(name, _)| name)
+                .collect();
+            names.sort();
+            names.dedup();
+            names.retain(|name| {
+                self.get(name).map(|entry| entry.version)
+                    != other.get(name).map(|entry| entry.version)
+            });
+            return names;
+        }
         let mut names = vec![];
-        let (mut left, mut right) = (
-            self.entries.iter().peekable(),
-            other.entries.iter().peekable(),
-        );
+        let (mut left, mut right) = (self.iter().peekable(), other.iter().peekable());
         loop {
             let order = match (left.peek(), right.peek()) {
                 (None, None) => return names,
@@ -97,22 +138,59 @@ impl ResourceSet {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        let hidden = self
+            .own
+            .iter()
+            .filter(|(name, _)| find(&self.shared, name).is_some())
+            .count();
+        self.shared.len() + self.own.len() - hidden
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.shared.is_empty() && self.own.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Option<&(Arc<str>, Entry)> {
+        find(&self.own, name).or_else(|| find(&self.shared, name))
     }
 }
+
+fn find<'a>(layer: &'a [(Arc<str>, Entry)], name: &str) -> Option<&'a (Arc<str>, Entry)> {
+    let index = layer
+        .binary_search_by(|(known, _)| (**known).cmp(name))
+        .ok()?;
+    layer.get(index)
+}
+
+/// Entries sorted by name; of several with one name the last counts.
+fn layer<L: FromIterator<(Arc<str>, Entry)>>(
+    entries: impl IntoIterator<Item = (Arc<str>, Entry)>,
+) -> L {
+    entries
+        .into_iter()
+        .collect::<BTreeMap<_, _>>()
+        .into_iter()
+        .collect()
+}
+
+impl PartialEq for ResourceSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for ResourceSet {}
 
 impl<N: Into<Arc<str>>> FromIterator<(N, Entry)> for ResourceSet {
     fn from_iter<I: IntoIterator<Item = (N, Entry)>>(entries: I) -> Self {
         Self {
-            entries: entries
-                .into_iter()
-                .map(|(name, entry)| (name.into(), entry))
-                .collect(),
+            shared: layer(
+                entries
+                    .into_iter()
+                    .map(|(name, entry)| (name.into(), entry)),
+            ),
+            own: Box::default(),
         }
     }
 }
@@ -184,16 +262,54 @@ impl Encoder {
             )
     }
 
+    /// Puts what a proxy has of its own over what it shares with others. The sets of types of which it has nothing are the very same.
+    pub fn encode_over(&mut self, shared: &Snapshot, own: &ProxyConfig) -> Snapshot {
+        let ProxyConfig {
+            listeners,
+            routes,
+            clusters,
+            endpoints,
+            secrets,
+            // There is one table for all; nobody has names of its own.
+            names: _,
+        } = own;
+        let mut all = shared.clone();
+        self.put_over(&mut all, clusters);
+        self.put_over(&mut all, endpoints);
+        self.put_over(&mut all, secrets);
+        self.put_over(&mut all, listeners);
+        self.put_over(&mut all, routes);
+        all
+    }
+
+    fn put_over<T: XdsResource + Send + Sync + 'static>(
+        &mut self,
+        all: &mut Snapshot,
+        own: &[Arc<T>],
+    ) {
+        if own.is_empty() {
+            return;
+        }
+        let set = ResourceSet {
+            shared: all.get(T::TYPE).shared.clone(),
+            own: layer(own.iter().map(|value| self.entry(value))),
+        };
+        *all = std::mem::take(all).with(T::TYPE, Arc::new(set));
+    }
+
     /// One set of resources.
-    pub fn set<T: XdsResource>(&mut self, values: &[Arc<T>]) -> Arc<ResourceSet> {
-        let entries = values.iter().map(|value| self.entry(&**value)).collect();
-        Arc::new(ResourceSet { entries })
+    pub fn set<T: XdsResource + Send + Sync + 'static>(
+        &mut self,
+        values: &[Arc<T>],
+    ) -> Arc<ResourceSet> {
+        Arc::new(values.iter().map(|value| self.entry(value)).collect())
     }
 
     /// Forgets what no configuration has used since the last call; to be called after each generation.
     pub fn sweep(&mut self) {
         let round = self.round;
         self.known.retain(|_, known| known.round == round);
+        self.seen.retain(|_, seen| seen.round == round);
         self.round += 1;
     }
 
@@ -207,17 +323,30 @@ impl Encoder {
         self.known.is_empty()
     }
 
-    fn entry<T: XdsResource>(&mut self, value: &T) -> (Arc<str>, Entry) {
-        let version = version_of(value);
+    fn entry<T: XdsResource + Send + Sync + 'static>(
+        &mut self,
+        value: &Arc<T>,
+    ) -> (Arc<str>, Entry) {
+        let round = self.round;
+        let seen = self
+            .seen
+            .entry((T::TYPE, Arc::as_ptr(value).addr()))
+            .or_insert_with(|| Seen {
+                _value: value.clone(),
+                version: version_of(&**value),
+                round,
+            });
+        seen.round = round;
+        let version = seen.version;
         let known = self
             .known
             .entry((T::TYPE, version))
             .or_insert_with(|| Known {
                 name: value.name().into(),
                 any: value.encode(),
-                round: 0,
+                round,
             });
-        known.round = self.round;
+        known.round = round;
         let entry = Entry {
             version,
             any: known.any.clone(),
