@@ -12,8 +12,8 @@ pub struct Dates {
 // === impl Dates ===
 
 impl Dates {
-    /// `Sun, 06 Nov 1994 08:49:37 GMT`
-    pub fn at(&mut self, now: SystemTime) -> &[u8] {
+    /// Moves to a moment.
+    pub fn update(&mut self, now: SystemTime) {
         let second = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since: Duration| since.as_secs());
@@ -21,6 +21,10 @@ impl Dates {
             self.second = second;
             self.text = format(second).into_bytes();
         }
+    }
+
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`
+    pub fn text(&self) -> &[u8] {
         &self.text
     }
 }

@@ -128,18 +128,22 @@ impl<'a> Fields<'a> {
 
     /// All values of a name, joined by commas.
     pub fn joined(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let mut values = self
-            .iter()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value);
-        let first = values.next()?;
-        let mut joined = Cow::Borrowed(first);
-        for value in values {
-            let joined = joined.to_mut();
-            joined.push(b',');
-            joined.extend_from_slice(value);
-        }
-        Some(joined)
+        join(
+            self.iter()
+                .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+                .map(|(_, value)| value),
+        )
+    }
+
+    /// All values of a known name, joined by commas.
+    pub fn joined_known(&self, known: Known) -> Option<Cow<'a, [u8]>> {
+        let bytes = self.bytes;
+        join(
+            self.spans
+                .iter()
+                .filter(|span| span.known == known)
+                .map(|span| span.value(bytes)),
+        )
     }
 
     /// Names and values in their order.
@@ -159,6 +163,17 @@ impl<'a> Fields<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+}
+
+fn join<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, [u8]>> {
+    let mut values = values;
+    let mut joined = Cow::Borrowed(values.next()?);
+    for value in values {
+        let joined = joined.to_mut();
+        joined.push(b',');
+        joined.extend_from_slice(value);
+    }
+    Some(joined)
 }
 
 #[cfg(test)]

@@ -46,7 +46,10 @@ pub enum End {
     /// The client went away, or sent a body that is none.
     Client,
     /// The upstream broke it off, or sent something that is no body.
-    Upstream(bool),
+    Upstream {
+        /// Whether what it sent is none.
+        refused: bool,
+    },
     /// It took too long.
     Timeout,
 }
@@ -382,7 +385,7 @@ impl Flow {
     ) -> End {
         let taken = match download.pump(scratch.answer.filled(), &mut scratch.reply) {
             Ok(taken) => taken,
-            Err(_) => return End::Upstream(true),
+            Err(_) => return End::Upstream { refused: true },
         };
         scratch.answer.consume(taken);
         let mut replied = 0;
@@ -446,12 +449,12 @@ fn poll_download(
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) if count > 0 => {
                 let Ok(taken) = download.pump(scratch.answer.filled(), &mut scratch.reply) else {
-                    return Poll::Ready(End::Upstream(true));
+                    return Poll::Ready(End::Upstream { refused: true });
                 };
                 scratch.answer.consume(taken);
             }
             Poll::Ready(Ok(_)) if download.finish(&mut scratch.reply) => {}
-            Poll::Ready(_) => return Poll::Ready(End::Upstream(false)),
+            Poll::Ready(_) => return Poll::Ready(End::Upstream { refused: false }),
         }
     }
 }

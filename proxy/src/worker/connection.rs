@@ -21,6 +21,7 @@ use super::binding::Binding;
 use super::client::Client;
 use super::local::Worker;
 use super::scratch::Scratch;
+use super::thread::Guard;
 use super::{http, proxied, tcp};
 use crate::runtime::Network;
 
@@ -40,8 +41,14 @@ const METHODS: [&[u8]; 9] = [
     b"TRACE ",
 ];
 
-/// Serves a connection until it ends.
-pub async fn serve(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, remote: SocketAddr) {
+/// Serves a connection until it ends; that is when the guard is dropped.
+pub async fn serve(
+    worker: Rc<Worker>,
+    listener: Arc<str>,
+    _guard: Guard,
+    stream: TcpStream,
+    remote: SocketAddr,
+) {
     let Ok(local) = stream.local_addr() else {
         return;
     };

@@ -2,7 +2,7 @@
 
 use mesh_ir::{HeaderAppend, HeaderOps};
 
-use crate::http1::{Edit, Fields, Known, Span, write_decimal, write_field};
+use crate::http1::{Edit, Known, Span, write_decimal, write_field};
 
 /// Changes of the route and of the weighted cluster, in their order.
 pub type Ops<'a> = [Option<&'a HeaderOps>; 2];
@@ -16,8 +16,6 @@ pub struct RequestEdit<'a> {
     pub request_id: Option<&'a [u8]>,
     /// `x-forwarded-for`, where the proxy extends it; then other fields that only the edge may write are replaced too.
     pub forwarded_for: Option<&'a [u8]>,
-    /// The client's address, for `x-envoy-external-address`.
-    pub client: Option<&'a [u8]>,
     /// `x-forwarded-proto`, where it is to be written.
     pub forwarded_proto: Option<&'a [u8]>,
     /// `x-envoy-original-path`, where the path was rewritten.
@@ -116,7 +114,6 @@ impl Edit for RequestEdit<'_> {
     fn add(&self, out: &mut Vec<u8>) {
         self.own(out, b"x-forwarded-for", self.forwarded_for);
         self.own(out, b"x-forwarded-proto", self.forwarded_proto);
-        self.own(out, b"x-envoy-external-address", self.client);
         self.own(out, b"x-request-id", self.request_id);
         self.own(out, b"x-envoy-original-path", self.original_path);
         if let Some(attempt) = self.attempt {
@@ -129,13 +126,6 @@ impl Edit for RequestEdit<'_> {
 }
 
 // === impl ResponseEdit ===
-
-impl<'a> ResponseEdit<'a> {
-    /// The date, where the response has none.
-    pub fn date(fields: Fields<'_>, date: impl FnOnce() -> &'a [u8]) -> Option<&'a [u8]> {
-        fields.known(Known::Date).is_none().then(date)
-    }
-}
 
 impl Edit for ResponseEdit<'_> {
     #[inline]

@@ -102,11 +102,10 @@ pub async fn head(
         Arrival::TooSlow(scratch, begun) => (scratch, begun, Reply::IDLE),
     };
     scratch.reply.clear();
-    {
-        let mut dates = worker.dates.borrow_mut();
-        let date = dates.at(std::time::SystemTime::now());
-        reply.write(&mut scratch.reply, date, b"istio-envoy", false, true);
-    }
+    let out = &mut scratch.reply;
+    worker.calendar.with(Instant::now(), |date| {
+        reply.write(out, date, b"istio-envoy", false, true);
+    });
     let sent = client.send(&scratch.reply).await;
     let direction = http.config.direction;
     let record = refused(client, direction, destination, begun, reply);

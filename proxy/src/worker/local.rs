@@ -11,9 +11,9 @@ use mesh_ir::Direction;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::calendar::Calendar;
 use super::scratch::{Scratch, Scratches};
 use super::upstream::{LocalCluster, Naming};
-use crate::http1::Dates;
 use crate::runtime::{ClusterId, Runtime};
 use crate::telemetry::metrics::Series;
 
@@ -30,7 +30,7 @@ pub struct Worker {
     /// Connections to clients.
     pub downstream: Rc<Downstreams>,
     /// Date for answers.
-    pub dates: RefCell<Dates>,
+    pub calendar: Calendar,
     view: RefCell<Rc<View>>,
     scratches: Scratches,
     random: Cell<u64>,
@@ -74,7 +74,7 @@ impl Worker {
         Rc::new(Self {
             naming,
             downstream: Rc::default(),
-            dates: RefCell::default(),
+            calendar: Calendar::default(),
             view: RefCell::new(Rc::new(View::new(runtime))),
             scratches: Scratches::default(),
             random: Cell::new(rand::random::<u64>() | 1),

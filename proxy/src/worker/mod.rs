@@ -26,6 +26,7 @@ mod reply;
 mod tunnel;
 
 mod buffer;
+mod calendar;
 mod local;
 mod names;
 mod resolve;

@@ -149,7 +149,7 @@ async fn pass(
     let first = scratch.map_or(&[][..], |scratch| scratch.input.filled());
     let idle = tcp.config.idle_timeout.unwrap_or(IDLE);
     let streams = (&mut client.stream, &mut connection.stream);
-    let copied = tunnel::copy_counted(worker, streams.0, streams.1, first, idle, &mut count).await;
+    let copied = tunnel::copy(worker, streams.0, streams.1, first, idle, &mut count).await;
     count(copied.up, copied.down);
     series.record_tcp(
         ResponseFlags::NONE,

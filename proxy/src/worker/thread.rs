@@ -82,11 +82,9 @@ async fn accept(worker: Rc<Worker>, name: Arc<str>, socket: std::net::TcpListene
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let guard = Guard::new(&worker.shared);
-                let serving = connection::serve(worker.clone(), name.clone(), stream, remote);
-                tokio::task::spawn_local(async move {
-                    serving.await;
-                    drop(guard);
-                });
+                let serving =
+                    connection::serve(worker.clone(), name.clone(), guard, stream, remote);
+                tokio::task::spawn_local(serving);
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -98,7 +96,7 @@ async fn accept(worker: Rc<Worker>, name: Arc<str>, socket: std::net::TcpListene
 }
 
 /// Counts a connection among those that draining waits for.
-struct Guard(Arc<Shared>);
+pub struct Guard(Arc<Shared>);
 
 // === impl Guard ===
 

@@ -39,19 +39,9 @@ struct Way {
     copied: u64,
 }
 
-/// Copies until both sides have ended, one broke off, or nothing happens for `idle`. `first` goes upstream before all else.
+/// Copies until both sides have ended, one broke off, or nothing happens for `idle`. `first` goes upstream before all else. Now and
+/// then `count` is told all that was copied so far, up and down.
 pub async fn copy(
-    worker: &Worker,
-    client: &mut TcpStream,
-    upstream: &mut TcpStream,
-    first: &[u8],
-    idle: Duration,
-) -> Copied {
-    copy_counted(worker, client, upstream, first, idle, &mut |_, _| {}).await
-}
-
-/// The same, calling `count` now and then with all that was copied so far.
-pub async fn copy_counted(
     worker: &Worker,
     client: &mut TcpStream,
     upstream: &mut TcpStream,

@@ -79,7 +79,7 @@ fn ours(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Ca
         ],
         directory,
     )?;
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let address = SocketAddr::from(([127, 0, 0, 9], port));
     process.wait_for(address)?;
     Ok(Case {
         name: "ours",

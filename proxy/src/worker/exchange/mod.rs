@@ -1,0 +1,238 @@
+//! One request: decided, sent upstream, answered, counted.
+//!
+//! ```text
+//! head --decide--> forward --attempt, again--> response head --relay--> report
+//!                    |             |
+//!                    |             +-- no upstream, no response --> reply of our own --> report
+//!                    +-- no route, redirect, direct answer ------------^
+//! ```
+
+mod forward;
+mod relay;
+mod report;
+mod uuid;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mesh_ir::{Direction, ProxyKind};
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::local::{View, Worker};
+use super::reply::Reply;
+use super::scratch::Scratch;
+use super::upstream::{LocalCluster, LocalEndpoint};
+use crate::decide::{Decision, Forwarding, decide};
+use crate::http1::{BodyPipe, RequestRef};
+use crate::record::ResponseFlags;
+use crate::runtime::{Http, Routes};
+
+/// Limit of everything that has no limit of its own: Envoy's for idle streams and connections.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// How a request is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The chain.
+    pub http: &'a Http,
+    /// Its routes.
+    pub routes: Option<&'a Routes>,
+    /// Goes to this cluster instead, where the chain has no routes.
+    pub direct: Option<&'a Rc<LocalCluster>>,
+    /// Where the client meant to go.
+    pub destination: SocketAddr,
+    /// Whether that is an address, and not just a name.
+    pub known_destination: bool,
+    /// Which way it goes.
+    pub direction: Direction,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It may be used again.
+    Keep,
+    /// It ends, after the client has read what was sent.
+    Close,
+    /// It is of no use any more.
+    Abort,
+}
+
+/// What the record is made from.
+#[derive(Debug, Default)]
+struct Outcomes {
+    code: u16,
+    flags: ResponseFlags,
+    details: &'static str,
+    transport_failure: Option<Box<str>>,
+    received: u64,
+    sent: u64,
+    reply_head: u64,
+    service_time: Option<Duration>,
+    grpc: Option<u8>,
+    endpoint: Option<Rc<LocalEndpoint>>,
+    upstream_local: Option<SocketAddr>,
+    attempts: u32,
+    ended: Option<Instant>,
+    has_response: bool,
+}
+
+/// Where a request goes, and by which route.
+#[derive(Clone, Copy, Debug)]
+struct Way<'d> {
+    /// None where there are no routes.
+    forwarding: Option<Forwarding<'d>>,
+    cluster: &'d Rc<LocalCluster>,
+}
+
+/// One request on its way.
+pub struct Exchange<'a> {
+    worker: &'a Rc<Worker>,
+    view: &'a View,
+    client: &'a mut Client,
+    terms: Terms<'a>,
+    begun: Instant,
+    out: Outcomes,
+}
+
+// === impl Exchange ===
+
+impl<'a> Exchange<'a> {
+    /// A request whose head is at the front of the scratch's input.
+    pub fn new(
+        worker: &'a Rc<Worker>,
+        view: &'a View,
+        client: &'a mut Client,
+        terms: Terms<'a>,
+        begun: Instant,
+    ) -> Self {
+        Self {
+            worker,
+            view,
+            client,
+            terms,
+            begun,
+            out: Outcomes::default(),
+        }
+    }
+
+    /// Serves it. Afterwards the scratch's input begins with the next request.
+    pub async fn run(&mut self, scratch: &mut Scratch) -> Next {
+        let cells = self.worker.naming.metrics.cells();
+        cells.downstream_rq_total.inc();
+        cells.downstream_rq_active.inc();
+        scratch.written.clear();
+        let terms = self.terms;
+        if let Some(cluster) = terms.direct {
+            let way = Way {
+                forwarding: None,
+                cluster,
+            };
+            return self.serve(scratch, way).await;
+        }
+        let request = RequestRef {
+            head: &scratch.request,
+            bytes: scratch.input.filled(),
+        };
+        let decision = match terms.routes {
+            Some(routes) => decide(routes, &request, self.worker.random()),
+            None => Decision::NoRoute,
+        };
+        match decision {
+            Decision::Forward(forwarding) => {
+                let view = self.view;
+                let found = forwarding
+                    .cluster
+                    .and_then(|id| view.cluster(id, &self.worker.naming));
+                match found {
+                    Some(cluster) => {
+                        let way = Way {
+                            forwarding: Some(forwarding),
+                            cluster,
+                        };
+                        self.serve(scratch, way).await
+                    }
+                    None => {
+                        let route = &forwarding.matched.route.name;
+                        self.answer(scratch, Reply::NO_CLUSTER, route, None).await
+                    }
+                }
+            }
+            Decision::NoRoute => self.answer(scratch, Reply::NO_ROUTE, "", None).await,
+            Decision::Redirect {
+                matched,
+                code,
+                location,
+            } => {
+                let reply = Reply {
+                    location: Some(&location),
+                    ..Reply::new(code, ResponseFlags::NONE, "direct_response")
+                };
+                self.answer(scratch, reply, &matched.route.name, None).await
+            }
+            Decision::Direct { matched, response } => {
+                let reply = Reply::new(response.code, ResponseFlags::NONE, "direct_response")
+                    .with_body(&response.body);
+                self.answer(scratch, reply, &matched.route.name, None).await
+            }
+        }
+    }
+
+    /// Answers without an upstream. Boxed, so that requests that are forwarded need no room for it.
+    async fn answer(
+        &mut self,
+        scratch: &mut Scratch,
+        reply: Reply<'_>,
+        route: &str,
+        cluster: Option<&Rc<LocalCluster>>,
+    ) -> Next {
+        let head = scratch.request.length;
+        let rest = scratch.input.filled().get(head..).unwrap_or_default();
+        let all = rest.len();
+        // A body that has come in already is skipped; one that is still to come ends the connection.
+        let mut upload = BodyPipe::new(scratch.request.framing, false);
+        scratch.reply.clear();
+        let skipped = upload.pump(rest, &mut scratch.reply);
+        let close = !upload.is_done() || skipped.is_err();
+        self.out.received = upload.passed;
+        let next = Box::pin(self.reply(scratch, reply, close)).await;
+        self.report(scratch, route, cluster, None);
+        scratch.input.consume(head + skipped.unwrap_or(all));
+        next
+    }
+
+    /// Sends an answer of the proxy itself.
+    async fn reply(&mut self, scratch: &mut Scratch, reply: Reply<'_>, close: bool) -> Next {
+        let close = close || !scratch.request.keep_alive || self.worker.downstream.draining();
+        let to_head = scratch.request.is_head;
+        let server = self.server();
+        scratch.reply.clear();
+        self.worker.calendar.with(Instant::now(), |date| {
+            reply.write(&mut scratch.reply, date, server, to_head, close);
+        });
+        self.out.code = reply.code;
+        self.out.flags |= reply.flags;
+        self.out.details = reply.details;
+        self.out.has_response = false;
+        if !to_head {
+            self.out.sent = reply.body.len() as u64;
+        }
+        match self.client.send(&scratch.reply).await {
+            Ok(()) if close => Next::Close,
+            Ok(()) => Next::Keep,
+            Err(_) => Next::Abort,
+        }
+    }
+
+    fn server(&self) -> &'static [u8] {
+        // Istio names itself at the edge and in front of workloads only.
+        let edge = self.worker.shared.options.kind == ProxyKind::Gateway;
+        if edge || self.terms.direction == Direction::Inbound {
+            b"istio-envoy"
+        } else {
+            b"envoy"
+        }
+    }
+}
