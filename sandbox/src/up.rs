@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use kube::Client;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,6 +27,9 @@ use crate::engine::{Engine, EngineOptions, lasting_executable};
 use crate::node::{API_PORT, Backend, Block, Ingress, Loopback, start_time};
 use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
 use crate::workloads::{Workload, workloads};
+
+/// Open files that are enough for any sandbox: every connection to a Service is two.
+const FILES: u64 = 1 << 16;
 
 /// What a sandbox is started with.
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<Running> {
     let paths = Paths::new(&options.root, &options.name)?;
     let lock = paths.hold()?;
     paths.clean();
+    raise_file_limit();
     match start(options, &paths).await {
         Ok(started) => Ok(started.own(paths, lock)),
         Err(error) => {
@@ -141,6 +146,16 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
         engine,
         server,
     })
+}
+
+/// The usual soft limit of open files is low for one process that carries the connections of many.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES).max(soft), hard)
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "failed to raise the limit of open files");
+    }
 }
 
 fn open_ingress(port: Option<u16>) -> anyhow::Result<Ingress> {
