@@ -1,6 +1,7 @@
 //! What words, environment and files amount to.
 
 use mesh_ir::{Capture, ProxyKind};
+use proptest::prelude::*;
 use tracing::level_filters::LevelFilter;
 
 use super::*;
@@ -146,5 +147,30 @@ fn levels_are_envoys_or_istios() {
         ("ads:debug", None),
     ] {
         assert_eq!(parse_level(text), level, "{text}");
+    }
+}
+
+proptest! {
+    /// Whatever stands in the variables, it is understood or told as a mistake.
+    #[test]
+    fn environments_never_panic(
+        config in "\\PC{0,20}",
+        drain in "[0-9hms.é-]{0,8}",
+        offset in any::<u32>(),
+        ip in "[0-9a-f.:,]{0,12}",
+    ) {
+        let of_drain = serde_json::json!({ "terminationDrainDuration": drain }).to_string();
+        for config in [config, of_drain] {
+            let variables = [
+                ("PROXY_CONFIG", config.as_str()),
+                ("MESH_LOW_PORT_OFFSET", &offset.to_string()),
+                ("INSTANCE_IP", &ip),
+                ("ISTIO_KUBE_APP_PROBERS", &config),
+            ];
+            let args = Args::new(ProxyKind::Gateway);
+            if let Ok(it) = Bootstrap::new(&args, variables.into_iter().collect()) {
+                it.network.at_socket(([127, 0, 0, 1], 1023).into());
+            }
+        }
     }
 }

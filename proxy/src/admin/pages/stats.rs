@@ -12,6 +12,13 @@ use super::{Ask, Page, State};
 use crate::lifecycle::Stage;
 use crate::telemetry::metrics::{Snapshot, Stat, StatKind, write_prometheus};
 
+/// Which version runs, as Istio's dashboards ask for it.
+const BUILD: &str = concat!(
+    "# TYPE istio_build gauge\nistio_build{component=\"proxy\",tag=\"",
+    env!("CARGO_PKG_VERSION"),
+    "\"} 1\n"
+);
+
 pub(super) fn page(state: &State, ask: &Ask) -> Page {
     if ask.query.get("format") == Some("prometheus") {
         return prometheus(state);
@@ -54,6 +61,7 @@ pub(crate) fn prometheus(state: &State) -> Page {
     // Writing to a string does not fail.
     let _ = snapshot.write_istio(&mut text);
     let _ = write_prometheus(&mut text, &all(state, &snapshot));
+    text.push_str(BUILD);
     Page::prometheus(text)
 }
 

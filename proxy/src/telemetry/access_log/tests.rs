@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use mesh_ir::{AccessLog as Config, Direction};
+use proptest::prelude::*;
 
 use super::*;
 use crate::http1::Fields;
@@ -156,4 +157,45 @@ fn lines_of_a_file_that_cannot_be_opened_count_as_dropped() {
     logs.open(&config).unwrap().write(&record());
     logs.flush(Duration::from_secs(30));
     assert_eq!(logs.counts(), (0, 1));
+}
+
+/// Pieces that formats are made of, right and wrong.
+fn any_format() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("%".to_owned()),
+        Just("%REQ(".to_owned()),
+        Just("A?:B".to_owned()),
+        Just("):3%".to_owned()),
+        Just("%PROTOCOL%".to_owned()),
+        Just("%START_TIME(%E3S%%)%".to_owned()),
+        Just("%RESPONSE_CODE:9%".to_owned()),
+        "[ -~äé\"{}]{0,4}",
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// Whatever a format is, it is refused or writes one line.
+    #[test]
+    fn formats_never_panic(text in any_format()) {
+        let config = config(Some(&text), false);
+        if let Ok(format) = Format::compile(&config) {
+            let mut out = vec![];
+            format.write(&mut out, &record(), UNIX_EPOCH);
+            prop_assert!(!out.contains(&b'\n'));
+        }
+    }
+
+    /// What JSON formats write is JSON, whatever their texts are.
+    #[test]
+    fn json_formats_write_json(key in "\\PC{0,8}", text in any_format()) {
+        let object = serde_json::json!({ key.clone(): text });
+        let config = config(Some(&object.to_string()), true);
+        if let Ok(format) = Format::compile(&config) {
+            let mut out = vec![];
+            format.write(&mut out, &record(), UNIX_EPOCH);
+            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            prop_assert!(value.get(&key).is_some());
+        }
+    }
 }
