@@ -41,6 +41,11 @@ impl Reporter {
         Self { printer, bars }
     }
 
+    /// Whether steps change in place, so that many small changes disturb nobody.
+    pub fn is_live(&self) -> bool {
+        self.bars.is_some()
+    }
+
     /// Begins a step, and says what happens in it first.
     pub fn step(&self, text: &str) -> Step {
         let bar = self.bars.as_ref().map(|bars| {

@@ -1,0 +1,114 @@
+//! What changed between two looks at the pods, in sentences.
+
+use std::collections::BTreeMap;
+
+use mesh_sandbox::PodSummary;
+
+/// The pods as last told.
+#[derive(Default)]
+pub struct Pods {
+    known: BTreeMap<(String, String), PodSummary>,
+}
+
+/// Something that happened to a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It became ready.
+    Good(String),
+    /// It waits for something that does not come by itself, or stopped being ready.
+    Bad(String),
+    /// It is gone.
+    Gone(String),
+}
+
+// === impl Pods ===
+
+impl Pods {
+    /// What is worth telling about the pods since the last call.
+    pub fn changes(&mut self, pods: Vec<PodSummary>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let fresh: BTreeMap<_, _> = pods
+            .into_iter()
+            .map(|pod| ((pod.namespace.clone(), pod.name.clone()), pod))
+            .collect();
+        for (key, pod) in &fresh {
+            changes.extend(change(self.known.get(key), pod));
+        }
+        for (namespace, name) in self.known.keys().filter(|key| !fresh.contains_key(*key)) {
+            changes.push(Change::Gone(format!("pod {namespace}/{name} is gone")));
+        }
+        self.known = fresh;
+        changes
+    }
+
+    /// How many of the pods are ready, how many there are, and the name of one that is not.
+    pub fn tally(&self) -> (usize, usize, Option<&PodSummary>) {
+        let ready = self.known.values().filter(|pod| pod.ready).count();
+        (
+            ready,
+            self.known.len(),
+            self.known.values().find(|pod| !pod.ready),
+        )
+    }
+}
+
+fn change(known: Option<&PodSummary>, pod: &PodSummary) -> Option<Change> {
+    let name = format!("pod {}/{}", pod.namespace, pod.name);
+    let (was_ready, was_status) =
+        known.map_or((false, ""), |known| (known.ready, known.status.as_str()));
+    if pod.ready && !was_ready {
+        return Some(Change::Good(format!("{name} is ready at {}", pod.address)));
+    }
+    if was_ready && !pod.ready && pod.status != "Terminating" {
+        return Some(Change::Bad(format!(
+            "{name} is no longer ready: {}",
+            pod.status
+        )));
+    }
+    let stuck = matches!(
+        pod.status.as_str(),
+        "ImageNotRunnable"
+            | "CrashLoopBackOff"
+            | "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "Error"
+    );
+    (stuck && was_status != pod.status).then(|| {
+        let message = if pod.message.is_empty() { "" } else { ": " };
+        Change::Bad(format!("{name}: {}{message}{}", pod.status, pod.message))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, ready: bool, status: &str) -> PodSummary {
+        PodSummary {
+            namespace: "n".into(),
+            name: name.into(),
+            address: "127.1.1.1".into(),
+            ready,
+            status: status.into(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_turn_is_told_once() {
+        let mut pods = Pods::default();
+        assert_eq!(pods.changes(vec![pod("a", false, "Pending")]), []);
+        let ready = [Change::Good("pod n/a is ready at 127.1.1.1".into())];
+        assert_eq!(pods.changes(vec![pod("a", true, "Running")]), ready);
+        assert_eq!(pods.changes(vec![pod("a", true, "Running")]), []);
+        assert_eq!(pods.tally().0, 1);
+        let bad = [Change::Bad(
+            "pod n/a is no longer ready: CrashLoopBackOff".into(),
+        )];
+        assert_eq!(pods.changes(vec![pod("a", false, "CrashLoopBackOff")]), bad);
+        assert_eq!(
+            pods.changes(vec![]),
+            [Change::Gone("pod n/a is gone".into())]
+        );
+    }
+}

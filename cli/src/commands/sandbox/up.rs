@@ -1,0 +1,334 @@
+//! `meshctl sandbox up`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use mesh_core::install::FIELD_MANAGER;
+use mesh_core::source::Document;
+use mesh_sandbox::{Running, UpOptions, samples};
+use serde_json::json;
+
+use super::apply::{self, Applied};
+use super::end::EndSignals;
+use super::pods::{Change, Pods};
+use super::summary::summary;
+use super::{Name, detach};
+use crate::commands::install::{Values, install_profile};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{self, Advice as _};
+use crate::input::{self, Input};
+use crate::reporter::Reporter;
+use crate::runtime;
+
+/// Start a mesh on this machine: an API server, pods as local processes, the mesh, and samples
+///
+/// Stays in the foreground and shows what happens; Ctrl-C ends it and removes all it made.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  meshctl sandbox up --sample bookinfo
+  meshctl sandbox up --detach --name second -f app.yaml --image app='python3 app.py'
+  meshctl sandbox up --empty      # only an API server and a node; install the mesh with `meshctl install`
+
+An image that is not known runs what --image, or the pod's annotation sandbox.meshctl.io/command, says. Programs find the
+address to listen on in MESH_BIND_ADDRESS.")]
+pub struct Args {
+    #[command(flatten)]
+    name: Name,
+    /// Samples to deploy: bookinfo, helloworld, website
+    #[arg(long = "sample", value_name = "SAMPLE", value_delimiter = ',')]
+    samples: Vec<String>,
+    /// Files or directories of YAML to apply, - for standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    files: Vec<String>,
+    /// What to run for an image
+    #[arg(long = "image", value_name = "NAME=COMMAND")]
+    images: Vec<String>,
+    /// Do not install the mesh
+    #[arg(long)]
+    empty: bool,
+    /// Profile of the mesh's installation
+    #[arg(
+        long,
+        value_name = "PROFILE",
+        default_value = "demo",
+        conflicts_with = "empty"
+    )]
+    profile: String,
+    /// Value of a key of the mesh's installation, as for `meshctl install`
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "empty")]
+    sets: Vec<String>,
+    /// Run in the background; return once all is ready
+    #[arg(short, long)]
+    detach: bool,
+    /// Port of localhost that leads to the ingress gateway (default: 8080, or any free one)
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ingress_port: Option<u16>,
+    /// How long to wait until all is ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout: u64,
+    /// This is the process in the background
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+/// All that is needed, read and checked before anything is started.
+struct Wanted {
+    args: Args,
+    documents: Vec<Document>,
+    images: BTreeMap<String, String>,
+}
+
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let wanted = wanted(args)?;
+    if wanted.args.detach {
+        let Args {
+            name,
+            timeout,
+            samples,
+            empty,
+            ..
+        } = &wanted.args;
+        return detach::run(&name.name, *timeout, samples, *empty, context);
+    }
+    if wanted.args.background {
+        mesh_sandbox::begin_background()?;
+    }
+    runtime::block_on(Box::pin(serve(wanted, context)))
+}
+
+fn wanted(args: Args) -> anyhow::Result<Wanted> {
+    if !args.empty {
+        let values = Values {
+            profile: Some(args.profile.clone()),
+            sets: args.sets.clone(),
+            files: Vec::new(),
+        };
+        values.plan("istio-system")?;
+    }
+    mesh_sandbox::Paths::new(&mesh_sandbox::root()?, &args.name.name)
+        .map_err(|error| failure::usage(error.to_string()))?;
+    let mut inputs = Vec::new();
+    for name in &args.samples {
+        let yaml = samples::bundle(name).ok_or_else(|| {
+            let known: Vec<&str> = samples::BUNDLES.iter().map(|bundle| bundle.name).collect();
+            failure::usage(format!(
+                "there is no sample {name:?}; there are {}",
+                known.join(", ")
+            ))
+        })?;
+        inputs.push(Input {
+            name: format!("sample {name}"),
+            text: yaml.to_owned(),
+        });
+    }
+    inputs.extend(input::read_all(&args.files)?);
+    let documents = apply::read(&inputs)?;
+    let mut images = BTreeMap::new();
+    for text in &args.images {
+        let (name, command) = text
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| {
+                failure::usage(format!("--image {text:?} is not of the form NAME=COMMAND"))
+            })?;
+        images.insert(name.to_owned(), command.to_owned());
+    }
+    Ok(Wanted {
+        args,
+        documents,
+        images,
+    })
+}
+
+/// The whole life of a sandbox in this process.
+async fn serve(wanted: Wanted, context: &Context) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
+    let mut end = EndSignals::listen()?;
+    let reporter = context.reporter();
+    let options = UpOptions {
+        root: mesh_sandbox::root()?,
+        name: wanted.args.name.name.clone(),
+        images: wanted.images.clone(),
+        ingress_port: wanted.args.ingress_port,
+    };
+    let step = reporter.step("starting the API server and the node");
+    let mut running = Box::pin(mesh_sandbox::up(options)).await?;
+    step.done(&format!(
+        "API server and node run (kubeconfig {})",
+        running.record().kubeconfig.display()
+    ));
+    let outcome = tokio::select! {
+        brought = Box::pin(bring_up(&mut running, &wanted, context, &reporter)) => brought.map(Some),
+        () = end.next() => Ok(None),
+    };
+    let outcome = match outcome {
+        Ok(Some(mut pods)) => {
+            announce(&running, &wanted, context, begun.elapsed());
+            tokio::select! {
+                () = follow(&running, &mut pods, &reporter) => {}
+                () = end.next() => {}
+            }
+            Ok(Exit::Success)
+        }
+        Ok(None) => Ok(Exit::Failure),
+        Err(error) => Err(error),
+    };
+    let step = reporter.step("ending the sandbox (once more ends it at once)");
+    tokio::select! {
+        () = running.stop() => {}
+        // All processes end with this one, and the next start removes the files.
+        () = end.next() => {}
+    }
+    step.done("the sandbox has ended and left nothing behind");
+    outcome
+}
+
+/// Installs and applies what was asked for, and waits until all of it is ready.
+async fn bring_up(
+    running: &mut Running,
+    wanted: &Wanted,
+    context: &Context,
+    reporter: &Reporter,
+) -> anyhow::Result<Pods> {
+    let client = running.client().clone();
+    let limit = Duration::from_secs(wanted.args.timeout);
+    let mut expected: Vec<Applied> = Vec::new();
+    let namespace = context.namespace().unwrap_or("default");
+    if !wanted.args.empty {
+        let Args { profile, sets, .. } = &wanted.args;
+        let plan = Box::pin(install_profile(&client, profile, sets, reporter)).await?;
+        expected.extend(plan.objects.iter().map(|object| Applied {
+            kind: object.resource.kind.to_owned(),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+        }));
+        prepare_namespace(&client, namespace).await?;
+    }
+    if !wanted.documents.is_empty() {
+        let step = reporter.step("applying YAML");
+        let applied = apply::apply(&client, &wanted.documents, namespace).await?;
+        step.done(&format!("{} objects applied", applied.len()));
+        expected.extend(applied);
+    }
+    let mut pods = Pods::default();
+    let waited = tokio::time::timeout(limit, wait(running, &expected, &mut pods, reporter)).await;
+    if waited.is_err() {
+        let (ready, all, one) = pods.tally();
+        let why = one.map_or_else(String::new, |pod| {
+            let message = if pod.message.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", pod.message)
+            };
+            format!(
+                "; {}/{} is {}{message}",
+                pod.namespace, pod.name, pod.status
+            )
+        });
+        return Err(anyhow!(
+            "not all is ready after {} s: {ready} of {all} pods{why}",
+            limit.as_secs()
+        ))
+        .hint("--timeout SECONDS waits longer");
+    }
+    running
+        .set_ready()
+        .context("failed to record that all is ready")?;
+    Ok(pods)
+}
+
+/// Makes the namespace of applications, where it is not there, and has sidecars injected in it.
+async fn prepare_namespace(client: &Client, name: &str) -> anyhow::Result<()> {
+    let labelled = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"istio-injection": "enabled"}},
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let api: Api<Namespace> = Api::all(client.clone());
+    let answer = api.patch(name, &params, &Patch::Apply(&labelled)).await;
+    answer.with_context(|| format!("failed to have sidecars injected in namespace {name}"))?;
+    Ok(())
+}
+
+/// Waits until every workload applied has its pods and every pod is ready.
+async fn wait(running: &Running, expected: &[Applied], pods: &mut Pods, reporter: &Reporter) {
+    let mut changes = running.changes();
+    let step = reporter.step("waiting for pods");
+    loop {
+        tell(pods.changes(running.pods()), reporter);
+        let (ready, all, one) = pods.tally();
+        if ready == all && has_all(running, expected) {
+            return;
+        }
+        let what = one.map_or_else(String::new, |pod| {
+            format!(", {}/{} is {}", pod.namespace, pod.name, pod.status)
+        });
+        if reporter.is_live() {
+            step.say(&format!("waiting for pods: {ready} of {all} ready{what}"));
+        }
+        // The senders live as long as the sandbox runs.
+        let _ = changes.changed().await;
+    }
+}
+
+/// True when each of the workloads is known and has all its replicas.
+fn has_all(running: &Running, expected: &[Applied]) -> bool {
+    let workloads = running.workloads();
+    expected.iter().all(|applied| {
+        let Applied {
+            kind,
+            namespace,
+            name,
+        } = applied;
+        let known = workloads.iter().find(|workload| {
+            workload.kind == kind && workload.namespace == *namespace && workload.name == *name
+        });
+        match known {
+            Some(workload) => workload.is_complete,
+            // Kinds without pods are complete as soon as they are there.
+            None => !mesh_sandbox::WORKLOAD_KINDS.contains(&kind.as_str()),
+        }
+    })
+}
+
+/// Tells what happens to pods, for ever.
+async fn follow(running: &Running, pods: &mut Pods, reporter: &Reporter) {
+    let mut changes = running.changes();
+    loop {
+        let _ = changes.changed().await;
+        tell(pods.changes(running.pods()), reporter);
+    }
+}
+
+fn tell(changes: Vec<Change>, reporter: &Reporter) {
+    for change in changes {
+        match change {
+            Change::Good(text) => reporter.done(&text),
+            Change::Bad(text) => reporter.warn(&text),
+            Change::Gone(text) => reporter.note(&format!("- {text}")),
+        }
+    }
+}
+
+fn announce(running: &Running, wanted: &Wanted, context: &Context, took: Duration) {
+    let Args {
+        samples,
+        empty,
+        background,
+        ..
+    } = &wanted.args;
+    let printer = &context.printer;
+    if *background {
+        printer.note("ready");
+        return;
+    }
+    printer.note("");
+    printer.note(&summary(running.record(), samples, *empty, took));
+    printer.note("Ctrl-C ends the sandbox and removes all it made.");
+}
