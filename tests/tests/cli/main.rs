@@ -6,6 +6,7 @@ mod clusters;
 mod help;
 mod install;
 mod kube_inject;
+mod live;
 mod place;
 mod proxy_config;
 mod shift;
