@@ -120,7 +120,7 @@ fn missing(deployment: &Deployment) -> Option<String> {
             available.min(updated)
         ));
     }
-    (old > 0).then(|| format!("{old} old pods are still there"))
+    (old > 0).then(|| format!("old pods are still there ({old})"))
 }
 
 /// Why pods of a Deployment are not ready: the first that can say it.
@@ -249,7 +249,7 @@ mod tests {
         );
         check(
             json!({ "observedGeneration": newest, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 3 }),
-            Some("1 old pods are still there"),
+            Some("old pods are still there (1)"),
         );
         check(
             json!({ "observedGeneration": newest, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2 }),
