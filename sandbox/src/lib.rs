@@ -8,13 +8,13 @@
 //! state: what of all that lies on disk and outlives a process
 //! ```
 
-mod api;
 mod background;
 mod engine;
 mod state;
 mod up;
 mod workloads;
 
+pub mod api;
 pub mod builtin;
 pub mod controllers;
 pub mod node;

@@ -12,6 +12,7 @@ use crate::api::call::Call;
 use crate::api::follow;
 use crate::api::garbage::CUSTOM_FINALIZER;
 use crate::api::kinds::Kind;
+use crate::api::request::Query;
 use crate::api::response::{self, Answer};
 use crate::api::state::{Api, now};
 use crate::api::status::Status;
@@ -176,10 +177,13 @@ fn grace(kind: &Kind, old: &Value, wanted: Option<u64>) -> u64 {
 // === impl Deletion ===
 
 impl Deletion {
-    /// Reads the options from the body, or from the query.
+    /// Reads the options of a request.
     fn of(call: &Call) -> Result<Self, Status> {
-        let body = call.optional_object()?;
-        let query = &call.request.query;
+        Self::read(&call.optional_object()?, &call.request.query)
+    }
+
+    /// Reads the options from a body, or else from the query.
+    pub fn read(body: &Value, query: &Query) -> Result<Self, Status> {
         let text = |name: &str| {
             let given = body[name].as_str().or_else(|| query.get(name));
             given.map(str::to_owned)
