@@ -1,0 +1,17 @@
+//! The sandbox through the real binary: the README's story, the tutorials' stories, and what must not be left behind.
+//!
+//! ```text
+//! Sandbox (meshctl sandbox up --detach) -> apply YAML -> requests to the ingress -> counts -> bounds
+//! ```
+//!
+//! A sandbox is shared by the cases of one story, since starting it is what takes time. Bounds are those of the binomial
+//! distribution at a chance of 1e-8 per assertion, so that a run fails wrongly less than once in a million.
+
+mod bookinfo;
+mod chance;
+mod http;
+mod install;
+mod lifecycle;
+mod processes;
+mod sandbox;
+mod website;
