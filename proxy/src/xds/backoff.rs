@@ -35,6 +35,11 @@ impl Backoff {
         whole.mul_f64(share)
     }
 
+    /// Whether any stream has worked.
+    pub(super) fn has_succeeded(&self) -> bool {
+        self.has_succeeded
+    }
+
     /// A stream worked.
     pub(super) fn reset(&mut self) {
         self.failures = 0;

@@ -94,13 +94,12 @@ impl Follower {
             let end = self.stream().await;
             self.known.change(|known| known.connected = None);
             let pause = self.backoff.pause(rand::random());
-            match end {
-                Ok(never) => match never {},
-                Err(error) => tracing::warn!(
-                    %error,
-                    "the last configuration stays in force, trying again in {} ms",
-                    pause.as_millis()
-                ),
+            let Err(error) = end;
+            let pause_ms = pause.as_millis();
+            if self.backoff.has_succeeded() {
+                tracing::warn!(%error, "the last configuration stays in force, trying again in {pause_ms} ms");
+            } else {
+                tracing::warn!(%error, "there is no configuration yet, trying again in {pause_ms} ms");
             }
             tokio::time::sleep(pause).await;
         }

@@ -12,7 +12,7 @@ use mesh_ir::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ProxyKi
 use mesh_xds::discovery::DiscoveryRequest;
 use mesh_xds::resource::{Encoder, Entry, ResourceSet, Snapshot};
 use mesh_xds::server::DeltaStream;
-use mesh_xds::service::{AdsServer, AdsService, ResponseStream};
+use mesh_xds::service::{AdsServer, AdsService, Requests, ResponseStream};
 use mesh_xds::{DiscoveryResponse, NodeInfo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -35,7 +35,7 @@ struct Serving(Arc<ControlPlane>);
 impl AdsService for Serving {
     async fn delta(
         &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Requests<DeltaDiscoveryRequest>>,
     ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
         let token = request.metadata().get("authorization");
         let token = token.and_then(|token| token.to_str().ok());
@@ -66,7 +66,7 @@ impl AdsService for Serving {
 
     async fn state_of_the_world(
         &self,
-        _: Request<Streaming<DiscoveryRequest>>,
+        _: Request<Requests<DiscoveryRequest>>,
     ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
         Err(Status::unimplemented("only delta is served here"))
     }
