@@ -8,8 +8,8 @@ use mesh_xds::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
 use mesh_xds::server::{DeltaStream, SotwStream};
-use mesh_xds::service::{AdsService, ResponseStream};
-use tonic::{Request, Status, Streaming};
+use mesh_xds::service::{AdsService, Requests, ResponseStream};
+use tonic::{Request, Status};
 
 use super::Shared;
 use super::machine::Machine;
@@ -36,7 +36,7 @@ impl Door {
 
     async fn open<M: Machine>(
         &self,
-        request: Request<Streaming<M::Request>>,
+        request: Request<Requests<M::Request>>,
     ) -> Result<ResponseStream<M::Response>, Status> {
         let place = Arc::clone(&self.shared.streams)
             .try_acquire_owned()
@@ -90,14 +90,14 @@ impl Door {
 impl AdsService for Door {
     async fn delta(
         &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Requests<DeltaDiscoveryRequest>>,
     ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
         self.open::<DeltaStream>(request).await
     }
 
     async fn state_of_the_world(
         &self,
-        request: Request<Streaming<DiscoveryRequest>>,
+        request: Request<Requests<DiscoveryRequest>>,
     ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
         self.open::<SotwStream>(request).await
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use mesh_ir::ProxyScope;
 use mesh_xds::server::Received;
+use mesh_xds::service::Requests;
 use mesh_xds::{NodeInfo, ResourceType};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::Shared;
 use super::connections::{Progress, Registration};
@@ -28,7 +29,7 @@ const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Session<M: Machine> {
     shared: Arc<Shared>,
     machine: M,
-    requests: Streaming<M::Request>,
+    requests: Requests<M::Request>,
     snapshots: watch::Receiver<Arc<Published>>,
     caller: Caller,
     /// Who it is, once it has said so.
@@ -66,11 +67,7 @@ struct Client {
 // === impl Session ===
 
 impl<M: Machine> Session<M> {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        requests: Streaming<M::Request>,
-        caller: Caller,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, requests: Requests<M::Request>, caller: Caller) -> Self {
         Self {
             machine: M::new(
                 concat!(

@@ -6,10 +6,14 @@
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "server")]
+mod framing;
+#[cfg(feature = "server")]
 mod server;
 
 #[cfg(feature = "client")]
 pub use client::AdsClient;
+#[cfg(feature = "server")]
+pub use framing::Requests;
 #[cfg(feature = "server")]
 pub use server::{AdsServer, AdsService, ResponseStream};
 

@@ -7,18 +7,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tonic::codegen::{Body, BoxFuture, Service, StdError, http};
-use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
+use tonic::server::NamedService;
+use tonic::{Request, Status};
 
+use super::framing::{Outgoing, Requests, Split};
 use super::{DELTA_PATH, NAME, SOTW_PATH};
 use crate::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-
-/// Largest request that is taken, in bytes. A client that resumes tells the version of everything it has.
-const MAX_REQUEST: usize = 16 << 20;
 
 /// Responses of one stream.
 pub type ResponseStream<T> =
@@ -29,13 +27,13 @@ pub trait AdsService: Send + Sync + 'static {
     /// Serves a delta stream.
     fn delta(
         &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Requests<DeltaDiscoveryRequest>>,
     ) -> impl Future<Output = Result<ResponseStream<DeltaDiscoveryResponse>, Status>> + Send;
 
     /// Serves a state-of-the-world stream.
     fn state_of_the_world(
         &self,
-        request: Request<Streaming<DiscoveryRequest>>,
+        request: Request<Requests<DiscoveryRequest>>,
     ) -> impl Future<Output = Result<ResponseStream<DiscoveryResponse>, Status>> + Send;
 }
 
@@ -45,25 +43,12 @@ pub struct AdsServer<S> {
     service: Arc<S>,
 }
 
-/// One method of the service.
-struct Method<S, Q> {
-    service: Arc<S>,
-    request: PhantomData<fn(Q)>,
-}
-
 // === impl AdsServer ===
 
 impl<S: AdsService> AdsServer<S> {
     /// Serves an implementation.
     pub fn new(service: Arc<S>) -> Self {
         Self { service }
-    }
-
-    fn method<Q>(&self) -> Method<S, Q> {
-        Method {
-            service: self.service.clone(),
-            request: PhantomData,
-        }
     }
 }
 
@@ -82,7 +67,7 @@ impl<S> NamedService for AdsServer<S> {
 impl<S, B> Service<http::Request<B>> for AdsServer<S>
 where
     S: AdsService,
-    B: Body + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
     type Response = http::Response<tonic::body::Body>;
@@ -95,8 +80,8 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         match request.uri().path() {
-            DELTA_PATH => serve(self.method::<DeltaDiscoveryRequest>(), request),
-            SOTW_PATH => serve(self.method::<DiscoveryRequest>(), request),
+            DELTA_PATH => serve::<Delta<S>, B>(self.service.clone(), request),
+            SOTW_PATH => serve::<Sotw<S>, B>(self.service.clone(), request),
             other => {
                 let status = Status::unimplemented(format!("there is no method {other}"));
                 Box::pin(ready(Ok(status.into_http())))
@@ -105,46 +90,74 @@ where
     }
 }
 
-fn serve<M, Q, B>(
-    method: M,
+/// Runs one stream. The answer's head goes out as soon as the client is let in.
+fn serve<M, B>(
+    service: Arc<M::Service>,
     request: http::Request<B>,
 ) -> BoxFuture<http::Response<tonic::body::Body>, Infallible>
 where
-    M: StreamingService<Q> + Send + 'static,
-    M::Response: prost::Message + 'static,
-    M::ResponseStream: Send + 'static,
-    M::Future: Send,
-    Q: prost::Message + Default + 'static,
-    B: Body + Send + 'static,
+    M: Method,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
     Box::pin(async move {
-        let mut grpc = Grpc::new(ProstCodec::<M::Response, Q>::default())
-            .max_decoding_message_size(MAX_REQUEST);
-        Ok(grpc.streaming(method, request).await)
+        let request =
+            Request::from_http(request).map(|body| Requests::new(tonic::body::Body::new(body)));
+        Ok(match M::call(&service, request).await {
+            Err(status) => status.into_http(),
+            Ok(responses) => {
+                let body = tonic::body::Body::new(Outgoing::new(responses));
+                let mut response = http::Response::new(body);
+                let grpc = http::HeaderValue::from_static("application/grpc");
+                response
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, grpc);
+                response
+            }
+        })
     })
 }
 
+/// One of the two variants of the protocol.
+trait Method: 'static {
+    type Service: AdsService;
+    type Request: prost::Message + Default + 'static;
+    type Response: Split + Send + 'static;
+
+    fn call(
+        service: &Self::Service,
+        request: Request<Requests<Self::Request>>,
+    ) -> impl Future<Output = Result<ResponseStream<Self::Response>, Status>> + Send;
+}
+
+struct Delta<S>(PhantomData<fn(S)>);
+
+struct Sotw<S>(PhantomData<fn(S)>);
+
 // === impl Method ===
 
-impl<S: AdsService> StreamingService<DeltaDiscoveryRequest> for Method<S, DeltaDiscoveryRequest> {
+impl<S: AdsService> Method for Delta<S> {
+    type Service = S;
+    type Request = DeltaDiscoveryRequest;
     type Response = DeltaDiscoveryResponse;
-    type ResponseStream = ResponseStream<DeltaDiscoveryResponse>;
-    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
-    fn call(&mut self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
-        let service = self.service.clone();
-        Box::pin(async move { service.delta(request).await.map(Response::new) })
+    async fn call(
+        service: &S,
+        request: Request<Requests<DeltaDiscoveryRequest>>,
+    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+        service.delta(request).await
     }
 }
 
-impl<S: AdsService> StreamingService<DiscoveryRequest> for Method<S, DiscoveryRequest> {
+impl<S: AdsService> Method for Sotw<S> {
+    type Service = S;
+    type Request = DiscoveryRequest;
     type Response = DiscoveryResponse;
-    type ResponseStream = ResponseStream<DiscoveryResponse>;
-    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
-    fn call(&mut self, request: Request<Streaming<DiscoveryRequest>>) -> Self::Future {
-        let service = self.service.clone();
-        Box::pin(async move { service.state_of_the_world(request).await.map(Response::new) })
+    async fn call(
+        service: &S,
+        request: Request<Requests<DiscoveryRequest>>,
+    ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
+        service.state_of_the_world(request).await
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::{StreamExt, stream};
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status};
 
-use super::{AdsClient, AdsServer, AdsService, ResponseStream};
+use super::{AdsClient, AdsServer, AdsService, Requests, ResponseStream};
 use crate::ResourceType;
 use crate::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -22,7 +22,7 @@ struct Empty;
 impl AdsService for Empty {
     async fn delta(
         &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Requests<DeltaDiscoveryRequest>>,
     ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
         if request.metadata().get("authorization").is_none() {
             return Err(Status::unauthenticated("there is no token"));
@@ -42,7 +42,7 @@ impl AdsService for Empty {
 
     async fn state_of_the_world(
         &self,
-        request: Request<Streaming<DiscoveryRequest>>,
+        request: Request<Requests<DiscoveryRequest>>,
     ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
         let mut server = SotwStream::new("test");
         server.update(Snapshot::default());
