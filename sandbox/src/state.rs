@@ -26,6 +26,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::api;
 use crate::controllers::{NODE_NAME, is_ready};
 use crate::node::{kill_recorded, start_time};
 
@@ -305,27 +306,20 @@ impl PodSummary {
             .chain(&status.container_statuses)
             .flatten();
         let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
-        let waiting =
-            waiting.filter(|waiting| waiting.reason.as_deref() != Some("PodInitializing"));
-        let (reason, message) = waiting
-            .map(|waiting| (waiting.reason.clone(), waiting.message.clone()))
+        let message = waiting
+            .filter_map(|waiting| waiting.message.clone())
             .next()
             .unwrap_or_default();
-        let terminating = pod
-            .metadata
-            .deletion_timestamp
-            .is_some()
-            .then(|| "Terminating".to_owned());
+        // A pod is texts and numbers, which always serialize.
+        let value = serde_json::to_value(pod).unwrap_or_default();
+        let shown = Some(api::pod_status(&value)).filter(|status| !status.is_empty());
         Self {
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
             address: status.pod_ip.unwrap_or_default(),
             ready: is_ready(pod),
-            status: terminating
-                .or(reason)
-                .or(status.phase)
-                .unwrap_or_else(|| "Pending".to_owned()),
-            message: message.unwrap_or_default(),
+            status: shown.unwrap_or_else(|| "Pending".to_owned()),
+            message,
         }
     }
 }

@@ -49,4 +49,5 @@ mod strategic;
 mod table;
 
 pub use server::{Server, ServerOptions};
+pub use table::pod_status;
 pub use tls::Identity;

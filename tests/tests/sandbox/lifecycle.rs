@@ -268,12 +268,8 @@ spec: {containers: [{name: main, image: example.org/told:1}]}
     );
     let pod = |name: &str| {
         let status = sandbox.status();
-        let found = status["pods"]
-            .as_array()?
-            .iter()
-            .find(|pod| pod["name"] == name)
-            .cloned();
-        found
+        let mut pods = status["pods"].as_array()?.iter();
+        pods.find(|pod| pod["name"] == name).cloned()
     };
     let waiting = eventually("the pod waits", LIMIT, || {
         pod("foreign").filter(|pod| pod["status"] == "ImageNotRunnable")

@@ -1,5 +1,6 @@
 //! A sandbox of the real binary, which ends with its value.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -133,7 +134,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.directory().join("log")).unwrap_or_default();
-            eprintln!("the sandbox's log:\n{log}");
+            let _ = writeln!(std::io::stderr(), "the log of sandbox {:?}:\n{log}", self.name);
         }
         // Nothing more can be done about one that does not end.
         let _ = self.command(&["sandbox", "down"]).output();

@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 
 use mesh_sandbox::PodSummary;
 
+/// States that do not end by themselves, or not soon.
+const STUCK: [&str; 5] = [
+    "ImageNotRunnable",
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "Error",
+];
+
 /// The pods as last told.
 #[derive(Default)]
 pub struct Pods {
@@ -65,14 +74,8 @@ fn change(known: Option<&PodSummary>, pod: &PodSummary) -> Option<Change> {
             pod.status
         )));
     }
-    let stuck = matches!(
-        pod.status.as_str(),
-        "ImageNotRunnable"
-            | "CrashLoopBackOff"
-            | "CreateContainerConfigError"
-            | "CreateContainerError"
-            | "Error"
-    );
+    // The same words may have `Init:` before them.
+    let stuck = STUCK.iter().any(|word| pod.status.ends_with(word));
     (stuck && was_status != pod.status).then(|| {
         let message = if pod.message.is_empty() { "" } else { ": " };
         Change::Bad(format!("{name}: {}{message}{}", pod.status, pod.message))
