@@ -44,7 +44,9 @@ fn mount_token(state: &State, namespace: &str, pod: &mut Value) -> Result<(), St
         .to_owned();
     let account = state.get("serviceaccounts", namespace, &name);
     let account = account.ok_or_else(|| {
-        let why = format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+        let why = format!(
+            "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
+        );
         let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
         Status::forbidden("", "pods", pod, &why)
     })?;
@@ -61,9 +63,7 @@ fn mount_token(state: &State, namespace: &str, pod: &mut Value) -> Result<(), St
         let containers = pod["spec"][group].as_array_mut();
         let containers = containers.into_iter().flatten();
         for container in containers.filter_map(Value::as_object_mut) {
-            let mounts = container
-                .entry("volumeMounts")
-                .or_insert_with(|| json!([]));
+            let mounts = container.entry("volumeMounts").or_insert_with(|| json!([]));
             let Some(mounts) = mounts.as_array_mut() else {
                 continue;
             };

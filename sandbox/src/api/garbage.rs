@@ -73,7 +73,8 @@ fn take(api: &Api, state: &mut State, step: Step) -> bool {
             let before = old["metadata"]["resourceVersion"].clone();
             let outcome = delete_object(api, state, &served.kind, key, &old, &deletion);
             let after = state.get(table, &key.0, &key.1);
-            outcome.is_ok() && after.is_none_or(|after| after["metadata"]["resourceVersion"] != before)
+            outcome.is_ok()
+                && after.is_none_or(|after| after["metadata"]["resourceVersion"] != before)
         }
         Step::Change { object, .. } => {
             finish(api, state, &served.kind, key, object.clone());

@@ -67,7 +67,12 @@ fn put(api: &Api, state: &mut State, group: &str, plural: &str, mut object: Valu
     let Some(served) = api.kind(group, plural) else {
         return;
     };
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| {
+        object["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let key = (text("namespace"), text("name"));
     let table = served.kind.id();
     if state.get(&table, &key.0, &key.1).is_some() {

@@ -61,7 +61,8 @@ impl NameRule {
 
 /// True for one part of a DNS name.
 pub fn is_label(text: &str) -> bool {
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let inner =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     !text.is_empty()
         && text.len() <= 63
         && text.chars().all(inner)
@@ -99,7 +100,14 @@ pub fn uid() -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 #[cfg(test)]
@@ -112,8 +120,16 @@ mod tests {
         assert!(of("", "pods").check("a.b-1").is_none());
         assert!(of("", "pods").check("A").is_some());
         assert!(of("", "services").check("a.b").is_some());
-        assert!(of("rbac.authorization.k8s.io", "roles").check("system:x").is_none());
-        assert!(of("rbac.authorization.k8s.io", "roles").check("a/b").is_some());
+        assert!(
+            of("rbac.authorization.k8s.io", "roles")
+                .check("system:x")
+                .is_none()
+        );
+        assert!(
+            of("rbac.authorization.k8s.io", "roles")
+                .check("a/b")
+                .is_some()
+        );
     }
 
     #[test]

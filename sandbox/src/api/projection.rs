@@ -76,7 +76,13 @@ impl Projection {
             Form::Table(include) => {
                 let version = &object["metadata"]["resourceVersion"];
                 let metadata = json!({"resourceVersion": version});
-                self.table(include, metadata, std::slice::from_ref(object), now, columns)
+                self.table(
+                    include,
+                    metadata,
+                    std::slice::from_ref(object),
+                    now,
+                    columns,
+                )
             }
         }
     }

@@ -145,10 +145,7 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name, true)?, decode(value, true)?))
         });
-        pairs
-            .collect::<Option<Vec<_>>>()
-            .map(Self)
-            .ok_or_else(bad)
+        pairs.collect::<Option<Vec<_>>>().map(Self).ok_or_else(bad)
     }
 
     /// All parameters.
@@ -159,7 +156,10 @@ impl Query {
     /// The first value of a parameter; an empty one counts as none.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.iter().filter(|(key, _)| *key == name);
-        found.next().map(|(_, value)| value).filter(|value| !value.is_empty())
+        found
+            .next()
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_empty())
     }
 
     /// All values of a parameter.
@@ -205,7 +205,9 @@ fn decode(text: &str, plus: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = tail
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match (first, byte) {
             (b'%', Some(byte)) => {
@@ -250,8 +252,14 @@ mod tests {
             }
         );
         let namespace = path("/api/v1/namespaces/a");
-        assert_eq!((namespace.name(), &*namespace.resource), ("a", "namespaces"));
-        assert_eq!(path("/api/v1/namespaces/a/finalize").subresource, "finalize");
+        assert_eq!(
+            (namespace.name(), &*namespace.resource),
+            ("a", "namespaces")
+        );
+        assert_eq!(
+            path("/api/v1/namespaces/a/finalize").subresource,
+            "finalize"
+        );
         assert_eq!(path("/api/v1/namespaces/a/pods").namespace(), "a");
         assert_eq!(path("/api/v1/nodes/a%3Ab").name(), "a:b");
     }

@@ -66,7 +66,10 @@ pub fn stream(
 pub fn failure(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(code, &status.to_value());
-    let after = status.details.as_ref().and_then(|details| details.retry_after);
+    let after = status
+        .details
+        .as_ref()
+        .and_then(|details| details.retry_after);
     if let Some(seconds) = after {
         response
             .headers_mut()

@@ -54,7 +54,13 @@ fn prune_value(
             if items.is_object() {
                 for (index, element) in elements.iter_mut().enumerate() {
                     let embedded = flag(items, "x-kubernetes-embedded-resource");
-                    prune_value(items, element, &format!("{path}[{index}]"), embedded, unknown);
+                    prune_value(
+                        items,
+                        element,
+                        &format!("{path}[{index}]"),
+                        embedded,
+                        unknown,
+                    );
                 }
             }
         }
@@ -136,7 +142,11 @@ fn check_value(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause
     {
         let allowed: Vec<String> = allowed
             .iter()
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            .map(|value| {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            })
             .collect();
         causes.push(Cause::unsupported(path, value, &allowed));
     }
@@ -179,7 +189,9 @@ fn check_type(schema: &Value, value: &Value, path: &str) -> Option<Cause> {
 }
 
 fn limit(schema: &Value, name: &str) -> Option<usize> {
-    schema[name].as_u64().and_then(|limit| usize::try_from(limit).ok())
+    schema[name]
+        .as_u64()
+        .and_then(|limit| usize::try_from(limit).ok())
 }
 
 fn check_count(
@@ -204,7 +216,13 @@ fn check_count(
 }
 
 fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
-    check_count(schema, ("minLength", "maxLength"), text.chars().count(), path, causes);
+    check_count(
+        schema,
+        ("minLength", "maxLength"),
+        text.chars().count(),
+        path,
+        causes,
+    );
     if let Some(pattern) = schema["pattern"].as_str()
         && let Ok(regex) = regex::Regex::new(pattern)
         && !regex.is_match(text)
@@ -225,12 +243,16 @@ fn check_number(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Caus
     if let Some(least) = bound("minimum")
         && (number < least || (flag(schema, "exclusiveMinimum") && number <= least))
     {
-        fault(format!("{path} in body should be greater than or equal to {least}"));
+        fault(format!(
+            "{path} in body should be greater than or equal to {least}"
+        ));
     }
     if let Some(most) = bound("maximum")
         && (number > most || (flag(schema, "exclusiveMaximum") && number >= most))
     {
-        fault(format!("{path} in body should be less than or equal to {most}"));
+        fault(format!(
+            "{path} in body should be less than or equal to {most}"
+        ));
     }
     if let Some(step) = bound("multipleOf").filter(|step| *step > 0.0)
         && (number / step).fract() != 0.0
@@ -240,7 +262,13 @@ fn check_number(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Caus
 }
 
 fn check_list(schema: &Value, elements: &[Value], path: &str, causes: &mut Vec<Cause>) {
-    check_count(schema, ("minItems", "maxItems"), elements.len(), path, causes);
+    check_count(
+        schema,
+        ("minItems", "maxItems"),
+        elements.len(),
+        path,
+        causes,
+    );
     for (index, element) in elements.iter().enumerate() {
         let path = format!("{path}[{index}]");
         check_value(&schema["items"], element, &path, causes);
@@ -252,24 +280,36 @@ fn check_list(schema: &Value, elements: &[Value], path: &str, causes: &mut Vec<C
 
 /// True for an element that an earlier one in a set or map is the same as.
 fn is_repeated(schema: &Value, elements: &[Value], index: usize) -> bool {
-    let same: Box<dyn Fn(&Value, &Value) -> bool> = match schema["x-kubernetes-list-type"].as_str() {
-        Some("set") => Box::new(|left, right| left == right),
-        Some("map") => {
-            let keys = schema["x-kubernetes-list-map-keys"].as_array().cloned();
-            let keys: Vec<Value> = keys.unwrap_or_default();
-            Box::new(move |left, right| {
-                keys.iter().filter_map(Value::as_str).all(|key| left[key] == right[key])
-            })
-        }
-        _ if flag(schema, "uniqueItems") => Box::new(|left, right| left == right),
-        _ => return false,
-    };
     let (before, rest) = elements.split_at(index);
-    rest.first().is_some_and(|element| before.iter().any(|one| same(one, element)))
+    let Some(own) = rest.first().and_then(|element| identity(schema, element)) else {
+        return false;
+    };
+    before
+        .iter()
+        .any(|element| identity(schema, element).as_ref() == Some(&own))
+}
+
+/// What tells an element of a list from the others; `None` where they may be the same.
+fn identity<'a>(schema: &Value, element: &'a Value) -> Option<Vec<&'a Value>> {
+    match schema["x-kubernetes-list-type"].as_str() {
+        Some("map") => {
+            let keys = schema["x-kubernetes-list-map-keys"].as_array()?;
+            let keys = keys.iter().filter_map(Value::as_str);
+            Some(keys.map(|key| &element[key]).collect())
+        }
+        Some("set") => Some(vec![element]),
+        _ => flag(schema, "uniqueItems").then(|| vec![element]),
+    }
 }
 
 fn check_object(schema: &Value, object: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
-    check_count(schema, ("minProperties", "maxProperties"), object.len(), path, causes);
+    check_count(
+        schema,
+        ("minProperties", "maxProperties"),
+        object.len(),
+        path,
+        causes,
+    );
     for name in schema["required"].as_array().into_iter().flatten() {
         let name = name.as_str().unwrap_or_default();
         if !object.contains_key(name) {
@@ -278,7 +318,11 @@ fn check_object(schema: &Value, object: &Map<String, Value>, path: &str, causes:
     }
     for (name, value) in object {
         let property = &schema["properties"][name.as_str()];
-        let inner = if property.is_object() { property } else { &schema["additionalProperties"] };
+        let inner = if property.is_object() {
+            property
+        } else {
+            &schema["additionalProperties"]
+        };
         if inner.is_object() {
             check_value(inner, value, &join(path, name), causes);
         }
@@ -333,8 +377,11 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_left_out() {
-        let (object, unknown) = prune(&schema(), json!({"metadata": {"name": "n"}, "foo": 1,
-            "spec": {"size": 1, "bar": 1, "any": {"x": 1}, "labels": {"a": "b"}, "ports": [{"name": "p", "q": 1}]}}));
+        let (object, unknown) = prune(
+            &schema(),
+            json!({"metadata": {"name": "n"}, "foo": 1,
+            "spec": {"size": 1, "bar": 1, "any": {"x": 1}, "labels": {"a": "b"}, "ports": [{"name": "p", "q": 1}]}}),
+        );
         assert_eq!(unknown, ["foo", "spec.bar", "spec.ports[0].q"]);
         assert_eq!(object["spec"]["any"]["x"], 1);
         assert_eq!(object["spec"]["labels"]["a"], "b");
@@ -353,7 +400,10 @@ mod tests {
     #[track_caller]
     fn fault(spec: Value) -> String {
         let causes = check(&schema(), &json!({"spec": spec}));
-        let texts: Vec<String> = causes.iter().map(|cause| format!("{} {}", cause.field, cause.reason)).collect();
+        let texts: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{} {}", cause.field, cause.reason))
+            .collect();
         texts.join(", ")
     }
 
@@ -361,12 +411,21 @@ mod tests {
     fn values_are_checked() {
         assert_eq!(fault(json!({"size": 1, "mode": "b", "weight": "1"})), "");
         assert_eq!(fault(json!({})), "spec.size FieldValueRequired");
-        assert_eq!(fault(json!({"size": "x"})), "spec.size FieldValueTypeInvalid");
+        assert_eq!(
+            fault(json!({"size": "x"})),
+            "spec.size FieldValueTypeInvalid"
+        );
         assert_eq!(fault(json!({"size": 0})), "spec.size FieldValueInvalid");
-        assert_eq!(fault(json!({"size": 1, "mode": "c"})), "spec.mode FieldValueNotSupported");
+        assert_eq!(
+            fault(json!({"size": 1, "mode": "c"})),
+            "spec.mode FieldValueNotSupported"
+        );
         let twice = json!({"size": 1, "ports": [{"name": "p"}, {"name": "p"}]});
         assert_eq!(fault(twice), "spec.ports[1] FieldValueDuplicate");
-        assert_eq!(fault(json!({"size": 1, "kind": {"x": "1", "y": "1"}})), "spec.kind FieldValueInvalid");
+        assert_eq!(
+            fault(json!({"size": 1, "kind": {"x": "1", "y": "1"}})),
+            "spec.kind FieldValueInvalid"
+        );
         assert_eq!(fault(json!({"size": 1, "kind": {"x": "1"}})), "");
     }
 }

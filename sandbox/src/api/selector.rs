@@ -125,7 +125,10 @@ impl FieldTerm {
         let same = match place {
             Value::Null => self.value.is_empty(),
             Value::String(text) => *text == self.value,
-            other => other.to_string() == self.value,
+            other => {
+                let text = other.to_string();
+                text == self.value
+            }
         };
         same == self.equal
     }
@@ -230,7 +233,9 @@ fn parse_term(term: &str) -> Result<LabelTerm, Status> {
         return label(key, Test::Absent);
     }
     if let Some((head, values)) = term.split_once('(') {
-        let values = values.strip_suffix(')').ok_or_else(|| bad("a parenthesis is open"))?;
+        let values = values
+            .strip_suffix(')')
+            .ok_or_else(|| bad("a parenthesis is open"))?;
         let values: Result<Vec<Vec<String>>, Status> = values.split(',').map(one).collect();
         let values = values?.concat();
         let mut words = head.split_whitespace();

@@ -220,11 +220,7 @@ impl Status {
     /// The path does not know the verb.
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            message,
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
     /// The body has a form that is not understood.
@@ -268,11 +264,7 @@ impl Status {
 
     /// Something that should not happen.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalError",
-            message,
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
     /// Adds a cause.
@@ -315,7 +307,12 @@ impl Details {
             retry_after,
         } = self;
         let mut value = json!({});
-        for (key, text) in [("name", name), ("group", group), ("kind", kind), ("uid", uid)] {
+        for (key, text) in [
+            ("name", name),
+            ("group", group),
+            ("kind", kind),
+            ("uid", uid),
+        ] {
             if !text.is_empty() {
                 value[key] = json!(text);
             }

@@ -39,9 +39,12 @@ pub fn merge(shape: Shape<'_>, value: &Value, patch: &Value) -> Result<Value, St
             let shape = shape.field(name);
             let before = object.get(name).cloned().unwrap_or_default();
             let after = match (shape.patch_join(), patch) {
-                (Join::Keyed(keys), Value::Array(patch)) => {
-                    merge_keyed(shape, keys.first().copied().unwrap_or_default(), &before, patch)?
-                }
+                (Join::Keyed(keys), Value::Array(patch)) => merge_keyed(
+                    shape,
+                    keys.first().copied().unwrap_or_default(),
+                    &before,
+                    patch,
+                )?,
                 (Join::Set, Value::Array(patch)) => add_values(&before, patch),
                 _ => merge(shape, &before, patch)?,
             };
@@ -153,7 +156,13 @@ fn order(shape: Shape<'_>, object: &mut Map<String, Value>, patch: &Map<String, 
             Join::Keyed(keys) => keys.first().copied().unwrap_or_default(),
             _ => "",
         };
-        let id = |value: &Value| if key.is_empty() { value.clone() } else { value[key].clone() };
+        let id = |value: &Value| {
+            if key.is_empty() {
+                value.clone()
+            } else {
+                value[key].clone()
+            }
+        };
         let wanted: Vec<Value> = wanted.as_array().into_iter().flatten().map(id).collect();
         let Some(Value::Array(elements)) = object.get_mut(list) else {
             continue;
@@ -247,6 +256,10 @@ mod tests {
             json!({"data": {"$patch": "replace", "b": "2"}}),
             json!({"data": {"b": "2"}}),
         );
-        check(json!({"data": {"a": "1", "b": "2"}}), json!({"data": {"a": null}}), json!({"data": {"b": "2"}}));
+        check(
+            json!({"data": {"a": "1", "b": "2"}}),
+            json!({"data": {"a": null}}),
+            json!({"data": {"b": "2"}}),
+        );
     }
 }

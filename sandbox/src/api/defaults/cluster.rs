@@ -68,13 +68,17 @@ pub fn binding(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else {
         return;
     };
-    if let Some(role) = fields.get_mut("roleRef").and_then(Value::as_object_mut) {
-        if role.get("apiGroup").is_none_or(|group| group == "") {
-            role.insert("apiGroup".to_owned(), json!(GROUP));
-        }
+    let role = fields.get_mut("roleRef").and_then(Value::as_object_mut);
+    if let Some(role) = role
+        && role.get("apiGroup").is_none_or(|group| group == "")
+    {
+        role.insert("apiGroup".to_owned(), json!(GROUP));
     }
     for subject in elements(fields, "subjects") {
-        if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
+        if matches!(
+            subject.get("kind").and_then(Value::as_str),
+            Some("User" | "Group")
+        ) {
             fill(subject, "apiGroup", GROUP);
         }
     }
@@ -94,7 +98,9 @@ pub fn webhooks(object: &mut Value) {
         if mutating {
             fill(webhook, "reinvocationPolicy", "Never");
         }
-        let service = webhook.get_mut("clientConfig").and_then(|config| config.get_mut("service"));
+        let service = webhook
+            .get_mut("clientConfig")
+            .and_then(|config| config.get_mut("service"));
         if let Some(service) = service.and_then(Value::as_object_mut) {
             fill(service, "port", 443);
         }
@@ -109,29 +115,42 @@ pub fn definition(object: &mut Value) {
     let created = object["metadata"]["creationTimestamp"].clone();
     let Some(fields) = spec(object) else { return };
     fill(fields, "conversion", json!({"strategy": "None"}));
-    let versions = fields.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let versions = fields
+        .get("versions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     if let Some(names) = section(fields, "names") {
-        let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = names
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         fill(names, "singular", kind.to_lowercase());
         fill(names, "listKind", format!("{kind}List"));
     }
     let names = fields["names"].clone();
     let storage = versions.iter().find(|version| version["storage"] == true);
     let storage = storage.map_or(Value::Null, |version| version["name"].clone());
-    let Some(status) = object.as_object_mut().and_then(|fields| section(fields, "status")) else {
+    let Some(status) = object
+        .as_object_mut()
+        .and_then(|fields| section(fields, "status"))
+    else {
         return;
     };
     status.insert("acceptedNames".to_owned(), names);
     fill(status, "storedVersions", json!([storage]));
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": created})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": created});
     fill(
         status,
         "conditions",
         json!([
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+            condition(
+                "Established",
+                "InitialNamesAccepted",
+                "the initial names have been accepted"
+            ),
         ]),
     );
 }

@@ -55,7 +55,10 @@ pub fn allocate(
 }
 
 /// An object at a field, which is made when it is missing; `None` when something else is there.
-fn section<'a>(object: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+fn section<'a>(
+    object: &'a mut Map<String, Value>,
+    name: &str,
+) -> Option<&'a mut Map<String, Value>> {
     let place = object.entry(name.to_owned()).or_insert_with(|| json!({}));
     if place.is_null() {
         *place = json!({});

@@ -41,10 +41,18 @@ fn pod_spec(fields: &mut Map<String, Value>) {
     fill(fields, "dnsPolicy", "ClusterFirst");
     fill(fields, "schedulerName", "default-scheduler");
     section(fields, "securityContext");
-    if let Some(account) = fields.get("serviceAccount").filter(|name| !name.is_null()).cloned() {
+    if let Some(account) = fields
+        .get("serviceAccount")
+        .filter(|name| !name.is_null())
+        .cloned()
+    {
         fill(fields, "serviceAccountName", account);
     }
-    if let Some(account) = fields.get("serviceAccountName").filter(|name| !name.is_null()).cloned() {
+    if let Some(account) = fields
+        .get("serviceAccountName")
+        .filter(|name| !name.is_null())
+        .cloned()
+    {
         fill(fields, "serviceAccount", account);
     }
     for list in ["containers", "initContainers", "ephemeralContainers"] {
@@ -62,7 +70,10 @@ fn pod_spec(fields: &mut Map<String, Value>) {
 }
 
 fn container(fields: &mut Map<String, Value>) {
-    let image = fields.get("image").and_then(Value::as_str).unwrap_or_default();
+    let image = fields
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let tag = image.rsplit('/').next().unwrap_or_default();
     let latest = !tag.contains(':') && !tag.contains('@') || tag.ends_with(":latest");
     let policy = if latest { "Always" } else { "IfNotPresent" };
@@ -169,7 +180,9 @@ fn downward(item: &mut Map<String, Value>) {
 /// The pod's class by what its containers ask for.
 fn quality(spec: &Map<String, Value>) -> &'static str {
     let containers = ["containers", "initContainers"].into_iter();
-    let containers = containers.filter_map(|list| spec.get(list)?.as_array()).flatten();
+    let containers = containers
+        .filter_map(|list| spec.get(list)?.as_array())
+        .flatten();
     let (mut any, mut all) = (false, true);
     for container in containers {
         let resources = &container["resources"];
@@ -202,7 +215,10 @@ mod tests {
         assert_eq!(container["livenessProbe"]["httpGet"]["scheme"], "HTTP");
         assert_eq!(object["spec"]["volumes"][0]["emptyDir"], json!({}));
         assert_eq!(object["spec"]["serviceAccount"], "default");
-        assert_eq!(object["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
+        assert_eq!(
+            object["status"],
+            json!({"phase": "Pending", "qosClass": "BestEffort"})
+        );
         let once = object.clone();
         pod(&mut object);
         assert_eq!(object, once);

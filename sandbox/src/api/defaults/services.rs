@@ -18,7 +18,11 @@ pub fn service(object: &mut Value, old: Option<&Value>) {
     let was = old.map_or(&Value::Null, |old| &old["spec"]);
     fill(fields, "sessionAffinity", "None");
     if fields["sessionAffinity"] == "ClientIP" {
-        fill(fields, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+        fill(
+            fields,
+            "sessionAffinityConfig",
+            json!({"clientIP": {"timeoutSeconds": 10800}}),
+        );
     }
     if kind != "ExternalName" {
         fill(fields, "internalTrafficPolicy", "Cluster");
@@ -50,7 +54,11 @@ pub fn service(object: &mut Value, old: Option<&Value>) {
         let before = was["ports"].as_array().into_iter().flatten();
         let same = |field: &str, other: &Value| port.get(field) == other.get(field);
         let mut before = before.filter(|other| same("port", other) && same("protocol", other));
-        if let Some(number) = before.next().and_then(|other| other.get("nodePort")).cloned() {
+        if let Some(number) = before
+            .next()
+            .and_then(|other| other.get("nodePort"))
+            .cloned()
+        {
             fill(port, "nodePort", number);
         }
     }
@@ -72,10 +80,17 @@ pub fn allocate(
     object: &mut Value,
 ) -> Result<(), Status> {
     let fault = |field: &str, value: &Value, why: &str| {
-        Status::invalid("", "Service", &key.1, vec![Cause::invalid(field, value, why)])
+        Status::invalid(
+            "",
+            "Service",
+            &key.1,
+            vec![Cause::invalid(field, value, why)],
+        )
     };
     let (used, used_ports) = used(state, key);
-    let Some(fields) = spec(object) else { return Ok(()) };
+    let Some(fields) = spec(object) else {
+        return Ok(());
+    };
     let kind = fields["type"].as_str().unwrap_or_default().to_owned();
     if kind == "ExternalName" {
         fields.shift_remove("clusterIP");
@@ -85,7 +100,9 @@ pub fn allocate(
     let address = match fields.get("clusterIP").and_then(Value::as_str) {
         None | Some("") => {
             let picked = addresses.pick(&used);
-            let picked = picked.ok_or_else(|| Status::internal("failed to allocate a service address: the range is full"))?;
+            let picked = picked.ok_or_else(|| {
+                Status::internal("failed to allocate a service address: the range is full")
+            })?;
             picked.to_string()
         }
         Some("None") => "None".to_owned(),
@@ -95,10 +112,18 @@ pub fn allocate(
                 .parse()
                 .map_err(|_| fault("spec.clusterIPs[0]", &value, "must be a valid IPv4 address"))?;
             if used.contains(&address) {
-                return Err(fault("spec.clusterIPs", &json!([given]), "failed to allocate IP: provided IP is already allocated"));
+                return Err(fault(
+                    "spec.clusterIPs",
+                    &json!([given]),
+                    "failed to allocate IP: provided IP is already allocated",
+                ));
             }
             if !addresses.contains(address) {
-                return Err(fault("spec.clusterIPs", &json!([given]), "failed to allocate IP: it is not in the valid range of service addresses"));
+                return Err(fault(
+                    "spec.clusterIPs",
+                    &json!([given]),
+                    "failed to allocate IP: it is not in the valid range of service addresses",
+                ));
             }
             given.to_owned()
         }
@@ -117,7 +142,10 @@ fn allocate_ports(
     mut used: BTreeSet<u16>,
 ) -> Result<(), (Value, &'static str)> {
     for port in elements(fields, "ports") {
-        let given = port.get("nodePort").filter(|port| **port != json!(0)).cloned();
+        let given = port
+            .get("nodePort")
+            .filter(|port| **port != json!(0))
+            .cloned();
         let number = match given.filter(|given| !given.is_null()) {
             None => node_port(&used).ok_or((Value::Null, "all node ports are taken"))?,
             Some(given) => {
@@ -138,7 +166,10 @@ fn allocate_ports(
 /// The addresses and ports of all other Services.
 fn used(state: &State, key: &Key) -> (BTreeSet<Ipv4Addr>, BTreeSet<u16>) {
     let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
-    for (_, service) in state.list("services", None, None).filter(|(other, _)| *other != key) {
+    for (_, service) in state
+        .list("services", None, None)
+        .filter(|(other, _)| *other != key)
+    {
         let spec = &service["spec"];
         let address = spec["clusterIP"].as_str();
         let address: Option<Ipv4Addr> = address.and_then(|address| address.parse().ok());
@@ -167,12 +198,17 @@ mod tests {
         };
         let (one, two) = (make(&mut state, "one"), make(&mut state, "two"));
         assert_ne!(one["spec"]["clusterIP"], two["spec"]["clusterIP"]);
-        assert_ne!(one["spec"]["ports"][0]["nodePort"], two["spec"]["ports"][0]["nodePort"]);
-        let mut again = json!({"metadata": {}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
+        assert_ne!(
+            one["spec"]["ports"][0]["nodePort"],
+            two["spec"]["ports"][0]["nodePort"]
+        );
+        let mut again =
+            json!({"metadata": {}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
         service(&mut again, Some(&one));
         assert_eq!(again["spec"]["clusterIP"], one["spec"]["clusterIP"]);
         assert_eq!(again["spec"]["ports"], one["spec"]["ports"]);
-        let mut taken = json!({"spec": {"type": "ClusterIP", "clusterIP": one["spec"]["clusterIP"]}});
+        let mut taken =
+            json!({"spec": {"type": "ClusterIP", "clusterIP": one["spec"]["clusterIP"]}});
         let key = ("n".to_owned(), "three".to_owned());
         assert!(allocate(&range, &state, &key, &mut taken).is_err());
     }

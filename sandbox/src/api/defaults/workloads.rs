@@ -11,7 +11,11 @@ pub fn deployment(object: &mut Value) {
     fill(fields, "replicas", 1);
     fill(fields, "revisionHistoryLimit", 10);
     fill(fields, "progressDeadlineSeconds", 600);
-    rolling(fields, "strategy", &[("maxUnavailable", json!("25%")), ("maxSurge", json!("25%"))]);
+    rolling(
+        fields,
+        "strategy",
+        &[("maxUnavailable", json!("25%")), ("maxSurge", json!("25%"))],
+    );
 }
 
 pub fn replica_set(object: &mut Value) {
@@ -42,7 +46,11 @@ pub fn stateful_set(object: &mut Value) {
     fill(fields, "replicas", 1);
     fill(fields, "revisionHistoryLimit", 10);
     fill(fields, "podManagementPolicy", "OrderedReady");
-    fill(fields, "persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    fill(
+        fields,
+        "persistentVolumeClaimRetentionPolicy",
+        json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
+    );
     rolling(fields, "updateStrategy", &[("partition", json!(0))]);
 }
 
@@ -50,7 +58,11 @@ pub fn daemon_set(object: &mut Value) {
     let Some(fields) = spec(object) else { return };
     template(fields);
     fill(fields, "revisionHistoryLimit", 10);
-    rolling(fields, "updateStrategy", &[("maxUnavailable", json!(1)), ("maxSurge", json!(0))]);
+    rolling(
+        fields,
+        "updateStrategy",
+        &[("maxUnavailable", json!(1)), ("maxSurge", json!(0))],
+    );
 }
 
 fn rolling(fields: &mut Map<String, Value>, name: &str, numbers: &[(&str, Value)]) {
@@ -74,7 +86,11 @@ pub fn job(object: &mut Value) {
     let uid = object["metadata"]["uid"].clone();
     let Some(fields) = spec(object) else { return };
     job_spec(fields);
-    if fields.get("manualSelector").is_some_and(|manual| manual == true) || uid.is_null() {
+    if fields
+        .get("manualSelector")
+        .is_some_and(|manual| manual == true)
+        || uid.is_null()
+    {
         return;
     }
     let Some(labels) = section(fields, "template")
@@ -91,7 +107,11 @@ pub fn job(object: &mut Value) {
     ] {
         fill(labels, label, value.clone());
     }
-    fill(fields, "selector", json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}));
+    fill(
+        fields,
+        "selector",
+        json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}),
+    );
 }
 
 fn job_spec(fields: &mut Map<String, Value>) {

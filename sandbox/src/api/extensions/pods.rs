@@ -41,7 +41,11 @@ fn bind(call: Call) -> BoxFuture<'static, Answer> {
 
 fn bound(call: &Call) -> Answer {
     let binding = call.object()?;
-    let name = call.path.name.as_deref().or_else(|| binding["metadata"]["name"].as_str());
+    let name = call
+        .path
+        .name
+        .as_deref()
+        .or_else(|| binding["metadata"]["name"].as_str());
     let name = name.unwrap_or_default();
     let node = binding["target"]["name"].as_str().unwrap_or_default();
     if node.is_empty() {
@@ -53,18 +57,25 @@ fn bound(call: &Call) -> Answer {
     let old = pod(&state, &key)?;
     let fault = |why: &str| Err(Status::conflict("", "pods", name, why));
     if !old["metadata"]["deletionTimestamp"].is_null() {
-        return fault(&format!("pod {name} is being deleted, cannot be assigned to a host"));
+        return fault(&format!(
+            "pod {name} is being deleted, cannot be assigned to a host"
+        ));
     }
     let present = old["spec"]["nodeName"].as_str().unwrap_or_default();
     if !present.is_empty() {
-        return fault(&format!("pod {name} is already assigned to node {present:?}"));
+        return fault(&format!(
+            "pod {name} is already assigned to node {present:?}"
+        ));
     }
     let mut new = Value::clone(&old);
     new["spec"]["nodeName"] = json!(node);
     let condition = json!({
         "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now().to_string(),
     });
-    let conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let conditions = new["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let others = conditions
         .into_iter()
         .filter(|condition| condition["type"] != "PodScheduled");
@@ -89,7 +100,14 @@ fn evicted(call: &Call) -> Answer {
     );
     let mut state = call.api.store.lock();
     let old = pod(&state, &key)?;
-    delete_object(&call.api, &mut state, kind(call)?.as_ref(), &key, &old, &deletion)?;
+    delete_object(
+        &call.api,
+        &mut state,
+        kind(call)?.as_ref(),
+        &key,
+        &old,
+        &deletion,
+    )?;
     drop(state);
     Ok(success())
 }

@@ -83,12 +83,9 @@ fn answer_review(call: Call) -> BoxFuture<'static, Answer> {
     async move {
         let asked = call.optional_object()?;
         let answer: Value = match call.path.resource.as_str() {
-            "tokenreviews" => auth::token_review(
-                &call.api.authenticator,
-                &*call.api,
-                asked,
-                Timestamp::now(),
-            ),
+            "tokenreviews" => {
+                auth::token_review(&call.api.authenticator, &*call.api, asked, Timestamp::now())
+            }
             "selfsubjectreviews" => auth::self_subject_review(&call.user, asked),
             "selfsubjectrulesreviews" => auth::self_subject_rules(asked),
             "subjectaccessreviews" => auth::self_subject_access("SubjectAccessReview", asked),

@@ -185,4 +185,3 @@ fn refuse(call: Call) -> BoxFuture<'static, Answer> {
     );
     async move { Err(Status::bad_request(text)) }.boxed()
 }
-

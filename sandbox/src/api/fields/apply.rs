@@ -94,7 +94,10 @@ fn settle_conflicts(
         let told = match (entry.apply, entry.subresource.as_str()) {
             (true, _) => manager,
             (false, "") => format!("{manager} using {}", entry.api_version),
-            (false, part) => format!("{manager} with subresource {part:?} using {}", entry.api_version),
+            (false, part) => format!(
+                "{manager} with subresource {part:?} using {}",
+                entry.api_version
+            ),
         };
         conflicts.push((told, paths));
     }

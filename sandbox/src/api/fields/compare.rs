@@ -50,7 +50,8 @@ pub fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Difference {
     match (shape.join(new), old, new) {
         (Join::Fields, Value::Object(before), Value::Object(after)) => {
             for name in names(before, after) {
-                let side = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+                let side =
+                    |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
                 let inner = compare(shape.field(name), &side(before), &side(after));
                 difference.put(field(name), inner);
             }

@@ -34,7 +34,9 @@ fn merge_keyed(shape: Shape<'_>, keys: &[&str], live: &[Value], applied: &[Value
     let step = |element: &Value| keyed(shape, keys, element);
     let mut merged = applied.iter().map(|element| {
         let wanted = step(element);
-        let same = live.iter().find(|live| wanted.is_some() && step(live) == wanted);
+        let same = live
+            .iter()
+            .find(|live| wanted.is_some() && step(live) == wanted);
         merge(shape.element(), same.unwrap_or(&Value::Null), element)
     });
     let is_applied = |live: &Value| {
@@ -130,7 +132,12 @@ fn prune_object(
 /// True for a place that the applier had as such, and that is in no other set, nor anything in it.
 fn is_dropped(step: &str, before: &Fields, now: Option<&Fields>, others: &[&Fields]) -> bool {
     let had = before.inner.get(step).is_some_and(|inner| inner.own);
-    let has = |fields: &Fields| fields.inner.get(step).is_some_and(|inner| !inner.is_empty());
+    let has = |fields: &Fields| {
+        fields
+            .inner
+            .get(step)
+            .is_some_and(|inner| !inner.is_empty())
+    };
     had && !now.is_some_and(has) && !others.iter().any(|other| has(other))
 }
 

@@ -51,7 +51,10 @@ fn fields_are_written_as_clients_know_them() {
                     "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}})
     );
     assert_eq!(entry["operation"], "Apply");
-    assert_eq!(Fields::parse(&entry["fieldsV1"]).to_value(), entry["fieldsV1"]);
+    assert_eq!(
+        Fields::parse(&entry["fieldsV1"]).to_value(),
+        entry["fieldsV1"]
+    );
 }
 
 #[test]
@@ -104,7 +107,13 @@ fn a_field_of_others_is_a_conflict_and_force_takes_it() {
     );
     let forced = applied(&scaled, "m", &config, true).unwrap();
     assert_eq!(forced["spec"]["replicas"], 2);
-    assert_eq!(forced["metadata"]["managedFields"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        forced["metadata"]["managedFields"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     let image = deployment(Value::Null, "other");
     let error = applied(&first, "other", &image, false).unwrap_err();
     assert!(
@@ -122,7 +131,10 @@ fn lists_keep_the_order_of_the_applied_elements() {
     let live = applied(&Value::Null, "injector", &pod(&["proxy"]), false).unwrap();
     let both = applied(&live, "m", &pod(&["a", "b"]), false).unwrap();
     let again = applied(&both, "m", &pod(&["a", "new", "b"]), false).unwrap();
-    assert_eq!(again["spec"]["containers"], json!([{"name": "proxy"}, {"name": "a"}, {"name": "new"}, {"name": "b"}]));
+    assert_eq!(
+        again["spec"]["containers"],
+        json!([{"name": "proxy"}, {"name": "a"}, {"name": "new"}, {"name": "b"}])
+    );
 }
 
 #[test]
@@ -133,7 +145,10 @@ fn updates_own_what_they_change_and_take_it_from_others() {
     changed["data"] = json!({"a": "2", "c": "1"});
     update(ROOT, &owner("two"), Some(&object), &mut changed);
     let entries = &changed["metadata"]["managedFields"];
-    assert_eq!(entries[1]["fieldsV1"], json!({"f:data": {"f:a": {}, "f:c": {}}}));
+    assert_eq!(
+        entries[1]["fieldsV1"],
+        json!({"f:data": {"f:a": {}, "f:c": {}}})
+    );
     assert_eq!(entries[0]["fieldsV1"], json!({"f:data": {}}));
     let mut same = changed.clone();
     update(ROOT, &owner("three"), Some(&changed), &mut same);

@@ -107,7 +107,9 @@ impl<'a> World<'a> {
             definitions: BTreeMap::new(),
         };
         for (table, key, object) in state.all() {
-            world.by_uid.insert(text(&object["metadata"]["uid"]), object);
+            world
+                .by_uid
+                .insert(text(&object["metadata"]["uid"]), object);
             for owner in owners(object) {
                 let dependents = world.dependents.entry(text(&owner["uid"])).or_default();
                 dependents.push((table, key, object));
@@ -169,11 +171,18 @@ impl<'a> World<'a> {
         }
         let known = |owner: &&Value| self.by_uid.get(text(&owner["uid"]));
         let waiting = |owner: &Value| is_going(owner) && has_finalizer(owner, FOREGROUND);
-        let left: Vec<Value> = owners.iter().filter(|owner| known(owner).is_some()).cloned().collect();
+        let left: Vec<Value> = owners
+            .iter()
+            .filter(|owner| known(owner).is_some())
+            .cloned()
+            .collect();
         if left.is_empty() {
             return Some(delete(table, key, Propagation::Background));
         }
-        let all_wait = owners.iter().filter_map(|owner| known(&owner)).all(|owner| waiting(owner));
+        let all_wait = owners
+            .iter()
+            .filter_map(|owner| known(&owner))
+            .all(|owner| waiting(owner));
         if all_wait {
             return Some(delete(table, key, Propagation::Foreground));
         }
@@ -247,7 +256,9 @@ mod tests {
 
     fn told(state: &State) -> Vec<String> {
         let told = plan(state).into_iter().map(|step| match step {
-            Step::Delete { key, propagation, .. } => format!("delete {} {propagation:?}", key.1),
+            Step::Delete {
+                key, propagation, ..
+            } => format!("delete {} {propagation:?}", key.1),
             Step::Change { key, object, .. } => format!("change {} {}", key.1, object["metadata"]),
         });
         told.collect()
@@ -266,13 +277,17 @@ mod tests {
     #[test]
     fn an_owner_in_the_foreground_waits_for_its_dependents() {
         let mut state = State::default();
-        let going = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FOREGROUND]});
+        let going =
+            json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FOREGROUND]});
         put(&mut state, "replicasets.apps", "rs", going);
         put(&mut state, "pods", "pod", owned_by("rs"));
         assert_eq!(told(&state), ["delete pod Foreground"]);
         state.remove("pods", &("n".to_owned(), "pod".to_owned()));
         let steps = told(&state);
-        assert!(steps.len() == 1 && steps[0].starts_with("change rs") && !steps[0].contains(FOREGROUND), "{steps:?}");
+        assert!(
+            steps.len() == 1 && steps[0].starts_with("change rs") && !steps[0].contains(FOREGROUND),
+            "{steps:?}"
+        );
     }
 
     #[test]
@@ -282,7 +297,10 @@ mod tests {
         put(&mut state, "replicasets.apps", "rs", going);
         put(&mut state, "pods", "pod", owned_by("rs"));
         let steps = told(&state);
-        assert!(steps.len() == 1 && steps[0].starts_with("change pod"), "{steps:?}");
+        assert!(
+            steps.len() == 1 && steps[0].starts_with("change pod"),
+            "{steps:?}"
+        );
     }
 
     #[test]

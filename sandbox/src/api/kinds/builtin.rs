@@ -160,7 +160,11 @@ fn kind(row: &Row) -> Kind {
         plural: row.plural.to_owned(),
         singular: row.kind.to_lowercase(),
         short: owned(row.short),
-        categories: if has(All) { owned(&["all"]) } else { Vec::new() },
+        categories: if has(All) {
+            owned(&["all"])
+        } else {
+            Vec::new()
+        },
         namespaced: !has(Cluster),
         generation: has(Generation),
         status: has(Status),
@@ -187,7 +191,10 @@ mod tests {
         assert_eq!(kinds.table("", "events").unwrap().version, "v1");
         let (core, versions) = &kinds.groups()[0];
         assert_eq!((*core, versions.as_slice()), ("", ["v1"].as_slice()));
-        let autoscaling = kinds.groups().into_iter().find(|(group, _)| *group == "autoscaling");
+        let autoscaling = kinds
+            .groups()
+            .into_iter()
+            .find(|(group, _)| *group == "autoscaling");
         assert_eq!(autoscaling.unwrap().1, ["v2", "v1"]);
     }
 }

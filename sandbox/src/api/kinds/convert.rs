@@ -47,9 +47,12 @@ impl Conversion {
                 };
                 if let Some(target) = spec.shift_remove("targetCPUUtilizationPercentage") {
                     let target = json!({"type": "Utilization", "averageUtilization": target});
-                    spec.insert("metrics".to_owned(), json!([
-                        {"type": "Resource", "resource": {"name": "cpu", "target": target}}
-                    ]));
+                    spec.insert(
+                        "metrics".to_owned(),
+                        json!([
+                            {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+                        ]),
+                    );
                 }
             }
         }
@@ -75,7 +78,10 @@ impl Conversion {
 }
 
 fn default_selector(spec: &mut Map<String, Value>) {
-    if spec.get("selector").is_some_and(|selector| !selector.is_null()) {
+    if spec
+        .get("selector")
+        .is_some_and(|selector| !selector.is_null())
+    {
         return;
     }
     let labels = spec
@@ -107,7 +113,10 @@ mod tests {
     fn old_deployments_select_their_own_labels() {
         let mut old = json!({"spec": {"template": {"metadata": {"labels": {"app": "website"}}}}});
         Conversion::Workload.decode(&mut old);
-        assert_eq!(old["spec"]["selector"], json!({"matchLabels": {"app": "website"}}));
+        assert_eq!(
+            old["spec"]["selector"],
+            json!({"matchLabels": {"app": "website"}})
+        );
     }
 
     #[test]

@@ -83,7 +83,9 @@ fn priority(version: &str) -> (u8, u64, u64, Reverse<String>) {
     let Some(rest) = version.strip_prefix('v') else {
         return other;
     };
-    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(rest.len());
     let (major, stage) = rest.split_at(digits);
     let Ok(major) = major.parse() else {
         return other;
@@ -115,7 +117,10 @@ fn list(value: &Value) -> &[Value] {
 /// The steps of `.spec.replicas`.
 fn path(value: &Value) -> Vec<String> {
     let steps = value.as_str().unwrap_or_default().split('.');
-    steps.filter(|step| !step.is_empty()).map(str::to_owned).collect()
+    steps
+        .filter(|step| !step.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -128,7 +133,10 @@ mod tests {
     fn versions_are_preferred_by_their_maturity() {
         let mut versions = ["v1alpha3", "foo", "v1", "v1beta1", "v2", "v1beta2"];
         versions.sort_by_key(|version| Reverse(priority(version)));
-        assert_eq!(versions, ["v2", "v1", "v1beta2", "v1beta1", "v1alpha3", "foo"]);
+        assert_eq!(
+            versions,
+            ["v2", "v1", "v1beta2", "v1beta1", "v1alpha3", "foo"]
+        );
     }
 
     #[test]

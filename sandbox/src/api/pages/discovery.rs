@@ -33,10 +33,17 @@ const AGGREGATED: [(&str, &str); 2] = [
 
 /// The version of aggregated discovery that a client asks for.
 fn aggregated(request: &Request) -> Option<(&'static str, &'static str)> {
-    let asked = request.accept.split(',').map(|range| range.replace(' ', ""));
+    let asked = request
+        .accept
+        .split(',')
+        .map(|range| range.replace(' ', ""));
     let mut asked = asked.filter(|range| range.contains("as=APIGroupDiscoveryList"));
     asked.find_map(|range| {
-        let has = |version: &str| range.split(';').any(|word| word.strip_prefix("v=") == Some(version));
+        let has = |version: &str| {
+            range
+                .split(';')
+                .any(|word| word.strip_prefix("v=") == Some(version))
+        };
         AGGREGATED.into_iter().find(|(version, _)| has(version))
     })
 }
@@ -46,7 +53,8 @@ pub fn core(request: &Request, kinds: &Kinds) -> Response<Body> {
     if let Some(form) = aggregated(request) {
         return all(form, kinds, |group| group.is_empty());
     }
-    let versions = json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []});
+    let versions =
+        json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []});
     response::json(StatusCode::OK, &versions)
 }
 
@@ -76,7 +84,8 @@ pub fn group(kinds: &Kinds, group: &str) -> Answer {
 }
 
 fn describe_group(group: &str, versions: &[&str]) -> Value {
-    let version = |version: &&str| json!({"groupVersion": api_version(group, version), "version": version});
+    let version =
+        |version: &&str| json!({"groupVersion": api_version(group, version), "version": version});
     let all: Vec<Value> = versions.iter().map(version).collect();
     json!({"name": group, "versions": all, "preferredVersion": all.first()})
 }
@@ -208,7 +217,11 @@ fn all(
 
 fn aggregate(served: &Served) -> Value {
     let kind = &served.kind;
-    let scope = if kind.namespaced { "Namespaced" } else { "Cluster" };
+    let scope = if kind.namespaced {
+        "Namespaced"
+    } else {
+        "Cluster"
+    };
     let of = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut value = json!({
         "resource": kind.plural, "responseKind": of(&served.group, &served.version, &kind.kind),

@@ -37,6 +37,7 @@ pub fn answer(api: &Api, request: &Request, segments: &[String]) -> Answer {
         ["api", version] => discovery::resources(&kinds, "", version),
         ["apis", group] => discovery::group(&kinds, group),
         ["apis", group, version] => discovery::resources(&kinds, group, version),
+        ["openapi", "v2"] => Ok(openapi::old_document()),
         ["openapi", "v3"] => Ok(openapi::index(&kinds)),
         ["openapi", "v3", "api", version] => openapi::document(&kinds, "", version),
         ["openapi", "v3", "apis", group, version] => openapi::document(&kinds, group, version),

@@ -39,6 +39,17 @@ pub fn document(kinds: &Kinds, group: &str, version: &str) -> Answer {
     Ok(response::json(StatusCode::OK, &value))
 }
 
+/// The media type of the old document, the only one that clients ask it in.
+const OLD_MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// The old document of all kinds, without any: kubectl asks for it before it unpacks a `List`, and does not look at objects
+/// whose kinds it does not find there. The API server checks them anyway.
+pub fn old_document() -> Response<Body> {
+    // Document { swagger: "2.0", info: Info { title, version }, paths: Paths {} }, in protobuf.
+    let document: &[u8] = b"\x0a\x032.0\x12\x0f\x0a\x0aKubernetes\x12\x011\x42\x00";
+    response::typed(StatusCode::OK, OLD_MEDIA, document)
+}
+
 fn base(group: &str, version: &str) -> String {
     if group.is_empty() {
         format!("api/{version}")
@@ -52,16 +63,19 @@ fn document_value(kinds: &Kinds, group: &str, version: &str) -> Value {
     let mut schemas = Map::new();
     for served in kinds.at(group, version) {
         let kind = &served.kind;
-        let place = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let place = if kind.namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
+        };
         let path = format!("/{}{place}/{}/{{name}}", base(group, version), kind.plural);
         let name = schema_name(served);
         let identity = json!({"group": group, "version": version, "kind": kind.kind});
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         let answer = json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference}}}});
-        let operation = |parameters: Value| {
-            json!({"parameters": parameters, "responses": answer, "x-kubernetes-group-version-kind": identity})
-        };
-        let validation = json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}]);
+        let operation = |parameters: Value| json!({"parameters": parameters, "responses": answer, "x-kubernetes-group-version-kind": identity});
+        let validation =
+            json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}]);
         let operations = json!({"get": operation(json!([])), "patch": operation(validation)});
         paths.insert(path, operations);
         let mut schema = match served.custom() {
@@ -79,7 +93,12 @@ fn document_value(kinds: &Kinds, group: &str, version: &str) -> Value {
 
 /// `io.ex.v1.Thing`.
 fn schema_name(served: &Served) -> String {
-    let mut parts: Vec<&str> = served.group.split('.').rev().filter(|part| !part.is_empty()).collect();
+    let mut parts: Vec<&str> = served
+        .group
+        .split('.')
+        .rev()
+        .filter(|part| !part.is_empty())
+        .collect();
     parts.push(&served.version);
     parts.push(&served.kind.kind);
     parts.join(".")

@@ -11,7 +11,11 @@ pub fn check(object: &Value) -> Vec<Cause> {
     required(&spec["group"], "spec.group", &mut causes);
     required(&spec["names"]["plural"], "spec.names.plural", &mut causes);
     required(&spec["names"]["kind"], "spec.names.kind", &mut causes);
-    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    let expected = format!(
+        "{}.{}",
+        text(&spec["names"]["plural"]),
+        text(&spec["group"])
+    );
     let name = text(&object["metadata"]["name"]);
     if name != expected {
         let why = "must be spec.names.plural+\".\"+spec.group";
@@ -42,7 +46,11 @@ pub fn check(object: &Value) -> Vec<Cause> {
     }
     if spec["conversion"]["strategy"] == "Webhook" {
         let why = "this server converts custom resources only by their version's name: use None";
-        causes.push(Cause::invalid("spec.conversion.strategy", &json!("Webhook"), why));
+        causes.push(Cause::invalid(
+            "spec.conversion.strategy",
+            &json!("Webhook"),
+            why,
+        ));
     }
     causes
 }

@@ -47,7 +47,10 @@ pub fn check(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
         "configmaps" | "secrets" if old["immutable"] == true => {
             let same = |field: &str| old[field] == new[field];
             if !(same("data") && same("binaryData") && same("immutable")) {
-                causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
+                causes.push(Cause::forbidden(
+                    "data",
+                    "field is immutable when `immutable` is set",
+                ));
             }
         }
         _ => {}
@@ -109,12 +112,17 @@ mod tests {
     fn a_pod_gets_its_node_once_and_its_image_any_time() {
         let kinds = Kinds::builtin();
         let kind = &kinds.table("", "pods").unwrap().kind;
-        let pod = |image: &str, node: Option<&str>, host: bool| {
-            json!({"spec": {"containers": [{"name": "c", "image": image}], "nodeName": node, "hostNetwork": host}})
-        };
+        let pod = |image: &str, node: Option<&str>, host: bool| json!({"spec": {"containers": [{"name": "c", "image": image}], "nodeName": node, "hostNetwork": host}});
         let before = pod("1", None, false);
         assert!(check(kind, &before, &pod("2", Some("n"), false)).is_empty());
         assert!(!check(kind, &before, &pod("1", None, true)).is_empty());
-        assert!(!check(kind, &pod("1", Some("n"), false), &pod("1", Some("m"), false)).is_empty());
+        assert!(
+            !check(
+                kind,
+                &pod("1", Some("n"), false),
+                &pod("1", Some("m"), false)
+            )
+            .is_empty()
+        );
     }
 }

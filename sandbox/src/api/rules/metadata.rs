@@ -15,7 +15,8 @@ pub fn check(metadata: &Value) -> Vec<Cause> {
     for (name, value) in metadata["annotations"].as_object().into_iter().flatten() {
         // Letters may be of either case here.
         if !is_key(name) {
-            let why = "an annotation's key is a name, with a DNS name and a slash before it or without";
+            let why =
+                "an annotation's key is a name, with a DNS name and a slash before it or without";
             causes.push(Cause::invalid("metadata.annotations", &json!(name), why));
         }
         size += name.len();

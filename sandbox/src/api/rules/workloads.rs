@@ -57,9 +57,16 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Cause> {
 fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (index, port) in list(&container["ports"]).iter().enumerate() {
         let number = &port["containerPort"];
-        if !number.as_u64().is_some_and(|number| (1..=65535).contains(&number)) {
+        if !number
+            .as_u64()
+            .is_some_and(|number| (1..=65535).contains(&number))
+        {
             let field = format!("{path}.ports[{index}].containerPort");
-            causes.push(Cause::invalid(field, number, "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                field,
+                number,
+                "must be between 1 and 65535, inclusive",
+            ));
         }
     }
 }
@@ -69,14 +76,19 @@ pub fn workload(object: &Value) -> Vec<Cause> {
     let spec = &object["spec"];
     let template = &spec["template"];
     let mut causes = Vec::new();
-    if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
+    if spec["replicas"]
+        .as_i64()
+        .is_some_and(|replicas| replicas < 0)
+    {
         let why = "must be greater than or equal to 0";
         causes.push(Cause::invalid("spec.replicas", &spec["replicas"], why));
     }
     let own = &template["metadata"]["labels"];
     causes.extend(labels(own, "spec.template.metadata.labels"));
     let empty = Map::new();
-    let wanted = spec["selector"]["matchLabels"].as_object().unwrap_or(&empty);
+    let wanted = spec["selector"]["matchLabels"]
+        .as_object()
+        .unwrap_or(&empty);
     let expressions = list(&spec["selector"]["matchExpressions"]);
     if wanted.is_empty() && expressions.is_empty() {
         causes.push(Cause::required("spec.selector", ""));
@@ -113,7 +125,11 @@ pub fn service(object: &Value) -> Vec<Cause> {
     let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     let kind = text(&spec["type"]);
     if !kinds.contains(&kind) {
-        causes.push(Cause::unsupported("spec.type", &spec["type"], &kinds.map(str::to_owned)));
+        causes.push(Cause::unsupported(
+            "spec.type",
+            &spec["type"],
+            &kinds.map(str::to_owned),
+        ));
     }
     if kind == "ExternalName" {
         required(&spec["externalName"], "spec.externalName", &mut causes);
@@ -127,7 +143,10 @@ pub fn service(object: &Value) -> Vec<Cause> {
     for (index, port) in ports.iter().enumerate() {
         let path = format!("spec.ports[{index}]");
         let number = &port["port"];
-        if !number.as_u64().is_some_and(|number| (1..=65535).contains(&number)) {
+        if !number
+            .as_u64()
+            .is_some_and(|number| (1..=65535).contains(&number))
+        {
             let why = "must be between 1 and 65535, inclusive";
             causes.push(Cause::invalid(format!("{path}.port"), number, why));
         }

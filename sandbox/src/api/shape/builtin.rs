@@ -25,7 +25,12 @@ const KEYED: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("containers", "ports", CONTAINER_PORT, "containerPort"),
     ("initContainers", "ports", CONTAINER_PORT, "containerPort"),
-    ("ephemeralContainers", "ports", CONTAINER_PORT, "containerPort"),
+    (
+        "ephemeralContainers",
+        "ports",
+        CONTAINER_PORT,
+        "containerPort",
+    ),
     ("spec", "ports", &["port", "protocol"], "port"),
     ("status", "conditions", &["type"], "type"),
     ("status", "addresses", &["type"], "type"),
@@ -40,7 +45,8 @@ const KEYED: &[(&str, &str, &[&str], &str)] = &[
 const CONTAINER_PORT: &[&str] = &["containerPort", "protocol"];
 
 /// Lists that strategic merge patches join by a key, although they are replaced as a whole otherwise.
-const PATCH_ONLY: &[(&str, &str, &str)] = &[("spec", "taints", "key"), ("", "imagePullSecrets", "name")];
+const PATCH_ONLY: &[(&str, &str, &str)] =
+    &[("spec", "taints", "key"), ("", "imagePullSecrets", "name")];
 
 /// Lists of different values.
 const SETS: &[(&str, &str)] = &[("metadata", "finalizers"), ("spec", "podCIDRs")];
@@ -105,7 +111,12 @@ pub fn patch_join(parent: &str, field: &str) -> Join<'static> {
 fn keyed(
     parent: &str,
     field: &str,
-) -> Option<&'static (&'static str, &'static str, &'static [&'static str], &'static str)> {
+) -> Option<&'static (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+)> {
     KEYED
         .iter()
         .find(|(above, name, _, _)| *name == field && (*above == "*" || *above == parent))

@@ -105,8 +105,11 @@ impl<'a> Shape<'a> {
     /// How two values become one, of which this is either.
     pub fn join(self, value: &Value) -> Join<'a> {
         match (value, self) {
-            (Value::Object(_), Self::Builtin { parent, field }) => builtin::join_object(parent, field),
-            (Value::Object(_), Self::Schema(schema)) => match text(schema, "x-kubernetes-map-type") {
+            (Value::Object(_), Self::Builtin { parent, field }) => {
+                builtin::join_object(parent, field)
+            }
+            (Value::Object(_), Self::Schema(schema)) => match text(schema, "x-kubernetes-map-type")
+            {
                 "atomic" => Join::Atomic,
                 _ => Join::Fields,
             },
@@ -140,7 +143,12 @@ fn join_list(schema: &Value) -> Join<'_> {
         "set" => Join::Set,
         "map" => {
             let keys = schema["x-kubernetes-list-map-keys"].as_array();
-            Join::Keyed(keys.into_iter().flatten().filter_map(Value::as_str).collect())
+            Join::Keyed(
+                keys.into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect(),
+            )
         }
         _ => Join::Atomic,
     }

@@ -30,15 +30,24 @@ const READERS: &[(&str, Reader)] = &[
     ("namespaces", through::<core::Namespace>),
     ("nodes", through::<core::Node>),
     ("persistentvolumes", through::<core::PersistentVolume>),
-    ("persistentvolumeclaims", through::<core::PersistentVolumeClaim>),
+    (
+        "persistentvolumeclaims",
+        through::<core::PersistentVolumeClaim>,
+    ),
     ("pods", through::<core::Pod>),
     ("podtemplates", through::<core::PodTemplate>),
-    ("replicationcontrollers", through::<core::ReplicationController>),
+    (
+        "replicationcontrollers",
+        through::<core::ReplicationController>,
+    ),
     ("resourcequotas", through::<core::ResourceQuota>),
     ("secrets", through::<core::Secret>),
     ("services", through::<core::Service>),
     ("serviceaccounts", through::<core::ServiceAccount>),
-    ("controllerrevisions.apps", through::<apps::ControllerRevision>),
+    (
+        "controllerrevisions.apps",
+        through::<apps::ControllerRevision>,
+    ),
     ("daemonsets.apps", through::<apps::DaemonSet>),
     ("deployments.apps", through::<apps::Deployment>),
     ("replicasets.apps", through::<apps::ReplicaSet>),
@@ -49,17 +58,47 @@ const READERS: &[(&str, Reader)] = &[
         "horizontalpodautoscalers.autoscaling",
         through::<autoscaling::HorizontalPodAutoscaler>,
     ),
-    ("poddisruptionbudgets.policy", through::<policy::PodDisruptionBudget>),
-    ("ingresses.networking.k8s.io", through::<networking::Ingress>),
-    ("ingressclasses.networking.k8s.io", through::<networking::IngressClass>),
-    ("networkpolicies.networking.k8s.io", through::<networking::NetworkPolicy>),
-    ("endpointslices.discovery.k8s.io", through::<discovery::EndpointSlice>),
-    ("clusterroles.rbac.authorization.k8s.io", through::<rbac::ClusterRole>),
-    ("clusterrolebindings.rbac.authorization.k8s.io", through::<rbac::ClusterRoleBinding>),
+    (
+        "poddisruptionbudgets.policy",
+        through::<policy::PodDisruptionBudget>,
+    ),
+    (
+        "ingresses.networking.k8s.io",
+        through::<networking::Ingress>,
+    ),
+    (
+        "ingressclasses.networking.k8s.io",
+        through::<networking::IngressClass>,
+    ),
+    (
+        "networkpolicies.networking.k8s.io",
+        through::<networking::NetworkPolicy>,
+    ),
+    (
+        "endpointslices.discovery.k8s.io",
+        through::<discovery::EndpointSlice>,
+    ),
+    (
+        "clusterroles.rbac.authorization.k8s.io",
+        through::<rbac::ClusterRole>,
+    ),
+    (
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        through::<rbac::ClusterRoleBinding>,
+    ),
     ("roles.rbac.authorization.k8s.io", through::<rbac::Role>),
-    ("rolebindings.rbac.authorization.k8s.io", through::<rbac::RoleBinding>),
-    ("storageclasses.storage.k8s.io", through::<storage::StorageClass>),
-    ("priorityclasses.scheduling.k8s.io", through::<scheduling::PriorityClass>),
+    (
+        "rolebindings.rbac.authorization.k8s.io",
+        through::<rbac::RoleBinding>,
+    ),
+    (
+        "storageclasses.storage.k8s.io",
+        through::<storage::StorageClass>,
+    ),
+    (
+        "priorityclasses.scheduling.k8s.io",
+        through::<scheduling::PriorityClass>,
+    ),
     ("leases.coordination.k8s.io", through::<coordination::Lease>),
     (
         "mutatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -252,7 +291,10 @@ mod tests {
                 {"name": "c", "imagee": "x", "resources": {"limits": {"memory": 200}}}]}}},
         }))
         .unwrap();
-        assert_eq!(unknown, ["spec.foo", "spec.template.spec.containers[0].imagee"]);
+        assert_eq!(
+            unknown,
+            ["spec.foo", "spec.template.spec.containers[0].imagee"]
+        );
         assert_eq!(known["spec"]["replicas"], 2);
         let limits = &known["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];
         assert_eq!(limits["memory"], "200");
@@ -263,6 +305,12 @@ mod tests {
         let error = check(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {},
             "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "a"}, {"name": 1}]}}}}))
         .unwrap_err();
-        assert!(error.message.contains("spec.template.spec.containers[1].name: invalid type"), "{}", error.message);
+        assert!(
+            error
+                .message
+                .contains("spec.template.spec.containers[1].name: invalid type"),
+            "{}",
+            error.message
+        );
     }
 }

@@ -56,7 +56,12 @@ impl<'a> Context<'a> {
                 )));
             }
         };
-        let agent = call.request.user_agent.split('/').next().unwrap_or_default();
+        let agent = call
+            .request
+            .user_agent
+            .split('/')
+            .next()
+            .unwrap_or_default();
         let agent = if agent.is_empty() { "unknown" } else { agent };
         let manager = query.get("fieldManager").unwrap_or(agent);
         Ok(Self {

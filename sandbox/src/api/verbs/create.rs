@@ -139,14 +139,16 @@ fn check_namespace(context: &Context<'_>, state: &State) -> Result<(), Status> {
     if namespace["metadata"]["deletionTimestamp"].is_null() {
         return Ok(());
     }
-    let why = format!(
-        "unable to create new content in namespace {name} because it is being terminated"
-    );
+    let why =
+        format!("unable to create new content in namespace {name} because it is being terminated");
     let cause = Cause {
         reason: "NamespaceTerminating",
         message: format!("namespace {name} is being terminated"),
         field: "metadata.namespace".to_owned(),
     };
     let kind = context.kind;
-    Err(Status::forbidden(&kind.group, &kind.plural, context.call.path.name(), &why).with_cause(cause))
+    Err(
+        Status::forbidden(&kind.group, &kind.plural, context.call.path.name(), &why)
+            .with_cause(cause),
+    )
 }

@@ -138,7 +138,10 @@ fn mark(kind: &Kind, new: &mut Value, propagation: Propagation, grace: u64) {
     let metadata = &mut new["metadata"];
     let first = metadata["deletionTimestamp"].is_null();
     if let (Some(finalizer), true) = (finalizer, first) {
-        let mut finalizers = metadata["finalizers"].as_array().cloned().unwrap_or_default();
+        let mut finalizers = metadata["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         if !finalizers.contains(&json!(finalizer)) {
             finalizers.push(json!(finalizer));
         }
@@ -165,8 +168,13 @@ fn grace(kind: &Kind, old: &Value, wanted: Option<u64>) -> u64 {
     if !kind.is("", "pods") {
         return 0;
     }
-    let finished = matches!(old["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let scheduled = old["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let finished = matches!(
+        old["status"]["phase"].as_str(),
+        Some("Succeeded" | "Failed")
+    );
+    let scheduled = old["spec"]["nodeName"]
+        .as_str()
+        .is_some_and(|node| !node.is_empty());
     if finished || !scheduled {
         return 0;
     }
@@ -210,7 +218,11 @@ impl Deletion {
                 .is_some_and(|values| values.contains(&json!("All")))
         };
         Ok(Self {
-            propagation: if orphan { Propagation::Orphan } else { propagation },
+            propagation: if orphan {
+                Propagation::Orphan
+            } else {
+                propagation
+            },
             grace: match body["gracePeriodSeconds"].as_i64() {
                 Some(seconds) => u64::try_from(seconds).ok(),
                 None => query.number("gracePeriodSeconds")?,
@@ -256,7 +268,11 @@ pub fn remove_finalizer(object: &mut Value, finalizer: &str) -> bool {
         .cloned()
         .collect();
     let removed = left.len() < finalizers.len();
-    let left = if left.is_empty() { Value::Null } else { json!(left) };
+    let left = if left.is_empty() {
+        Value::Null
+    } else {
+        json!(left)
+    };
     set_or_remove(&mut object["metadata"], "finalizers", &left);
     removed
 }

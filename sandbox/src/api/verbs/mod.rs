@@ -44,9 +44,7 @@ pub fn answer(call: &Call) -> Answer {
         (false, _) => collection(&context, complete),
         (true, "") => object(&context),
         (true, "status") if served.kind.status => part(&context, write::Part::Status),
-        (true, "finalize") if served.kind.is("", "namespaces") => {
-            part(&context, write::Part::Main)
-        }
+        (true, "finalize") if served.kind.is("", "namespaces") => part(&context, write::Part::Main),
         (true, "ephemeralcontainers") if served.kind.is("", "pods") => {
             part(&context, write::Part::Main)
         }

@@ -53,12 +53,7 @@ pub fn answer(context: &Context<'_>, part: Part) -> Answer {
 }
 
 /// The object after a patch, in the stored version. A patch speaks of the version of its path.
-fn patched(
-    context: &Context<'_>,
-    form: Form,
-    old: &Value,
-    patch: &Value,
-) -> Result<Value, Status> {
+fn patched(context: &Context<'_>, form: Form, old: &Value, patch: &Value) -> Result<Value, Status> {
     let mut object = context.served.encode(old);
     form.apply(context, &mut object, patch)?;
     check_type(context, &object)?;
@@ -87,7 +82,12 @@ fn apply(
     let query = &context.call.request.query;
     if query.get("fieldManager").is_none() {
         let cause = Cause::required("fieldManager", "is required for apply patch");
-        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
+        return Err(Status::invalid(
+            "meta.k8s.io",
+            "PatchOptions",
+            "",
+            vec![cause],
+        ));
     }
     for field in ["apiVersion", "kind"] {
         if applied[field].as_str().is_none() {
@@ -174,8 +174,10 @@ impl Form {
     ) -> Result<(), Status> {
         match self {
             Self::Json => {
-                let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-                    .map_err(|error| Status::bad_request(format!("the JSON patch is not valid: {error}")))?;
+                let patch: json_patch::Patch =
+                    serde_json::from_value(patch.clone()).map_err(|error| {
+                        Status::bad_request(format!("the JSON patch is not valid: {error}"))
+                    })?;
                 json_patch::patch(object, &patch).map_err(|error| {
                     Status::unprocessable(format!(
                         "the server rejected our request due to an error in our request: {error}"

@@ -35,7 +35,9 @@ pub fn list(context: &Context<'_>) -> Answer {
     let selector = context.selector()?;
     let limit = query.number("limit")?.filter(|limit| *limit > 0);
     let limit = limit.filter(|_| query.get("resourceVersion") != Some("0"));
-    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
     let from = query.get("continue").map(Continue::parse).transpose()?;
     let namespace = context.call.path.namespace.as_deref();
     let state = context.api.store.lock();
@@ -97,7 +99,9 @@ fn check_version(context: &Context<'_>, state: &State) -> Result<(), Status> {
         changes.is_ok_and(|changes| changes.is_empty())
     };
     if exact && !unchanged() {
-        return Err(Status::expired("The resourceVersion for the provided list is too old."));
+        return Err(Status::expired(
+            "The resourceVersion for the provided list is too old.",
+        ));
     }
     Ok(())
 }

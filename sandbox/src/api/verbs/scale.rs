@@ -14,7 +14,11 @@ use crate::api::status::{Cause, Status};
 
 /// Reads or writes it.
 pub fn answer(context: &Context<'_>) -> Answer {
-    let scale = context.kind.scale.as_ref().ok_or_else(Status::no_resource)?;
+    let scale = context
+        .kind
+        .scale
+        .as_ref()
+        .ok_or_else(Status::no_resource)?;
     let key = context.key();
     let mut state = context.api.store.lock();
     let old = state
@@ -32,7 +36,11 @@ pub fn answer(context: &Context<'_>) -> Answer {
                 _ => body::json(&context.call.body)?,
             };
             // A scale has no lists, so a strategic merge is a plain one.
-            let form = if form == Form::Strategic { Form::Merge } else { form };
+            let form = if form == Form::Strategic {
+                Form::Merge
+            } else {
+                form
+            };
             form.apply(context, &mut after, &patch)?;
             after
         }
@@ -69,7 +77,12 @@ fn replicas(context: &Context<'_>, scale: &Value) -> Result<u64, Status> {
             wanted,
             "must be a whole number that is greater than or equal to 0",
         );
-        Status::invalid("autoscaling", "Scale", context.call.path.name(), vec![cause])
+        Status::invalid(
+            "autoscaling",
+            "Scale",
+            context.call.path.name(),
+            vec![cause],
+        )
     })
 }
 
@@ -104,7 +117,11 @@ fn selector_text(selector: &Value) -> String {
         .flatten()
         .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
         .collect();
-    for term in selector["matchExpressions"].as_array().into_iter().flatten() {
+    for term in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let key = term["key"].as_str().unwrap_or_default();
         let values = term["values"].as_array().into_iter().flatten();
         let values: Vec<&str> = values.filter_map(Value::as_str).collect();
@@ -120,7 +137,8 @@ fn selector_text(selector: &Value) -> String {
 }
 
 fn get<'a>(object: &'a Value, path: &[String]) -> &'a Value {
-    path.iter().fold(object, |place, part| &place[part.as_str()])
+    path.iter()
+        .fold(object, |place, part| &place[part.as_str()])
 }
 
 fn set(object: &mut Value, path: &[String], value: Value) {

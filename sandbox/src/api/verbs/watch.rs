@@ -53,7 +53,9 @@ pub fn answer(context: &Context<'_>) -> Answer {
     let bookmarks = query.flag("allowWatchBookmarks")?;
     let initial = initial_events(context)?;
     let version = query.number("resourceVersion")?.unwrap_or(0);
-    let seconds = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
+    let seconds = query
+        .number("timeoutSeconds")?
+        .filter(|seconds| *seconds > 0);
     let length = seconds.map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST));
     let selector = context.selector()?;
     let path = &context.call.path;
@@ -105,7 +107,9 @@ fn initial_events(context: &Context<'_>) -> Result<bool, Status> {
         }
         (Some(_), Some("NotOlderThan")) => Ok(wanted),
         (None, None) => Ok(false),
-        _ => fault("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+        _ => fault(
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
     }
 }
 
@@ -166,9 +170,8 @@ impl Watch {
                 }
             }
             Err(Expired { wanted, oldest }) => {
-                let status = Status::expired(format!(
-                    "too old resource version: {wanted} ({oldest})"
-                ));
+                let status =
+                    Status::expired(format!("too old resource version: {wanted} ({oldest})"));
                 self.tell("ERROR", &status.to_value());
                 self.over = true;
             }
