@@ -48,7 +48,10 @@ fn an_installation_is_repeated_changed_shrunk_and_removed() {
     assert_eq!(dry_run(&[]), "");
 
     // A smaller profile takes out what only the larger one has.
-    has(&dry_run(&["--profile=minimal"]), "remove Deployment istio-system/istio-ingressgateway\n");
+    has(
+        &dry_run(&["--profile=minimal"]),
+        "remove Deployment istio-system/istio-ingressgateway\n",
+    );
     let shrunk = install(&["--profile=minimal"]);
     has(&shrunk, "14 unchanged, 3 removed\n");
     assert_eq!(dry_run(&["--profile=minimal"]), "");
@@ -58,10 +61,16 @@ fn an_installation_is_repeated_changed_shrunk_and_removed() {
     // The CRDs stay, so that routing rules do.
     let left = dry_run(&["--profile=minimal"]);
     assert!(!left.contains("CustomResourceDefinition"), "{left}");
-    has(&says(&sandbox, &["uninstall", "--purge", "-y"]), "✔ Uninstalled: ");
+    has(
+        &says(&sandbox, &["uninstall", "--purge", "-y"]),
+        "✔ Uninstalled: ",
+    );
     let left = dry_run(&["--profile=minimal"]);
     has(&left, "create Namespace istio-system\n");
-    has(&left, "create CustomResourceDefinition virtualservices.networking.istio.io\n");
+    has(
+        &left,
+        "create CustomResourceDefinition virtualservices.networking.istio.io\n",
+    );
 }
 
 #[test]
@@ -78,8 +87,14 @@ fn what_does_not_become_ready_says_why() {
     let output = sandbox.command(&words).output().expect("meshctl runs");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    has(&text, "Deployment istio-system/istiod is not ready after 3 s");
+    has(
+        &text,
+        "Deployment istio-system/istiod is not ready after 3 s",
+    );
     has(&text, "example.com/nobody/knows:1");
     // The same command with good values goes on from there.
-    has(&says(&sandbox, &["install", "-y", "--profile=minimal"]), "✔ Istiod installed");
+    has(
+        &says(&sandbox, &["install", "-y", "--profile=minimal"]),
+        "✔ Istiod installed",
+    );
 }
