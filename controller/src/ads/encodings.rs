@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mesh_core::translate::Outbound;
+use mesh_core::translate::{Outbound, OutboundKey};
 use mesh_ir::{ProxyConfig, ProxyScope};
 use mesh_xds::resource::{Encoder, Snapshot};
 use rustc_hash::FxHashMap;
@@ -22,8 +22,7 @@ pub struct Encodings {
 struct Current {
     generation: u64,
     scopes: FxHashMap<ProxyScope, Cell>,
-    /// By the address of the translated part, which lives as long as its generation's translator.
-    outbound: FxHashMap<usize, (Arc<Outbound>, Cell)>,
+    outbound: FxHashMap<OutboundKey, Cell>,
 }
 
 /// A place that the first one who needs it fills.
@@ -42,11 +41,18 @@ impl Encodings {
     }
 
     fn encode(&self, published: &Published, scope: &ProxyScope) -> Snapshot {
-        let (outbound, own) = published.translator.translate_apart(scope);
-        let shared = self
-            .outbound_cell(&outbound)
-            .get_or_init(|| self.encoder().encode(&whole(&outbound)))
-            .clone();
+        let translator = &published.translator;
+        let key = OutboundKey::of(translator.snapshot(), scope);
+        // The values themselves are forgotten as soon as they are encoded.
+        let encode = || {
+            let outbound = translator.outbound_once(&key);
+            self.encoder().encode(&whole(outbound))
+        };
+        let shared = match self.outbound_cell(published.generation, &key) {
+            Some(cell) => cell.get_or_init(encode).clone(),
+            None => encode(),
+        };
+        let own = translator.own(scope);
         self.encoder()
             .encode_over(&shared, &own)
             .with_version(published.generation)
@@ -54,10 +60,22 @@ impl Encodings {
 
     /// The place for a scope's result; none for a generation that is over.
     fn cell(&self, generation: u64, scope: &ProxyScope) -> Option<Cell> {
-        let mut current = self.current();
-        if current.generation > generation {
-            return None;
+        let mut current = self.current(generation)?;
+        if let Some(cell) = current.scopes.get(scope) {
+            return Some(Arc::clone(cell));
         }
+        Some(Arc::clone(current.scopes.entry(scope.clone()).or_default()))
+    }
+
+    /// The same for an outbound part.
+    fn outbound_cell(&self, generation: u64, key: &OutboundKey) -> Option<Cell> {
+        let mut current = self.current(generation)?;
+        Some(Arc::clone(current.outbound.entry(key.clone()).or_default()))
+    }
+
+    /// The places of a generation; the first one who asks for a newer generation begins it.
+    fn current(&self, generation: u64) -> Option<MutexGuard<'_, Current>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.generation < generation {
             *current = Current {
                 generation,
@@ -65,24 +83,7 @@ impl Encodings {
             };
             self.encoder().sweep();
         }
-        if let Some(cell) = current.scopes.get(scope) {
-            return Some(Arc::clone(cell));
-        }
-        Some(Arc::clone(current.scopes.entry(scope.clone()).or_default()))
-    }
-
-    fn outbound_cell(&self, outbound: &Arc<Outbound>) -> Cell {
-        let mut current = self.current();
-        let address = Arc::as_ptr(outbound).addr();
-        let (_, cell) = current
-            .outbound
-            .entry(address)
-            .or_insert_with(|| (Arc::clone(outbound), Cell::default()));
-        Arc::clone(cell)
-    }
-
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        (current.generation == generation).then_some(current)
     }
 
     fn encoder(&self) -> MutexGuard<'_, Encoder> {
@@ -90,8 +91,8 @@ impl Encodings {
     }
 }
 
-/// The outbound part as a configuration, which costs a few counters.
-fn whole(outbound: &Outbound) -> ProxyConfig {
+/// The outbound part as a configuration.
+fn whole(outbound: Outbound) -> ProxyConfig {
     let Outbound {
         listeners,
         routes,
@@ -101,11 +102,11 @@ fn whole(outbound: &Outbound) -> ProxyConfig {
         diagnostics: _,
     } = outbound;
     ProxyConfig {
-        listeners: listeners.clone(),
-        routes: routes.clone(),
-        clusters: clusters.clone(),
-        endpoints: endpoints.clone(),
+        listeners,
+        routes,
+        clusters,
+        endpoints,
         secrets: Vec::new(),
-        names: Arc::clone(names),
+        names,
     }
 }

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use super::Event;
 
-/// Quiet time before the directory is read again; editors write a file in several steps.
-const QUIET: Duration = Duration::from_millis(50);
+/// Time before the directory is read again, in which more events become one. Longer quiet is the event loop's business.
+const QUIET: Duration = Duration::from_millis(10);
 /// Largest file that is read.
 const MAX_FILE: u64 = 64 << 20;
 

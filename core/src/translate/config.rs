@@ -15,6 +15,11 @@ use crate::snapshot::Snapshot;
 /// The parts of one configuration.
 pub(super) struct Parts {
     outbound: Arc<Outbound>,
+    own: Own,
+}
+
+/// What a proxy has of its own, apart from the outbound part.
+pub(super) struct Own {
     inbound: Inbound,
     gateway: GatewayPart,
 }
@@ -28,28 +33,9 @@ impl Parts {
         scope: &ProxyScope,
         outbound: impl FnOnce(&OutboundKey) -> Arc<Outbound>,
     ) -> Self {
-        let outbound = outbound(&OutboundKey::of(snapshot, scope));
-        match scope.kind {
-            ProxyKind::Gateway => Self {
-                outbound,
-                inbound: Inbound::default(),
-                gateway: gateway::gateway(snapshot, pieces, &GatewayKey::of(scope)),
-            },
-            ProxyKind::Sidecar => {
-                let mut inbound = inbound::inbound(snapshot, &InboundKey::of(scope));
-                let mesh = snapshot.mesh();
-                let captured = outbound::virtual_outbound(
-                    &scope.capture,
-                    mesh.outbound_mode(),
-                    access_log(mesh).as_ref(),
-                );
-                inbound.listeners.push(Arc::new(captured));
-                Self {
-                    outbound,
-                    inbound,
-                    gateway: GatewayPart::default(),
-                }
-            }
+        Self {
+            outbound: outbound(&OutboundKey::of(snapshot, scope)),
+            own: Own::translate(snapshot, pieces, scope),
         }
     }
 
@@ -57,8 +43,7 @@ impl Parts {
     pub(super) fn join(&self) -> ProxyConfig {
         let Self {
             outbound,
-            inbound,
-            gateway,
+            own: Own { inbound, gateway },
         } = self;
         let own_listeners = inbound.listeners.iter().chain(&gateway.listeners);
         ProxyConfig {
@@ -77,28 +62,49 @@ impl Parts {
         }
     }
 
-    /// What the proxy has of its own, apart from the outbound part.
-    pub(super) fn own(self) -> (Arc<Outbound>, ProxyConfig) {
-        let Self {
-            outbound,
-            inbound,
-            gateway,
-        } = self;
+    pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.outbound.diagnostics.clone();
+        diagnostics.extend(self.own.gateway.diagnostics.iter().cloned());
+        diagnostics
+    }
+}
+
+// === impl Own ===
+
+impl Own {
+    pub(super) fn translate(snapshot: &Snapshot, pieces: &Pieces, scope: &ProxyScope) -> Self {
+        match scope.kind {
+            ProxyKind::Gateway => Self {
+                inbound: Inbound::default(),
+                gateway: gateway::gateway(snapshot, pieces, &GatewayKey::of(scope)),
+            },
+            ProxyKind::Sidecar => {
+                let mut inbound = inbound::inbound(snapshot, &InboundKey::of(scope));
+                let mesh = snapshot.mesh();
+                let captured = outbound::virtual_outbound(
+                    &scope.capture,
+                    mesh.outbound_mode(),
+                    access_log(mesh).as_ref(),
+                );
+                inbound.listeners.push(Arc::new(captured));
+                Self {
+                    inbound,
+                    gateway: GatewayPart::default(),
+                }
+            }
+        }
+    }
+
+    pub(super) fn into_config(self) -> ProxyConfig {
+        let Self { inbound, gateway } = self;
         let mut listeners = inbound.listeners;
         listeners.extend(gateway.listeners);
-        let own = ProxyConfig {
+        ProxyConfig {
             listeners,
             routes: gateway.routes,
             clusters: inbound.clusters,
             ..ProxyConfig::default()
-        };
-        (outbound, own)
-    }
-
-    pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut diagnostics = self.outbound.diagnostics.clone();
-        diagnostics.extend(self.gateway.diagnostics.iter().cloned());
-        diagnostics
+        }
     }
 }
 

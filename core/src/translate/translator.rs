@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_ir::{ProxyConfig, ProxyScope};
 
-use super::config::Parts;
+use super::config::{Own, Parts};
 use super::outbound::{Outbound, OutboundKey, outbound};
 use super::pieces::Pieces;
 use crate::diag::Diagnostic;
@@ -67,13 +67,15 @@ impl Translator {
         }
     }
 
-    /// The same in two parts: what the proxy shares with all that have its [`OutboundKey`] (the same `Arc` for all of them), and
-    /// what it has of its own, in no order. Where both have a name, its own counts.
-    pub fn translate_apart(&self, scope: &ProxyScope) -> (Arc<Outbound>, ProxyConfig) {
-        Parts::translate(&self.snapshot, &self.pieces, scope, |key| {
-            self.outbound(key)
-        })
-        .own()
+    /// What a proxy has of its own, apart from the outbound part that it shares with all that have its [`OutboundKey`]; in no order.
+    /// Where both have a name, its own counts.
+    pub fn own(&self, scope: &ProxyScope) -> ProxyConfig {
+        Own::translate(&self.snapshot, &self.pieces, scope).into_config()
+    }
+
+    /// The outbound part for a key, for callers that remember what they make of it: it is not remembered here.
+    pub fn outbound_once(&self, key: &OutboundKey) -> Outbound {
+        outbound(&self.snapshot, &self.pieces, key)
     }
 
     /// The outbound part for a key, the same `Arc` for all proxies that have the key.

@@ -251,8 +251,8 @@ impl Encoder {
             names,
         } = config;
         Snapshot::default()
-            .with(ResourceType::Cluster, self.set(clusters))
-            .with(ResourceType::Endpoints, self.set(endpoints))
+            .with(ResourceType::Cluster, self.lasting_set(clusters))
+            .with(ResourceType::Endpoints, self.lasting_set(endpoints))
             .with(ResourceType::Secret, self.set(secrets))
             .with(ResourceType::Listener, self.set(listeners))
             .with(ResourceType::Route, self.set(routes))
@@ -282,27 +282,27 @@ impl Encoder {
         all
     }
 
-    fn put_over<T: XdsResource + Send + Sync + 'static>(
-        &mut self,
-        all: &mut Snapshot,
-        own: &[Arc<T>],
-    ) {
+    fn put_over<T: XdsResource>(&mut self, all: &mut Snapshot, own: &[Arc<T>]) {
         if own.is_empty() {
             return;
         }
         let set = ResourceSet {
             shared: all.get(T::TYPE).shared.clone(),
-            own: layer(own.iter().map(|value| self.entry(value))),
+            own: layer(own.iter().map(|value| self.entry(&**value))),
         };
         *all = std::mem::take(all).with(T::TYPE, Arc::new(set));
     }
 
     /// One set of resources.
-    pub fn set<T: XdsResource + Send + Sync + 'static>(
+    pub fn set<T: XdsResource>(&mut self, values: &[Arc<T>]) -> Arc<ResourceSet> {
+        Arc::new(values.iter().map(|value| self.entry(&**value)).collect())
+    }
+
+    fn lasting_set<T: XdsResource + Send + Sync + 'static>(
         &mut self,
         values: &[Arc<T>],
     ) -> Arc<ResourceSet> {
-        Arc::new(values.iter().map(|value| self.entry(value)).collect())
+        Arc::new(values.iter().map(|value| self.lasting(value)).collect())
     }
 
     /// Forgets what no configuration has used since the last call; to be called after each generation.
@@ -323,7 +323,13 @@ impl Encoder {
         self.known.is_empty()
     }
 
-    fn entry<T: XdsResource + Send + Sync + 'static>(
+    /// Encodes a value, or finds it by its content.
+    fn entry<T: XdsResource>(&mut self, value: &T) -> (Arc<str>, Entry) {
+        self.entry_of(value, version_of(value))
+    }
+
+    /// The same for values that usually stay from one configuration to the next, so that it pays to remember their addresses.
+    fn lasting<T: XdsResource + Send + Sync + 'static>(
         &mut self,
         value: &Arc<T>,
     ) -> (Arc<str>, Entry) {
@@ -338,6 +344,11 @@ impl Encoder {
             });
         seen.round = round;
         let version = seen.version;
+        self.entry_of(&**value, version)
+    }
+
+    fn entry_of<T: XdsResource>(&mut self, value: &T, version: u64) -> (Arc<str>, Entry) {
+        let round = self.round;
         let known = self
             .known
             .entry((T::TYPE, version))
