@@ -39,8 +39,8 @@ pub fn document(kinds: &Kinds, group: &str, version: &str) -> Answer {
     Ok(response::json(StatusCode::OK, &value))
 }
 
-/// The media type of the old document, the only one that clients ask it in.
-const OLD_MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The media type of the old document. Clients ask for `v2@v1.0`, which is no valid name; this is what Kubernetes answers.
+const OLD_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The old document of all kinds, without any: kubectl asks for it before it unpacks a `List`, and does not look at objects
 /// whose kinds it does not find there. The API server checks them anyway.
