@@ -21,6 +21,8 @@ pub struct ControlPlane<'a> {
     namespace: &'a str,
     /// Running pods, sorted by name.
     pods: Vec<String>,
+    /// How many pods there are, running or not.
+    known: usize,
 }
 
 /// One proxy as the control plane sees it. What is sent and what is acknowledged are nonces or versions: equal ones mean that
@@ -68,6 +70,17 @@ pub struct Refused {
 impl<'a> ControlPlane<'a> {
     /// Looks for the control plane; fails when there is none that runs.
     pub async fn find(cluster: &'a Cluster, context: &'a Context) -> anyhow::Result<Self> {
+        let control_plane = Self::look(cluster, context).await?;
+        if control_plane.pods.is_empty() {
+            return Err(anyhow!(control_plane.absence())).hint(
+                "install one with `meshctl install`, or name its namespace with --istioNamespace",
+            );
+        }
+        Ok(control_plane)
+    }
+
+    /// Looks for the control plane, which may have no pod that runs.
+    pub async fn look(cluster: &'a Cluster, context: &'a Context) -> anyhow::Result<Self> {
         let namespace = context.istio_namespace();
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let listed = pods.list(&ListParams::default().labels(SELECTOR)).await;
@@ -89,20 +102,26 @@ impl<'a> ControlPlane<'a> {
             .map(ResourceExt::name_any)
             .collect();
         pods.sort();
-        if pods.is_empty() {
-            let problem = match listed.items.len() {
-                0 => format!("there is no control plane in namespace {namespace}"),
-                _ => format!("no pod of the control plane in namespace {namespace} is running"),
-            };
-            return Err(anyhow!(problem)).hint(
-                "install one with `meshctl install`, or name its namespace with --istioNamespace",
-            );
-        }
         Ok(Self {
             cluster,
             namespace,
             pods,
+            known: listed.items.len(),
         })
+    }
+
+    /// Whether any pod of it runs.
+    pub fn is_running(&self) -> bool {
+        !self.pods.is_empty()
+    }
+
+    /// That no pod of it runs, as a sentence.
+    pub fn absence(&self) -> String {
+        let namespace = self.namespace;
+        match self.known {
+            0 => format!("there is no control plane in namespace {namespace}"),
+            _ => format!("no pod of the control plane in namespace {namespace} is running"),
+        }
     }
 
     /// The version of each pod of the control plane.

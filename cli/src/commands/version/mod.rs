@@ -91,7 +91,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 
 async fn ask(context: &Context, versions: &mut Versions) -> anyhow::Result<()> {
     let cluster = context.cluster().await?;
-    let control_plane = ControlPlane::find(&cluster, context).await?;
+    let control_plane = ControlPlane::look(&cluster, context).await?;
+    if !control_plane.is_running() {
+        // No mesh is an answer too.
+        context.printer.note(&control_plane.absence());
+        return Ok(());
+    }
     let pods = control_plane.versions().await?.into_iter();
     let component = |(pod, version)| Component {
         component: "pilot",
