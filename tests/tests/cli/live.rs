@@ -42,6 +42,39 @@ impl Drop for Sandbox {
     }
 }
 
+#[test]
+fn a_cluster_without_a_mesh_is_told_as_such() {
+    let sandbox = Sandbox {
+        place: Place::new(),
+    };
+    sandbox.run("sandbox up --detach --empty").ends(0);
+    sandbox
+        .run("version")
+        .ends(0)
+        .prints("client version")
+        .says("there is no control plane");
+    sandbox
+        .run("proxy-status")
+        .ends(1)
+        .prints_nothing()
+        .says("meshctl install");
+    sandbox.run("analyze").ends(0).says("No validation issues");
+    let ran = sandbox.run("pc clusters deployment/web");
+    ran.ends(1)
+        .prints_nothing()
+        .says("there is no Deployment web in namespace default");
+    let (file, text) = (
+        "x.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: x, image: x}]}\n",
+    );
+    sandbox.place.file(file, text);
+    sandbox
+        .run("kube-inject -f x.yaml")
+        .ends(0)
+        .prints("istio-proxy")
+        .says("built-in settings");
+}
+
 /// One sandbox for all, because it takes seconds to start.
 #[test]
 fn commands_look_into_a_running_mesh() {
