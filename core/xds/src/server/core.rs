@@ -1,5 +1,6 @@
 //! The order of responses, the same for delta and state-of-the-world streams.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::StreamError;
@@ -7,7 +8,7 @@ use super::kind::{Batch, KindState};
 use super::status::{Exchange, TypeStatus};
 use crate::ResourceType;
 use crate::discovery::{ControlPlane, Node};
-use crate::resource::Snapshot;
+use crate::resource::{ResourceSet, Snapshot};
 
 /// Names of one type that a client may subscribe to.
 const MAX_NAMES: usize = 1 << 16;
@@ -85,6 +86,13 @@ impl Core {
 
     pub(super) fn update(&mut self, snapshot: Snapshot) {
         self.snapshot = Some(snapshot);
+    }
+
+    /// The newest resources of a type.
+    pub(super) fn newest(&self, kind: ResourceType) -> Option<Arc<ResourceSet>> {
+        self.snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.get(kind).clone())
     }
 
     pub(super) fn kind(&self, kind: ResourceType) -> &KindState {

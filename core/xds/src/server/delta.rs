@@ -66,6 +66,7 @@ impl DeltaStream {
         if !initial_resource_versions.is_empty() {
             self.core.resume(now);
         }
+        let newest = self.core.newest(kind);
         let state = self.core.kind_mut(kind);
         let first = !state.is_subscribed();
         let changes =
@@ -87,7 +88,7 @@ impl DeltaStream {
             if name == ALL {
                 state.subscribe_all();
             } else {
-                state.subscribe(name, first);
+                state.subscribe(name, first, newest.as_deref());
             }
         }
         for name in &resource_names_unsubscribe {

@@ -110,9 +110,11 @@ impl KindState {
         self.differ.retain(|name, _| names.contains(name));
     }
 
-    /// Adds a name. The client gets it again even if it has it, unless it has just told its version.
-    pub(super) fn subscribe(&mut self, name: &str, resumes: bool) {
-        let name: Arc<str> = self.base.name(name).unwrap_or_else(|| name.into());
+    /// Adds a name. The client gets it again even if it has it, unless it has just told its version. Names that `known` has are
+    /// shared with it: a thousand clients that want the same do not need a thousand copies of each name.
+    pub(super) fn subscribe(&mut self, name: &str, resumes: bool, known: Option<&ResourceSet>) {
+        let shared = known.and_then(|known| known.name(name));
+        let name: Arc<str> = shared.unwrap_or_else(|| name.into());
         if !resumes || !self.differ.contains_key(&name) {
             self.differ.insert(name.clone(), None);
         }

@@ -65,6 +65,7 @@ impl SotwStream {
         let Some(kind) = ResourceType::from_type_url(&type_url) else {
             return Ok(Received::UnknownType(type_url));
         };
+        let newest = self.core.newest(kind);
         let state = self.core.kind_mut(kind);
         let first = !state.is_subscribed();
         if first {
@@ -97,7 +98,7 @@ impl SotwStream {
         let mut changed = !dropped.is_empty() || first || before != wanted.len();
         for name in wanted {
             if !state.names().contains(name) {
-                state.subscribe(name, false);
+                state.subscribe(name, false, newest.as_deref());
                 changed = true;
             }
         }
