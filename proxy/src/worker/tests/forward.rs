@@ -287,3 +287,57 @@ fn missing_clusters_and_endpoints_answer_503() {
     let answer = proxy.get("/");
     assert_eq!((answer.code, &*answer.body), (503, "no healthy upstream"));
 }
+
+#[test]
+fn at_the_edge_the_client_is_named() {
+    let address = free();
+    let mut manager = manager(vec![to("/", "one")]);
+    manager.use_remote_address = true;
+    let config = ProxyConfig {
+        listeners: vec![listener(
+            "test",
+            address,
+            true,
+            vec![chain(Network::Http(manager))],
+        )],
+        clusters: vec![static_cluster("one", &[echo("one")])],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\nX-Envoy-Internal: true\r\n\r\n");
+    let seen = wire.answer().body;
+    assert_eq!(
+        field(&seen, "x-forwarded-for"),
+        Some("1.2.3.4,5.6.7.8,127.0.0.1")
+    );
+    assert_eq!(field(&seen, "x-forwarded-proto"), Some("http"));
+    assert_eq!(field(&seen, "x-envoy-internal"), None);
+}
+
+#[test]
+fn inbound_requests_keep_what_the_client_side_counted() {
+    let address = free();
+    let mut manager = manager(vec![to("/", "one")]);
+    manager.direction = Direction::Inbound;
+    let config = ProxyConfig {
+        listeners: vec![listener(
+            "test",
+            address,
+            true,
+            vec![chain(Network::Http(manager))],
+        )],
+        clusters: vec![static_cluster("one", &[echo("one")])],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\nx-envoy-attempt-count: 3\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!(answer.field("server"), Some("istio-envoy"));
+    assert_eq!(field(&answer.body, "x-envoy-attempt-count"), Some("3"));
+    assert_eq!(
+        proxy.metric("istio_requests_total", &["reporter=\"destination\""]),
+        1
+    );
+}

@@ -199,3 +199,56 @@ fn requests_are_counted_once_with_their_outcome() {
         );
     }
 }
+
+#[test]
+fn every_request_leaves_a_line_in_the_log() {
+    let directory = std::env::temp_dir().join(format!("mesh-proxy-log-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("access.log");
+    let address = free();
+    let mut manager = manager(vec![to("/x", "one")]);
+    manager.access_log = Some(AccessLog {
+        path: path.to_str().unwrap().into(),
+        format: Some("%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %REQ(X-REQUEST-ID)% %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% %BYTES_RECEIVED% %RESP(X-UP)%".into()),
+        json: false,
+    });
+    let (upstream, _) = script(&["HTTP/1.1 201 Made\r\nX-Up: seen\r\nContent-Length: 0\r\n\r\n"]);
+    let config = ProxyConfig {
+        listeners: vec![listener(
+            "test",
+            address,
+            true,
+            vec![chain(Network::Http(manager))],
+        )],
+        clusters: vec![static_cluster("one", &[upstream])],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut wire = proxy.connect();
+    wire.send("PUT /x HTTP/1.1\r\nHost: a\r\nX-Request-Id: id\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(wire.answer().code, 201);
+    wire.send("GET /y HTTP/1.1\r\nHost: a\r\nX-Request-Id: id\r\n\r\n");
+    assert_eq!(wire.answer().code, 404);
+    wire.send("GET /z\r\n\r\n");
+    assert_eq!(wire.answer().code, 400);
+    let expect = "PUT /x 201 - via_upstream id one /x 3 seen\nGET /y 404 NR route_not_found id - - 0 -\n\
+        - - 400 DPE http1.invalid_request_line - - - 0 -\n";
+    let read = || std::fs::read_to_string(&path).unwrap_or_default();
+    while read().lines().count() < 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(read(), expect);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn host_names_are_resolved() {
+    let backend = echo("named");
+    let mut cluster = (*static_cluster("one", &[])).clone();
+    cluster.kind = ClusterKind::StrictDns(vec![("localhost".into(), backend.port())]);
+    let proxy = http_proxy(vec![to("/", "one")], vec![std::sync::Arc::new(cluster)]);
+    while proxy.get("/").code != 200 {
+        std::thread::yield_now();
+    }
+    assert!(proxy.get("/").body.starts_with("named\n"));
+}
