@@ -44,6 +44,7 @@ mod rules;
 mod schema;
 mod selector;
 mod shape;
+mod spdy;
 mod store;
 mod strategic;
 mod table;

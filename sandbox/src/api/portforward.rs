@@ -86,7 +86,8 @@ where
     }
 }
 
-async fn connect(dial: &Dial, port: u16) -> Result<TcpStream, String> {
+/// Connects a port; the error is a sentence for the client.
+pub async fn connect(dial: &Dial, port: u16) -> Result<TcpStream, String> {
     let outcome = timeout(CONNECT_LIMIT, dial(port)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let connection =

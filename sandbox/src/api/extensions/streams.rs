@@ -20,12 +20,10 @@ use crate::api::call::{Call, Extension};
 use crate::api::logs::LogQuery;
 use crate::api::portforward::{self, Dial};
 use crate::api::response::{self, Answer};
+use crate::api::spdy;
 use crate::api::state::Api;
 use crate::api::status::Status;
 use crate::node;
-
-/// The protocol of port forwarding that is spoken.
-const CHANNELS: &str = "v4.channel.k8s.io";
 
 pub const ROWS: &[Extension] = &[
     row("log", &["GET"], log),
@@ -97,16 +95,25 @@ fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
                 "port forwarding needs an upgrade of the connection",
             ));
         };
-        let accept = websocket(&call.headers)?;
-        let ports = ports(&call)?;
+        let (accept, protocol) = websocket(&call.headers)?;
+        let ports = match protocol {
+            Protocol::Channels => ports(&call)?,
+            Protocol::Spdy => Vec::new(),
+        };
         let (api, stop) = (call.api.clone(), call.api.stop.clone());
         let carry = async move {
             let Ok(upgraded) = upgrade.await else { return };
             let socket =
                 WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
             let dial = dialler(api, pod);
+            let served = async {
+                match protocol {
+                    Protocol::Channels => portforward::serve(socket, &ports, &*dial).await,
+                    Protocol::Spdy => spdy::serve(socket, dial).await,
+                }
+            };
             tokio::select! {
-                () = portforward::serve(socket, &ports, &*dial) => {}
+                () = served => {}
                 () = stop.cancelled() => {}
             }
         };
@@ -118,40 +125,65 @@ fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(CHANNELS));
+        let name = HeaderValue::from_static(protocol.name());
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
         Ok(answer)
     }
     .boxed()
 }
 
-fn dialler(api: Arc<Api>, pod: Pod) -> Box<Dial> {
+fn dialler(api: Arc<Api>, pod: Pod) -> Arc<Dial> {
     let pod = Arc::new(pod);
-    Box::new(move |port| {
+    Arc::new(move |port| {
         let (backend, pod) = (api.backend.clone(), pod.clone());
         async move { node::dial_pod(&*backend, &pod, port).await }.boxed()
     })
 }
 
-/// Checks the handshake, and gives the answer to its key.
-fn websocket(headers: &HeaderMap) -> Result<HeaderValue, Status> {
+/// The protocols of port forwarding that are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// kube-rs: a channel for each port.
+    Channels,
+    /// kubectl: frames of SPDY.
+    Spdy,
+}
+
+impl Protocol {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Channels => "v4.channel.k8s.io",
+            Self::Spdy => spdy::PROTOCOL,
+        }
+    }
+}
+
+/// Checks the handshake, and gives the answer to its key and the protocol to speak.
+fn websocket(headers: &HeaderMap) -> Result<(HeaderValue, Protocol), Status> {
     let text = |name: http::HeaderName| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default()
     };
-    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let mut offered = offered
+    let offered: Vec<&str> = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    if !text(UPGRADE).eq_ignore_ascii_case("websocket")
-        || !offered.any(|protocol| protocol.trim() == CHANNELS)
-    {
-        return Err(Status::bad_request(format!(
-            "the sandbox forwards ports by WebSocket with the protocol {CHANNELS} only, which kubectl does not speak; every \
-             pod's address can be reached directly (see `meshctl sandbox status`)"
-        )));
-    }
-    HeaderValue::from_str(&derive_accept_key(text(SEC_WEBSOCKET_KEY).as_bytes()))
-        .map_err(|_| Status::bad_request("the WebSocket handshake has no valid key"))
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let mut spoken = [Protocol::Channels, Protocol::Spdy].into_iter();
+    let protocol = spoken
+        .find(|protocol| offered.contains(&protocol.name()))
+        .filter(|_| text(UPGRADE).eq_ignore_ascii_case("websocket"));
+    let protocol = protocol.ok_or_else(|| {
+        Status::bad_request(
+            "the sandbox forwards ports by WebSocket, with the protocols of kube-rs and of kubectl 1.31 and later",
+        )
+    })?;
+    let accept = derive_accept_key(text(SEC_WEBSOCKET_KEY).as_bytes());
+    let accept = HeaderValue::from_str(&accept)
+        .map_err(|_| Status::bad_request("the WebSocket handshake has no valid key"))?;
+    Ok((accept, protocol))
 }
 
 /// The ports asked for: `ports=80&ports=81`, or with commas.
