@@ -26,11 +26,14 @@ use crate::exit::Exit;
 
 /// Run a mesh on this machine, without a cluster
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, after_help = "Examples:
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:
   meshctl sandbox up --sample bookinfo   # until Ctrl-C
   meshctl sandbox up --detach && meshctl sandbox status
   eval \"$(meshctl sandbox env)\"          # kubectl now talks to it
-  meshctl sandbox down")]
+  meshctl sandbox down"
+)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

@@ -37,7 +37,7 @@ pub fn summary(record: &Record, samples: &[String], empty: bool, took: Duration)
         next("shift", "meshctl shift reviews v3=50");
     }
     if samples.iter().any(|sample| sample == "website") {
-        next("shift", "meshctl shift website v2=50");
+        next("shift", "meshctl shift website version-2=50");
     }
     next("end", &format!("meshctl sandbox down{named}"));
     lines.push(String::new());

@@ -219,28 +219,35 @@ async fn bring_up(
     let mut pods = Pods::default();
     let waited = tokio::time::timeout(limit, wait(running, &expected, &mut pods, reporter)).await;
     if waited.is_err() {
-        let (ready, all, one) = pods.tally();
-        let why = one.map_or_else(String::new, |pod| {
-            let message = if pod.message.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", pod.message)
-            };
-            format!(
-                "; {}/{} is {}{message}",
-                pod.namespace, pod.name, pod.status
-            )
-        });
-        return Err(anyhow!(
-            "not all is ready after {} s: {ready} of {all} pods{why}",
-            limit.as_secs()
-        ))
-        .hint("--timeout SECONDS waits longer");
+        let late = late(&pods, limit);
+        if wanted.args.background {
+            return Err(anyhow!("{late}")).hint("--timeout SECONDS waits longer");
+        }
+        // Whoever watches may mend what is missing, with kubectl for instance.
+        reporter.warn(&format!("{late}; waiting on"));
+        wait(running, &expected, &mut pods, reporter).await;
     }
     running
         .set_ready()
         .context("failed to record that all is ready")?;
     Ok(pods)
+}
+
+/// What is not ready although its time is over.
+fn late(pods: &Pods, limit: Duration) -> String {
+    let (ready, all, one) = pods.tally();
+    let why = one.map_or_else(String::new, |pod| {
+        let message = match pod.message.as_str() {
+            "" => String::new(),
+            message => format!(": {message}"),
+        };
+        format!(
+            "; {}/{} is {}{message}",
+            pod.namespace, pod.name, pod.status
+        )
+    });
+    let limit = limit.as_secs();
+    format!("not all is ready after {limit} s: {ready} of {all} pods{why}")
 }
 
 /// Makes the namespace of applications, where it is not there, and has sidecars injected in it.
