@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::admin::State;
 use crate::lifecycle::Stage;
-use crate::runtime::ApplyError;
+use crate::runtime::{ApplyError, Source};
 use crate::worker::Workers;
 
 /// Pause before a port that was taken is tried again.
@@ -68,9 +68,22 @@ impl<'a> Applier<'a> {
                 ApplyError::Route { .. } => tracing::error!("{reason}"),
             }
         }
+        self.show_names();
         self.tell(&unbound);
         self.unbound = unbound;
         self.state.lifecycle.advance(Stage::Live);
+    }
+
+    /// Lets pages see what host names of clusters are resolved to.
+    fn show_names(&self) {
+        let runtime = self.workers.runtime();
+        let resolved = runtime.clusters().iter().filter_map(|cluster| {
+            let Source::Dns(resolved) = &cluster.source else {
+                return None;
+            };
+            Some((cluster.name().clone(), resolved.clone()))
+        });
+        self.state.resolved.store(Arc::new(resolved.collect()));
     }
 
     /// Says in the dump which listeners have no socket.

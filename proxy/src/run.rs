@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use mesh_ir::ProxyConfig;
 use mesh_xds::client::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,6 +47,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new(bootstrap.root.clone())),
         known: Arc::default(),
+        resolved: ArcSwap::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),

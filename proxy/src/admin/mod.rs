@@ -18,6 +18,7 @@ mod server;
 pub use door::Door;
 pub use server::{BindError, Open, Server};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -26,6 +27,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::Lifecycle;
+use crate::runtime::Resolved;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
 use crate::xds::SharedKnown;
@@ -40,6 +42,8 @@ pub struct State {
     pub logs: Arc<AccessLogs>,
     /// Configuration.
     pub known: Arc<SharedKnown>,
+    /// Addresses of the clusters whose endpoints are host names, by cluster.
+    pub resolved: ArcSwap<BTreeMap<Arc<str>, Arc<Resolved>>>,
     /// Stage.
     pub lifecycle: Lifecycle,
     /// Connections to the pages.

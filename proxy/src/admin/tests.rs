@@ -1,6 +1,5 @@
 //! The ports over real sockets, with an application behind the agent.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use http::Method;
@@ -31,6 +30,7 @@ fn state(more: &[(&str, &str)]) -> Arc<State> {
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new("/".into())),
         known: Arc::default(),
+        resolved: ArcSwap::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),

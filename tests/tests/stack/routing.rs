@@ -1,5 +1,8 @@
 //! Weights, headers, failures.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use mesh_tests::eventually;
 
 use crate::chance;
@@ -74,4 +77,42 @@ fn unknown_hosts_and_ports_are_not_found() {
         .get("http://nobody.invalid:1/", &[])
         .unwrap();
     assert!((400..600).contains(&answer.status), "{answer:?}");
+}
+
+/// A server outside of the mesh that gives one answer to everybody; its port.
+fn outside() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\noutside";
+            if stream.read(&mut request).is_ok() {
+                let _ = stream.write_all(answer);
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn host_names_outside_are_resolved_and_shown() {
+    let port = outside();
+    let entry = format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata:\n  name: outside\n  namespace: default\n\
+         spec:\n  hosts: [api.example.com]\n  location: MESH_EXTERNAL\n  resolution: DNS\n  \
+         ports:\n    - number: {port}\n      name: http\n      protocol: HTTP\n  endpoints:\n    - address: localhost\n"
+    );
+    let mut mesh = Mesh::start(&HELLO[..1], &entry);
+    let client = mesh.pod("client");
+    let url = format!("http://api.example.com:{port}/");
+    eventually("the server outside answers", LIMIT, || {
+        let answer = client.outbound().get(&url, &[]).unwrap();
+        (answer.body == "outside").then_some(())
+    });
+    let host = format!("outbound|{port}||api.example.com::127.0.0.1:{port}::health_flags::healthy");
+    let page = client.admin("/clusters").body;
+    assert!(page.lines().any(|line| line == host), "{host}: {page}");
 }

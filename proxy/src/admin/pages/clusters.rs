@@ -13,15 +13,16 @@ use serde_json::{Map, Value, json};
 
 use super::listeners::address;
 use super::{Ask, Page, State};
+use crate::runtime::Resolved;
 use crate::telemetry::metrics::HostSum;
 
 /// Envoy's limits where none are configured.
 const DEFAULT_LIMIT: u32 = u32::MAX;
 
 /// One endpoint with all that is shown of it.
-struct Host<'a> {
-    endpoint: &'a Endpoint,
-    locality: &'a Locality,
+struct Host {
+    endpoint: Endpoint,
+    locality: Locality,
     priority: u32,
     sum: HostSum,
 }
@@ -48,13 +49,15 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         .iter()
         .map(|endpoints| (&*endpoints.cluster, endpoints))
         .collect();
+    let resolved = state.resolved.load();
     let with_hosts = config.clusters.iter().map(|cluster| {
         let endpoints = match &cluster.kind {
-            ClusterKind::Eds => by_name.get(&*cluster.name).copied(),
-            ClusterKind::Static(endpoints) => Some(endpoints),
-            ClusterKind::StrictDns(_) | ClusterKind::OriginalDestination => None,
+            ClusterKind::Eds => by_name.get(&*cluster.name).map(|it| Arc::clone(it)),
+            ClusterKind::Static(endpoints) => Some(endpoints.clone()),
+            ClusterKind::StrictDns(_) => resolved.get(&cluster.name).map(|names| found(names)),
+            ClusterKind::OriginalDestination => None,
         };
-        (cluster, hosts(cluster, endpoints, &sums))
+        (cluster, hosts(cluster, endpoints.as_deref(), &sums))
     });
     if ask.query.get("format") == Some("json") {
         let statuses: Vec<Value> = with_hosts
@@ -70,11 +73,30 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
     Page::text(text)
 }
 
-fn hosts<'a>(
+/// The endpoints that host names were resolved to.
+fn found(names: &Resolved) -> Arc<Endpoints> {
+    let addresses = names.addresses();
+    let endpoints = addresses.iter().map(|address| Endpoint {
+        address: *address,
+        weight: 1,
+        health: EndpointHealth::Healthy,
+        workload: None,
+    });
+    Arc::new(Endpoints {
+        cluster: "".into(),
+        localities: vec![LocalityEndpoints {
+            locality: Locality::default(),
+            priority: 0,
+            endpoints: endpoints.collect(),
+        }],
+    })
+}
+
+fn hosts(
     cluster: &Cluster,
-    endpoints: Option<&'a Arc<Endpoints>>,
+    endpoints: Option<&Endpoints>,
     sums: &BTreeMap<(Arc<str>, SocketAddr), HostSum>,
-) -> Vec<Host<'a>> {
+) -> Vec<Host> {
     let localities = endpoints.map(|endpoints| endpoints.localities.as_slice());
     let mut hosts = vec![];
     for LocalityEndpoints {
@@ -86,8 +108,8 @@ fn hosts<'a>(
         hosts.extend(endpoints.iter().map(|endpoint| {
             let sum = sums.get(&(cluster.name.clone(), endpoint.address));
             Host {
-                endpoint,
-                locality,
+                endpoint: endpoint.clone(),
+                locality: locality.clone(),
                 priority: *priority,
                 sum: sum.copied().unwrap_or_default(),
             }
@@ -107,7 +129,7 @@ fn limits(cluster: &Cluster) -> [(&'static str, u32); 4] {
     .map(|(name, limit)| (name, limit.unwrap_or(DEFAULT_LIMIT)))
 }
 
-fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host<'_>]) -> std::fmt::Result {
+fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host]) -> std::fmt::Result {
     let name = &cluster.name;
     writeln!(out, "{name}::observability_name::{name}")?;
     for (limit, value) in limits(cluster) {
@@ -149,7 +171,7 @@ fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host<'_>]) -> std::f
     Ok(())
 }
 
-fn cluster_json(cluster: &Cluster, hosts: &[Host<'_>]) -> Value {
+fn cluster_json(cluster: &Cluster, hosts: &[Host]) -> Value {
     let mut thresholds: Map<String, Value> = limits(cluster)
         .into_iter()
         .map(|(name, limit)| (name.to_owned(), limit.into()))
@@ -170,7 +192,7 @@ fn cluster_json(cluster: &Cluster, hosts: &[Host<'_>]) -> Value {
     value
 }
 
-fn host_json(host: &Host<'_>) -> Value {
+fn host_json(host: &Host) -> Value {
     let Host {
         endpoint,
         locality,
