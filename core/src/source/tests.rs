@@ -1,3 +1,5 @@
+//! Reading texts: documents, scalars, lists, spans of fields, and faults with their places.
+
 use proptest::prelude::*;
 use serde_json::json;
 

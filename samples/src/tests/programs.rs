@@ -1,3 +1,5 @@
+//! The sample programs over real sockets, as their clients see them.
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;

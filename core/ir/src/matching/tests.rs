@@ -1,3 +1,5 @@
+//! Route matching against Envoy's rules: paths, headers, query parameters, domains, rewrites.
+
 use std::num::NonZeroU16;
 use std::sync::Arc;
 

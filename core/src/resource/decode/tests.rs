@@ -1,3 +1,5 @@
+//! Decoding: all versions of a kind are read, and what is refused is named by the path of its field.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Who is let in: tokens that are granted, reviewed, bound to objects, and expire.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Who owns which field: server-side apply, its conflicts, and managed fields as clients know them.
+
 use serde_json::json;
 
 use super::apply::Merged;

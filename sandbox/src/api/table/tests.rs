@@ -1,3 +1,5 @@
+//! Tables as kubectl prints them: each layout with the cells of an object.
+
 use serde_json::{Value, json};
 
 use super::*;

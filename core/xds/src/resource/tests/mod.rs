@@ -1,3 +1,5 @@
+//! Every resource survives the wire: what is encoded decodes to the same value, for values that are made up at random.
+
 mod generate;
 
 use std::fmt::Debug;

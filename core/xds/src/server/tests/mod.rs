@@ -1,3 +1,5 @@
+//! The server's state machines, each against a small world of proxies.
+
 mod delta;
 mod sotw;
 mod world;
