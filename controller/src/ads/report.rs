@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mesh_ir::ProxyKind;
 use mesh_xds::ResourceType;
 use mesh_xds::node::keys;
-use mesh_xds::server::TypeStatus;
+use mesh_xds::server::{Exchange, TypeStatus};
 use serde::Serialize;
 
 use super::connections::{Connection, Connections, Progress};
@@ -135,21 +135,20 @@ fn sync_status(connection: &Connection) -> SyncStatus {
     }
 }
 
-/// Nonces of the last response and of the last one that was accepted; empty where there was none. A client that resumed with all
-/// that there is was sent nothing and has it nevertheless: the snapshot's version stands for both then.
+/// Nonces of the last response and of the last one that was accepted; empty where there was none. A proxy that has come back and has
+/// everything was sent nothing: what it has is from an earlier stream.
 fn nonces(types: &BTreeMap<ResourceType, TypeStatus>, kind: ResourceType) -> (String, String) {
-    let nonce = |exchange: Option<&mesh_xds::server::Exchange>| {
-        exchange
-            .map(|exchange| exchange.nonce.clone())
-            .unwrap_or_default()
-    };
     let Some(status) = types.get(&kind) else {
         return Default::default();
     };
-    match (&status.sent, status.synced) {
-        (None, Some(version)) if status.subscribed => (version.to_string(), version.to_string()),
-        _ => (nonce(status.sent.as_ref()), nonce(status.acked.as_ref())),
+    let nonce = |exchange: &Option<Exchange>| match exchange {
+        Some(exchange) => exchange.nonce.clone(),
+        None => String::new(),
+    };
+    if status.sent.is_none() && status.synced.is_some() {
+        return ("resumed".to_owned(), "resumed".to_owned());
     }
+    (nonce(&status.sent), nonce(&status.acked))
 }
 
 fn refused(progress: &Progress) -> Vec<RefusedResource> {
@@ -166,4 +165,83 @@ fn refused(progress: &Progress) -> Vec<RefusedResource> {
             .collect::<Vec<_>>()
     };
     progress.types.iter().flat_map(each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mesh_xds::NodeInfo;
+    use mesh_xds::server::Refusal;
+
+    use super::*;
+
+    fn status(synced: u64, nonces: (Option<&str>, Option<&str>)) -> TypeStatus {
+        let exchange = |nonce: &str| Exchange {
+            version: synced,
+            nonce: nonce.to_owned(),
+            at: std::time::UNIX_EPOCH,
+        };
+        TypeStatus {
+            subscribed: true,
+            synced: Some(synced),
+            sent: nonces.0.map(exchange),
+            acked: nonces.1.map(exchange),
+            ..TypeStatus::default()
+        }
+    }
+
+    #[test]
+    fn an_object_has_arrived_where_its_snapshot_is_acknowledged() {
+        let connections = Arc::<Connections>::default();
+        let connect = |pod| {
+            connections.register(
+                NodeInfo::new(ProxyKind::Sidecar, None, pod, "default"),
+                "delta",
+            )
+        };
+        let (quick, slow, _silent) = (connect("quick"), connect("slow"), connect("silent"));
+        let mut clusters = status(4, (Some("9"), Some("9")));
+        let reason = "too small".into();
+        clusters
+            .refused
+            .insert("c".into(), Refusal { version: 1, reason });
+        let types = [
+            (ResourceType::Cluster, clusters),
+            (ResourceType::Listener, status(5, (None, None))),
+        ];
+        quick.connection.set_progress(Progress {
+            types: types.into(),
+        });
+        let types = [(ResourceType::Cluster, status(3, (Some("9"), Some("8"))))];
+        slow.connection.set_progress(Progress {
+            types: types.into(),
+        });
+
+        let found = connections.distribution(Some(4));
+        assert_eq!(found.acknowledged, ["quick.default"]);
+        assert_eq!(found.pending, ["silent.default", "slow.default"]);
+        assert_eq!(found.refused.len(), 1);
+        assert!(connections.distribution(None).acknowledged.is_empty());
+
+        let shown = connections.sync_status();
+        assert_eq!(
+            (
+                shown[0].cluster_sent.as_str(),
+                shown[0].cluster_acked.as_str()
+            ),
+            ("9", "9")
+        );
+        assert_eq!(shown[0].listener_sent, shown[0].listener_acked);
+        assert_eq!(
+            (
+                shown[2].cluster_sent.as_str(),
+                shown[2].cluster_acked.as_str()
+            ),
+            ("9", "8")
+        );
+        assert_eq!(shown[1].cluster_sent, "");
+        drop(quick);
+        assert_eq!(connections.count(), 2);
+    }
 }
