@@ -224,3 +224,111 @@ async fn to_port(mut writer: OwnedWriteHalf, mut from_client: mpsc::Receiver<Vec
     }
     let _ = writer.shutdown().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use futures::future::BoxFuture;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    /// A client that stores its headers instead of compressing them.
+    struct Client<S> {
+        socket: WebSocketStream<S>,
+        bytes: Vec<u8>,
+        begun: bool,
+    }
+
+    impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+        async fn open(&mut self, stream: u32, kind: &str, port: &str, request: &str) {
+            let mut block = 3_u32.to_be_bytes().to_vec();
+            for text in ["streamtype", kind, "port", port, "requestid", request] {
+                block.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+                block.extend(text.as_bytes());
+            }
+            let mut payload = stream.to_be_bytes().to_vec();
+            payload.extend([0; 6]);
+            if !std::mem::replace(&mut self.begun, true) {
+                payload.extend([0x78, 0xbb, 0xe3, 0xc6, 0xa7, 0xc2]);
+            }
+            let length = u16::try_from(block.len()).unwrap();
+            payload.push(0);
+            payload.extend(length.to_le_bytes());
+            payload.extend((!length).to_le_bytes());
+            payload.extend(block);
+            let mut frame = vec![0x80, 3, 0, 1, 0, 0, 0];
+            frame.push(u8::try_from(payload.len()).unwrap());
+            frame.extend(payload);
+            self.send(frame).await;
+        }
+
+        async fn send(&mut self, frame: Vec<u8>) {
+            self.socket
+                .send(Message::Binary(frame.into()))
+                .await
+                .unwrap();
+        }
+
+        /// The data of a stream up to its end.
+        async fn data(&mut self, wanted: u32) -> Vec<u8> {
+            let mut all = Vec::new();
+            loop {
+                while let Some(frame) = frame::take(&mut self.bytes).unwrap() {
+                    if let Frame::Data { stream, fin, data } = frame
+                        && stream == wanted
+                    {
+                        all.extend(data);
+                        if fin {
+                            return all;
+                        }
+                    }
+                }
+                if let Message::Binary(data) = self.socket.next().await.unwrap().unwrap() {
+                    self.bytes.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn pairs_of_streams_are_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open: SocketAddr = listener.local_addr().unwrap();
+        let refused: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut question = Vec::new();
+            connection.read_to_end(&mut question).await.unwrap();
+            question.reverse();
+            connection.write_all(&question).await.unwrap();
+        });
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let server = tokio::spawn(async move {
+            let socket = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+            let dial = move |port: u16| -> BoxFuture<'static, io::Result<TcpStream>> {
+                Box::pin(TcpStream::connect(if port == 80 { open } else { refused }))
+            };
+            serve(socket, Arc::new(dial)).await;
+        });
+        let mut client = Client {
+            socket: WebSocketStream::from_raw_socket(near, Role::Client, None).await,
+            bytes: Vec::new(),
+            begun: false,
+        };
+        client.open(1, "error", "80", "0").await;
+        client.open(3, "data", "80", "0").await;
+        client.send(frame::data(3, 0, b"ab")).await;
+        client.send(frame::data(3, FIN, b"c")).await;
+        assert_eq!(client.data(3).await, b"cba");
+        client.open(5, "error", "81", "1").await;
+        client.open(7, "data", "81", "1").await;
+        let failure = String::from_utf8(client.data(5).await).unwrap();
+        assert!(failure.contains("port 81"), "{failure}");
+        client.socket.close(None).await.unwrap();
+        server.await.unwrap();
+    }
+}

@@ -151,10 +151,10 @@ impl Inflate {
                     let length = usize::from(base) + bits.take(extra)?;
                     let (base, extra) = *DISTANCES.get(distances.next(bits)?).ok_or(Broken)?;
                     let distance = usize::from(base) + bits.take(extra)?;
-                    let mut from = self.history.len().checked_sub(distance).ok_or(Broken)?;
-                    for _ in 0..length {
-                        self.history.push(self.history[from]);
-                        from += 1;
+                    let from = self.history.len().checked_sub(distance).ok_or(Broken)?;
+                    // One by one: a reference may reach into what it makes itself.
+                    for at in from..from + length {
+                        self.history.push(self.history[at]);
                     }
                 }
             }
