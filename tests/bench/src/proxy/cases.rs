@@ -215,7 +215,7 @@ fn haproxy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Resu
 
 fn haproxy_config(address: SocketAddr, backend: SocketAddr) -> String {
     format!(
-        "global\n  nbthread 1\n  maxconn 20000\n\
+        "global\n  nbthread 1\n  maxconn 8000\n\
          defaults\n  mode http\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n  \
          timeout http-keep-alive 1h\n  option forwardfor\n  http-reuse always\n\
          frontend bench\n  bind {address}\n  default_backend backend\n\
