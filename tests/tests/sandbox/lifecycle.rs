@@ -1,6 +1,6 @@
 //! Starting and ending: what is refused, what is cleaned up, and that nothing stays behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ spec:
 /// Starts a sandbox in the foreground.
 fn foreground(state: &Path, name: &str, words: &[&str]) -> Child {
     let mut command = meshctl(state);
+    let temporary = state.join("tmp");
+    std::fs::create_dir_all(&temporary).expect("the state directory can be written");
+    command.env("TMPDIR", temporary);
     command
         .args(["sandbox", "up", "--empty", "--name", name])
         .args(words)
@@ -59,11 +62,29 @@ fn nothing_is_left(state: &Path, name: &str) {
     eventually("no process is left", LIMIT, || {
         processes::of(state).is_empty().then_some(())
     });
-    assert!(
-        !directory(state, name).exists(),
-        "{} is left",
-        directory(state, name).display()
-    );
+    let place = directory(state, name);
+    assert!(!place.exists(), "{} is left", place.display());
+    // HOME and TMPDIR are in there too, and the tests' own files are YAML.
+    let left: Vec<_> = files(state)
+        .into_iter()
+        .filter(|file| {
+            !file
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?} are left");
+}
+
+/// All files in a directory and below.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files(&entry.path()),
+            _ => vec![entry.path()],
+        })
+        .collect()
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod bookinfo;
 mod chance;
+mod demo;
 mod http;
 mod install;
 mod lifecycle;
