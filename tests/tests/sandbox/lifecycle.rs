@@ -67,11 +67,7 @@ fn nothing_is_left(state: &Path, name: &str) {
     // HOME and TMPDIR are in there too, and the tests' own files are YAML.
     let left: Vec<_> = files(state)
         .into_iter()
-        .filter(|file| {
-            !file
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|file| file.extension().is_none_or(|extension| extension != "yaml"))
         .collect();
     assert!(left.is_empty(), "{left:?} are left");
 }
