@@ -27,6 +27,7 @@ use self::context::Context;
 use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::resource::{Resource, ResourceKey, SCHEMA};
 use crate::snapshot::Snapshot;
+use crate::translate;
 
 /// What to look for, and what to leave out.
 #[derive(Clone, Debug)]
@@ -73,6 +74,7 @@ pub fn analyze_with(
         }
     }
     findings.extend(without_known(earlier, &findings));
+    findings.extend(translate::without_effect(snapshot));
     finish(findings, snapshot, options)
 }
 

@@ -35,7 +35,7 @@ pub use outbound::{Outbound, OutboundKey};
 pub use translator::{Translated, Translator};
 
 use crate::diag::Diagnostic;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, report};
 
 /// What a proxy must do, and what is wrong with or without effect in the objects that it depends on. An object that is not valid,
 /// or a rule of it, is left out; everything else is translated.
@@ -45,4 +45,16 @@ pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<D
         Arc::new(outbound::outbound(snapshot, &pieces, key))
     });
     (parts.join(), parts.diagnostics())
+}
+
+/// What the VirtualServices ask for that no proxy does yet, whomever they concern.
+pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let (mesh, domain) = (snapshot.mesh(), &snapshot.options().dns_domain);
+    let compile = |source| rules::CompiledRules::compile(source, mesh, domain).diagnostics;
+    snapshot
+        .virtual_services()
+        .iter()
+        .flat_map(compile)
+        .filter(|found| [report::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
+        .collect()
 }

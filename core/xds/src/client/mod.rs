@@ -6,7 +6,8 @@
 //!                  +------- ACK, NACK, wants --+
 //! ```
 //!
-//! The client wants all clusters, listeners and names, and by name the endpoints of its clusters and the routes of its listeners.
+//! The client wants all clusters, listeners and names, and by name the endpoints of its clusters, the routes of its listeners, and the
+//! secrets that the caller tells.
 //! Each resource is applied or refused on its own; of a refused one the last good version stays. A new cluster counts once its
 //! endpoints are known, a changed listener once its routes are. What was received survives the stream: after a reconnect only changes
 //! come.
@@ -102,6 +103,15 @@ impl Client {
                 ..DeltaDiscoveryRequest::default()
             });
         }
+    }
+
+    /// Sets the names of the secrets that are wanted; nothing else that is received says which those are. [`Self::is_settled`] waits for
+    /// them, as for everything that was asked for.
+    pub fn want_secrets<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.want(
+            ResourceType::Secret,
+            names.into_iter().map(Arc::from).collect(),
+        );
     }
 
     /// The next request to send, if there is one now.
@@ -294,11 +304,14 @@ impl Client {
 
     /// Subscribes to what new resources of a type refer to, and unsubscribes from what nothing refers to any more.
     fn refresh_wants(&mut self, kind: ResourceType) {
-        let (target, wanted): (_, BTreeSet<Arc<str>>) = match kind {
-            ResourceType::Cluster => (ResourceType::Endpoints, self.wanted_endpoints()),
-            ResourceType::Listener => (ResourceType::Route, self.wanted_routes()),
-            _ => return,
-        };
+        match kind {
+            ResourceType::Cluster => self.want(ResourceType::Endpoints, self.wanted_endpoints()),
+            ResourceType::Listener => self.want(ResourceType::Route, self.wanted_routes()),
+            _ => {}
+        }
+    }
+
+    fn want(&mut self, target: ResourceType, wanted: BTreeSet<Arc<str>>) {
         let store = self.stores.entry(target).or_default();
         let (subscribe, unsubscribe) = store.want(wanted);
         if subscribe.is_empty() && unsubscribe.is_empty() {

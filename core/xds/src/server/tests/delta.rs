@@ -52,11 +52,17 @@ struct Sim {
     now: SystemTime,
 }
 
+fn client() -> Client {
+    let mut client = Client::new(Node::default());
+    client.want_secrets(world::SECRETS);
+    client
+}
+
 impl Sim {
     fn new(named: bool, ordered: bool) -> Self {
         let mut sim = Self {
             server: DeltaStream::new("test"),
-            client: Client::new(Node::default()),
+            client: client(),
             to_server: vec![],
             to_client: vec![],
             spec: Spec::default(),
@@ -112,7 +118,7 @@ impl Sim {
             }
             Step::Cut => self.connect(),
             Step::Restart => {
-                self.client = Client::new(Node::default());
+                self.client = client();
                 self.connect();
             }
         }
@@ -222,9 +228,9 @@ proptest! {
         }
         sim.drain()?;
         let config = sim.client.config();
-        check_converged(&sim.spec, &world::resources(&config))?;
+        check_converged(&sim.spec, &ResourceType::ALL, &world::resources(&config))?;
         prop_assert!(sim.client.is_settled());
-        for kind in [ResourceType::Cluster, ResourceType::Listener] {
+        for kind in [ResourceType::Cluster, ResourceType::Listener, ResourceType::NameTable] {
             let status = sim.server.status(kind);
             prop_assert_eq!(status.synced, Some(sim.version));
             let bad: BTreeSet<String> = sim
@@ -249,7 +255,7 @@ proptest! {
         }
         sim.drain()?;
         sim.check_whole()?;
-        check_converged(&sim.spec, &world::resources(&sim.client.config()))?;
+        check_converged(&sim.spec, &ResourceType::ALL, &world::resources(&sim.client.config()))?;
     }
 }
 
@@ -260,6 +266,7 @@ fn a_reconnect_with_nothing_new_sends_nothing() {
         endpoints: [(1, 1), (2, 1)].into(),
         listeners: [(1, (1, 1))].into(),
         routes: [(1, 1)].into(),
+        ..Spec::default()
     };
     let mut sim = Sim::new(true, true);
     sim.step(Step::Update(spec));

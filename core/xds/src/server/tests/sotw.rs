@@ -13,6 +13,14 @@ use crate::server::{Received, SotwStream};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
+/// What is asked for at the beginning; the rest follows from that.
+const ASKED: [ResourceType; 4] = [
+    ResourceType::Cluster,
+    ResourceType::Listener,
+    ResourceType::NameTable,
+    ResourceType::Secret,
+];
+
 /// Keeps good resources and asks for what they refer to.
 #[derive(Default)]
 struct Client {
@@ -27,7 +35,9 @@ impl Client {
         self.outbox.clear();
         self.nonces.clear();
         self.names.clear();
-        for kind in [ResourceType::Cluster, ResourceType::Listener] {
+        let secrets = world::SECRETS.map(str::to_owned).into();
+        self.names.insert(ResourceType::Secret, secrets);
+        for kind in ASKED {
             self.request(kind, None);
         }
         self.refresh();
@@ -94,7 +104,7 @@ impl Client {
             let name = resource.name().to_owned();
             if world::is_bad(world::mark(&resource)) {
                 bad.push(name.clone());
-            } else if kind.is_full_state() || self.names[&kind].contains(&name) {
+            } else if kind.is_wildcard() || self.names[&kind].contains(&name) {
                 self.has.insert((kind, name.clone()), resource);
             }
             there.insert(name);
@@ -212,8 +222,8 @@ proptest! {
         // Nobody tells that endpoints or routes are gone: clients keep them while they refer to them.
         let mut has = sim.client.has.clone();
         has.retain(|(kind, name), _| kind.is_full_state() || sim.spec.marks(*kind).contains_key(name));
-        check_converged(&sim.spec, &has)?;
-        for kind in [ResourceType::Cluster, ResourceType::Listener] {
+        check_converged(&sim.spec, &ResourceType::ALL, &has)?;
+        for kind in ASKED {
             prop_assert_eq!(sim.server.status(kind).synced, Some(sim.version));
         }
     }

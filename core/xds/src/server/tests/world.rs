@@ -18,18 +18,29 @@ pub(super) struct Spec {
     pub(super) endpoints: BTreeMap<u8, u8>,
     pub(super) listeners: BTreeMap<u8, (u8, u8)>,
     pub(super) routes: BTreeMap<u8, u8>,
+    pub(super) secrets: BTreeMap<u8, u8>,
+    /// Of the name table, of which there is one.
+    pub(super) names: u8,
 }
+
+/// The secrets that clients want; some are served, others never.
+pub(super) const SECRETS: [&str; 3] = ["s0", "s1", "s9"];
 
 /// Anything, also references to what is not there, with marks up to a limit.
 pub(super) fn any_spec(marks: u8) -> impl Strategy<Value = Spec> {
     let map = move || proptest::collection::btree_map(0u8..5, 0..marks, 0..5);
     let listeners = proptest::collection::btree_map(0u8..4, (0..marks, 0u8..5), 0..4);
-    (map(), map(), listeners, map()).prop_map(|(clusters, endpoints, listeners, routes)| Spec {
-        clusters,
-        endpoints,
-        listeners,
-        routes,
-    })
+    let all = (map(), map(), listeners, map(), map(), 0..marks);
+    all.prop_map(
+        |(clusters, endpoints, listeners, routes, secrets, names)| Spec {
+            clusters,
+            endpoints,
+            listeners,
+            routes,
+            secrets,
+            names,
+        },
+    )
 }
 
 /// Only references to what is there, and no bad marks.
@@ -62,7 +73,8 @@ impl Spec {
             routes: arcs(&self.routes, |name, mark| route(name, *mark)),
             clusters: arcs(&self.clusters, |name, mark| cluster(name, *mark)),
             endpoints: arcs(&self.endpoints, |name, mark| endpoints(name, *mark)),
-            ..ProxyConfig::default()
+            secrets: arcs(&self.secrets, |name, mark| secret(name, *mark)),
+            names: Arc::new(name_table(self.names)),
         };
         Encoder::default().encode(&config).with_version(version)
     }
@@ -83,7 +95,8 @@ impl Spec {
                 .iter()
                 .map(|(name, (mark, _))| (numbered('l', *name), *mark))
                 .collect(),
-            ResourceType::Secret | ResourceType::NameTable => BTreeMap::new(),
+            ResourceType::Secret => plain(&self.secrets, 's'),
+            ResourceType::NameTable => [("default".to_owned(), self.names)].into(),
         }
     }
 }
@@ -159,6 +172,21 @@ fn route(name: u8, mark: u8) -> RouteConfig {
     }
 }
 
+fn secret(name: u8, mark: u8) -> Secret {
+    Secret {
+        name: numbered('s', name).into(),
+        kind: SecretKind::Trust {
+            roots: mark.to_string().into(),
+        },
+    }
+}
+
+fn name_table(mark: u8) -> NameTable {
+    NameTable {
+        hosts: [("n".into(), vec![[127, 0, 0, mark].into()])].into(),
+    }
+}
+
 /// The mark of a resource.
 pub(super) fn mark(resource: &Resource) -> u8 {
     match resource {
@@ -166,7 +194,14 @@ pub(super) fn mark(resource: &Resource) -> u8 {
         Resource::Endpoints(endpoints) => endpoints.localities[0].priority as u8,
         Resource::Listener(listener) => listener.address.port() as u8,
         Resource::Route(route) => route.virtual_hosts[0].name.parse().unwrap(),
-        Resource::Secret(_) | Resource::NameTable(_) => 0,
+        Resource::Secret(secret) => match &secret.kind {
+            SecretKind::Trust { roots } => roots.parse().unwrap(),
+            SecretKind::Certificate { .. } => panic!("there is no such secret"),
+        },
+        Resource::NameTable(table) => match table.hosts["n"][..] {
+            [std::net::IpAddr::V4(address)] => address.octets()[3],
+            _ => panic!("there is no such table"),
+        },
     }
 }
 
@@ -186,9 +221,11 @@ pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String)
         routes,
         clusters,
         endpoints,
-        secrets: _,
-        names: _,
+        secrets,
+        names,
     } = config;
+    let secrets = secrets.iter().cloned().map(Resource::Secret);
+    let names = (!names.hosts.is_empty()).then(|| Resource::NameTable(names.clone()));
     let listeners = listeners.iter().cloned().map(Resource::Listener);
     let routes = routes.iter().cloned().map(Resource::Route);
     let clusters = clusters.iter().cloned().map(Resource::Cluster);
@@ -197,12 +234,16 @@ pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String)
         Resource::Listener(_) => ResourceType::Listener,
         Resource::Route(_) => ResourceType::Route,
         Resource::Cluster(_) => ResourceType::Cluster,
-        _ => ResourceType::Endpoints,
+        Resource::Endpoints(_) => ResourceType::Endpoints,
+        Resource::Secret(_) => ResourceType::Secret,
+        Resource::NameTable(_) => ResourceType::NameTable,
     };
     listeners
         .chain(routes)
         .chain(clusters)
         .chain(endpoints)
+        .chain(secrets)
+        .chain(names)
         .map(|resource| ((kind(&resource), resource.name().to_owned()), resource))
         .collect()
 }
@@ -227,6 +268,7 @@ pub(super) fn route_names<'a>(
 /// nothing that is not served or not wanted.
 pub(super) fn check_converged(
     spec: &Spec,
+    kinds: &[ResourceType],
     has: &BTreeMap<(ResourceType, String), Resource>,
 ) -> Result<(), TestCaseError> {
     let of = |kind: ResourceType| {
@@ -242,13 +284,14 @@ pub(super) fn check_converged(
         })
         .collect();
     let routes = route_names(listeners);
-    for kind in ResourceType::ALL {
+    for &kind in kinds {
         let served: BTreeMap<String, u8> = spec
             .marks(kind)
             .into_iter()
             .filter(|(name, _)| match kind {
                 ResourceType::Endpoints => clusters.contains(name),
                 ResourceType::Route => routes.contains(name),
+                ResourceType::Secret => SECRETS.contains(&name.as_str()),
                 _ => true,
             })
             .collect();
