@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use mesh_ir::Direction;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -35,6 +36,8 @@ pub struct Client {
     pub remote: SocketAddr,
     /// Our side of the connection.
     pub local: SocketAddr,
+    /// Which way its traffic flows, as the listener says.
+    pub direction: Direction,
     /// Ends what takes too long.
     pub timer: Timer,
     /// Keeps its place among the connections.
@@ -58,11 +61,17 @@ pub enum Arrival {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(stream: TcpStream, remote: SocketAddr, local: SocketAddr) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        remote: SocketAddr,
+        local: SocketAddr,
+        direction: Direction,
+    ) -> Self {
         Self {
             stream,
             remote,
             local,
+            direction,
             timer: Timer::default(),
             place: None,
         }
@@ -120,7 +129,7 @@ impl Client {
                     Poll::Pending => break,
                 }
             }
-            if begun.is_none() && worker.downstream.draining() {
+            if begun.is_none() && worker.downstream.draining(self.direction) {
                 return Poll::Ready(Arrival::End);
             }
             ready!(self.timer.poll(cx));

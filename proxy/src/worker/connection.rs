@@ -45,7 +45,7 @@ const METHODS: [&[u8]; 9] = [
 pub async fn serve(
     worker: Rc<Worker>,
     listener: Arc<str>,
-    _guard: Guard,
+    guard: Guard,
     stream: TcpStream,
     remote: SocketAddr,
 ) {
@@ -54,7 +54,7 @@ pub async fn serve(
     };
     // A socket that cannot be told so is slower, but works.
     let _ = stream.set_nodelay(true);
-    let mut client = Client::new(stream, remote, local);
+    let mut client = Client::new(stream, remote, local, guard.direction());
     client.take_place(&worker).await;
     let cells = worker.naming.metrics.cells();
     cells.downstream_cx_total.inc();

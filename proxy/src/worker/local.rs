@@ -49,9 +49,21 @@ pub struct View {
 /// The connections to clients, so that they can be told to end.
 #[derive(Debug, Default)]
 pub struct Downstreams {
-    draining: Cell<bool>,
+    draining: Cell<Draining>,
     wakers: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
+}
+
+/// Which connections are to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Draining {
+    /// None.
+    #[default]
+    No,
+    /// Those to the local workload. What it sends is still carried, since it may need others to answer what is in flight.
+    Inbound,
+    /// All.
+    All,
 }
 
 /// A place among the connections, until this is dropped.
@@ -201,15 +213,19 @@ impl View {
 // === impl Downstreams ===
 
 impl Downstreams {
-    /// Whether connections are to end as soon as they have answered.
+    /// Whether connections of a direction are to end as soon as they have answered.
     #[inline]
-    pub fn draining(&self) -> bool {
-        self.draining.get()
+    pub fn draining(&self, direction: Direction) -> bool {
+        match self.draining.get() {
+            Draining::No => false,
+            Draining::Inbound => direction == Direction::Inbound,
+            Draining::All => true,
+        }
     }
 
-    /// Lets all connections end as soon as they have answered.
-    pub fn drain(&self) {
-        self.draining.set(true);
+    /// Lets connections end as soon as they have answered.
+    pub fn drain(&self, which: Draining) {
+        self.draining.set(which);
         for waker in self.wakers.borrow().iter().flatten() {
             waker.wake_by_ref();
         }

@@ -42,11 +42,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use mesh_ir::ProxyConfig;
+use mesh_ir::{Direction, ProxyConfig, ProxyKind};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::runtime::{ApplyError, Compiler, Runtime};
+use local::Draining;
 use thread::Command;
 
 pub use options::Options;
@@ -70,7 +71,8 @@ pub struct Shared {
     options: Options,
     runtime: ArcSwap<Runtime>,
     generation: AtomicU64,
-    connections: AtomicUsize,
+    /// Connections of clients, inbound and outbound.
+    connections: [AtomicUsize; 2],
     changed: Notify,
 }
 
@@ -86,7 +88,7 @@ impl Workers {
         let shared = Arc::new(Shared {
             runtime: ArcSwap::default(),
             generation: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
+            connections: Default::default(),
             changed: Notify::new(),
             options,
         });
@@ -195,13 +197,23 @@ impl Workers {
 
     /// Accepts no more connections, lets those that there are end after their next answer, and waits for that, but no longer than
     /// `limit`. True if all have ended.
+    ///
+    /// A sidecar does so with inbound connections first: until those have ended, its workload may need others to answer what is
+    /// in flight.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.bound
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        self.tell(|| Command::Drain);
         let ended = async {
+            if self.shared.options.kind == ProxyKind::Sidecar {
+                self.tell(|| Command::Drain(Draining::Inbound));
+                let inbound = self.shared.connections(Direction::Inbound);
+                while inbound.load(Ordering::Relaxed) > 0 {
+                    tokio::time::sleep(DRAIN_TICK).await;
+                }
+            }
+            self.tell(|| Command::Drain(Draining::All));
             while self.connections() > 0 {
                 tokio::time::sleep(DRAIN_TICK).await;
             }
@@ -211,7 +223,8 @@ impl Workers {
 
     /// Connections of clients now.
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
+        let [inbound, outbound] = &self.shared.connections;
+        inbound.load(Ordering::Relaxed) + outbound.load(Ordering::Relaxed)
     }
 
     /// What workers go by now.
@@ -223,6 +236,19 @@ impl Workers {
         for thread in &self.threads {
             // A worker only ends with the process.
             let _ = thread.send(command());
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Connections of clients in a direction.
+    fn connections(&self, direction: Direction) -> &AtomicUsize {
+        let [inbound, outbound] = &self.connections;
+        match direction {
+            Direction::Inbound => inbound,
+            Direction::Outbound => outbound,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mesh_ir::Direction;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
 
-use super::local::Worker;
+use super::local::{Draining, Worker};
 use super::{Shared, connection};
 
 /// What a worker is told.
@@ -23,8 +24,8 @@ pub enum Command {
     Listen(Arc<str>, std::net::TcpListener),
     /// Accept no more connections of a listener.
     Stop(Arc<str>),
-    /// Accept no more connections, and let those that there are end.
-    Drain,
+    /// Accept no more connections of these listeners, and let those connections end.
+    Drain(Draining),
 }
 
 /// How long to wait when no connection can be accepted, for want of file descriptors as a rule.
@@ -46,9 +47,9 @@ pub fn run(shared: Arc<Shared>, commands: UnboundedReceiver<Command>) -> io::Res
 
 async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
     let mut commands = commands;
-    let accepting: RefCell<BTreeMap<Arc<str>, AbortHandle>> = RefCell::default();
+    let accepting: RefCell<BTreeMap<Arc<str>, (Direction, AbortHandle)>> = RefCell::default();
     let stop = |name: &Arc<str>| {
-        if let Some(task) = accepting.borrow_mut().remove(name) {
+        if let Some((_, task)) = accepting.borrow_mut().remove(name) {
             task.abort();
         }
     };
@@ -56,21 +57,39 @@ async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
         match command {
             Command::Listen(name, socket) => {
                 stop(&name);
-                let task = tokio::task::spawn_local(accept(worker.clone(), name.clone(), socket));
-                accepting.borrow_mut().insert(name, task.abort_handle());
+                let direction = direction(&worker, &name);
+                let accept = accept(worker.clone(), name.clone(), direction, socket);
+                let task = tokio::task::spawn_local(accept).abort_handle();
+                accepting.borrow_mut().insert(name, (direction, task));
             }
             Command::Stop(name) => stop(&name),
-            Command::Drain => {
-                for task in std::mem::take(&mut *accepting.borrow_mut()).into_values() {
-                    task.abort();
-                }
-                worker.downstream.drain();
+            Command::Drain(which) => {
+                worker.downstream.drain(which);
+                accepting.borrow_mut().retain(|_, (direction, task)| {
+                    let ends = worker.downstream.draining(*direction);
+                    if ends {
+                        task.abort();
+                    }
+                    !ends
+                });
             }
         }
     }
 }
 
-async fn accept(worker: Rc<Worker>, name: Arc<str>, socket: std::net::TcpListener) {
+/// Which way the traffic of a listener flows. The runtime knows every listener before its sockets are handed out.
+fn direction(worker: &Worker, name: &str) -> Direction {
+    let view = worker.view();
+    let listener = view.runtime.listener(name);
+    listener.map_or(Direction::Outbound, |listener| listener.config.direction)
+}
+
+async fn accept(
+    worker: Rc<Worker>,
+    name: Arc<str>,
+    direction: Direction,
+    socket: std::net::TcpListener,
+) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -81,7 +100,7 @@ async fn accept(worker: Rc<Worker>, name: Arc<str>, socket: std::net::TcpListene
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                let guard = Guard::new(&worker.shared);
+                let guard = Guard::new(&worker.shared, direction);
                 let serving =
                     connection::serve(worker.clone(), name.clone(), guard, stream, remote);
                 tokio::task::spawn_local(serving);
@@ -96,19 +115,26 @@ async fn accept(worker: Rc<Worker>, name: Arc<str>, socket: std::net::TcpListene
 }
 
 /// Counts a connection among those that draining waits for.
-pub struct Guard(Arc<Shared>);
+pub struct Guard(Arc<Shared>, Direction);
 
 // === impl Guard ===
 
 impl Guard {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.connections.fetch_add(1, Ordering::Relaxed);
-        Self(shared.clone())
+    fn new(shared: &Arc<Shared>, direction: Direction) -> Self {
+        shared
+            .connections(direction)
+            .fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone(), direction)
+    }
+
+    /// Which way the connection's traffic flows.
+    pub fn direction(&self) -> Direction {
+        self.1
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections(self.1).fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -34,6 +34,35 @@ fn a_request_in_flight_ends_before_the_proxy_does() {
     assert!(status.success(), "{status}");
 }
 
+/// Who is asked last needs others to answer: a sidecar that drains still carries what its program sends.
+#[test]
+fn a_request_in_flight_may_still_call_others() {
+    let hello = "hello -target world:7778 -latency 1s";
+    let mut mesh = Mesh::start(
+        &[
+            PodSpec::CLIENT,
+            PodSpec::serving("hello", "hello", "v1", hello, 7777),
+            PodSpec::serving("world", "world", "v1", "world-v1", 7778),
+        ],
+        "",
+    );
+    let mut connection = mesh.pod("client").outbound();
+    connection.send_get("http://hello:7777/", &[]).unwrap();
+    let hello = mesh.pod("hello");
+    eventually("the request has arrived", LIMIT, || {
+        (hello.stat("http.downstream_rq_active") == 1).then_some(())
+    });
+    hello.proxy.signal("TERM");
+    let inbound = hello.at(7777);
+    eventually("nothing new is taken", LIMIT, || {
+        Connection::open(inbound).is_err().then_some(())
+    });
+    let answer = connection.receive().unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.to_lowercase().contains("world"), "{answer:?}");
+    assert!(mesh.pod("hello").proxy.ended().success());
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let mut mesh = Mesh::start(&ECHO, "");

@@ -196,7 +196,8 @@ fn start_pod(
     let program = spec.program.map(|(program, _)| {
         let mut command = Command::new(binary("mesh-samples"));
         command
-            .arg(program)
+            .args(program.split(' '))
+            .env("http_proxy", format!("http://{address}:15001"))
             .env("MESH_BIND_ADDRESS", app.to_string())
             .env("MESH_POD_ADDRESS", address.to_string())
             .env("POD_NAME", spec.name);

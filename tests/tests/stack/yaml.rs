@@ -11,7 +11,7 @@ pub struct PodSpec {
     pub app: &'static str,
     /// Label `version`.
     pub version: &'static str,
-    /// Sample program, and its port; none for a client or a gateway.
+    /// Sample program with its arguments, and its port; none for a client or a gateway.
     pub program: Option<(&'static str, u16)>,
     /// Name of the port, which tells its protocol.
     pub port_name: &'static str,

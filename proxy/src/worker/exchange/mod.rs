@@ -205,7 +205,8 @@ impl<'a> Exchange<'a> {
 
     /// Sends an answer of the proxy itself.
     async fn reply(&mut self, scratch: &mut Scratch, reply: Reply<'_>, close: bool) -> Next {
-        let close = close || !scratch.request.keep_alive || self.worker.downstream.draining();
+        let draining = self.worker.downstream.draining(self.terms.direction);
+        let close = close || !scratch.request.keep_alive || draining;
         let to_head = scratch.request.is_head;
         let server = self.server();
         scratch.reply.clear();

@@ -33,7 +33,7 @@ impl Exchange<'_> {
         let now = Instant::now();
         let upgraded = scratch.response.code == 101;
         let framing = scratch.response.framing;
-        let draining = self.worker.downstream.draining();
+        let draining = self.worker.downstream.draining(self.terms.direction);
         let line = ResponseLine {
             chunked: matches!(framing, Framing::Chunked | Framing::UntilClose),
             close: !scratch.request.keep_alive || draining || !flow.is_uploaded(),
