@@ -1,13 +1,22 @@
 //! Workloads and whether they have all their pods: what `up` waits for.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use kube::{Resource, ResourceExt};
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+use kube::ResourceExt;
 
-use crate::controllers::Caches;
+use crate::controllers::{self, Cache, Cacheable, Caches};
 
-/// The kinds that make pods and say when they have them.
-pub const WORKLOAD_KINDS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "Job"];
+/// The kinds that make pods and say when they have them, and pods themselves.
+pub const WORKLOAD_KINDS: &[&str] = &[
+    "Deployment",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "Pod",
+];
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,37 +30,35 @@ pub struct Workload {
 
 /// All workloads of the sandbox.
 pub fn workloads(caches: &Caches) -> Vec<Workload> {
-    let deployments = caches.deployments.list();
-    let stateful_sets = caches.stateful_sets.list();
-    let daemon_sets = caches.daemon_sets.list();
-    let jobs = caches.jobs.list();
     let mut all = Vec::new();
-    all.extend(
-        deployments
-            .iter()
-            .map(|one| of(&**one, "Deployment", deployment(one))),
-    );
-    all.extend(
-        stateful_sets
-            .iter()
-            .map(|one| of(&**one, "StatefulSet", stateful_set(one))),
-    );
-    all.extend(
-        daemon_sets
-            .iter()
-            .map(|one| of(&**one, "DaemonSet", daemon_set(one))),
-    );
-    all.extend(jobs.iter().map(|one| of(&**one, "Job", job(one))));
+    let mut add = |found: Vec<Workload>| all.extend(found);
+    add(each(&caches.deployments, "Deployment", deployment));
+    add(each(&caches.replica_sets, "ReplicaSet", replica_set));
+    add(each(
+        &caches.replication_controllers,
+        "ReplicationController",
+        replication_controller,
+    ));
+    add(each(&caches.stateful_sets, "StatefulSet", stateful_set));
+    add(each(&caches.daemon_sets, "DaemonSet", daemon_set));
+    add(each(&caches.jobs, "Job", job));
+    add(each(&caches.pods, "Pod", pod));
     all
 }
 
-fn of<K: Resource>(object: &K, kind: &'static str, is_complete: bool) -> Workload {
-    Workload {
+fn each<K: Cacheable>(
+    cache: &Cache<K>,
+    kind: &'static str,
+    is_complete: fn(&K) -> bool,
+) -> Vec<Workload> {
+    let objects = cache.list();
+    let of = |object: &K| Workload {
         kind,
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
-        is_complete,
-    }
+        is_complete: is_complete(object),
+    };
+    objects.iter().map(|object| of(object)).collect()
 }
 
 fn deployment(object: &Deployment) -> bool {
@@ -65,6 +72,22 @@ fn deployment(object: &Deployment) -> bool {
         && status.updated_replicas.unwrap_or(0) == wanted
         && status.replicas.unwrap_or(0) == wanted
         && status.available_replicas.unwrap_or(0) == wanted
+}
+
+fn replica_set(object: &ReplicaSet) -> bool {
+    let wanted = object.spec.as_ref().and_then(|spec| spec.replicas);
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= object.metadata.generation
+            && status.ready_replicas.unwrap_or(0) == wanted.unwrap_or(1)
+    })
+}
+
+fn replication_controller(object: &ReplicationController) -> bool {
+    let wanted = object.spec.as_ref().and_then(|spec| spec.replicas);
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= object.metadata.generation
+            && status.ready_replicas.unwrap_or(0) == wanted.unwrap_or(1)
+    })
 }
 
 fn stateful_set(object: &StatefulSet) -> bool {
@@ -89,6 +112,10 @@ fn daemon_set(object: &DaemonSet) -> bool {
 /// A job need not have ended; that its pods run is seen at the pods themselves.
 fn job(object: &Job) -> bool {
     object.status.is_some()
+}
+
+fn pod(object: &Pod) -> bool {
+    controllers::is_ready(object) || controllers::is_finished(object)
 }
 
 #[cfg(test)]

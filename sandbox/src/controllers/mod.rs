@@ -29,7 +29,7 @@ mod scheduler;
 mod stateful_set;
 
 pub use action::{Action, FIELD_MANAGER, Kind, Object, is_race};
-pub use cache::{Cache, Caches};
+pub use cache::{Cache, Cacheable, Caches};
 pub use driver::run;
 pub use observed::Observed;
 pub use pods::{is_active, is_finished, is_ready};

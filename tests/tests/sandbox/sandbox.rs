@@ -134,7 +134,11 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.directory().join("log")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "the log of sandbox {:?}:\n{log}", self.name);
+            let _ = writeln!(
+                std::io::stderr(),
+                "the log of sandbox {:?}:\n{log}",
+                self.name
+            );
         }
         // Nothing more can be done about one that does not end.
         let _ = self.command(&["sandbox", "down"]).output();

@@ -50,15 +50,17 @@ impl Pods {
         changes
     }
 
-    /// How many of the pods are ready, how many there are, and the name of one that is not.
+    /// How many of the pods are as they should be, how many there are, and one that is not.
     pub fn tally(&self) -> (usize, usize, Option<&PodSummary>) {
-        let ready = self.known.values().filter(|pod| pod.ready).count();
-        (
-            ready,
-            self.known.len(),
-            self.known.values().find(|pod| !pod.ready),
-        )
+        let ready = self.known.values().filter(|pod| is_well(pod)).count();
+        let one = self.known.values().find(|pod| !is_well(pod));
+        (ready, self.known.len(), one)
     }
+}
+
+/// Ready, or done with its work.
+fn is_well(pod: &PodSummary) -> bool {
+    pod.ready || matches!(pod.status.as_str(), "Completed" | "Succeeded")
 }
 
 fn change(known: Option<&PodSummary>, pod: &PodSummary) -> Option<Change> {
@@ -105,6 +107,9 @@ mod tests {
         assert_eq!(pods.changes(vec![pod("a", true, "Running")]), ready);
         assert_eq!(pods.changes(vec![pod("a", true, "Running")]), []);
         assert_eq!(pods.tally().0, 1);
+        let mut jobs = Pods::default();
+        jobs.changes(vec![pod("job", false, "Completed")]);
+        assert_eq!(jobs.tally(), (1, 1, None), "done is as good as ready");
         let bad = [Change::Bad(
             "pod n/a is no longer ready: CrashLoopBackOff".into(),
         )];
