@@ -5,8 +5,7 @@
 //! ```
 //!
 //! Everything here is `Clone + Debug + PartialEq + Eq + Hash`, so that a resource's version is a hash of its value. The crate
-//! also holds the pure decisions that proxy, controller and command line share (route matching), and the schema of Envoy's
-//! admin JSON that the proxy writes and the command line reads.
+//! also holds the pure decisions that proxy, controller and command line share (route matching).
 
 #![warn(missing_docs)]
 
