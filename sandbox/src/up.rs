@@ -180,13 +180,14 @@ async fn claim(name: &str) -> anyhow::Result<(Block, TcpListener)> {
                 block.host()
             ),
             Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("failed to listen on {}:{API_PORT}", block.host())
-                });
+                return Err(error)
+                    .with_context(|| format!("failed to listen on {}:{API_PORT}", block.host()));
             }
         }
     }
-    bail!("all blocks of loopback addresses are taken by other sandboxes; see `meshctl sandbox list`")
+    bail!(
+        "all blocks of loopback addresses are taken by other sandboxes; see `meshctl sandbox list`"
+    )
 }
 
 /// A token that nobody guesses.

@@ -26,8 +26,8 @@ pub enum Change {
     Good(String),
     /// It waits for something that does not come by itself, or stopped being ready.
     Bad(String),
-    /// It is gone.
-    Gone(String),
+    /// It is gone, or done.
+    Over(String),
 }
 
 // === impl Pods ===
@@ -44,7 +44,7 @@ impl Pods {
             changes.extend(change(self.known.get(key), pod));
         }
         for (namespace, name) in self.known.keys().filter(|key| !fresh.contains_key(*key)) {
-            changes.push(Change::Gone(format!("pod {namespace}/{name} is gone")));
+            changes.push(Change::Over(format!("pod {namespace}/{name} is gone")));
         }
         self.known = fresh;
         changes
@@ -60,7 +60,11 @@ impl Pods {
 
 /// Ready, or done with its work.
 fn is_well(pod: &PodSummary) -> bool {
-    pod.ready || matches!(pod.status.as_str(), "Completed" | "Succeeded")
+    pod.ready || is_done(pod)
+}
+
+fn is_done(pod: &PodSummary) -> bool {
+    matches!(pod.status.as_str(), "Completed" | "Succeeded")
 }
 
 fn change(known: Option<&PodSummary>, pod: &PodSummary) -> Option<Change> {
@@ -69,6 +73,9 @@ fn change(known: Option<&PodSummary>, pod: &PodSummary) -> Option<Change> {
         known.map_or((false, ""), |known| (known.ready, known.status.as_str()));
     if pod.ready && !was_ready {
         return Some(Change::Good(format!("{name} is ready at {}", pod.address)));
+    }
+    if was_ready && is_done(pod) {
+        return Some(Change::Over(format!("{name} is done")));
     }
     if was_ready && !pod.ready && pod.status != "Terminating" {
         return Some(Change::Bad(format!(
@@ -116,7 +123,7 @@ mod tests {
         assert_eq!(pods.changes(vec![pod("a", false, "CrashLoopBackOff")]), bad);
         assert_eq!(
             pods.changes(vec![]),
-            [Change::Gone("pod n/a is gone".into())]
+            [Change::Over("pod n/a is gone".into())]
         );
     }
 }

@@ -318,7 +318,7 @@ fn tell(changes: Vec<Change>, reporter: &Reporter) {
         match change {
             Change::Good(text) => reporter.done(&text),
             Change::Bad(text) => reporter.warn(&text),
-            Change::Gone(text) => reporter.note(&format!("- {text}")),
+            Change::Over(text) => reporter.note(&format!("- {text}")),
         }
     }
 }
