@@ -130,3 +130,6 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     };
     listen().with_context(|| format!("failed to listen on {address} for xDS"))
 }
+
+#[cfg(test)]
+mod tests;

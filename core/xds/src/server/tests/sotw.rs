@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::world::{self, Spec, any_spec, check_converged};
 use crate::ResourceType;
@@ -212,6 +213,8 @@ impl Sim {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
     #[test]
     fn the_client_ends_with_what_is_served(steps in steps(), named in any::<bool>()) {
         let mut sim = Sim::new(named);
