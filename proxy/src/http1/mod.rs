@@ -10,6 +10,7 @@
 mod head;
 
 mod fields;
+mod normalize;
 mod request;
 mod response;
 

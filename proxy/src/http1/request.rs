@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::fields::{Fields, Known, Span};
 use super::head::{Control, Framing, MAX_FIELDS, MAX_HEAD, record_spans, tokens};
+use super::normalize::normalize;
 use super::refusal::Refusal;
 
 /// A request's head: what it says, as ranges of the bytes that it was parsed from. Made to be used again for the next request.
@@ -100,6 +101,28 @@ impl RequestHead {
         self.method = range(head, parsed.method.unwrap_or_default());
         self.target(head, parsed.path.unwrap_or_default())?;
         self.fields(head)
+    }
+
+    /// Brings the path into the form in which paths are compared. `bytes` are those that the head was parsed from; what is changed in
+    /// them lies within the target.
+    pub fn normalize_path(&mut self, bytes: &mut [u8]) {
+        if !matches!(self.form, Form::Origin | Form::Absolute) {
+            return;
+        }
+        let Some(path) = bytes.get_mut(self.path.clone()) else {
+            return;
+        };
+        let length = normalize(path);
+        let shorter = path.len() - length;
+        if shorter == 0 {
+            return;
+        }
+        self.path.end -= shorter;
+        if let Some(query) = &mut self.query {
+            // The query follows its path, with the question mark.
+            bytes.copy_within(query.start - 1..query.end, self.path.end);
+            *query = query.start - shorter..query.end - shorter;
+        }
     }
 
     fn target(&mut self, head: &[u8], target: &str) -> Result<(), Refusal> {

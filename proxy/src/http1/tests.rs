@@ -179,6 +179,27 @@ fn requests_of_all_forms_are_understood() {
 }
 
 #[test]
+fn a_path_is_normalized_with_its_query_behind_it() {
+    for (target, path, query) in [
+        ("/a/../b?x=/../y", "/b", "/b?x=/../y"),
+        ("/a/..", "/", "/"),
+        ("http://h/./%61", "/a", "/a"),
+    ] {
+        let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n").into_bytes();
+        let mut head = RequestHead::default();
+        assert_eq!(head.parse(&bytes), Ok(true));
+        head.normalize_path(&mut bytes);
+        let request = RequestRef {
+            head: &head,
+            bytes: &bytes,
+        };
+        assert_eq!(request.path(), path.as_bytes());
+        assert_eq!(request.path_and_query(), query.as_bytes());
+        assert_eq!(request.fields().get("x"), Some(&b"y"[..]));
+    }
+}
+
+#[test]
 fn what_concerns_one_connection_is_not_sent_on() {
     let text = "POST /p HTTP/1.1\r\nHost: h\r\nA: 1\r\nConnection: x-own, close\r\nX-Own: 2\r\nTE: trailers\r\n\
         Keep-Alive: 3\r\nB: 4\r\nTransfer-Encoding: chunked\r\nC: 5\r\nProxy-Connection: 6\r\n\r\n";

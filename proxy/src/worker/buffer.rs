@@ -31,6 +31,11 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The bytes, to be changed.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {

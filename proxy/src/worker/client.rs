@@ -228,7 +228,11 @@ fn parse(scratch: &mut Scratch, seen: &mut usize) -> Result<bool, Refusal> {
             Ok(false)
         };
     }
-    scratch.request.parse(bytes)
+    let complete = scratch.request.parse(bytes)?;
+    if complete {
+        scratch.request.normalize_path(scratch.input.filled_mut());
+    }
+    Ok(complete)
 }
 
 /// Whether a head may end here. Lone line feeds count, so that they are refused and not waited for.

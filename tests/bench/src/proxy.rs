@@ -1,4 +1,5 @@
 //! The proxy beside Envoy and HAProxy: HTTP/1.1 keep-alive, 32 connections, one core for the proxy, the other for backend and load.
+//! Envoy follows the same control plane, so that both have the very same configuration.
 
 mod backend;
 mod cases;
@@ -49,9 +50,10 @@ const CORE: usize = 0;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let backend = backend::start()?;
-    let mut cases = cases::start(args, backend, directory.path())?;
+    let started = cases::start(args, backend, directory.path())?;
+    let cases = &started.list;
     println!("idle, before any request:");
-    for case in &mut cases {
+    for case in cases {
         println!(
             "  {:10} {:>8} KiB resident",
             case.name,
@@ -75,8 +77,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             );
         }
     }
-    report(&cases, &samples);
-    idle::report(&cases, args.connections)
+    report(cases, &samples);
+    idle::report(cases, args.connections)
 }
 
 fn report(cases: &[Case], samples: &[Vec<f64>]) {

@@ -24,8 +24,6 @@ impl Exchange<'_> {
         cluster: Option<&Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'_>>,
     ) {
-        let cells = self.worker.naming.metrics.cells();
-        cells.downstream_rq_active.dec();
         let ended = self.out.ended.unwrap_or_else(Instant::now);
         let request = RequestRef {
             head: &scratch.request,
@@ -49,6 +47,9 @@ impl Exchange<'_> {
             let record = self.to_record(scratch, route, cluster, forwarding, duration);
             log.write(&record);
         }
+        // Last, so that whoever sees no request any more finds all of them counted.
+        let cells = self.worker.naming.metrics.cells();
+        cells.downstream_rq_active.dec();
     }
 
     fn series<'s>(&'s self, cluster: Option<&'s Rc<LocalCluster>>) -> &'s Series {

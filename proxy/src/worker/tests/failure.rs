@@ -26,7 +26,7 @@ fn a_code_is_retried_until_it_is_better() {
     let answer = proxy.get("/");
     assert_eq!((answer.code, &*answer.body), (200, "ok"));
     assert_eq!(requests.load(Ordering::SeqCst), 3);
-    assert_eq!(proxy.counted().clusters["one"].rq_retry, 2);
+    assert_eq!(proxy.settled().clusters["one"].rq_retry, 2);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_refused_connection_goes_to_the_next_endpoint() {
         let answer = proxy.get("/");
         assert_eq!(answer.code, 200);
     }
-    assert!(proxy.counted().clusters["one"].cx_connect_fail >= 1);
+    assert!(proxy.settled().clusters["one"].cx_connect_fail >= 1);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn limits_of_time_answer_504() {
         (504, "upstream request timeout")
     );
     assert_eq!(proxy.get("/each").code, 504);
-    let counted = proxy.counted();
+    let counted = proxy.settled();
     assert_eq!(counted.clusters["one"].rq_timeout, 3);
 }
 

@@ -47,7 +47,7 @@ fn connections_to_upstreams_are_used_again() {
         assert_eq!(proxy.get("/").body, "ok");
     }
     assert_eq!(requests.load(Ordering::SeqCst), 5);
-    let counted = proxy.counted();
+    let counted = proxy.settled();
     let host = &counted.clusters["one"];
     assert_eq!((host.cx_total, host.rq_total, host.rq_success), (1, 5, 5));
     assert_eq!((host.rq_active, host.cx_active), (0, 1));
@@ -126,7 +126,7 @@ fn responses_of_all_framings_pass() {
     let last = get();
     assert!(last.head.starts_with("HTTP/1.1 200 Fine\r\n"));
     assert_eq!(last.body, "xyz");
-    assert_eq!(proxy.counted().clusters["one"].cx_total, 1);
+    assert_eq!(proxy.settled().clusters["one"].cx_total, 1);
 }
 
 #[test]

@@ -87,10 +87,21 @@ impl Proxy {
         self.metrics.snapshot(std::time::Instant::now())
     }
 
+    /// The counters once no request is on its way.
+    pub fn settled(&self) -> Snapshot {
+        loop {
+            let counted = self.counted();
+            if counted.workers.downstream_rq_active == 0 {
+                return counted;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// The sum of a metric over all series that have these labels.
     pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
         let mut text = String::new();
-        self.counted().write_istio(&mut text).unwrap();
+        self.settled().write_istio(&mut text).unwrap();
         text.lines()
             .filter(|line| line.split(['{', ' ']).next() == Some(name))
             .filter(|line| labels.iter().all(|label| line.contains(label)))

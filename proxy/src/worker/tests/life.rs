@@ -32,7 +32,7 @@ fn a_new_configuration_counts_from_the_next_request_on() {
     assert_eq!(name(), "two");
     proxy.apply(&http_config(address, vec![to("/", "one")], clusters()));
     assert_eq!(name(), "one");
-    let counted = proxy.counted();
+    let counted = proxy.settled();
     // The connection to the first upstream has outlived two configurations.
     assert_eq!(
         (
@@ -181,10 +181,7 @@ fn requests_are_counted_once_with_their_outcome() {
     for path in ["/x", "/x", "/none"] {
         proxy.get(path);
     }
-    while proxy.counted().workers.downstream_rq_active > 0 {
-        std::thread::yield_now();
-    }
-    let counted = proxy.counted();
+    let counted = proxy.settled();
     assert_eq!(counted.workers.downstream_rq_total, 3);
     assert_eq!(proxy.metric("istio_requests_total", &[]), 3);
     let reporter = "reporter=\"source\"";

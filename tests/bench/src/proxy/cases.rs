@@ -14,78 +14,97 @@ pub struct Case {
     pub address: SocketAddr,
     /// Its process.
     pub process: Process,
-    /// What it needs to run.
-    _control_plane: Option<Process>,
 }
+
+/// The proxies, and the control plane that two of them follow.
+pub struct Cases {
+    /// Ours first.
+    pub list: Vec<Case>,
+    _control_plane: Process,
+}
+
+/// Where the control plane is found, and the port that it has gateways listen on.
+#[derive(Clone, Copy)]
+struct Mesh {
+    xds: SocketAddr,
+    port: u16,
+}
+
+const OURS: [u8; 4] = [127, 0, 0, 9];
+const ENVOY: [u8; 4] = [127, 0, 0, 10];
 
 /// Starts our proxy first, then the peers that were given.
 ///
 /// # Errors
 /// When one does not start.
-pub fn start(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Vec<Case>> {
-    let mut cases = vec![ours(args, backend, directory)?];
+pub fn start(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Cases> {
+    let (control_plane, mesh) = control_plane(args, backend, directory)?;
+    let mut list = vec![ours(args, mesh, directory)?];
     if let Some(envoy) = &args.envoy {
-        cases.push(self::envoy(envoy, backend, directory)?);
+        list.push(self::envoy(envoy, mesh, directory)?);
     }
     if let Some(haproxy) = &args.haproxy {
-        cases.push(self::haproxy(haproxy, backend, directory)?);
+        list.push(self::haproxy(haproxy, backend, directory)?);
     }
-    Ok(cases)
+    Ok(Cases {
+        list,
+        _control_plane: control_plane,
+    })
 }
 
-/// Our proxy as a gateway behind our control plane, as in any mesh.
-fn ours(args: &Args, backend: SocketAddr, directory: &Path) -> anyhow::Result<Case> {
-    let (port, xds) = (
-        free_port()?,
-        SocketAddr::from(([127, 0, 0, 1], free_port()?)),
-    );
+/// The control plane from which our proxy and Envoy have the same configuration, as in any mesh.
+fn control_plane(
+    args: &Args,
+    backend: SocketAddr,
+    directory: &Path,
+) -> anyhow::Result<(Process, Mesh)> {
+    let mesh = Mesh {
+        xds: SocketAddr::from(([127, 0, 0, 1], free_port()?)),
+        port: free_port()?,
+    };
     let config = directory.join("config");
     std::fs::create_dir(&config)?;
-    std::fs::write(config.join("gateway.yaml"), mesh_config(port, backend))?;
-    let mut control_plane = Process::start(
-        "controller",
-        None,
-        &[
-            args.binaries.join("mesh-controller").display().to_string(),
-            "discovery".to_owned(),
-            format!("--configDir={}", config.display()),
-            format!("--plaintext-xds={xds}"),
-            "--monitoringAddr=".to_owned(),
-            "--httpAddr=".to_owned(),
-        ],
-        directory,
-    )?;
-    control_plane.wait_for(xds)?;
-    let mut process = Process::start_with(
-        "ours",
-        Some(CORE),
-        &[
-            args.binaries.join("mesh-proxy").display().to_string(),
-            "proxy".to_owned(),
-            "router".to_owned(),
-            "--concurrency=1".to_owned(),
-            format!("--xds-plaintext={xds}"),
-            "--domain=default.svc.cluster.local".to_owned(),
-        ],
-        &[
-            ("POD_NAME", "gateway".to_owned()),
-            ("POD_NAMESPACE", "default".to_owned()),
-            ("INSTANCE_IP", "127.0.0.9".to_owned()),
-            ("MESH_BIND_ADDRESS", "127.0.0.9".to_owned()),
-            (
-                "ISTIO_METAJSON_LABELS",
-                r#"{"istio":"ingressgateway"}"#.to_owned(),
-            ),
-        ],
-        directory,
-    )?;
-    let address = SocketAddr::from(([127, 0, 0, 9], port));
+    std::fs::write(config.join("gateway.yaml"), mesh_config(mesh.port, backend))?;
+    let command = [
+        args.binaries.join("mesh-controller").display().to_string(),
+        "discovery".to_owned(),
+        format!("--configDir={}", config.display()),
+        format!("--plaintext-xds={}", mesh.xds),
+        "--monitoringAddr=".to_owned(),
+        "--httpAddr=".to_owned(),
+    ];
+    let mut process = Process::start("controller", None, &command, directory)?;
+    process.wait_for(mesh.xds)?;
+    Ok((process, mesh))
+}
+
+fn ours(args: &Args, mesh: Mesh, directory: &Path) -> anyhow::Result<Case> {
+    let ip = std::net::Ipv4Addr::from(OURS);
+    let command = [
+        args.binaries.join("mesh-proxy").display().to_string(),
+        "proxy".to_owned(),
+        "router".to_owned(),
+        "--concurrency=1".to_owned(),
+        format!("--xds-plaintext={}", mesh.xds),
+        "--domain=default.svc.cluster.local".to_owned(),
+    ];
+    let environment = [
+        ("POD_NAME", "gateway".to_owned()),
+        ("POD_NAMESPACE", "default".to_owned()),
+        ("INSTANCE_IP", ip.to_string()),
+        ("MESH_BIND_ADDRESS", ip.to_string()),
+        (
+            "ISTIO_METAJSON_LABELS",
+            r#"{"istio":"ingressgateway"}"#.to_owned(),
+        ),
+    ];
+    let mut process = Process::start_with("ours", Some(CORE), &command, &environment, directory)?;
+    let address = SocketAddr::from((OURS, mesh.port));
     process.wait_for(address)?;
     Ok(Case {
         name: "ours",
         address,
         process,
-        _control_plane: Some(control_plane),
     })
 }
 
@@ -127,10 +146,9 @@ spec:
     )
 }
 
-fn envoy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Result<Case> {
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+fn envoy(binary: &Path, mesh: Mesh, directory: &Path) -> anyhow::Result<Case> {
     let file = directory.join("envoy.yaml");
-    std::fs::write(&file, envoy_config(address, backend))?;
+    std::fs::write(&file, envoy_config(mesh.xds))?;
     let command = [
         binary.display().to_string(),
         "-c".to_owned(),
@@ -142,54 +160,53 @@ fn envoy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Result
         "--disable-hot-restart".to_owned(),
     ];
     let mut process = Process::start("envoy", Some(CORE), &command, directory)?;
+    let address = SocketAddr::from((ENVOY, mesh.port));
     process.wait_for(address)?;
     Ok(Case {
         name: "envoy",
         address,
         process,
-        _control_plane: None,
     })
 }
 
-fn envoy_config(address: SocketAddr, backend: SocketAddr) -> String {
+/// A gateway that asks for the same configuration, on an address of its own.
+fn envoy_config(xds: SocketAddr) -> String {
     format!(
-        r#"static_resources:
-  listeners:
-  - name: bench
-    address: {{socket_address: {{address: {ip}, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: bench
-          use_remote_address: true
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{prefix: "/"}}
-                route: {{cluster: backend, timeout: 0s}}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+        r#"node:
+  id: router~{ip}~envoy.default~default.svc.cluster.local
+  cluster: envoy.default
+  metadata:
+    NAMESPACE: default
+    NAME: envoy
+    LABELS: {{istio: ingressgateway}}
+    INTERCEPTION_MODE: NONE
+    MESH_APP_ADDRESS: {ip}
+dynamic_resources:
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services:
+    - envoy_grpc: {{cluster_name: xds}}
+static_resources:
   clusters:
-  - name: backend
+  - name: xds
     type: STATIC
-    connect_timeout: 10s
-    lb_policy: LEAST_REQUEST
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
     load_assignment:
-      cluster_name: backend
+      cluster_name: xds
       endpoints:
       - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: {backend_ip}, port_value: {backend_port}}}}}}}
+        - endpoint: {{address: {{socket_address: {{address: {xds_ip}, port_value: {xds_port}}}}}}}
 "#,
-        ip = address.ip(),
-        port = address.port(),
-        backend_ip = backend.ip(),
-        backend_port = backend.port(),
+        ip = std::net::Ipv4Addr::from(ENVOY),
+        xds_ip = xds.ip(),
+        xds_port = xds.port(),
     )
 }
 
@@ -209,7 +226,6 @@ fn haproxy(binary: &Path, backend: SocketAddr, directory: &Path) -> anyhow::Resu
         name: "haproxy",
         address,
         process,
-        _control_plane: None,
     })
 }
 
