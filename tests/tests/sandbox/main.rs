@@ -15,4 +15,5 @@ mod install;
 mod lifecycle;
 mod processes;
 mod sandbox;
+mod shift;
 mod website;

@@ -97,13 +97,13 @@ impl<'a> Meter<'a> {
     }
 
     /// Watches until a time has passed or enough requests were counted, and the probe (if any) has sent all of its requests and
-    /// they have been counted.
+    /// they have been counted. The step is told what happens.
     pub async fn watch(
         &mut self,
         window: Duration,
         enough: Option<u64>,
         mut probe: Option<Probe>,
-        step: &Step,
+        step: Option<&Step>,
     ) -> (Trouble, Option<Probe>) {
         let end = Instant::now() + window;
         let (mut counted, mut still) = (0, 0);
@@ -113,7 +113,9 @@ impl<'a> Meter<'a> {
             let sent_all = probe.as_mut().is_some_and(Probe::is_over);
             let trouble = self.scrape().await;
             let total = self.tally().total();
-            step.say(&watching(total, end, probe.as_ref()));
+            if let Some(step) = step {
+                step.say(&watching(total, end, probe.as_ref()));
+            }
             let complete = enough.is_some_and(|enough| total >= enough);
             still = if sent_all && total == counted {
                 still + 1

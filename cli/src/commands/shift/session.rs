@@ -221,8 +221,10 @@ impl Session<'_> {
         meter.begin().await;
         let probes = self.limits.enough.unwrap_or(PROBES);
         let probe = self.probe.as_ref().map(|address| address.send(probes));
+        // Each word would be a line of its own where nothing changes in place.
+        let live = self.reporter.is_live().then_some(&step);
         let (trouble, probe) = meter
-            .watch(self.limits.window, self.limits.enough, probe, &step)
+            .watch(self.limits.window, self.limits.enough, probe, live)
             .await;
         drop(step);
         self.complain(&trouble);
