@@ -16,6 +16,9 @@ pub fn summary(record: &Record, samples: &[String], empty: bool, took: Duration)
     } else {
         format!(" --name {}", record.name)
     };
+    if !empty {
+        lines.push(format!("  {:<12}{}", "ingress", record.ingress.url));
+    }
     for sample in samples {
         if let Some(bundle) = BUNDLES.iter().find(|bundle| bundle.name == sample) {
             lines.push(format!(
