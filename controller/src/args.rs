@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::run::BadUsage;
+
 /// The control plane of the mesh: watches configuration and serves it to proxies over xDS.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "pilot-discovery", version)]
@@ -73,7 +75,10 @@ impl Args {
             text.to_owned()
         };
         full.parse().map(Some).map_err(|_| {
-            anyhow::anyhow!("{text:?} is no address to listen on; write IP:PORT or :PORT")
+            BadUsage(format!(
+                "{text:?} is no address to listen on; write IP:PORT or :PORT"
+            ))
+            .into()
         })
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
-use crate::run::{BadInput, run};
+use crate::run::{BadInput, BadUsage, run};
 
 /// What was asked for makes no sense.
 const USAGE: u8 = 64;
@@ -52,7 +52,11 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::from(if error.is::<BadInput>() { BAD_DATA } else { 1 })
+            ExitCode::from(match () {
+                () if error.is::<BadUsage>() => USAGE,
+                () if error.is::<BadInput>() => BAD_DATA,
+                () => 1,
+            })
         }
     }
 }
@@ -67,7 +71,13 @@ fn raise_file_limit() {
 
 /// Sends the log to standard error.
 fn log(level: &str) -> Result<(), String> {
-    let filter = level
+    // The client's own words about failures repeat what the watchers say better.
+    let all = if level.contains("kube_client") {
+        level.to_owned()
+    } else {
+        [level, "kube_client::client=off"].join(",")
+    };
+    let filter = all
         .parse::<EnvFilter>()
         .map_err(|error| format!("--log_output_level: {level:?} is no log filter: {error}\n"))?;
     // A second subscriber in one process would be refused; the first one then goes on.

@@ -23,6 +23,11 @@ use crate::versions::Versions;
 #[error("{0}")]
 pub struct BadInput(pub String);
 
+/// What was asked for cannot be done as it was said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUsage(pub String);
+
 /// Directory of the service account inside a pod.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -112,6 +117,7 @@ async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
         }
         None => in_cluster()?,
     };
+    tracing::info!(server = %config.cluster_url, "watching the cluster");
     Ok(Some(Client::try_from(config)?))
 }
 
@@ -119,8 +125,8 @@ async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
 /// container has no file system of its own.
 fn in_cluster() -> anyhow::Result<kube::Config> {
     let variable = |name: &str| {
-        std::env::var(name).with_context(|| {
-            format!("failed to find a cluster: {name} is not set; give --kubeconfig or --configDir outside of one")
+        std::env::var(name).map_err(|_| {
+            BadUsage(format!("failed to find a cluster: {name} is not set; give --kubeconfig or --configDir outside of one"))
         })
     };
     let (host, port) = (
@@ -132,6 +138,11 @@ fn in_cluster() -> anyhow::Result<kube::Config> {
     let read = |file: &str| {
         let path = format!("{directory}/{file}");
         std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+    };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
     };
     let url = format!("https://{host}:{port}")
         .parse()
@@ -155,11 +166,11 @@ async fn serve_xds(
         ads.serve_plaintext(address, tasks).await?;
     }
     let Some(client) = client else {
-        anyhow::ensure!(
-            args.plaintext_xds.is_some(),
-            "failed to serve proxies: without a cluster there is nobody who could check their tokens; \
-             give --plaintext-xds 127.0.0.1:15010"
-        );
+        if args.plaintext_xds.is_none() {
+            let message = "failed to serve proxies: without a cluster there is nobody who could check their tokens; \
+                           give --plaintext-xds 127.0.0.1:15010";
+            return Err(BadUsage(message.to_owned()).into());
+        }
         return Ok(());
     };
     let Some(address) = args.address(&args.secure_xds)? else {

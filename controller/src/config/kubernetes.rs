@@ -96,6 +96,7 @@ async fn watch_kind(
     let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut listed: Vec<Arc<Resource>> = Vec::new();
     let mut known_empty = false;
+    let mut failing = false;
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(watcher::Event::Init) => {
@@ -124,14 +125,35 @@ async fn watch_kind(
             }
             Err(error) if is_not_found(&error) => continue,
             Err(error) => {
-                tracing::warn!(?kind, %error, "failed to watch; trying again");
+                // Said once for each outage: it is tried again and again.
+                if !std::mem::replace(&mut failing, true) {
+                    let error = with_causes(&error);
+                    tracing::warn!(?kind, error, "failed to watch the cluster; trying again");
+                }
                 continue;
             }
         };
+        if std::mem::take(&mut failing) {
+            tracing::info!(?kind, "watching the cluster again");
+        }
         if events.send(event).await.is_err() {
             return;
         }
     }
+}
+
+/// An error with what led to it: on its own the outermost one does not say why.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = [text.as_str(), &more].join(": ");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn deletion(kind: Kind, object: &DynamicObject) -> Event {

@@ -4,6 +4,7 @@
 //! of an application in a pod.
 
 mod backends;
+mod cases;
 mod http;
 mod mesh;
 mod requests;
@@ -11,8 +12,9 @@ mod requests;
 use std::collections::BTreeMap;
 
 use backends::Backends;
+use cases::{CASES, Case};
 use mesh::{Kind, Mesh, Mode, Protocol};
-use requests::{Answer, CASES, Case};
+use requests::Answer;
 
 /// Requests for each count; with weights 80 and 20 the share of the smaller is within 8 points in all but one of 10⁸ runs.
 const SAMPLES: usize = 800;
@@ -94,7 +96,7 @@ fn answers(cases: &[&Case]) -> BTreeMap<&'static str, Answer> {
 
 /// Weighted routes: nobody can say which single request goes where, but the shares are known.
 fn shares(kind: Kind, who: &str) {
-    let case = requests::weighted(kind);
+    let case = cases::weighted(kind);
     let second = (0..SAMPLES)
         .filter(|_| requests::send(&case).version == "v2")
         .count();

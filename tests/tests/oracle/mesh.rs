@@ -235,7 +235,7 @@ fn ready(kind: Kind) {
             .ok()
             .filter(|answer| answer.starts_with("HTTP/1.1 200"))
     });
-    let probe = crate::requests::weighted(kind);
+    let probe = crate::cases::weighted(kind);
     eventually("routes are there", Duration::from_secs(20), || {
         (crate::requests::send(&probe).status == "200").then_some(())
     });
