@@ -181,11 +181,10 @@ async fn serve(wanted: Wanted, context: &Context) -> anyhow::Result<Exit> {
     };
     let step = reporter.step("ending the sandbox (once more ends it at once)");
     tokio::select! {
-        () = running.stop() => {}
-        // All processes end with this one, and the next start removes the files.
-        () = end.next() => {}
+        () = running.stop() => step.done("the sandbox has ended and left nothing behind"),
+        // All processes end with this one.
+        () = end.next() => step.failed("ended at once: the next `sandbox up` or `sandbox down` removes the files"),
     }
-    step.done("the sandbox has ended and left nothing behind");
     outcome
 }
 
