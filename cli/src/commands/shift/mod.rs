@@ -90,10 +90,13 @@ async fn shift(
     report.acknowledged = written.acknowledged;
     let exit = match session.measure(&planned, ask).await? {
         None => Exit::Success,
-        Some(Outcome { judgement, .. }) => {
+        Some(Outcome { judgement, fails }) => {
             report.measured = judgement.requests > 0;
             report.measurement = Some(report::Measurement::new(&judgement));
             session.tell(&judgement)?;
+            if fails {
+                session.warn_of_errors(&judgement);
+            }
             if judgement.verdict == mesh_core::shift::Verdict::Deviates {
                 Exit::Failure
             } else {

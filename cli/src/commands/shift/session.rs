@@ -230,10 +230,14 @@ impl Session<'_> {
         self.complain(&trouble);
         if let Some(probe) = probe {
             self.reporter.note(&format!(
-                "probe: {} requests answered, {} of them failed",
+                "probe: {} requests sent, {} of them failed",
                 probe.answered(),
                 probe.failed()
             ));
+            if probe.answered() > 0 && probe.failed() == probe.answered() {
+                self.reporter
+                    .warn("no request of the probe was answered well: is its address right?");
+            }
         }
         let judgement = shift::judge(&expectation, &expectation.measure(&meter.tally()));
         let others = judgement.errors_of_others();
@@ -268,6 +272,19 @@ impl Session<'_> {
             self.context.printer.hint(&hint);
         }
         Ok(())
+    }
+
+    /// Says that what was named fails more often than the rest.
+    pub fn warn_of_errors(&self, judgement: &Judgement) {
+        let Errors { requests, errors } = judgement.errors_of_named();
+        let printer = &self.context.printer;
+        printer.warn(&format!(
+            "{errors} of {requests} requests to the subsets that you named failed, more than chance or the others explain"
+        ));
+        printer.hint(&format!(
+            "take it back with `meshctl shift {} --undo`; with --steps that happens by itself",
+            self.service
+        ));
     }
 
     fn complain(&self, trouble: &Trouble) {
