@@ -179,35 +179,4 @@ fn identity_of(user: &str) -> Option<Identity> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mesh_ir::ProxyKind;
-
-    use super::*;
-
-    #[test]
-    fn service_accounts_are_recognised() {
-        let identity = identity_of("system:serviceaccount:default:bookinfo-reviews").unwrap();
-        assert_eq!(
-            (
-                identity.namespace.as_str(),
-                identity.service_account.as_str()
-            ),
-            ("default", "bookinfo-reviews")
-        );
-        assert_eq!(identity_of("system:admin"), None);
-        assert_eq!(identity_of("system:serviceaccount:default"), None);
-    }
-
-    #[test]
-    fn nobody_may_be_somebody_else() {
-        let identity = identity_of("system:serviceaccount:default:reviews").unwrap();
-        let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "default");
-        assert_eq!(identity.may_be(&node), Ok(()));
-        node.set_text(keys::SERVICE_ACCOUNT, "reviews");
-        assert_eq!(identity.may_be(&node), Ok(()));
-        node.set_text(keys::SERVICE_ACCOUNT, "ratings");
-        assert!(identity.may_be(&node).is_err());
-        let elsewhere = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "prod");
-        assert!(identity.may_be(&elsewhere).is_err());
-    }
-}
+mod tests;
