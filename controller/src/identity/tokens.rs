@@ -159,6 +159,17 @@ impl Tokens {
                     .unwrap_or_else(|| "not authenticated".to_owned()),
             ));
         }
+        // An API server that does not know of audiences answers without them; its word would hold for tokens of any purpose.
+        if !status
+            .audiences
+            .unwrap_or_default()
+            .iter()
+            .any(|audience| audience == AUDIENCE)
+        {
+            return Err(TokenError::Refused(format!(
+                "it is not meant for the audience {AUDIENCE}"
+            )));
+        }
         let name = status
             .user
             .and_then(|user| user.username)

@@ -22,10 +22,14 @@ fn answer(review: &Value) -> Value {
     let user = match spec["token"].as_str() {
         Some("good") => "system:serviceaccount:default:reviews",
         Some("person") => "jane",
+        Some("other") => {
+            let user = json!({"username": "system:serviceaccount:default:reviews"});
+            return json!({"authenticated": true, "user": user});
+        }
         _ => return json!({"authenticated": false, "error": "it has expired"}),
     };
     assert_eq!(spec["audiences"], json!(["istio-ca"]));
-    json!({"authenticated": true, "user": {"username": user}})
+    json!({"authenticated": true, "user": {"username": user}, "audiences": ["istio-ca"]})
 }
 
 /// Tokens that are reviewed by a server, and how many reviews it has had.
@@ -98,9 +102,16 @@ async fn everything_else_is_refused_and_not_remembered() {
         let refused = TokenError::Refused("it has expired".to_owned());
         assert_eq!(tokens.check(Some("Bearer bad")).await, Err(refused));
     }
+    let other = tokens.check(Some("Bearer other")).await.unwrap_err();
+    assert!(
+        other
+            .to_string()
+            .contains("not meant for the audience istio-ca"),
+        "{other}"
+    );
     let person = TokenError::NotAServiceAccount("jane".to_owned());
     assert_eq!(tokens.check(Some("Bearer person")).await, Err(person));
-    assert_eq!(reviews.load(Ordering::SeqCst), 3);
+    assert_eq!(reviews.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
