@@ -44,6 +44,12 @@ pub fn service(object: &mut Value, old: Option<&Value>) {
     }
     for port in elements(fields, "ports") {
         fill(port, "protocol", "TCP");
+        // Clients that speak protobuf say zero for what they do not say.
+        for field in ["targetPort", "nodePort"] {
+            if port.get(field) == Some(&json!(0)) {
+                port.shift_remove(field);
+            }
+        }
         if let Some(number) = port.get("port").cloned() {
             fill(port, "targetPort", number);
         }
