@@ -36,7 +36,7 @@ impl ServiceAddresses {
         Ok(Self {
             base: u32::from(address) & !(size - 1),
             size,
-            next: AtomicU32::new(RESERVED),
+            next: AtomicU32::new(0),
         })
     }
 
