@@ -28,6 +28,8 @@ const HCM: &str = "envoy.filters.network.http_connection_manager";
 const TCP: &str = "envoy.filters.network.tcp_proxy";
 const ROUTER: &str = "envoy.filters.http.router";
 const WEBSOCKET: &str = "websocket";
+/// What the header `server` of responses says.
+const SERVER: &str = "istio-envoy";
 
 pub(super) fn to_proto(value: &Network) -> Filter {
     let (name, config) = match value {
@@ -66,13 +68,19 @@ fn hcm(value: &HttpConnectionManager) -> HcmProto {
     let HttpConnectionManager {
         stat_prefix,
         routes,
-        // Told by the listener.
-        direction: _,
+        direction,
         use_remote_address,
         websocket,
         idle_timeout,
         access_log,
     } = value;
+    // As Istio: the mesh names itself at the edge and in front of workloads only.
+    let names_itself = *use_remote_address || *direction == Direction::Inbound;
+    let (server_name, server_header) = if names_itself {
+        (SERVER.to_owned(), ServerHeaderTransformation::Overwrite)
+    } else {
+        (String::new(), ServerHeaderTransformation::PassThrough)
+    };
     let upgrade = websocket.then(|| UpgradeConfig {
         upgrade_type: WEBSOCKET.to_owned(),
         ..UpgradeConfig::default()
@@ -102,7 +110,8 @@ fn hcm(value: &HttpConnectionManager) -> HcmProto {
         // As Istio: routes limit requests, streams may rest.
         stream_idle_timeout: values::duration(Duration::ZERO),
         normalize_path: values::bool_value(true),
-        server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
+        server_name,
+        server_header_transformation: server_header.into(),
         access_log: access_log::to_proto(access_log.as_ref()),
         ..HcmProto::default()
     }

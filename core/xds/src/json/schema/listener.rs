@@ -95,6 +95,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
                 )),
             ),
+            (10, "server_name", Text),
             (
                 13,
                 "access_log",
