@@ -27,6 +27,7 @@ pub mod xds;
 pub mod admin;
 
 mod applier;
+mod calendar;
 mod program;
 mod run;
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::calendar::civil;
+
 /// A date as HTTP writes it, formatted again once a second at most.
 #[derive(Debug, Default)]
 pub struct Dates {
@@ -38,21 +40,12 @@ fn format(second: u64) -> String {
     let (hour, minute, rest) = (second / 3600 % 24, second / 60 % 60, second % 60);
     let (year, month, day) = civil(days);
     let weekday = DAYS.get((days % 7) as usize).copied().unwrap_or_default();
-    let month = MONTHS.get(month as usize).copied().unwrap_or_default();
+    // Months are counted from 1.
+    let month = MONTHS
+        .get((month as usize).wrapping_sub(1))
+        .copied()
+        .unwrap_or_default();
     format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{rest:02} GMT")
-}
-
-/// Year, month from 0 and day of a day since 1970. Years are counted from March, so that the leap day is a year's last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march + 2) / 5 + 1;
-    let month = (march + 2) % 12;
-    (year_of_era + era * 400 + u64::from(month < 2), month, day)
 }
 
 #[cfg(test)]
