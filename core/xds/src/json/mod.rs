@@ -299,7 +299,8 @@ fn duration_text(duration: &prost_types::Duration) -> String {
     format!("{sign}{seconds}.{}s", short.unwrap_or(&digits))
 }
 
-fn struct_json(value: prost_types::Struct) -> Value {
+/// A free-form object of a message, such as the metadata of a node.
+pub fn struct_json(value: prost_types::Struct) -> Value {
     // Protobuf keeps no order, and the fields are sorted here.
     let fields = value.fields.into_iter();
     Value::Object(

@@ -1,6 +1,7 @@
 //! `/server_info`: version, stage, node.
 
 use mesh_ir::ProxyKind;
+use mesh_xds::json::struct_json;
 use serde_json::{Value, json};
 
 use super::{Ask, Page, State};
@@ -42,28 +43,8 @@ pub(super) fn node_json(state: &State) -> Value {
     json!({
         "id": node.id(),
         "cluster": node.cluster,
-        "metadata": struct_json(&node.metadata),
+        "metadata": struct_json(node.metadata.clone()),
         "user_agent_name": node.user_agent,
         "user_agent_version": node.version,
     })
-}
-
-fn struct_json(value: &prost_types::Struct) -> Value {
-    let members = value
-        .fields
-        .iter()
-        .map(|(key, value)| (key.clone(), value_json(value)));
-    Value::Object(members.collect())
-}
-
-fn value_json(value: &prost_types::Value) -> Value {
-    use prost_types::value::Kind;
-    match &value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(value)) => (*value).into(),
-        Some(Kind::NumberValue(value)) => (*value).into(),
-        Some(Kind::StringValue(text)) => text.as_str().into(),
-        Some(Kind::ListValue(list)) => list.values.iter().map(value_json).collect(),
-        Some(Kind::StructValue(value)) => struct_json(value),
-    }
 }
