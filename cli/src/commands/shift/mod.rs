@@ -72,13 +72,8 @@ async fn shift(
 ) -> anyhow::Result<Exit> {
     let planned = session.plan(ask, Base::Now).await?;
     session.show(&planned.plan);
-    let mut report = Report::of_plan(&planned.plan);
-    report.dry_run = args.dry_run;
+    let mut report = Report::begin(&planned.plan, args.dry_run, session.context);
     if args.dry_run {
-        session
-            .context
-            .printer
-            .note("nothing was written (--dry-run)");
         report.print(session.context, session.format)?;
         return Ok(Exit::Success);
     }
@@ -111,19 +106,14 @@ async fn shift(
 async fn undo(session: &mut Session<'_>, args: &Args) -> anyhow::Result<Exit> {
     let plan = session.plan_undo().await?;
     session.show(&plan);
-    let mut report = Report::of_plan(&plan);
-    report.dry_run = args.dry_run;
-    if args.dry_run {
-        session
-            .context
-            .printer
-            .note("nothing was written (--dry-run)");
-    } else if session.confirm(args.yes)? {
+    let mut report = Report::begin(&plan, args.dry_run, session.context);
+    if !args.dry_run {
+        if !session.confirm(args.yes)? {
+            return Ok(Exit::Failure);
+        }
         let written = session.take_back(&plan).await?;
         report.wrote(&written.objects);
         report.acknowledged = written.acknowledged;
-    } else {
-        return Ok(Exit::Failure);
     }
     report.print(session.context, session.format)?;
     Ok(Exit::Success)

@@ -100,10 +100,14 @@ struct SubsetReport {
 // === impl Report ===
 
 impl Report {
-    /// What a plan says before it is written.
-    pub fn of_plan(plan: &Plan) -> Self {
+    /// What a plan says before it is written, or that it will not be.
+    pub fn begin(plan: &Plan, dry_run: bool, context: &Context) -> Self {
+        if dry_run {
+            context.printer.note("nothing was written (--dry-run)");
+        }
         Self {
             service: plan.host.to_string(),
+            dry_run,
             changes: plan
                 .changes
                 .iter()

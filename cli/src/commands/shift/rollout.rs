@@ -38,13 +38,8 @@ pub async fn run(
         "steps of {subset}: {start}, then {}",
         shown.join(", ")
     ));
-    let mut report = Report::of_plan(&planned.plan);
-    report.dry_run = args.dry_run;
+    let mut report = Report::begin(&planned.plan, args.dry_run, session.context);
     if args.dry_run {
-        session
-            .context
-            .printer
-            .note("nothing was written (--dry-run)");
         report.steps = way
             .iter()
             .map(|weight| StepReport {

@@ -4,7 +4,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::{count, list, name, text, text_or};
-use super::{Layout, age, column, wide};
+use super::{Column, Layout, age, column, wide};
+
+/// Columns of the bindings of roles, in a namespace or not.
+const BINDING: &[Column] = &[
+    column("Name", "string"),
+    column("Role", "string"),
+    column("Age", "string"),
+    wide("Users"),
+    wide("Groups"),
+    wide("ServiceAccounts"),
+];
 
 pub const LAYOUTS: &[Layout] = &[
     Layout {
@@ -43,27 +53,13 @@ pub const LAYOUTS: &[Layout] = &[
     Layout {
         group: "rbac.authorization.k8s.io",
         plural: "rolebindings",
-        columns: &[
-            column("Name", "string"),
-            column("Role", "string"),
-            column("Age", "string"),
-            wide("Users"),
-            wide("Groups"),
-            wide("ServiceAccounts"),
-        ],
+        columns: BINDING,
         cells: binding,
     },
     Layout {
         group: "rbac.authorization.k8s.io",
         plural: "clusterrolebindings",
-        columns: &[
-            column("Name", "string"),
-            column("Role", "string"),
-            column("Age", "string"),
-            wide("Users"),
-            wide("Groups"),
-            wide("ServiceAccounts"),
-        ],
+        columns: BINDING,
         cells: binding,
     },
     Layout {
