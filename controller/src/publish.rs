@@ -56,7 +56,7 @@ impl Published {
 }
 
 /// Who is told what the loop does.
-pub struct Witnesses {
+pub struct Observers {
     /// Which snapshot holds which version of an object.
     pub versions: Arc<Versions>,
     /// Counters.
@@ -73,9 +73,9 @@ pub async fn run(
     debounce: Debounce,
     options: SnapshotOptions,
     published: watch::Sender<Arc<Published>>,
-    witnesses: Witnesses,
+    observers: Observers,
 ) {
-    let mut store = Store::new(Arc::clone(&witnesses.versions));
+    let mut store = Store::new(Arc::clone(&observers.versions));
     let mut missing = sources;
     let mut pending: Option<Pending> = None;
     loop {
@@ -91,7 +91,7 @@ pub async fn run(
             biased;
             event = events.recv() => {
                 let Some(event) = event else { return };
-                witnesses.metrics.event();
+                observers.metrics.event();
                 if matches!(event, Event::Replace(..) | Event::ReplaceAll(_)) {
                     missing = missing.saturating_sub(1);
                 }
@@ -105,8 +105,8 @@ pub async fn run(
             () = due => {
                 let waited = pending.take().map(|pending| pending.first.elapsed()).unwrap_or_default();
                 let generation = publish(&store, &options, &published);
-                witnesses.versions.publish(generation);
-                witnesses.metrics.published(waited);
+                observers.versions.publish(generation);
+                observers.metrics.published(waited);
                 if published.is_closed() {
                     return;
                 }

@@ -15,7 +15,7 @@ use crate::args::Args;
 use crate::config::{self, watch_files, watch_kubernetes};
 use crate::identity::{Authority, Tokens, publish_roots};
 use crate::monitor::{Metrics, Monitor};
-use crate::publish::{self, Debounce, Published, Witnesses};
+use crate::publish::{self, Debounce, Observers, Published};
 use crate::versions::Versions;
 
 /// Input that cannot be used: trying again would not help.
@@ -61,12 +61,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         max: args.debounce_max,
     };
     let (versions, metrics) = (Arc::<Versions>::default(), Arc::<Metrics>::default());
-    let witnesses = Witnesses {
+    let observers = Observers {
         versions: Arc::clone(&versions),
         metrics: Arc::clone(&metrics),
     };
     tasks.spawn(publish::run(
-        receiver, sources, debounce, options, published, witnesses,
+        receiver, sources, debounce, options, published, observers,
     ));
 
     let connections = Arc::new(Connections::default());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mesh_core::translate::{Outbound, OutboundKey};
 use mesh_ir::{ProxyConfig, ProxyScope};
-use mesh_xds::resource::{Encoder, Snapshot};
+use mesh_xds::resource::{Encoder, ResourceSnapshot};
 use rustc_hash::FxHashMap;
 
 use crate::publish::Published;
@@ -26,13 +26,13 @@ struct Current {
 }
 
 /// A place that the first one who needs it fills.
-type Cell = Arc<OnceLock<Snapshot>>;
+type Cell = Arc<OnceLock<ResourceSnapshot>>;
 
 // === impl Encodings ===
 
 impl Encodings {
     /// What a proxy of this scope should have, numbered by the generation.
-    pub fn of(&self, published: &Published, scope: &ProxyScope) -> Snapshot {
+    pub fn of(&self, published: &Published, scope: &ProxyScope) -> ResourceSnapshot {
         let encode = || self.encode(published, scope);
         match self.cell(published.generation, scope) {
             Some(cell) => cell.get_or_init(encode).clone(),
@@ -40,7 +40,7 @@ impl Encodings {
         }
     }
 
-    fn encode(&self, published: &Published, scope: &ProxyScope) -> Snapshot {
+    fn encode(&self, published: &Published, scope: &ProxyScope) -> ResourceSnapshot {
         let translator = &published.translator;
         let key = OutboundKey::of(translator.snapshot(), scope);
         // The values themselves are forgotten as soon as they are encoded.

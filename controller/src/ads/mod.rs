@@ -1,19 +1,19 @@
 //! The discovery service: one session per stream, all on shared encodings.
 //!
 //! ```text
-//! Published --watch--> Session (a machine of mesh-xds) <--gRPC--> proxy
+//! Published --watch--> Session (a stream of mesh-xds) <--gRPC--> proxy
 //!                        |        |
 //!            Encodings (by scope) Connections (who has what) --> monitor
 //! ```
 //!
 //! A session translates for its proxy's scope, and equal scopes share one result. It sends one response at a time and only what its
-//! machine says is due; large responses take their turn, so that many proxies at once need no more memory than a few.
+//! stream says is due; large responses take their permit, so that many proxies at once need no more memory than a few.
 
 mod encodings;
 mod throttle;
 
 mod connections;
-mod machine;
+mod discovery_stream;
 mod session;
 
 mod report;
@@ -91,7 +91,7 @@ impl Ads {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let listener = bind(address)?;
-        let service = service::Door::new(Arc::clone(&self.shared), None);
+        let service = service::DiscoveryService::new(Arc::clone(&self.shared), None);
         tracing::info!(%address, "serving xDS in plain text");
         tasks.spawn(server::accept(listener, None, service));
         Ok(())
@@ -110,7 +110,7 @@ impl Ads {
     ) -> anyhow::Result<()> {
         let listener = bind(address)?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let service = service::Door::new(Arc::clone(&self.shared), Some(tokens));
+        let service = service::DiscoveryService::new(Arc::clone(&self.shared), Some(tokens));
         tracing::info!(%address, "serving xDS over TLS");
         tasks.spawn(server::accept(listener, Some(acceptor), service));
         Ok(())

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service as _;
 
-use super::service::{Door, Peer};
+use super::service::{DiscoveryService, Peer};
 
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 16 * 1024;
@@ -30,8 +30,8 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::fro
 const SEND_BUFFER: usize = 64 << 10;
 
 /// Accepts until it is dropped; connections end with it.
-pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, door: Door) {
-    let server = AdsServer::new(Arc::new(door));
+pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, service: DiscoveryService) {
+    let server = AdsServer::new(Arc::new(service));
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -62,7 +62,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    server: AdsServer<Door>,
+    server: AdsServer<DiscoveryService>,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     match tls {
@@ -77,7 +77,7 @@ async fn connection(
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
-    server: AdsServer<Door>,
+    server: AdsServer<DiscoveryService>,
 ) -> anyhow::Result<()> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));

@@ -1,4 +1,4 @@
-//! Who is let in: a stream needs a place, and where tokens are asked for, a valid one.
+//! Who is let in: a stream needs a permit, and where tokens are asked for, a valid one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use mesh_xds::service::{AdsService, Requests, ResponseStream};
 use tonic::{Request, Status};
 
 use super::Shared;
-use super::machine::Machine;
+use super::discovery_stream::DiscoveryStream;
 use super::session::{Caller, Session};
 use crate::identity::{TokenError, Tokens};
 
-/// One listener's door to the sessions.
-pub struct Door {
+/// One listener's entry to the sessions.
+pub struct DiscoveryService {
     shared: Arc<Shared>,
     /// Whom to ask whose a token is; nobody where everyone is let in.
     tokens: Option<Tokens>,
@@ -27,18 +27,18 @@ pub struct Door {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-// === impl Door ===
+// === impl DiscoveryService ===
 
-impl Door {
+impl DiscoveryService {
     pub(super) fn new(shared: Arc<Shared>, tokens: Option<Tokens>) -> Self {
         Self { shared, tokens }
     }
 
-    async fn open<M: Machine>(
+    async fn open<M: DiscoveryStream>(
         &self,
         request: Request<Requests<M::Request>>,
     ) -> Result<ResponseStream<M::Response>, Status> {
-        let place = Arc::clone(&self.shared.streams)
+        let permit = Arc::clone(&self.shared.streams)
             .try_acquire_owned()
             .map_err(|_| {
                 Status::resource_exhausted("too many proxies are connected; try another replica")
@@ -62,7 +62,7 @@ impl Door {
         let caller = Caller {
             identity,
             peer,
-            _place: place,
+            _permit: permit,
         };
         let session = Session::<M>::new(Arc::clone(&self.shared), request.into_inner(), caller);
         Ok(Box::pin(stream::unfold(
@@ -87,7 +87,7 @@ impl Door {
     }
 }
 
-impl AdsService for Door {
+impl AdsService for DiscoveryService {
     async fn delta(
         &self,
         request: Request<Requests<DeltaDiscoveryRequest>>,

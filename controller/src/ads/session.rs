@@ -1,4 +1,4 @@
-//! One stream: feeds its machine with requests and snapshots, and sends what comes out.
+//! One stream: feeds its protocol state with requests and snapshots, and sends what comes out.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use tonic::Status;
 
 use super::Shared;
 use super::connections::{Progress, Registration};
-use super::machine::Machine;
-use super::throttle::Turn;
+use super::discovery_stream::DiscoveryStream;
+use super::throttle::Permit;
 use crate::identity::Identity;
 use crate::publish::Published;
 
 /// How long a client may take to say who it is.
-const INTRODUCTION: Duration = Duration::from_secs(15);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// A time that does not come.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One stream.
-pub struct Session<M: Machine> {
+pub struct Session<M: DiscoveryStream> {
     shared: Arc<Shared>,
-    machine: M,
+    stream: M,
     requests: Requests<M::Request>,
     snapshots: watch::Receiver<Arc<Published>>,
     caller: Caller,
     /// Who it is, once it has said so.
     client: Option<Client>,
     /// The last large response, while it counts as being on its way.
-    turn: Option<(ResourceType, Turn)>,
+    permit: Option<(ResourceType, Permit)>,
     began: Instant,
 }
 
@@ -45,31 +45,31 @@ pub struct Caller {
     pub identity: Option<Identity>,
     /// Where it comes from.
     pub peer: Option<SocketAddr>,
-    /// Its place among the streams.
-    pub _place: OwnedSemaphorePermit,
+    /// Counts it among the streams.
+    pub _permit: OwnedSemaphorePermit,
 }
 
 struct Client {
     scope: ProxyScope,
     registration: Registration,
-    /// The publication that the machine works on.
+    /// The publication that the stream works on.
     current: Arc<Published>,
     /// Whether something was sent of it.
     told: bool,
     /// When it came.
     since: Instant,
-    /// Its turn to get everything for the first time.
-    admission: Option<Turn>,
-    /// The newest generation that it has acknowledged; 0 when it had its turn in vain.
+    /// Its permit to get everything for the first time.
+    admission: Option<Permit>,
+    /// The newest generation that it has acknowledged; 0 when its initial sync timed out.
     synced: Option<u64>,
 }
 
 // === impl Session ===
 
-impl<M: Machine> Session<M> {
+impl<M: DiscoveryStream> Session<M> {
     pub(super) fn new(shared: Arc<Shared>, requests: Requests<M::Request>, caller: Caller) -> Self {
         Self {
-            machine: M::new(
+            stream: M::new(
                 concat!(
                     "{\"Component\":\"istiod\",\"Info\":{\"version\":\"",
                     env!("CARGO_PKG_VERSION"),
@@ -82,7 +82,7 @@ impl<M: Machine> Session<M> {
             requests,
             caller,
             client: None,
-            turn: None,
+            permit: None,
             began: Instant::now(),
         }
     }
@@ -110,7 +110,7 @@ impl<M: Machine> Session<M> {
                     Err(_) => return Some(Err(Status::unavailable("the control plane is stopping"))),
                 },
                 () = tokio::time::sleep_until(timer) => {
-                    if self.client.is_none() && self.began.elapsed() >= INTRODUCTION {
+                    if self.client.is_none() && self.began.elapsed() >= FIRST_REQUEST_TIMEOUT {
                         return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
                     }
                     self.expire();
@@ -119,34 +119,34 @@ impl<M: Machine> Session<M> {
         }
     }
 
-    /// What the machine has to say now, once it is its turn.
+    /// The response that is due now, once its initial sync is permitted.
     async fn due(&mut self) -> Option<M::Response> {
         let client = self.client.as_mut()?;
         if client.admission.is_none() && client.synced.is_none() && client.current.generation > 0 {
             client.admission = self.shared.throttle.admission().await;
         }
-        let response = self.machine.poll(SystemTime::now());
-        client.report(&self.machine, &self.shared);
+        let response = self.stream.poll(SystemTime::now());
+        client.report(&self.stream, &self.shared);
         let response = response?;
         client.told = true;
         let bytes = response.encoded_len();
         if let Some(kind) = M::kind(&response) {
             self.shared.metrics.pushed(kind, bytes);
             // Given up first: those that wait while they hold what others wait for would wait for ever.
-            self.turn = None;
-            let turn = self.shared.throttle.turn(bytes).await;
-            self.turn = turn.map(|turn| (kind, turn));
+            self.permit = None;
+            let permit = self.shared.throttle.permit(bytes).await;
+            self.permit = permit.map(|permit| (kind, permit));
         }
         Some(response)
     }
 
     fn take(&mut self, request: M::Request) -> Result<(), Status> {
         let received = self
-            .machine
+            .stream
             .on_request(request, SystemTime::now())
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
         if self.client.is_none() {
-            self.introduce()?;
+            self.identify()?;
         }
         match received {
             Received::Acknowledged(kind) => self.answered(kind),
@@ -168,12 +168,12 @@ impl<M: Machine> Session<M> {
     }
 
     fn answered(&mut self, kind: ResourceType) {
-        self.turn.take_if(|(last, _)| *last == kind);
+        self.permit.take_if(|(last, _)| *last == kind);
     }
 
     /// Understands who the client is, and checks that it may be that.
-    fn introduce(&mut self) -> Result<(), Status> {
-        let node = self.machine.node().cloned();
+    fn identify(&mut self) -> Result<(), Status> {
+        let node = self.stream.node().cloned();
         let node = node.ok_or_else(|| {
             Status::invalid_argument("the first request does not say which node it is from")
         })?;
@@ -213,7 +213,7 @@ impl<M: Machine> Session<M> {
         if let Some(client) = &self.client
             && client.current.generation > 0
         {
-            self.machine
+            self.stream
                 .update(self.shared.encodings.of(&client.current, &client.scope));
         }
     }
@@ -221,7 +221,7 @@ impl<M: Machine> Session<M> {
     /// Slow answers hold up others for a while, and no longer.
     fn expire(&mut self) {
         let now = Instant::now();
-        self.turn.take_if(|(_, turn)| turn.until <= now);
+        self.permit.take_if(|(_, permit)| permit.until <= now);
         if let Some(client) = &mut self.client
             && client
                 .admission
@@ -235,18 +235,21 @@ impl<M: Machine> Session<M> {
 
     fn timer(&self) -> Instant {
         let now = Instant::now();
-        let wake = self.machine.wake_at().map(|at| {
+        let wake = self.stream.wake_at().map(|at| {
             now + at
                 .duration_since(SystemTime::now())
                 .unwrap_or(Duration::ZERO)
         });
-        let turn = self.turn.as_ref().map(|(_, turn)| turn.until);
+        let permit = self.permit.as_ref().map(|(_, permit)| permit.until);
         let admission = self
             .client
             .as_ref()
             .and_then(|client| Some(client.admission.as_ref()?.until));
-        let introduction = self.client.is_none().then(|| self.began + INTRODUCTION);
-        [wake, turn, admission, introduction]
+        let introduction = self
+            .client
+            .is_none()
+            .then(|| self.began + FIRST_REQUEST_TIMEOUT);
+        [wake, permit, admission, introduction]
             .into_iter()
             .flatten()
             .min()
@@ -261,7 +264,7 @@ impl<M: Machine> Session<M> {
     }
 }
 
-impl<M: Machine> Drop for Session<M> {
+impl<M: DiscoveryStream> Drop for Session<M> {
     fn drop(&mut self) {
         if self.client.is_some() {
             tracing::info!(proxy = self.name(), "a proxy has gone");
@@ -273,10 +276,10 @@ impl<M: Machine> Drop for Session<M> {
 
 impl Client {
     /// Notes how far the proxy has come.
-    fn report<M: Machine>(&mut self, machine: &M, shared: &Shared) {
+    fn report<M: DiscoveryStream>(&mut self, stream: &M, shared: &Shared) {
         let types = ResourceType::ALL
             .into_iter()
-            .map(|kind| (kind, machine.status(kind)))
+            .map(|kind| (kind, stream.status(kind)))
             .filter(|(_, status)| status.subscribed)
             .collect();
         let progress = Progress { types };

@@ -17,7 +17,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::*;
 use crate::config::Event as Change;
-use crate::publish::{self, Debounce, Witnesses};
+use crate::publish::{self, Debounce, Observers};
 use crate::versions::Question;
 
 /// Longest time for what should happen at once.
@@ -82,13 +82,13 @@ impl Plane {
             after: Duration::ZERO,
             max: Duration::ZERO,
         };
-        let witnesses = Witnesses {
+        let observers = Observers {
             versions: Arc::clone(&versions),
             metrics: Arc::clone(&metrics),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(publish::run(
-            receiver, 1, debounce, options, published, witnesses,
+            receiver, 1, debounce, options, published, observers,
         ));
         let connections = Arc::<Connections>::default();
         let ads = Ads::new(snapshots, Arc::clone(&connections), metrics);

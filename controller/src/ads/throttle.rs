@@ -1,7 +1,7 @@
 //! Bounds the bytes of responses that are on their way, over all streams.
 //!
 //! A response is written out whole before the network takes it, so a thousand proxies that are due at once would need a thousand
-//! times its size. Large responses therefore take turns: one counts until its proxy has answered, or for a short while where
+//! times its size. Large responses are therefore limited: one counts until its proxy has answered, or for a short while where
 //! the proxy is slow, which then costs its own buffer and nobody else's time.
 
 use std::sync::Arc;
@@ -15,25 +15,25 @@ const BUDGET: usize = 16 << 20;
 /// Responses below this size do not count.
 const SMALL: usize = 32 << 10;
 /// How long a response counts that is not answered.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of a permit.
 const UNIT: usize = 1 << 10;
 
 /// Proxies that may be on their way from nothing to everything. Until a proxy has everything, its stream notes for each resource that
 /// it does not have it yet.
-const NEWCOMERS: usize = 24;
-/// How long a newcomer counts that does not come to an end.
-const WELCOME: Duration = Duration::from_secs(5);
+const INITIAL_SYNCS: usize = 24;
+/// How long an initial sync counts that does not end.
+const INITIAL_SYNC_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Lets responses through.
 pub struct Throttle {
     budget: Arc<Semaphore>,
-    newcomers: Arc<Semaphore>,
+    initial_syncs: Arc<Semaphore>,
 }
 
-/// A response, or a newcomer, on its way.
+/// A response or an initial sync that is counted.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Permit {
     _permit: OwnedSemaphorePermit,
     /// When it no longer counts.
     pub until: Instant,
@@ -45,23 +45,23 @@ impl Default for Throttle {
     fn default() -> Self {
         Self {
             budget: Arc::new(Semaphore::new(BUDGET / UNIT)),
-            newcomers: Arc::new(Semaphore::new(NEWCOMERS)),
+            initial_syncs: Arc::new(Semaphore::new(INITIAL_SYNCS)),
         }
     }
 }
 
 impl Throttle {
-    /// Waits until a newcomer may get everything.
-    pub async fn admission(&self) -> Option<Turn> {
-        let permit = Arc::clone(&self.newcomers).acquire_owned().await.ok()?;
-        Some(Turn {
+    /// Waits until an initial sync may begin.
+    pub async fn admission(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.initial_syncs).acquire_owned().await.ok()?;
+        Some(Permit {
             _permit: permit,
-            until: Instant::now() + WELCOME,
+            until: Instant::now() + INITIAL_SYNC_TIMEOUT,
         })
     }
 
-    /// Waits for a response's turn. Small ones have none and need not wait.
-    pub async fn turn(&self, bytes: usize) -> Option<Turn> {
+    /// Waits until a response of this size may be sent. Small ones are not counted.
+    pub async fn permit(&self, bytes: usize) -> Option<Permit> {
         if bytes < SMALL {
             return None;
         }
@@ -70,9 +70,9 @@ impl Throttle {
             .acquire_many_owned(units)
             .await
             .ok()?;
-        Some(Turn {
+        Some(Permit {
             _permit: permit,
-            until: Instant::now() + PATIENCE,
+            until: Instant::now() + ANSWER_TIMEOUT,
         })
     }
 }
@@ -84,13 +84,13 @@ mod tests {
     #[tokio::test]
     async fn large_responses_wait_for_each_other_and_small_ones_for_none() {
         let throttle = Throttle::default();
-        let turn = throttle.turn(BUDGET * 2).await;
-        assert!(turn.is_some());
-        assert!(throttle.turn(SMALL - 1).await.is_none());
-        let next = throttle.turn(SMALL);
+        let permit = throttle.permit(BUDGET * 2).await;
+        assert!(permit.is_some());
+        assert!(throttle.permit(SMALL - 1).await.is_none());
+        let next = throttle.permit(SMALL);
         tokio::pin!(next);
         assert!(futures::poll!(&mut next).is_pending());
-        drop(turn);
+        drop(permit);
         assert!(next.await.is_some());
     }
 }

@@ -10,7 +10,7 @@ use super::annotations::{self, Interception, Traffic, given};
 use super::decide::REVISION;
 use super::probes::{self, PROBERS, Probers};
 use super::prometheus::{self, SCRAPE};
-use super::proxy_config::ProxyConfig;
+use super::proxy_config::MergedProxyConfig;
 use super::sidecar::{self, ProxySpec, env};
 use super::template::{Template, has_name};
 use super::{INIT_CONTAINER, InjectConfig, InjectError, PROXY_CONTAINER, overrides};
@@ -47,7 +47,7 @@ pub struct InjectedPod {
 struct Plan<'a> {
     config: &'a InjectConfig,
     owner: &'a Owner,
-    proxy: ProxyConfig,
+    proxy: MergedProxyConfig,
     mode: Interception,
     traffic: Traffic,
     native: bool,
@@ -122,7 +122,7 @@ impl<'a> Plan<'a> {
         config: &'a InjectConfig,
     ) -> Result<Self, InjectError> {
         let all = &pod.annotations;
-        let mut proxy = ProxyConfig::read(all, config)?;
+        let mut proxy = MergedProxyConfig::read(all, config)?;
         let resources = resources(all, &config.injector.values.resources)?;
         let limit = resources.limits.as_ref().and_then(|all| all.get("cpu"));
         proxy.default_concurrency(limit.map(|quantity| quantity.0.as_str()));

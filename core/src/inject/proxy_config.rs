@@ -1,5 +1,5 @@
 //! The proxy's start-up configuration: mesh-wide `defaultConfig`, overridden by the pod's annotation `proxy.istio.io/config`.
-//! `proxyMetadata` is merged key by key; every other field is replaced (rule 63).
+//! `proxyMetadata` is merged key by key; every other field is replaced.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ const ANNOTATION: &str = "proxy.istio.io/config";
 
 /// The proxy's start-up configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ProxyConfig(BTreeMap<String, Value>);
+pub(super) struct MergedProxyConfig(BTreeMap<String, Value>);
 
-// === impl ProxyConfig ===
+// === impl MergedProxyConfig ===
 
-impl ProxyConfig {
+impl MergedProxyConfig {
     pub(super) fn read(
         annotations: &BTreeMap<String, String>,
         config: &InjectConfig,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, ResourceRequirements};
 
 use super::InjectConfig;
-use super::proxy_config::ProxyConfig;
+use super::proxy_config::MergedProxyConfig;
 use super::sidecar::{ProxySpec, env};
 
 /// What a gateway's container is built from beside the configuration.
@@ -31,7 +31,7 @@ impl Router<'_> {
     pub(crate) fn container(self, config: &InjectConfig) -> Container {
         let values = &config.injector.values;
         // Only annotations can be wrong, and there are none.
-        let mut proxy = ProxyConfig::read(&BTreeMap::new(), config).unwrap_or_default();
+        let mut proxy = MergedProxyConfig::read(&BTreeMap::new(), config).unwrap_or_default();
         let limit = self.resources.limits.as_ref();
         let limit = limit.and_then(|limits| limits.get("cpu"));
         proxy.default_concurrency(limit.map(|quantity| quantity.0.as_str()));

@@ -18,7 +18,7 @@ pub const SCHEMA: &str = "IST0106";
 
 /// What is wrong with a field.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct DecodeError {
     path: FieldPath,
     message: String,
     hint: Option<String>,
@@ -50,9 +50,9 @@ pub fn decode_value(
 pub fn decode_mesh_config(document: &Document) -> (Option<MeshConfig>, Vec<Diagnostic>) {
     match lenient(&document.value, &FieldPath::root()) {
         Ok(config) => (Some(config), Vec::new()),
-        Err(fault) => (
+        Err(error) => (
             None,
-            vec![fault.into_diagnostic(SCHEMA, None, &document.origin)],
+            vec![error.into_diagnostic(SCHEMA, None, &document.origin)],
         ),
     }
 }
@@ -62,31 +62,31 @@ fn decode_shared(
     origin: Origin,
     default_namespace: Option<&str>,
 ) -> (Option<Resource>, Vec<Diagnostic>) {
-    let refuse = |fault: Fault, code, key: Option<ResourceKey>| {
-        (None, vec![fault.into_diagnostic(code, key, &origin)])
+    let refuse = |error: DecodeError, code, key: Option<ResourceKey>| {
+        (None, vec![error.into_diagnostic(code, key, &origin)])
     };
     let info = match identify(&value) {
         Ok(Some(info)) => info,
         Ok(None) => return (None, Vec::new()),
-        Err((fault, code)) => return refuse(fault, code, None),
+        Err((error, code)) => return refuse(error, code, None),
     };
     let written = match meta::read(&value) {
         Ok(written) => written,
-        Err(fault) => return refuse(fault, SCHEMA, None),
+        Err(error) => return refuse(error, SCHEMA, None),
     };
     let key = match key(info, &written, default_namespace) {
         Ok(key) => key,
-        Err(fault) => return refuse(fault, SCHEMA, None),
+        Err(error) => return refuse(error, SCHEMA, None),
     };
     let mut object = match (info.decode)(&value, info) {
         Ok(object) => object,
-        Err(fault) => return refuse(fault, SCHEMA, Some(key)),
+        Err(error) => return refuse(error, SCHEMA, Some(key)),
     };
     let mut findings = Vec::new();
     match mesh_config(&key, &object) {
         Some(Ok(config)) => object = Object::MeshConfig(Arc::new(config)),
-        Some(Err(fault)) => {
-            findings.push(fault.into_diagnostic(SCHEMA, Some(key.clone()), &origin));
+        Some(Err(error)) => {
+            findings.push(error.into_diagnostic(SCHEMA, Some(key.clone()), &origin));
         }
         None => {}
     }
@@ -107,11 +107,11 @@ fn decode_shared(
 }
 
 /// The kind of an object; none if it is none that a mesh needs.
-fn identify(value: &Value) -> Result<Option<&'static KindInfo>, (Fault, &'static str)> {
+fn identify(value: &Value) -> Result<Option<&'static KindInfo>, (DecodeError, &'static str)> {
     let unparsable = |path: &str, message: String| {
-        let fault = Fault::new(FieldPath::parse(path), message);
+        let error = DecodeError::new(FieldPath::parse(path), message);
         Err((
-            fault.with_hint("an object needs apiVersion, kind and metadata"),
+            error.with_hint("an object needs apiVersion, kind and metadata"),
             UNPARSABLE,
         ))
     };
@@ -138,8 +138,8 @@ fn identify(value: &Value) -> Result<Option<&'static KindInfo>, (Fault, &'static
         Lookup::WrongVersion(info) => {
             let message = format!("{name} has no version {api_version:?}");
             let hint = format!("use {}", info.api_versions.first().unwrap_or(&""));
-            let fault = Fault::new(FieldPath::parse("apiVersion"), message).with_hint(hint);
-            Err((fault, SCHEMA))
+            let error = DecodeError::new(FieldPath::parse("apiVersion"), message).with_hint(hint);
+            Err((error, SCHEMA))
         }
     }
 }
@@ -148,14 +148,13 @@ fn key(
     info: &KindInfo,
     written: &Written,
     default_namespace: Option<&str>,
-) -> Result<ResourceKey, Fault> {
+) -> Result<ResourceKey, DecodeError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let name = given(&written.name).or_else(|| given(&written.generate_name));
     let Some(name) = name else {
         let message = format!("{} has no name", info.name);
-        return Err(
-            Fault::new(FieldPath::parse("metadata.name"), message).with_hint("set metadata.name")
-        );
+        return Err(DecodeError::new(FieldPath::parse("metadata.name"), message)
+            .with_hint("set metadata.name"));
     };
     let namespace = if info.namespaced {
         given(&written.namespace)
@@ -171,7 +170,7 @@ fn key(
 }
 
 /// The mesh configuration in a ConfigMap `istio`, if it is one.
-fn mesh_config(key: &ResourceKey, object: &Object) -> Option<Result<MeshConfig, Fault>> {
+fn mesh_config(key: &ResourceKey, object: &Object) -> Option<Result<MeshConfig, DecodeError>> {
     let Object::ConfigMap(map) = object else {
         return None;
     };
@@ -183,19 +182,19 @@ fn mesh_config(key: &ResourceKey, object: &Object) -> Option<Result<MeshConfig, 
     let path = FieldPath::parse("data.mesh");
     let (documents, findings) = parse_whole("mesh", text);
     if let Some(finding) = findings.into_iter().next() {
-        return Some(Err(Fault::new(path, finding.message)));
+        return Some(Err(DecodeError::new(path, finding.message)));
     }
     let Some(document) = documents.first() else {
         return Some(Ok(MeshConfig::default()));
     };
     Some(
         lenient(&document.value, &FieldPath::root())
-            .map_err(|fault| Fault::new(path, format!("{}: {}", fault.path, fault.message))),
+            .map_err(|error| DecodeError::new(path, format!("{}: {}", error.path, error.message))),
     )
 }
 
 /// A Kubernetes object. The types insist on the current API version, so older ones are renamed first.
-pub(super) fn whole<T: DeserializeOwned>(value: &Value, info: &KindInfo) -> Result<T, Fault> {
+pub(super) fn whole<T: DeserializeOwned>(value: &Value, info: &KindInfo) -> Result<T, DecodeError> {
     let current = info.api_versions.first().copied().unwrap_or_default();
     if value.get("apiVersion").and_then(Value::as_str) == Some(current) {
         return typed(value, &FieldPath::root());
@@ -208,7 +207,7 @@ pub(super) fn whole<T: DeserializeOwned>(value: &Value, info: &KindInfo) -> Resu
 }
 
 /// The `spec` of an Istio object; none is an empty one.
-pub(super) fn spec<T: DeserializeOwned + Default>(value: &Value) -> Result<T, Fault> {
+pub(super) fn spec<T: DeserializeOwned + Default>(value: &Value) -> Result<T, DecodeError> {
     match value.get("spec") {
         None | Some(Value::Null) => Ok(T::default()),
         Some(spec) => lenient(spec, &FieldPath::parse("spec")),
@@ -216,7 +215,7 @@ pub(super) fn spec<T: DeserializeOwned + Default>(value: &Value) -> Result<T, Fa
 }
 
 /// A value whose null fields count as absent, as protobuf's JSON has it.
-fn lenient<T: DeserializeOwned>(value: &Value, base: &FieldPath) -> Result<T, Fault> {
+fn lenient<T: DeserializeOwned>(value: &Value, base: &FieldPath) -> Result<T, DecodeError> {
     typed(&without_nulls(value), base)
 }
 
@@ -247,7 +246,10 @@ fn without_nulls(value: &Value) -> Cow<'_, Value> {
 }
 
 /// Reads a typed value; only a failure is read again to learn the path.
-pub(super) fn typed<T: DeserializeOwned>(value: &Value, base: &FieldPath) -> Result<T, Fault> {
+pub(super) fn typed<T: DeserializeOwned>(
+    value: &Value,
+    base: &FieldPath,
+) -> Result<T, DecodeError> {
     if let Ok(typed) = T::deserialize(value) {
         return Ok(typed);
     }
@@ -266,7 +268,7 @@ pub(super) fn typed<T: DeserializeOwned>(value: &Value, base: &FieldPath) -> Res
             }
         }
         let message = rephrase(&error.inner().to_string());
-        Fault::new(path, message)
+        DecodeError::new(path, message)
     })
 }
 
@@ -311,9 +313,9 @@ fn describe(value: &Value) -> &'static str {
     }
 }
 
-// === impl Fault ===
+// === impl DecodeError ===
 
-impl Fault {
+impl DecodeError {
     fn new(path: FieldPath, message: impl Into<String>) -> Self {
         Self {
             path,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::decode::{Fault, spec, whole};
+use super::decode::{DecodeError, spec, whole};
 use super::{Kind, Object};
 
 /// What is known about a kind.
@@ -14,7 +14,7 @@ pub(super) struct KindInfo {
     /// All versions that are accepted; the first is the current one.
     pub(super) api_versions: &'static [&'static str],
     pub(super) namespaced: bool,
-    pub(super) decode: fn(&Value, &KindInfo) -> Result<Object, Fault>,
+    pub(super) decode: fn(&Value, &KindInfo) -> Result<Object, DecodeError>,
 }
 
 const ISTIO: &[&str] = &[

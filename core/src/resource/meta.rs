@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Meta;
-use super::decode::{Fault, typed};
+use super::decode::{DecodeError, typed};
 use crate::diag::FieldPath;
 
 /// `metadata` as it is written.
@@ -26,7 +26,7 @@ pub(super) struct Written {
 }
 
 /// Reads `metadata` of an object.
-pub(super) fn read(object: &Value) -> Result<Written, Fault> {
+pub(super) fn read(object: &Value) -> Result<Written, DecodeError> {
     match object.get("metadata") {
         None | Some(Value::Null) => Ok(Written::default()),
         Some(metadata) => typed(metadata, &FieldPath::parse("metadata")),

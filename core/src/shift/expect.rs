@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::counters::Series;
 use super::target::WorkloadVersion;
-use super::{Ask, Measured, Plan, Tally, Target};
+use super::{Measured, Plan, Tally, Target, WeightRequest};
 
 /// What is expected of each subset.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Expected {
 
 impl Expectation {
     /// What the plan leads to.
-    pub fn new(target: &Target, ask: &Ask, plan: &Plan) -> Self {
+    pub fn new(target: &Target, ask: &WeightRequest, plan: &Plan) -> Self {
         let mut names: BTreeSet<Arc<str>> =
             ask.shares().iter().map(|(name, _)| name.clone()).collect();
         let shares = plan.rules.iter().flat_map(|rule| &rule.after);

@@ -1,20 +1,20 @@
 //! Traffic shifts as values: who gets how much of a service's requests, which objects say so, and whether the counters agree.
 //!
 //! ```text
-//! Snapshot + Ask --plan--> Plan { changes: subsets before routes } --caller writes--> counters --judge--> Verdict
+//! Snapshot + WeightRequest --plan--> Plan { changes: subsets before routes } --caller writes--> counters --judge--> Verdict
 //!                            |
 //!                            +-- Memory (annotation) --undo--> Plan
 //! ```
 //!
 //! Objects are edited as the raw values they came as, so that everything else in them stays as it is.
 
-mod ask;
 mod refusal;
+mod weight_request;
 
 mod target;
 mod weights;
 
-mod carriers;
+mod routed;
 mod routes;
 mod subsets;
 
@@ -33,8 +33,6 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use ask::Ask;
-pub use carriers::RuleRef;
 pub use counters::{Counters, Tally};
 pub use expect::{Expectation, Expected};
 pub use judge::{
@@ -43,9 +41,11 @@ pub use judge::{
 pub use memory::{ANNOTATION, Memory};
 pub use plan::{Action, Base, Change, Plan, RuleChange, Share, plan};
 pub use refusal::{Refusal, RefusalKind};
+pub use routed::RuleRef;
 pub use show::{differing, shown};
 pub use statistics::{Interval, binomial_two_sided, clopper_pearson, fisher_greater};
 pub use steps::steps;
 pub use target::{PodSeen, SubsetSeen, Target, WorkloadVersion};
 pub use undo::undo;
+pub use weight_request::WeightRequest;
 pub use weights::apportion;

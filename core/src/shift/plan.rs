@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::carriers::{RuleRef, carriers};
 use super::memory::{Memory, RuleMemory};
+use super::routed::{RuleRef, routed_rules};
 use super::routes::{ExactShare, Reader};
 use super::subsets::{define, free_key, own_host};
-use super::{Ask, Refusal, Target, apportion};
+use super::{Refusal, Target, WeightRequest, apportion};
 use crate::resource::{Kind, Resource, ResourceKey};
 use crate::snapshot::Snapshot;
 
@@ -82,7 +82,12 @@ pub enum Base {
 }
 
 /// Plans a shift.
-pub fn plan(snapshot: &Snapshot, target: &Target, ask: &Ask, base: Base) -> Result<Plan, Refusal> {
+pub fn plan(
+    snapshot: &Snapshot,
+    target: &Target,
+    ask: &WeightRequest,
+    base: Base,
+) -> Result<Plan, Refusal> {
     for (subset, weight) in ask.shares() {
         if *weight > 0 || !target.subsets.contains_key(subset) {
             target.subset(subset)?;
@@ -101,7 +106,7 @@ pub fn plan(snapshot: &Snapshot, target: &Target, ask: &Ask, base: Base) -> Resu
 struct Planner<'a> {
     snapshot: &'a Snapshot,
     target: &'a Target,
-    ask: &'a Ask,
+    ask: &'a WeightRequest,
     base: Base,
     versions: (Vec<(Arc<str>, u64)>, u64),
 }
@@ -116,17 +121,17 @@ struct Basis {
 
 impl Planner<'_> {
     fn plan(&self) -> Result<Plan, Refusal> {
-        let carriers = carriers(self.snapshot, self.target)?;
+        let routed = routed_rules(self.snapshot, self.target)?;
         let mut plan = Plan {
             host: self.target.service.host.clone(),
             changes: Vec::new(),
             rules: Vec::new(),
-            notes: carriers.notes,
+            notes: routed.notes,
         };
-        if carriers.rules.is_empty() {
+        if routed.rules.is_empty() {
             self.create_routes(&mut plan)?;
         } else {
-            self.change_routes(&carriers.rules, &mut plan)?;
+            self.change_routes(&routed.rules, &mut plan)?;
         }
         let needed: BTreeSet<Arc<str>> = plan
             .rules

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::refusal::list;
-use super::{Ask, Refusal, apportion};
+use super::{Refusal, WeightRequest, apportion};
 use crate::snapshot::expand_host;
 
 /// Weights are cut into this many pieces where a destination is the whole service, so that nothing is lost.
@@ -42,7 +42,11 @@ struct Entry {
 impl Reader<'_> {
     /// The destinations with the weights that are asked for. What nobody asked about shares the rest in the proportions that it
     /// has now; all weights add up to 100.
-    pub(super) fn reweighted(&self, route: &[Value], ask: &Ask) -> Result<Vec<Value>, Refusal> {
+    pub(super) fn reweighted(
+        &self,
+        route: &[Value],
+        ask: &WeightRequest,
+    ) -> Result<Vec<Value>, Refusal> {
         let entries = self.entries(route)?;
         let asked = |entry: &Entry| {
             let subset = entry.subset.as_deref()?;
@@ -179,7 +183,7 @@ impl Reader<'_> {
         json!({ "destination": destination })
     }
 
-    fn no_rest(&self, ask: &Ask, entries: &[Entry]) -> Refusal {
+    fn no_rest(&self, ask: &WeightRequest, entries: &[Entry]) -> Refusal {
         let rest = ask.rest();
         let message = format!(
             "nothing else of {} is routed now, so nothing can take the remaining {rest}",

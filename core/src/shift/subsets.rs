@@ -115,7 +115,7 @@ fn subset(name: &str, labels: &BTreeMap<String, String>) -> Value {
 pub(super) fn own_host(target: &Target) -> &str {
     match target.service.registry {
         crate::snapshot::Registry::Kubernetes => &target.service.name,
-        crate::snapshot::Registry::External => &target.service.host,
+        crate::snapshot::Registry::ServiceEntry => &target.service.host,
     }
 }
 

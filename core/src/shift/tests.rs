@@ -79,7 +79,12 @@ fn planned(snapshot: &Snapshot, words: &[&str]) -> Plan {
 }
 
 fn plan_from(snapshot: &Snapshot, words: &[&str], base: Base) -> Result<Plan, Refusal> {
-    plan(snapshot, &target(snapshot), &Ask::parse(words)?, base)
+    plan(
+        snapshot,
+        &target(snapshot),
+        &WeightRequest::parse(words)?,
+        base,
+    )
 }
 
 /// The world once a plan is carried out.
@@ -349,7 +354,7 @@ spec:
         summary(&plan)[1],
         "Replace VirtualService default/reviews: v1=60 -=20 v3=20"
     );
-    let ask = Ask::parse(&["v3=20"]).unwrap();
+    let ask = WeightRequest::parse(&["v3=20"]).unwrap();
     let expectation = Expectation::new(&target(&world), &ask, &plan);
     let shares: Vec<_> = expectation
         .subsets

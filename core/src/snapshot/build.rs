@@ -8,8 +8,8 @@ use super::entries::{Entries, EntryPlan};
 use super::instances::Instances;
 use super::objects::Objects;
 use super::{
-    Exposure, HostMap, MeshGateway, MeshService, MeshVirtualService, Selecting, Snapshot,
-    SnapshotOptions, kubernetes, mesh,
+    HostMap, MeshGateway, MeshService, MeshVirtualService, Selecting, Snapshot, SnapshotOptions,
+    Visibility, kubernetes, mesh,
 };
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -47,7 +47,7 @@ impl Snapshot {
             treats_clients_alike: destination_rules.are_alike_for_clients(&services)
                 && services
                     .iter()
-                    .all(|service| service.exposure == Exposure::Public)
+                    .all(|service| service.visibility == Visibility::Public)
                 && services
                     .windows(2)
                     .all(|pair| matches!(pair, [a, b] if a.host != b.host)),

@@ -1,4 +1,4 @@
-//! DestinationRules merged per namespace and host, and found for a client (rules 38 and 39).
+//! DestinationRules merged per namespace and host, and found for a client.
 //!
 //! ```text
 //! client's namespace (unless it is the root) -> service's namespace -> root namespace
@@ -9,10 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::exposure::exposure;
-use super::policy::{Blocks, negative_limits};
+use super::policy::{EffectiveTrafficPolicy, negative_limits};
 use super::report::{conflict, invalid, no_effect};
-use super::{Exposure, HostMap, MeshService, expand_host};
+use super::visibility::visibility;
+use super::{HostMap, MeshService, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{DestinationRuleSpec, MeshConfig, Subset, TrafficPolicy};
 use crate::resource::{Object, Resource};
@@ -31,7 +31,7 @@ pub struct EffectiveDestinationRule {
     /// Subsets with the objects that define them; names are unique.
     pub subsets: Vec<(Subset, Arc<Resource>)>,
     /// Who sees it.
-    pub exposure: Exposure,
+    pub visibility: Visibility,
     /// Labels of the clients that it is for; none is all.
     pub workload_selector: Option<BTreeMap<String, String>>,
 }
@@ -126,7 +126,7 @@ impl DestinationRules {
             let namespace = &resource.key.namespace;
             let host: Arc<str> = expand_host(&spec.host, namespace, domain).into();
             let rule = unmerged(resource, spec, &host, mesh);
-            let for_all = rule.exposure == Exposure::Public && rule.workload_selector.is_none();
+            let for_all = rule.visibility == Visibility::Public && rule.workload_selector.is_none();
             all.push((namespace.clone(), host.clone(), for_all));
             diagnostics.extend(check(resource, spec));
             let of_host = rules
@@ -134,7 +134,8 @@ impl DestinationRules {
                 .or_default()
                 .entry(&host, Vec::new);
             let older = of_host.iter_mut().find(|older| {
-                older.workload_selector == rule.workload_selector && older.exposure == rule.exposure
+                older.workload_selector == rule.workload_selector
+                    && older.visibility == rule.visibility
             });
             match older {
                 Some(older) => diagnostics.extend(older.merge(spec, resource)),
@@ -185,7 +186,7 @@ impl DestinationRules {
         namespaces.into_iter().find_map(|namespace| {
             let applies = |rule: &&Arc<EffectiveDestinationRule>| {
                 let private = rule.workload_selector.is_some();
-                rule.exposure.sees(client_namespace)
+                rule.visibility.sees(client_namespace)
                     && rule.selects(client_labels)
                     && (!private || namespace == client_namespace)
             };
@@ -210,7 +211,7 @@ fn unmerged(
         resources: Vec::new(),
         traffic_policy: None,
         subsets: Vec::new(),
-        exposure: exposure(
+        visibility: visibility(
             spec.export_to.iter().map(String::as_str),
             &mesh.default_destination_rule_export_to,
             &resource.key.namespace,
@@ -239,7 +240,7 @@ fn share(
                 .map(Arc::new)
                 .collect();
             of_host.sort_by_key(|rule| {
-                let public = rule.exposure == Exposure::Public;
+                let public = rule.visibility == Visibility::Public;
                 (rule.workload_selector.is_none(), public)
             });
             *target.entry(host, Vec::new) = of_host;
@@ -275,10 +276,10 @@ fn check_policy(
     policy: &TrafficPolicy,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let mut blocks = vec![(base.clone(), Blocks::of(policy))];
+    let mut blocks = vec![(base.clone(), EffectiveTrafficPolicy::of(policy))];
     for (index, port) in policy.port_level_settings.iter().enumerate() {
         let path = base.key("portLevelSettings").index(index);
-        blocks.push((path, Blocks::of_port(port)));
+        blocks.push((path, EffectiveTrafficPolicy::of_port(port)));
     }
     for (path, block) in blocks {
         let below = |field: &str| {

@@ -1,12 +1,12 @@
-//! ServiceEntries as services of the mesh: one per host; entries that agree share a host's ports (rule 47).
+//! ServiceEntries as services of the mesh: one per host; entries that agree share a host's ports.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::exposure::exposure;
 use super::protocol::{protocol_from_name, select_protocol};
 use super::report::{invalid, unsupported};
+use super::visibility::visibility;
 use super::{MeshService, Registry, Resolution, ServicePort, TargetPort, is_wildcard};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{
@@ -79,11 +79,11 @@ impl Entries {
                     host: host.into(),
                     namespace: resource.key.namespace.clone(),
                     object: resource.key.clone(),
-                    registry: Registry::External,
+                    registry: Registry::ServiceEntry,
                     ports: ports.clone(),
                     addresses: addresses.clone(),
                     resolution: resolution(spec),
-                    exposure: exposure(
+                    visibility: visibility(
                         spec.export_to.iter().map(String::as_str),
                         &mesh.default_service_export_to,
                         &resource.key.namespace,
@@ -105,7 +105,7 @@ impl Entries {
                 && older.resolution == service.resolution
                 && older.selector == service.selector
                 && older.external == service.external
-                && older.exposure == service.exposure
+                && older.visibility == service.visibility
         });
         let numbers = service.ports.iter().map(|port| port.port);
         let object = older

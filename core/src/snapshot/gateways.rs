@@ -1,4 +1,4 @@
-//! Gateways, found by the labels of the pods that apply them (rule 33).
+//! Gateways, found by the labels of the pods that apply them.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The fully qualified lower-case form of a host (rule 1): a name without dots belongs to the namespace of the object that
+/// The fully qualified lower-case form of a host: a name without dots belongs to the namespace of the object that
 /// mentions it; names with dots, `*` and addresses stay as they are.
 ///
 /// ```

@@ -45,7 +45,7 @@ impl Instances {
                 Registry::Kubernetes => {
                     instances.add_kubernetes(objects, &mut workloads, &slices, service);
                 }
-                Registry::External => {
+                Registry::ServiceEntry => {
                     instances.add_entry(objects, &mut workloads, plans, service);
                 }
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Service, ServicePort as KubernetesPort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::exposure::exposure;
 use super::protocol::select_protocol;
+use super::visibility::visibility;
 use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
 use crate::model::MeshConfig;
 use crate::resource::{Object, Resource};
@@ -42,7 +42,7 @@ pub(super) fn kubernetes_service(
         ports: spec.ports.iter().flatten().filter_map(port).collect(),
         addresses: cluster_addresses(spec),
         resolution: resolution(service),
-        exposure: exposure(
+        visibility: visibility(
             export_to.split(','),
             &mesh.default_service_export_to,
             namespace,

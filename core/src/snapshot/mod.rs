@@ -11,7 +11,6 @@ mod service;
 mod build;
 mod destination_rules;
 mod entries;
-mod exposure;
 mod gateways;
 mod instances;
 mod kubernetes;
@@ -20,6 +19,7 @@ mod objects;
 pub(crate) mod policy;
 pub(crate) mod report;
 mod virtual_services;
+mod visibility;
 mod workloads;
 
 #[cfg(test)]
@@ -32,16 +32,16 @@ use std::sync::Arc;
 
 use build::oldest_first;
 pub use destination_rules::EffectiveDestinationRule;
-pub use exposure::exposure;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
-    DnsEndpoint, Exposure, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
-    TargetPort,
+    DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
+    Visibility,
 };
 pub(crate) use virtual_services::resolve_gateways;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
+pub use visibility::visibility;
 
 use crate::model::MeshConfig;
 use crate::resource::{Kind, Resource, ResourceKey};
@@ -178,20 +178,20 @@ impl Snapshot {
         &self.virtual_services
     }
 
-    /// The VirtualServices that a namespace sees, in the order in which they win (rule 5): private ones, then those exported to
+    /// The VirtualServices that a namespace sees, in the order in which they win: private ones, then those exported to
     /// some namespaces, then public ones; each the oldest first, then by name and namespace.
     pub fn virtual_services_visible_from(&self, namespace: &str) -> Vec<Arc<MeshVirtualService>> {
         let mut visible: Vec<Arc<MeshVirtualService>> = self
             .virtual_services
             .iter()
-            .filter(|rules| rules.exposure.sees(namespace))
+            .filter(|rules| rules.visibility.sees(namespace))
             .cloned()
             .collect();
         visible.sort_by_key(|rules| rules.candidate_class());
         visible
     }
 
-    /// The DestinationRule for a host, as a client sees it (rules 38 and 39).
+    /// The DestinationRule for a host, as a client sees it.
     pub fn destination_rule_for(
         &self,
         host: &str,
@@ -305,7 +305,7 @@ fn preferred<'a>(
 ) -> Option<&'a Arc<MeshService>> {
     let mut visible = services
         .iter()
-        .filter(|service| service.exposure.sees(namespace));
+        .filter(|service| service.visibility.sees(namespace));
     let first = visible.next()?;
     if first.registry == Registry::Kubernetes || &*first.namespace == namespace {
         return Some(first);

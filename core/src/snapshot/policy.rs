@@ -1,4 +1,4 @@
-//! The blocks of a traffic policy, merged as Istio merges them (rule 40).
+//! The blocks of a traffic policy, merged as Istio merges them.
 
 use crate::model::{
     ConnectionPoolSettings, LoadBalancerSettings, PortTrafficPolicy, TrafficPolicy,
@@ -6,16 +6,16 @@ use crate::model::{
 
 /// The blocks that hold for one port of one subset.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Blocks<'a> {
+pub(crate) struct EffectiveTrafficPolicy<'a> {
     pub(crate) load_balancer: Option<&'a LoadBalancerSettings>,
     pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
     outlier_detection: Option<&'a serde_json::Value>,
     tls: Option<&'a serde_json::Value>,
 }
 
-// === impl Blocks ===
+// === impl EffectiveTrafficPolicy ===
 
-impl<'a> Blocks<'a> {
+impl<'a> EffectiveTrafficPolicy<'a> {
     /// The blocks that hold for a port: a port's settings replace the whole policy, a subset's policy overrides block by block.
     pub(crate) fn effective(
         policy: Option<&'a TrafficPolicy>,

@@ -1,4 +1,4 @@
-//! Which protocol a port speaks (rule 25): `appProtocol`, then the port's name up to its first `-`, then well-known TCP ports;
+//! Which protocol a port speaks: `appProtocol`, then the port's name up to its first `-`, then well-known TCP ports;
 //! otherwise the first bytes of each connection decide.
 
 use super::Protocol;

@@ -28,7 +28,7 @@ pub struct MeshService {
     /// How endpoints are found.
     pub resolution: Resolution,
     /// Who sees it.
-    pub exposure: Exposure,
+    pub visibility: Visibility,
     /// Pod labels that select its instances; empty selects none.
     pub selector: BTreeMap<String, String>,
     /// Whether the service is outside the mesh (`MESH_EXTERNAL`).
@@ -43,7 +43,7 @@ pub enum Registry {
     /// A Kubernetes Service.
     Kubernetes,
     /// A `ServiceEntry`.
-    External,
+    ServiceEntry,
 }
 
 /// One port of a service.
@@ -68,7 +68,7 @@ pub enum TargetPort {
     Name(Arc<str>),
 }
 
-/// What is spoken on a port; rule 25 of Istio's protocol selection decides.
+/// What is spoken on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -100,9 +100,9 @@ pub enum Resolution {
     Passthrough,
 }
 
-/// Who sees a service, rule 4.
+/// Who sees a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Exposure {
+pub enum Visibility {
     /// Everybody.
     Public,
     /// These namespaces; none at all when empty.
@@ -143,12 +143,12 @@ pub struct DnsEndpoint {
     pub weight: u32,
 }
 
-impl Exposure {
+impl Visibility {
     /// Whether a namespace sees it.
     pub fn sees(&self, namespace: &str) -> bool {
         match self {
-            Exposure::Public => true,
-            Exposure::Namespaces(namespaces) => namespaces.contains(namespace),
+            Visibility::Public => true,
+            Visibility::Namespaces(namespaces) => namespaces.contains(namespace),
         }
     }
 }

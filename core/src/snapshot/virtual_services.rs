@@ -1,9 +1,9 @@
-//! VirtualServices with their hosts and gateways resolved, in the order in which they are candidates (rules 2, 3 and 5).
+//! VirtualServices with their hosts and gateways resolved, in the order in which they are candidates.
 
 use std::sync::Arc;
 
-use super::exposure::exposure;
-use super::{Exposure, expand_host};
+use super::visibility::visibility;
+use super::{Visibility, expand_host};
 use crate::model::{MeshConfig, VirtualServiceSpec};
 use crate::resource::{Object, Resource};
 
@@ -22,7 +22,7 @@ pub struct MeshVirtualService {
     /// `mesh`, or `namespace/name` of gateways; never empty.
     pub gateways: Vec<Arc<str>>,
     /// Who sees it.
-    pub exposure: Exposure,
+    pub visibility: Visibility,
 }
 
 // === impl MeshVirtualService ===
@@ -40,7 +40,7 @@ impl MeshVirtualService {
                 .map(|host| expand_host(host, namespace, domain).into())
                 .collect(),
             gateways: resolve_gateways(&spec.gateways, namespace),
-            exposure: exposure(
+            visibility: visibility(
                 spec.export_to.iter().map(String::as_str),
                 &mesh.default_virtual_service_export_to,
                 namespace,
@@ -59,14 +59,14 @@ impl MeshVirtualService {
 
     /// 0 for objects that only their own namespace sees, 1 for those that some see, 2 for public ones.
     pub(super) fn candidate_class(&self) -> u8 {
-        match &self.exposure {
-            Exposure::Public => 2,
-            Exposure::Namespaces(namespaces)
+        match &self.visibility {
+            Visibility::Public => 2,
+            Visibility::Namespaces(namespaces)
                 if namespaces.len() == 1 && namespaces.contains(&self.resource.key.namespace) =>
             {
                 0
             }
-            Exposure::Namespaces(_) => 1,
+            Visibility::Namespaces(_) => 1,
         }
     }
 }

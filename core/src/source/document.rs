@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::index::{Part, PathIndex};
 use super::json::Strict;
 use super::text::{SourceText, Span};
-use super::yaml::{self, Broken, Parsed};
+use super::yaml::{self, Parsed, YamlError};
 use super::{Origin, UNPARSABLE, list};
 use crate::diag::{Diagnostic, FieldPath, Level};
 
@@ -29,22 +29,22 @@ pub struct Document {
     index: Arc<PathIndex>,
 }
 
-/// Reads a text of YAML or JSON documents. Lists are read as the objects in them. A broken document is one finding
+/// Reads a text of YAML or JSON documents. Lists are read as the objects in them. A error document is one finding
 /// ([`UNPARSABLE`]), and all others still count. Use [`super::SourceMap::parse`] where findings are to be shown in their text.
 pub fn parse(name: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
-    let (documents, broken) = read(name, text, list::expand);
+    let (documents, error) = read(name, text, list::expand);
     (
         documents,
-        broken.into_iter().map(|(found, _)| found).collect(),
+        error.into_iter().map(|(found, _)| found).collect(),
     )
 }
 
 /// Reads a text as [`parse`] does, but leaves lists as they are: one [`Document`] per document of the text.
 pub fn parse_whole(name: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
-    let (documents, broken) = read(name, text, |value| vec![(FieldPath::root(), value)]);
+    let (documents, error) = read(name, text, |value| vec![(FieldPath::root(), value)]);
     (
         documents,
-        broken.into_iter().map(|(found, _)| found).collect(),
+        error.into_iter().map(|(found, _)| found).collect(),
     )
 }
 
@@ -68,7 +68,7 @@ pub(super) fn read(
     };
     for Parsed { range, value } in split(text) {
         match value {
-            Err(broken) => findings.push(finding(&source, next_origin(), &broken)),
+            Err(error) => findings.push(finding(&source, next_origin(), &error)),
             Ok(value) => {
                 let index = Arc::new(PathIndex::new(source.clone(), range.clone()));
                 documents.extend(expand(value).into_iter().map(|(prefix, value)| Document {
@@ -110,11 +110,11 @@ fn split(text: &str) -> Vec<Parsed> {
     parsed
 }
 
-fn finding(source: &Arc<SourceText>, origin: Origin, broken: &Broken) -> (Diagnostic, Span) {
-    let span = source.span(broken.bytes.clone());
+fn finding(source: &Arc<SourceText>, origin: Origin, error: &YamlError) -> (Diagnostic, Span) {
+    let span = source.span(error.bytes.clone());
     let line = source.line(span.line).unwrap_or_default();
     let indent = &line[..line.len() - line.trim_start().len()];
-    let hint = broken.hint.clone().or_else(|| {
+    let hint = error.hint.clone().or_else(|| {
         indent
             .contains('\t')
             .then(|| "indent with spaces; YAML allows no tabs there".to_owned())
@@ -124,10 +124,10 @@ fn finding(source: &Arc<SourceText>, origin: Origin, broken: &Broken) -> (Diagno
         level: Level::Error,
         resource: None,
         origin,
-        path: broken.path(),
+        path: error.path(),
         message: format!(
             "line {}, column {}: {}",
-            span.line, span.column, broken.message
+            span.line, span.column, error.message
         ),
         hint,
     };

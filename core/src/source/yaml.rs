@@ -1,6 +1,6 @@
 //! From the YAML parser's events to JSON values, one document at a time.
 //!
-//! A document that is broken is given up where it breaks; the parser is then moved to the next document. What aliases may
+//! A document that is error is given up where it breaks; the parser is then moved to the next document. What aliases may
 //! expand to is bounded, and so is the depth.
 
 use std::ops::Range;
@@ -24,12 +24,12 @@ pub(super) struct Parsed {
     /// The bytes of the text that belong to it. The ranges of all documents together cover the text.
     pub(super) range: Range<usize>,
     /// The value, or what is wrong.
-    pub(super) value: Result<Value, Broken>,
+    pub(super) value: Result<Value, YamlError>,
 }
 
 /// Why a document has no value.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(super) struct YamlError {
     /// The bytes of the text that are to blame.
     pub(super) bytes: Range<usize>,
     /// What is wrong.
@@ -66,7 +66,7 @@ pub(super) fn documents(text: &str, base: usize) -> Vec<Parsed> {
             Some(Ok(_)) => continue,
             Some(Err(error)) => {
                 starts.push(base + error.marker().byte_offset().unwrap_or_default());
-                Err(Broken::scan(&error, base))
+                Err(YamlError::scan(&error, base))
             }
         };
         let failed = outcome.is_err();
@@ -78,9 +78,9 @@ pub(super) fn documents(text: &str, base: usize) -> Vec<Parsed> {
                 range: 0..0,
                 value: Ok(value),
             }),
-            Err(broken) => documents.push(Parsed {
+            Err(error) => documents.push(Parsed {
                 range: 0..0,
-                value: Err(broken),
+                value: Err(error),
             }),
         }
         if failed && !matches!(parser.proceed_next_document(), Ok(true)) {
@@ -127,7 +127,7 @@ impl<'p, 't> Composer<'p, 't> {
     }
 
     /// The value of the document whose start was just read; none when it is empty.
-    fn document(mut self) -> Result<Option<Value>, Broken> {
+    fn document(mut self) -> Result<Option<Value>, YamlError> {
         let event = self.next()?;
         let value = match event {
             (Event::DocumentEnd, _) => return Ok(None),
@@ -138,21 +138,24 @@ impl<'p, 't> Composer<'p, 't> {
         Ok(Some(value).filter(|value| !value.is_null()))
     }
 
-    fn next(&mut self) -> Result<Located<'t>, Broken> {
+    fn next(&mut self) -> Result<Located<'t>, YamlError> {
         match self.parser.next() {
             Some(Ok((event, span))) => {
                 let bytes = span.byte_range().unwrap_or_default();
                 Ok((event, self.base + bytes.start..self.base + bytes.end))
             }
-            Some(Err(error)) => Err(Broken::scan(&error, self.base)),
-            None => Err(Broken::new(self.base..self.base, "the text ends too early")),
+            Some(Err(error)) => Err(YamlError::scan(&error, self.base)),
+            None => Err(YamlError::new(
+                self.base..self.base,
+                "the text ends too early",
+            )),
         }
     }
 
-    fn node(&mut self, (event, bytes): Located<'t>, depth: usize) -> Result<Value, Broken> {
+    fn node(&mut self, (event, bytes): Located<'t>, depth: usize) -> Result<Value, YamlError> {
         if depth >= MAX_DEPTH {
             let message = format!("values are nested more than {MAX_DEPTH} deep");
-            return Err(Broken::new(bytes, message));
+            return Err(YamlError::new(bytes, message));
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -171,7 +174,7 @@ impl<'p, 't> Composer<'p, 't> {
             Event::SequenceStart(_, anchor, _) => (self.sequence(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
             Event::Alias(anchor) => (self.alias(anchor, bytes)?, 0),
-            _ => return Err(Broken::new(bytes, "expected a value")),
+            _ => return Err(YamlError::new(bytes, "expected a value")),
         };
         if anchor != 0 {
             self.anchors.insert(anchor, value.clone());
@@ -179,20 +182,20 @@ impl<'p, 't> Composer<'p, 't> {
         Ok(value)
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<Value, Broken> {
+    fn sequence(&mut self, depth: usize) -> Result<Value, YamlError> {
         let mut items = Vec::new();
         loop {
-            match self.next().map_err(|broken| broken.index(items.len()))? {
+            match self.next().map_err(|error| error.index(items.len()))? {
                 (Event::SequenceEnd, _) => return Ok(Value::Array(items)),
                 event => {
                     let item = self.node(event, depth + 1);
-                    items.push(item.map_err(|broken| broken.index(items.len()))?);
+                    items.push(item.map_err(|error| error.index(items.len()))?);
                 }
             }
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Broken> {
+    fn mapping(&mut self, depth: usize) -> Result<Value, YamlError> {
         let mut map = Map::new();
         let mut merged = Vec::new();
         loop {
@@ -207,16 +210,16 @@ impl<'p, 't> Composer<'p, 't> {
                 }
                 (Event::Alias(anchor), bytes) => match self.anchors.get(&anchor) {
                     Some(Value::String(text)) => (text.clone().into(), bytes, false),
-                    _ => return Err(Broken::new(bytes, "a key must be a text")),
+                    _ => return Err(YamlError::new(bytes, "a key must be a text")),
                 },
-                (_, bytes) => return Err(Broken::new(bytes, "a key must be a text")),
+                (_, bytes) => return Err(YamlError::new(bytes, "a key must be a text")),
             };
             if map.contains_key(key.as_ref()) {
                 let message = format!("key {key:?} is repeated");
                 let hint = "keep one of them; only the last would count".to_owned();
-                return Err(Broken::new(bytes, message).with_hint(hint).key(&key));
+                return Err(YamlError::new(bytes, message).with_hint(hint).key(&key));
             }
-            let inside = |broken: Broken| broken.key(&key);
+            let inside = |error: YamlError| error.key(&key);
             let event = self.next().map_err(inside)?;
             let value = self.node(event, depth + 1).map_err(inside)?;
             if plain && key == "<<" {
@@ -226,18 +229,21 @@ impl<'p, 't> Composer<'p, 't> {
             }
         }
         for (value, bytes) in merged {
-            merge(&mut map, value).map_err(|message| Broken::new(bytes, message))?;
+            merge(&mut map, value).map_err(|message| YamlError::new(bytes, message))?;
         }
         Ok(Value::Object(map))
     }
 
-    fn alias(&mut self, anchor: usize, bytes: Range<usize>) -> Result<Value, Broken> {
+    fn alias(&mut self, anchor: usize, bytes: Range<usize>) -> Result<Value, YamlError> {
         let Some(value) = self.anchors.get(&anchor) else {
-            return Err(Broken::new(bytes, "an alias refers to a value around it"));
+            return Err(YamlError::new(
+                bytes,
+                "an alias refers to a value around it",
+            ));
         };
         self.alias_cost = self.alias_cost.saturating_add(cost(value));
         if self.alias_cost > MAX_ALIAS_COST {
-            return Err(Broken::new(bytes, "aliases expand to too much")
+            return Err(YamlError::new(bytes, "aliases expand to too much")
                 .with_hint("write the values out, or split the document".to_owned()));
         }
         Ok(value.clone())
@@ -274,9 +280,9 @@ fn cost(value: &Value) -> usize {
     }
 }
 
-// === impl Broken ===
+// === impl YamlError ===
 
-impl Broken {
+impl YamlError {
     fn new(bytes: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             bytes,

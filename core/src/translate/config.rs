@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope};
 
+use super::cache::TranslationCache;
 use super::gateway::{self, GatewayKey, GatewayPart};
 use super::inbound::{self, Inbound, InboundKey};
 use super::outbound::{self, Outbound, OutboundKey};
-use super::pieces::Pieces;
 use super::view::access_log;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
 
 /// The parts of one configuration.
-pub(super) struct Parts {
+pub(super) struct ProxyResources {
     outbound: Arc<Outbound>,
-    own: Own,
+    own: LocalResources,
 }
 
 /// What a proxy has of its own, apart from the outbound part.
-pub(super) struct Own {
+pub(super) struct LocalResources {
     inbound: Inbound,
     gateway: GatewayPart,
 }
 
-// === impl Parts ===
+// === impl ProxyResources ===
 
-impl Parts {
+impl ProxyResources {
     pub(super) fn translate(
         snapshot: &Snapshot,
-        pieces: &Pieces,
+        cache: &TranslationCache,
         scope: &ProxyScope,
         outbound: impl FnOnce(&OutboundKey) -> Arc<Outbound>,
     ) -> Self {
         Self {
             outbound: outbound(&OutboundKey::of(snapshot, scope)),
-            own: Own::translate(snapshot, pieces, scope),
+            own: LocalResources::translate(snapshot, cache, scope),
         }
     }
 
@@ -43,7 +43,7 @@ impl Parts {
     pub(super) fn join(&self) -> ProxyConfig {
         let Self {
             outbound,
-            own: Own { inbound, gateway },
+            own: LocalResources { inbound, gateway },
         } = self;
         let own_listeners = inbound.listeners.iter().chain(&gateway.listeners);
         ProxyConfig {
@@ -69,14 +69,18 @@ impl Parts {
     }
 }
 
-// === impl Own ===
+// === impl LocalResources ===
 
-impl Own {
-    pub(super) fn translate(snapshot: &Snapshot, pieces: &Pieces, scope: &ProxyScope) -> Self {
+impl LocalResources {
+    pub(super) fn translate(
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        scope: &ProxyScope,
+    ) -> Self {
         match scope.kind {
             ProxyKind::Gateway => Self {
                 inbound: Inbound::default(),
-                gateway: gateway::gateway(snapshot, pieces, &GatewayKey::of(scope)),
+                gateway: gateway::gateway(snapshot, cache, &GatewayKey::of(scope)),
             },
             ProxyKind::Sidecar => {
                 let mut inbound = inbound::inbound(snapshot, &InboundKey::of(scope));

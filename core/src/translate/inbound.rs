@@ -1,5 +1,5 @@
 //! The inbound side of a sidecar: one chain (or, without capture by the kernel, one bound listener) for each port on which
-//! services reach the workload (rule 32).
+//! services reach the workload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

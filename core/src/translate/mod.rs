@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each part of a configuration is a function of the snapshot and a key that holds no more of the scope than the part depends on,
-//! so that proxies with equal keys share the part. [`Translator`] remembers parts for one snapshot, and the costly pieces
+//! so that proxies with equal keys share the part. [`Translator`] remembers parts for one snapshot, and the costly cache
 //! (clusters and endpoints of services, compiled rules, virtual hosts) from one snapshot to the next; [`translate`] does the same
 //! without memory.
 
@@ -13,7 +13,7 @@ mod naming;
 mod rules;
 mod view;
 
-mod pieces;
+mod cache;
 
 mod gateway;
 mod inbound;
@@ -40,9 +40,9 @@ use crate::snapshot::{Snapshot, report};
 /// What a proxy must do, and what is wrong with or without effect in the objects that it depends on. An object that is not valid,
 /// or a rule of it, is left out; everything else is translated.
 pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<Diagnostic>) {
-    let pieces = pieces::Pieces::default();
-    let parts = config::Parts::translate(snapshot, &pieces, scope, |key| {
-        Arc::new(outbound::outbound(snapshot, &pieces, key))
+    let cache = cache::TranslationCache::default();
+    let parts = config::ProxyResources::translate(snapshot, &cache, scope, |key| {
+        Arc::new(outbound::outbound(snapshot, &cache, key))
     });
     (parts.join(), parts.diagnostics())
 }

@@ -1,4 +1,4 @@
-//! Names that Istio's users know, and short forms of hosts (rules 27 to 29).
+//! Names that Istio's users know, and short forms of hosts.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_ir::{ProxyConfig, ProxyScope};
 
-use super::config::{Own, Parts};
+use super::cache::TranslationCache;
+use super::config::{LocalResources, ProxyResources};
 use super::outbound::{Outbound, OutboundKey, outbound};
-use super::pieces::Pieces;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
 
@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub struct Translator {
     snapshot: Arc<Snapshot>,
-    pieces: Pieces,
+    cache: TranslationCache,
     outbound: Mutex<BTreeMap<OutboundKey, Arc<OnceLock<Arc<Outbound>>>>>,
 }
 
@@ -37,7 +37,7 @@ impl Translator {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
-            pieces: Pieces::default(),
+            cache: TranslationCache::default(),
             outbound: Mutex::default(),
         }
     }
@@ -45,7 +45,7 @@ impl Translator {
     /// The translator of a newer snapshot. Objects that are the same `Arc` in both snapshots cost next to nothing.
     pub fn next(&self, snapshot: Arc<Snapshot>) -> Self {
         Self {
-            pieces: self.pieces.next(&snapshot),
+            cache: self.cache.next(&snapshot),
             snapshot,
             outbound: Mutex::default(),
         }
@@ -58,9 +58,8 @@ impl Translator {
 
     /// What a proxy must do, as [`super::translate`] says it.
     pub fn translate(&self, scope: &ProxyScope) -> Translated {
-        let parts = Parts::translate(&self.snapshot, &self.pieces, scope, |key| {
-            self.outbound(key)
-        });
+        let parts =
+            ProxyResources::translate(&self.snapshot, &self.cache, scope, |key| self.outbound(key));
         Translated {
             config: parts.join(),
             diagnostics: parts.diagnostics(),
@@ -70,12 +69,12 @@ impl Translator {
     /// What a proxy has of its own, apart from the outbound part that it shares with all that have its [`OutboundKey`]; in no order.
     /// Where both have a name, its own counts.
     pub fn own(&self, scope: &ProxyScope) -> ProxyConfig {
-        Own::translate(&self.snapshot, &self.pieces, scope).into_config()
+        LocalResources::translate(&self.snapshot, &self.cache, scope).into_config()
     }
 
     /// The outbound part for a key, for callers that remember what they make of it: it is not remembered here.
     pub fn outbound_once(&self, key: &OutboundKey) -> Outbound {
-        outbound(&self.snapshot, &self.pieces, key)
+        outbound(&self.snapshot, &self.cache, key)
     }
 
     /// The outbound part for a key, the same `Arc` for all proxies that have the key.
@@ -87,7 +86,7 @@ impl Translator {
             .entry(key.clone())
             .or_default()
             .clone();
-        cell.get_or_init(|| Arc::new(outbound(&self.snapshot, &self.pieces, key)))
+        cell.get_or_init(|| Arc::new(outbound(&self.snapshot, &self.cache, key)))
             .clone()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use mesh_ir::{AccessLog, RetryPolicy};
 
+use super::cache::TranslationCache;
 use super::naming::outbound_cluster;
-use super::pieces::Pieces;
-use super::rules::{Asker, CompiledRules, Destination, default_retry};
+use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::MeshConfig;
 use crate::snapshot::{
@@ -17,12 +17,12 @@ use crate::snapshot::{
 /// What the clients of one namespace with some labels see.
 pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) pieces: &'a Pieces,
+    pub(super) cache: &'a TranslationCache,
     pub(super) namespace: &'a str,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) domain: &'a str,
     /// What memory within a snapshot must distinguish beside a service and its rules.
-    pub(super) audience: ViewAudience,
+    pub(super) key: ViewKey,
     /// Sorted by host, one for each.
     pub(super) services: Vec<Arc<MeshService>>,
     pub(super) access_log: Option<AccessLog>,
@@ -32,14 +32,14 @@ pub(super) struct View<'a> {
 
 /// Clients of one audience see the same services under the same domain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ViewAudience {
+pub(super) struct ViewKey {
     /// DNS domain of the clients.
     domain: Arc<str>,
     /// Empty if all services of the snapshot are seen.
     namespace: Arc<str>,
 }
 
-/// The rules that sidecars apply, by host: of several objects for one host the first candidate counts (rule 8).
+/// The rules that sidecars apply, by host: of several objects for one host the first candidate counts.
 #[derive(Default)]
 pub(super) struct MeshRules {
     pub(super) by_host: HostMap<Arc<CompiledRules>>,
@@ -53,7 +53,7 @@ pub(super) struct MeshRules {
 impl<'a> View<'a> {
     pub(super) fn new(
         snapshot: &'a Snapshot,
-        pieces: &'a Pieces,
+        cache: &'a TranslationCache,
         namespace: &'a str,
         labels: &'a BTreeMap<String, String>,
         domain: &'a str,
@@ -62,12 +62,12 @@ impl<'a> View<'a> {
         let services = snapshot.services_visible_from(namespace);
         let sees_all = services.len() == snapshot.services().len();
         Self {
-            audience: ViewAudience {
+            key: ViewKey {
                 domain: domain.into(),
                 namespace: if sees_all { "" } else { namespace }.into(),
             },
             snapshot,
-            pieces,
+            cache,
             namespace,
             labels,
             domain,
@@ -79,8 +79,8 @@ impl<'a> View<'a> {
     }
 
     /// The clients of this view, as rules see them.
-    pub(super) fn asker(&self, port: u16) -> Asker<'_> {
-        Asker {
+    pub(super) fn client_context(&self, port: u16) -> ClientContext<'_> {
+        ClientContext {
             gateways: &self.mesh_gateway,
             namespace: self.namespace,
             labels: self.labels,
@@ -109,7 +109,7 @@ impl<'a> View<'a> {
         )
     }
 
-    /// The cluster of a destination: its own port, or the only one of the service, or the port of the request (rule 16).
+    /// The cluster of a destination: its own port, or the only one of the service, or the port of the request.
     pub(super) fn cluster(&self, destination: &Destination, port: u16) -> Arc<str> {
         let only = || {
             let service = self.service(&destination.host)?;
@@ -129,7 +129,7 @@ impl<'a> View<'a> {
             if !source.is_for_mesh() {
                 continue;
             }
-            let compiled = self.pieces.rules(self.snapshot, &source);
+            let compiled = self.cache.rules(self.snapshot, &source);
             rules
                 .diagnostics
                 .extend(compiled.diagnostics.iter().cloned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::RegexBuilder;
 
 use super::names::{is_ip, is_namespace, label_key, label_value};
-use super::{At, Faults};
+use super::{At, Violations};
 use crate::model::{DurationText, StringMatch};
 
 /// Memory that a compiled expression may take, in bytes. RE2 has such a limit as well.
@@ -92,7 +92,7 @@ pub(super) fn regex(pattern: &str) -> Result<(), String> {
 }
 
 /// A comparison of texts.
-pub(super) fn string_match(text: &StringMatch, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn string_match(text: &StringMatch, at: &At<'_>, violations: &mut Violations<'_>) {
     let StringMatch {
         exact,
         prefix,
@@ -103,23 +103,27 @@ pub(super) fn string_match(text: &StringMatch, at: &At<'_>, faults: &mut Faults<
         .filter(|field| field.is_some())
         .count();
     if given > 1 {
-        faults.add(at, "only one of exact, prefix and regex can be set");
+        violations.add(at, "only one of exact, prefix and regex can be set");
     }
     if prefix.as_deref() == Some("") {
-        faults.add(
+        violations.add(
             &at.key("prefix"),
             "an empty prefix matches everything; leave the condition out instead",
         );
     }
     if let Some(pattern) = pattern {
-        faults.check(&at.key("regex"), regex(pattern));
+        violations.check(&at.key("regex"), regex(pattern));
     }
 }
 
 /// Labels.
-pub(super) fn labels(labels: &BTreeMap<String, String>, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn labels(
+    labels: &BTreeMap<String, String>,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     for (key, value) in labels {
-        faults.check(
+        violations.check(
             &at.key(key),
             label_key(key).and_then(|()| label_value(value)),
         );
@@ -127,36 +131,36 @@ pub(super) fn labels(labels: &BTreeMap<String, String>, at: &At<'_>, faults: &mu
 }
 
 /// Networks or addresses.
-pub(super) fn networks(networks: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn networks(networks: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
     for (position, network) in networks.iter().enumerate() {
-        faults.check(&at.index(position), super::names::network(network));
+        violations.check(&at.index(position), super::names::network(network));
     }
 }
 
 /// `exportTo`: namespaces, `.`, or alone `*` or `~`.
-pub(super) fn export_to(export_to: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
     let mut seen = BTreeSet::new();
     for (position, namespace) in export_to.iter().enumerate() {
         let at = at.index(position);
         match namespace.as_str() {
             "*" | "~" if export_to.len() > 1 => {
-                faults.add(
+                violations.add(
                     &at,
                     format!("{namespace:?} cannot stand beside other namespaces"),
                 );
             }
             "*" | "~" | "." => {}
             name if is_namespace(name) => {}
-            name => faults.add(&at, format!("{name:?} is not a namespace, nor *, . or ~")),
+            name => violations.add(&at, format!("{name:?} is not a namespace, nor *, . or ~")),
         }
         if !seen.insert(namespace) {
-            faults.add(&at, format!("{namespace:?} is repeated"));
+            violations.add(&at, format!("{namespace:?} is repeated"));
         }
     }
 }
 
 /// Names of gateways: `mesh`, `NAME`, `NAMESPACE/NAME`, or an old fully qualified name.
-pub(super) fn gateway_names(names: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn gateway_names(names: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
     for (position, name) in names.iter().enumerate() {
         let valid = match name.split_once('/') {
             None => super::names::fqdn(name).is_ok(),
@@ -167,7 +171,7 @@ pub(super) fn gateway_names(names: &[String], at: &At<'_>, faults: &mut Faults<'
         if !valid {
             let message =
                 format!("{name:?} is not the name of a gateway: NAME, NAMESPACE/NAME or mesh");
-            faults.add(&at.index(position), message);
+            violations.add(&at.index(position), message);
         }
     }
 }
@@ -185,25 +189,25 @@ pub(super) fn header_name(name: &str) -> Result<(), String> {
 }
 
 /// Weights of several destinations: none negative, and not all zero. With one destination its weight does not matter.
-pub(super) fn weights(weights: &[Option<i32>], at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn weights(weights: &[Option<i32>], at: &At<'_>, violations: &mut Violations<'_>) {
     let mut total = 0u64;
     for (position, weight) in weights.iter().enumerate() {
         let weight = weight.unwrap_or(0);
         if weight < 0 {
             let at = at.index(position);
-            faults.add(&at.key("weight"), format!("weight {weight} is negative"));
+            violations.add(&at.key("weight"), format!("weight {weight} is negative"));
         }
         total += u64::from(weight.max(0).unsigned_abs());
     }
     if weights.len() > 1 && total == 0 && weights.iter().all(|weight| weight.unwrap_or(0) == 0) {
-        faults.add_hint(
+        violations.add_hint(
             at,
             "the weights of all destinations are zero",
             "give each destination a weight, such as 90 and 10",
         );
     }
     if total > u64::from(u32::MAX) {
-        faults.add(at, "the sum of the weights is larger than 4294967295");
+        violations.add(at, "the sum of the weights is larger than 4294967295");
     }
 }
 

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::common::{duration, export_to, labels, port};
 use super::fault_injection::check_duration;
 use super::names::{is_ip, is_label, wildcard_host};
-use super::{At, Faults, tls_settings};
+use super::{At, Violations, tls_settings};
 use crate::model::{
     ConnectionPoolSettings, DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy,
 };
 
-pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, violations: &mut Violations<'_>) {
     let DestinationRuleSpec {
         host,
         subsets,
@@ -22,9 +22,9 @@ pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, faults: &mut Faul
     } = object;
     let host_at = at.key("host");
     if host.is_empty() {
-        faults.add(&host_at, "the host is missing");
+        violations.add(&host_at, "the host is missing");
     } else if !is_ip(host) {
-        faults.check(&host_at, wildcard_host(host));
+        violations.check(&host_at, wildcard_host(host));
     }
     let mut names = BTreeSet::new();
     for (position, subset) in subsets.iter().enumerate() {
@@ -32,33 +32,33 @@ pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, faults: &mut Faul
         let at = key.index(position);
         let name_at = at.key("name");
         if subset.name.is_empty() {
-            faults.add(&name_at, "the subset's name is missing");
+            violations.add(&name_at, "the subset's name is missing");
         } else if !is_label(&subset.name) {
             let message = format!("{:?} is not a name of letters, digits and -", subset.name);
-            faults.add(&name_at, message);
+            violations.add(&name_at, message);
         } else if !names.insert(&subset.name) {
-            faults.add(&name_at, format!("subset {:?} is repeated", subset.name));
+            violations.add(&name_at, format!("subset {:?} is repeated", subset.name));
         }
-        labels(&subset.labels, &at.key("labels"), faults);
+        labels(&subset.labels, &at.key("labels"), violations);
         if let Some(policy) = &subset.traffic_policy {
-            check_policy(policy, &at.key("trafficPolicy"), faults);
+            check_policy(policy, &at.key("trafficPolicy"), violations);
         }
     }
     if let Some(policy) = traffic_policy {
-        check_policy(policy, &at.key("trafficPolicy"), faults);
+        check_policy(policy, &at.key("trafficPolicy"), violations);
     }
-    export_to(exported, &at.key("exportTo"), faults);
+    export_to(exported, &at.key("exportTo"), violations);
     if let Some(selector) = workload_selector {
         let at = at.key("workloadSelector");
-        labels(&selector.match_labels, &at.key("matchLabels"), faults);
+        labels(&selector.match_labels, &at.key("matchLabels"), violations);
         if exported.iter().any(|namespace| namespace != ".") {
             let message = "a rule with a workloadSelector is for its own namespace only";
-            faults.add(&at, message);
+            violations.add(&at, message);
         }
     }
 }
 
-fn check_policy(policy: &TrafficPolicy, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_policy(policy: &TrafficPolicy, at: &At<'_>, violations: &mut Violations<'_>) {
     let TrafficPolicy {
         load_balancer,
         connection_pool,
@@ -72,15 +72,15 @@ fn check_policy(policy: &TrafficPolicy, at: &At<'_>, faults: &mut Faults<'_>) {
         outlier_detection: outlier_detection.as_ref(),
         tls: tls.as_ref(),
     };
-    block.check(at, faults);
+    block.check(at, violations);
     let mut ports = BTreeSet::new();
     for (position, settings) in port_level_settings.iter().enumerate() {
         let key = at.key("portLevelSettings");
         let at = key.index(position);
         let number = settings.port.number;
-        faults.check(&at.key("port").key("number"), port(number));
+        violations.check(&at.key("port").key("number"), port(number));
         if !ports.insert(number) {
-            faults.add(
+            violations.add(
                 &at.key("port").key("number"),
                 format!("port {number} is repeated"),
             );
@@ -91,7 +91,7 @@ fn check_policy(policy: &TrafficPolicy, at: &At<'_>, faults: &mut Faults<'_>) {
             outlier_detection: settings.outlier_detection.as_ref(),
             tls: settings.tls.as_ref(),
         };
-        block.check(&at, faults);
+        block.check(&at, violations);
     }
 }
 
@@ -104,23 +104,23 @@ struct Block<'p> {
 }
 
 impl Block<'_> {
-    fn check(&self, at: &At<'_>, faults: &mut Faults<'_>) {
+    fn check(&self, at: &At<'_>, violations: &mut Violations<'_>) {
         if let Some(balancer) = self.load_balancer {
-            check_balancer(balancer, &at.key("loadBalancer"), faults);
+            check_balancer(balancer, &at.key("loadBalancer"), violations);
         }
         if let Some(pool) = self.connection_pool {
-            check_pool(pool, &at.key("connectionPool"), faults);
+            check_pool(pool, &at.key("connectionPool"), violations);
         }
         if let Some(outlier) = self.outlier_detection {
-            check_outlier(outlier, &at.key("outlierDetection"), faults);
+            check_outlier(outlier, &at.key("outlierDetection"), violations);
         }
         if let Some(tls) = self.tls {
-            tls_settings::check_client(tls, &at.key("tls"), faults);
+            tls_settings::check_client(tls, &at.key("tls"), violations);
         }
     }
 }
 
-fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, violations: &mut Violations<'_>) {
     let LoadBalancerSettings {
         simple,
         consistent_hash,
@@ -130,7 +130,7 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, faults: &mut Fau
     if let Some(hash) = consistent_hash {
         let at = at.key("consistentHash");
         if simple.is_some() {
-            faults.add(&at, "only one of simple and consistentHash can be set");
+            violations.add(&at, "only one of simple and consistentHash can be set");
         }
         const KEYS: [&str; 4] = [
             "httpHeaderName",
@@ -140,8 +140,8 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, faults: &mut Fau
         ];
         match KEYS.iter().filter(|key| hash.get(**key).is_some()).count() {
             1 => {}
-            0 => faults.add(&at, format!("one of {} is missing", KEYS.join(", "))),
-            _ => faults.add(&at, format!("only one of {} can be set", KEYS.join(", "))),
+            0 => violations.add(&at, format!("one of {} is missing", KEYS.join(", "))),
+            _ => violations.add(&at, format!("only one of {} can be set", KEYS.join(", "))),
         }
     }
     let Some(locality) = locality_lb_setting else {
@@ -158,7 +158,7 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, faults: &mut Fau
         })
         .collect();
     if given.contains(&"distribute") && given.len() > 1 {
-        faults.add(&at, format!("distribute cannot stand beside {}", given[1]));
+        violations.add(&at, format!("distribute cannot stand beside {}", given[1]));
     }
     let distribute = locality.get("distribute").and_then(Value::as_array);
     for (position, entry) in distribute.into_iter().flatten().enumerate() {
@@ -171,22 +171,22 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, faults: &mut Fau
             .fold(0, u64::saturating_add);
         if total != 100 {
             let message = format!("the weights add up to {total}, not to 100");
-            faults.add(&at.key("distribute").index(position).key("to"), message);
+            violations.add(&at.key("distribute").index(position).key("to"), message);
         }
     }
 }
 
-fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Violations<'_>) {
     if let Some(tcp) = &pool.tcp {
         let at = at.key("tcp");
-        not_negative(&[("maxConnections", tcp.max_connections)], &at, faults);
+        not_negative(&[("maxConnections", tcp.max_connections)], &at, violations);
         for (key, value) in [
             ("connectTimeout", tcp.connect_timeout),
             ("maxConnectionDuration", tcp.max_connection_duration),
             ("idleTimeout", tcp.idle_timeout),
         ] {
             if let Some(value) = value {
-                faults.check(&at.key(key), duration(value, key == "idleTimeout"));
+                violations.check(&at.key(key), duration(value, key == "idleTimeout"));
             }
         }
     }
@@ -199,29 +199,29 @@ fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, faults: &mut Faults<'_
             ("maxRetries", http.max_retries),
             ("maxConcurrentStreams", http.max_concurrent_streams),
         ];
-        not_negative(&numbers, &at, faults);
+        not_negative(&numbers, &at, violations);
         if let Some(timeout) = http.idle_timeout {
-            faults.check(&at.key("idleTimeout"), duration(timeout, true));
+            violations.check(&at.key("idleTimeout"), duration(timeout, true));
         }
         const UPGRADES: [&str; 3] = ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"];
         if let Some(policy) = &http.h2_upgrade_policy
             && !UPGRADES.contains(&policy.as_str())
         {
             let message = format!("{policy:?} is none of {}", UPGRADES.join(", "));
-            faults.add(&at.key("h2UpgradePolicy"), message);
+            violations.add(&at.key("h2UpgradePolicy"), message);
         }
     }
 }
 
-fn not_negative(numbers: &[(&str, Option<i32>)], at: &At<'_>, faults: &mut Faults<'_>) {
+fn not_negative(numbers: &[(&str, Option<i32>)], at: &At<'_>, violations: &mut Violations<'_>) {
     for (key, number) in numbers {
         if let Some(number) = number.filter(|number| *number < 0) {
-            faults.add(&at.key(key), format!("{number} is negative"));
+            violations.add(&at.key(key), format!("{number} is negative"));
         }
     }
 }
 
-fn check_outlier(outlier: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_outlier(outlier: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     const PERCENTS: [&str; 2] = ["maxEjectionPercent", "minHealthPercent"];
     const COUNTS: [&str; 3] = [
         "consecutive5xxErrors",
@@ -240,18 +240,18 @@ fn check_outlier(outlier: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
         match value.as_i64() {
             Some(number) if (0..=most).contains(&number) => {}
             Some(number) => {
-                faults.add(
+                violations.add(
                     &at.key(key),
                     format!("{number} is not in the range 0 to {most}"),
                 );
             }
-            None => faults.add(
+            None => violations.add(
                 &at.key(key),
                 format!("expected a whole number, found {value}"),
             ),
         }
     }
     for key in ["interval", "baseEjectionTime"] {
-        check_duration(outlier, key, at, faults);
+        check_duration(outlier, key, at, violations);
     }
 }

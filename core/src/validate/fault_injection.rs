@@ -1,38 +1,38 @@
-//! Injected faults, and other blocks whose types are still JSON.
+//! Injected violations, and other blocks whose types are still JSON.
 
 use serde_json::Value;
 
 use super::common::{duration, percent};
-use super::{At, Faults};
+use super::{At, Violations};
 use crate::model::DurationText;
 
 /// `fault` of an HTTP rule.
-pub(super) fn check(fault: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check(fault: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     let delay = fault.get("delay").filter(|value| !value.is_null());
     let abort = fault.get("abort").filter(|value| !value.is_null());
     if delay.is_none() && abort.is_none() {
-        faults.add(at, "a fault needs delay or abort");
+        violations.add(at, "a fault needs delay or abort");
     }
     if let Some(delay) = delay {
         let at = at.key("delay");
-        check_percentage(delay, &at, faults);
+        check_percentage(delay, &at, violations);
         if delay.get("fixedDelay").is_none() {
-            faults.add(&at, "fixedDelay is missing");
+            violations.add(&at, "fixedDelay is missing");
         }
-        check_duration(delay, "fixedDelay", &at, faults);
+        check_duration(delay, "fixedDelay", &at, violations);
     }
     if let Some(abort) = abort {
-        check_abort(abort, &at.key("abort"), faults);
+        check_abort(abort, &at.key("abort"), violations);
     }
 }
 
-fn check_abort(abort: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
-    check_percentage(abort, at, faults);
+fn check_abort(abort: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+    check_percentage(abort, at, violations);
     let http = abort.get("httpStatus");
     match (http, abort.get("grpcStatus")) {
-        (None, None) => faults.add(at, "httpStatus or grpcStatus is missing"),
+        (None, None) => violations.add(at, "httpStatus or grpcStatus is missing"),
         (Some(_), Some(_)) => {
-            faults.add(
+            violations.add(
                 &at.key("grpcStatus"),
                 "only one of httpStatus and grpcStatus can be set",
             );
@@ -45,12 +45,12 @@ fn check_abort(abort: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
             .is_some_and(|code| (200..=599).contains(&code))
     {
         let message = format!("{status} is not a status in the range 200 to 599");
-        faults.add(&at.key("httpStatus"), message);
+        violations.add(&at.key("httpStatus"), message);
     }
 }
 
 /// `percentage: {value: N}`, from 0 to 100.
-pub(super) fn check_percentage(block: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_percentage(block: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     let Some(percentage) = block.get("percentage").filter(|value| !value.is_null()) else {
         return;
     };
@@ -58,8 +58,8 @@ pub(super) fn check_percentage(block: &Value, at: &At<'_>, faults: &mut Faults<'
     match percentage.get("value") {
         None => {}
         Some(value) => match value.as_f64() {
-            Some(value) => faults.check(&at.key("value"), percent(value)),
-            None => faults.add(
+            Some(value) => violations.check(&at.key("value"), percent(value)),
+            None => violations.add(
                 &at.key("value"),
                 format!("expected a number, found {value}"),
             ),
@@ -68,15 +68,20 @@ pub(super) fn check_percentage(block: &Value, at: &At<'_>, faults: &mut Faults<'
 }
 
 /// A duration of at least a millisecond in a block.
-pub(super) fn check_duration(block: &Value, key: &str, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_duration(
+    block: &Value,
+    key: &str,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     let Some(value) = block.get(key).filter(|value| !value.is_null()) else {
         return;
     };
     let at = at.key(key);
     match value.as_str().map(str::parse::<DurationText>) {
-        Some(Ok(value)) => faults.check(&at, duration(value, true)),
-        Some(Err(error)) => faults.add(&at, error.to_string()),
-        None => faults.add(
+        Some(Ok(value)) => violations.check(&at, duration(value, true)),
+        Some(Err(error)) => violations.add(&at, error.to_string()),
+        None => violations.add(
             &at,
             format!("expected a duration such as 10s, found {value}"),
         ),

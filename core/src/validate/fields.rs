@@ -9,7 +9,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use super::http_route::nearest;
-use super::{At, Faults};
+use super::{At, Violations};
 use crate::model::{DestinationRuleSpec, GatewaySpec, ServiceEntrySpec, VirtualServiceSpec};
 use crate::resource::Kind;
 
@@ -49,30 +49,30 @@ static SCHEMAS: LazyLock<[(Kind, Root); 4]> = LazyLock::new(|| {
 });
 
 /// Reports fields that the object's kind does not have.
-pub(super) fn check(faults: &mut Faults<'_>) {
-    let kind = faults.resource.key.kind;
+pub(super) fn check(violations: &mut Violations<'_>) {
+    let kind = violations.resource.key.kind;
     let Some((_, root)) = SCHEMAS.iter().find(|(known, _)| *known == kind) else {
         return;
     };
-    let raw = faults.resource.raw.clone();
+    let raw = violations.resource.raw.clone();
     let at = At::Root;
     for (name, _) in raw.as_object().into_iter().flatten() {
         if !OBJECT.contains(&name.as_str()) {
-            unknown(name, OBJECT.to_vec(), &at, faults);
+            unknown(name, OBJECT.to_vec(), &at, violations);
         }
     }
     if let Some(spec) = raw.get("spec") {
-        root.walk(spec, &root.0, "", &at.key("spec"), faults);
+        root.walk(spec, &root.0, "", &at.key("spec"), violations);
     }
 }
 
-fn unknown(name: &str, known: Vec<&str>, at: &At<'_>, faults: &mut Faults<'_>) {
+fn unknown(name: &str, known: Vec<&str>, at: &At<'_>, violations: &mut Violations<'_>) {
     let message = format!("there is no field {name:?}");
     match nearest(name, &known) {
         Some(similar) => {
-            faults.add_hint(&at.key(name), message, format!("did you mean {similar:?}?"));
+            violations.add_hint(&at.key(name), message, format!("did you mean {similar:?}?"));
         }
-        None => faults.add(&at.key(name), message),
+        None => violations.add(&at.key(name), message),
     }
 }
 
@@ -114,18 +114,18 @@ impl Root {
         schema: &Value,
         name: &str,
         at: &At<'_>,
-        faults: &mut Faults<'_>,
+        violations: &mut Violations<'_>,
     ) {
         let (schema, name) = self.resolve(schema, name);
         match value {
             Value::Object(map) => match schema.get("properties").and_then(Value::as_object) {
-                Some(properties) => self.walk_object(map, properties, name, at, faults),
+                Some(properties) => self.walk_object(map, properties, name, at, violations),
                 None => {
                     if let Some(inner) =
                         schema.get("additionalProperties").filter(|s| s.is_object())
                     {
                         for (key, value) in map {
-                            self.walk(value, inner, "", &at.key(key), faults);
+                            self.walk(value, inner, "", &at.key(key), violations);
                         }
                     }
                 }
@@ -133,7 +133,7 @@ impl Root {
             Value::Array(items) => {
                 if let Some(inner) = schema.get("items") {
                     for (position, item) in items.iter().enumerate() {
-                        self.walk(item, inner, "", &at.index(position), faults);
+                        self.walk(item, inner, "", &at.index(position), violations);
                     }
                 }
             }
@@ -147,7 +147,7 @@ impl Root {
         properties: &Map<String, Value>,
         name: &str,
         at: &At<'_>,
-        faults: &mut Faults<'_>,
+        violations: &mut Violations<'_>,
     ) {
         let also = ALSO
             .iter()
@@ -155,14 +155,14 @@ impl Root {
             .map_or(&[][..], |(_, fields)| fields);
         for (key, value) in map {
             match properties.get(key) {
-                Some(inner) => self.walk(value, inner, "", &at.key(key), faults),
+                Some(inner) => self.walk(value, inner, "", &at.key(key), violations),
                 None if also.contains(&key.as_str()) => {}
                 None => {
                     let known = properties
                         .keys()
                         .map(String::as_str)
                         .chain(also.iter().copied());
-                    unknown(key, known.collect(), at, faults);
+                    unknown(key, known.collect(), at, violations);
                 }
             }
         }

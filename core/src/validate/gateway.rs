@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use super::common::{bind_address, labels, port, protocol};
 use super::names::{is_ip, is_namespace, wildcard_host};
-use super::{At, Faults, tls_settings};
+use super::{At, Violations, tls_settings};
 use crate::model::{GatewaySpec, Server};
 
-pub(super) fn check(object: &GatewaySpec, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations<'_>) {
     let GatewaySpec { servers, selector } = object;
     if servers.is_empty() {
-        faults.add(at, "the gateway has no servers");
+        violations.add(at, "the gateway has no servers");
     }
-    labels(selector, &at.key("selector"), faults);
+    labels(selector, &at.key("selector"), violations);
     let mut names = BTreeSet::new();
     for (position, server) in servers.iter().enumerate() {
         let key = at.key("servers");
@@ -22,15 +22,15 @@ pub(super) fn check(object: &GatewaySpec, at: &At<'_>, faults: &mut Faults<'_>) 
         let name = server.port.name.as_str();
         if !name.is_empty() && !names.insert(name) {
             let message = format!("port name {name:?} is repeated in this gateway");
-            faults.add(&at.key("port").key("name"), message);
+            violations.add(&at.key("port").key("name"), message);
         }
-        let raw = faults.resource.raw.clone();
+        let raw = violations.resource.raw.clone();
         let raw = raw.pointer(&format!("/spec/servers/{position}"));
-        check_server(server, raw.unwrap_or(&Value::Null), &at, faults);
+        check_server(server, raw.unwrap_or(&Value::Null), &at, violations);
     }
 }
 
-fn check_server(server: &Server, raw: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_server(server: &Server, raw: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     let Server {
         port: exposed,
         bind,
@@ -40,28 +40,28 @@ fn check_server(server: &Server, raw: &Value, at: &At<'_>, faults: &mut Faults<'
         name: _,
     } = server;
     let port_at = at.key("port");
-    faults.check(&port_at.key("number"), port(exposed.number));
+    violations.check(&port_at.key("number"), port(exposed.number));
     if exposed.name.is_empty() {
-        faults.add(&port_at.key("name"), "the port's name is missing");
+        violations.add(&port_at.key("name"), "the port's name is missing");
     }
     if exposed.protocol.is_empty() {
-        faults.add(&port_at.key("protocol"), "the port's protocol is missing");
+        violations.add(&port_at.key("protocol"), "the port's protocol is missing");
     } else {
-        faults.check(&port_at.key("protocol"), protocol(&exposed.protocol));
+        violations.check(&port_at.key("protocol"), protocol(&exposed.protocol));
     }
     if let Some(bind) = bind.as_deref().filter(|text| !text.is_empty()) {
-        faults.check(&at.key("bind"), bind_address(bind));
+        violations.check(&at.key("bind"), bind_address(bind));
     }
     if hosts.is_empty() {
-        faults.add(at, "the server has no hosts");
+        violations.add(at, "the server has no hosts");
     }
     for (position, host) in hosts.iter().enumerate() {
-        faults.check(&at.key("hosts").index(position), server_host(host));
+        violations.check(&at.key("hosts").index(position), server_host(host));
     }
     let spoken = exposed.protocol.to_ascii_uppercase();
     let encrypted = matches!(spoken.as_str(), "HTTPS" | "TLS");
     match tls {
-        None if encrypted => faults.add_hint(
+        None if encrypted => violations.add_hint(
             at,
             format!("a server with protocol {spoken} needs tls"),
             "add tls with a mode, such as SIMPLE with a credentialName",
@@ -72,14 +72,14 @@ fn check_server(server: &Server, raw: &Value, at: &At<'_>, faults: &mut Faults<'
             let redirects = tls.https_redirect == Some(true);
             if redirects && spoken != "HTTP" {
                 let message = "only servers with protocol HTTP can redirect to HTTPS";
-                faults.add(&at.key("httpsRedirect"), message);
+                violations.add(&at.key("httpsRedirect"), message);
             }
             if encrypted {
                 let raw = raw.get("tls").unwrap_or(&Value::Null);
-                tls_settings::check_server(tls, raw, &at, faults);
+                tls_settings::check_server(tls, raw, &at, violations);
             } else if tls.mode.is_some() || tls.credential_name.is_some() {
                 let message = format!("a server with protocol {spoken} cannot have TLS settings");
-                faults.add(&at, message);
+                violations.add(&at, message);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::common::{
 };
 use super::names::{fqdn, is_ip};
 use super::virtual_service::{check_destination, check_namespace};
-use super::{At, Faults, fault_injection};
+use super::{At, Violations, fault_injection};
 use crate::model::{
     Destination, HeaderOperations, Headers, HttpDirectResponse, HttpMatchRequest, HttpRedirect,
     HttpRetry, HttpRewrite, HttpRoute, StringMatch,
@@ -36,46 +36,56 @@ const RETRY_ON: &[&str] = &[
     "unavailable",
 ];
 
-pub(super) fn check(route: &HttpRoute, in_delegate: bool, at: &At<'_>, faults: &mut Faults<'_>) {
-    check_action(route, in_delegate, at, faults);
+pub(super) fn check(
+    route: &HttpRoute,
+    in_delegate: bool,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
+    check_action(route, in_delegate, at, violations);
     for (position, condition) in route.matches.iter().enumerate() {
-        check_match(condition, &at.key("match").index(position), faults);
+        check_match(condition, &at.key("match").index(position), violations);
     }
     let destinations = at.key("route");
     for (position, entry) in route.route.iter().enumerate() {
         let at = destinations.index(position);
-        check_destination(&entry.destination, &at.key("destination"), faults);
-        check_headers(entry.headers.as_ref(), &at.key("headers"), faults);
+        check_destination(&entry.destination, &at.key("destination"), violations);
+        check_headers(entry.headers.as_ref(), &at.key("headers"), violations);
     }
     let all: Vec<Option<i32>> = route.route.iter().map(|entry| entry.weight).collect();
-    weights(&all, &destinations, faults);
+    weights(&all, &destinations, violations);
     if let Some(redirect) = &route.redirect {
-        check_redirect(redirect, &at.key("redirect"), faults);
+        check_redirect(redirect, &at.key("redirect"), violations);
     }
     if let Some(response) = &route.direct_response {
-        check_direct_response(response, &at.key("directResponse"), faults);
+        check_direct_response(response, &at.key("directResponse"), violations);
     }
     if let Some(rewrite) = &route.rewrite {
-        check_rewrite(rewrite, &at.key("rewrite"), faults);
+        check_rewrite(rewrite, &at.key("rewrite"), violations);
     }
     if let Some(timeout) = route.timeout {
-        faults.check(&at.key("timeout"), duration(timeout, true));
+        violations.check(&at.key("timeout"), duration(timeout, true));
     }
     if let Some(retries) = &route.retries {
-        check_retries(retries, &at.key("retries"), faults);
+        check_retries(retries, &at.key("retries"), violations);
     }
-    check_mirrors(route, at, faults);
+    check_mirrors(route, at, violations);
     if let Some(fault) = &route.fault {
-        fault_injection::check(fault, &at.key("fault"), faults);
+        fault_injection::check(fault, &at.key("fault"), violations);
     }
     if let Some(cors) = &route.cors_policy {
-        check_cors(cors, &at.key("corsPolicy"), faults);
+        check_cors(cors, &at.key("corsPolicy"), violations);
     }
-    check_headers(route.headers.as_ref(), &at.key("headers"), faults);
+    check_headers(route.headers.as_ref(), &at.key("headers"), violations);
 }
 
 /// A rule does exactly one thing: forward, redirect, answer, or leave it to a delegate.
-fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_action(
+    route: &HttpRoute,
+    in_delegate: bool,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     let actions: Vec<&str> = [
         ("route", !route.route.is_empty()),
         ("redirect", route.redirect.is_some()),
@@ -86,7 +96,7 @@ fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, faults: &mut 
     .filter_map(|(name, given)| given.then_some(name))
     .collect();
     match actions.as_slice() {
-        [] => faults.add_hint(
+        [] => violations.add_hint(
             at,
             "the rule does nothing: a route, redirect or directResponse is missing",
             "add route with at least one destination",
@@ -95,7 +105,7 @@ fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, faults: &mut 
         [first, others @ ..] => {
             for other in others {
                 let message = format!("a rule cannot have both {first} and {other}");
-                faults.add(&at.key(other), message);
+                violations.add(&at.key(other), message);
             }
         }
     }
@@ -109,23 +119,27 @@ fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, faults: &mut 
         ] {
             if given {
                 let message = format!("a rule cannot have both {action} and {name}");
-                faults.add(&at.key(name), message);
+                violations.add(&at.key(name), message);
             }
         }
     }
     if let Some(delegate) = &route.delegate {
         let at = at.key("delegate");
         if in_delegate {
-            faults.add(&at, "a delegate cannot delegate again");
+            violations.add(&at, "a delegate cannot delegate again");
         }
         if delegate.name.is_empty() {
-            faults.add(&at, "the delegate's name is missing");
+            violations.add(&at, "the delegate's name is missing");
         }
-        check_namespace(delegate.namespace.as_deref(), &at.key("namespace"), faults);
+        check_namespace(
+            delegate.namespace.as_deref(),
+            &at.key("namespace"),
+            violations,
+        );
     }
 }
 
-fn check_match(condition: &HttpMatchRequest, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations<'_>) {
     let HttpMatchRequest {
         name: _,
         uri,
@@ -151,51 +165,51 @@ fn check_match(condition: &HttpMatchRequest, at: &At<'_>, faults: &mut Faults<'_
         if let Some(text) = text {
             let at = at.key(key);
             if *text == StringMatch::default() {
-                faults.add(&at, "one of exact, prefix and regex is missing");
+                violations.add(&at, "one of exact, prefix and regex is missing");
             }
-            string_match(text, &at, faults);
+            string_match(text, &at, violations);
         }
     }
-    check_header_matches(headers, &at.key("headers"), faults);
-    check_header_matches(without_headers, &at.key("withoutHeaders"), faults);
+    check_header_matches(headers, &at.key("headers"), violations);
+    check_header_matches(without_headers, &at.key("withoutHeaders"), violations);
     for (key, text) in query_params {
         let params = at.key("queryParams");
         let at = params.key(key);
         if key.is_empty() {
-            faults.add(&at, "the name of a query parameter is missing");
+            violations.add(&at, "the name of a query parameter is missing");
         }
-        string_match(text, &at, faults);
+        string_match(text, &at, violations);
     }
     if let Some(number) = number {
-        faults.check(&at.key("port"), port(*number));
+        violations.check(&at.key("port"), port(*number));
     }
-    labels(source_labels, &at.key("sourceLabels"), faults);
+    labels(source_labels, &at.key("sourceLabels"), violations);
     check_namespace(
         source_namespace.as_deref(),
         &at.key("sourceNamespace"),
-        faults,
+        violations,
     );
-    gateway_names(gateways, &at.key("gateways"), faults);
+    gateway_names(gateways, &at.key("gateways"), violations);
 }
 
 fn check_header_matches(
     headers: &BTreeMap<String, StringMatch>,
     at: &At<'_>,
-    faults: &mut Faults<'_>,
+    violations: &mut Violations<'_>,
 ) {
     for (name, text) in headers {
         let at = at.key(name);
         // `@request.auth.claims.x` stands for a claim of a token.
         if !name.starts_with('@') {
-            faults.check(&at, header_name(name));
+            violations.check(&at, header_name(name));
         }
-        string_match(text, &at, faults);
+        string_match(text, &at, violations);
     }
 }
 
-fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violations<'_>) {
     if *redirect == HttpRedirect::default() {
-        faults.add(
+        violations.add(
             at,
             "a redirect needs uri, authority, port, scheme or redirectCode",
         );
@@ -212,27 +226,27 @@ fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, faults: &mut Faults<'_>)
         && ![301, 302, 303, 307, 308].contains(code)
     {
         let message = format!("{code} is not a redirect code; 301, 302, 303, 307 and 308 are");
-        faults.add(&at.key("redirectCode"), message);
+        violations.add(&at.key("redirectCode"), message);
     }
-    check_authority(authority.as_deref(), &at.key("authority"), faults);
+    check_authority(authority.as_deref(), &at.key("authority"), violations);
     if let Some(number) = number {
-        faults.check(&at.key("port"), port(*number));
+        violations.check(&at.key("port"), port(*number));
     }
     if let Some(derive) = derive_port {
         let at = at.key("derivePort");
         if number.is_some() {
-            faults.add(&at, "only one of port and derivePort can be set");
+            violations.add(&at, "only one of port and derivePort can be set");
         }
         if !["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"].contains(&derive.as_str()) {
             let message =
                 format!("{derive:?} is neither FROM_PROTOCOL_DEFAULT nor FROM_REQUEST_PORT");
-            faults.add(&at, message);
+            violations.add(&at, message);
         }
     }
     if let Some(scheme) = scheme
         && !["http", "https"].contains(&scheme.as_str())
     {
-        faults.add(
+        violations.add(
             &at.key("scheme"),
             format!("{scheme:?} is neither http nor https"),
         );
@@ -240,7 +254,7 @@ fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, faults: &mut Faults<'_>)
 }
 
 /// A host, perhaps with a port.
-fn check_authority(authority: Option<&str>, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_authority(authority: Option<&str>, at: &At<'_>, violations: &mut Violations<'_>) {
     let Some(authority) = authority.filter(|text| !text.is_empty()) else {
         return;
     };
@@ -250,25 +264,29 @@ fn check_authority(authority: Option<&str>, at: &At<'_>, faults: &mut Faults<'_>
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if !is_ip(host) {
-        faults.check(at, fqdn(host));
+        violations.check(at, fqdn(host));
     }
 }
 
-fn check_direct_response(response: &HttpDirectResponse, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_direct_response(
+    response: &HttpDirectResponse,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     let HttpDirectResponse { status, body } = response;
     if !(200..=599).contains(status) {
         let message = format!("status {status} is not in the range 200 to 599");
-        faults.add(&at.key("status"), message);
+        violations.add(&at.key("status"), message);
     }
     if let Some(body) = body
         && body.string.is_some()
         && body.bytes.is_some()
     {
-        faults.add(&at.key("body"), "only one of string and bytes can be set");
+        violations.add(&at.key("body"), "only one of string and bytes can be set");
     }
 }
 
-fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, violations: &mut Violations<'_>) {
     let HttpRewrite {
         uri,
         authority,
@@ -276,22 +294,22 @@ fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, faults: &mut Faults<'_>) {
     } = rewrite;
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
     if !given(uri) && !given(authority) && uri_regex_rewrite.is_none() {
-        faults.add(at, "a rewrite needs uri, authority or uriRegexRewrite");
+        violations.add(at, "a rewrite needs uri, authority or uriRegexRewrite");
     }
     if let Some(expression) = uri_regex_rewrite {
         let at = at.key("uriRegexRewrite");
         if given(uri) {
-            faults.add(&at, "only one of uri and uriRegexRewrite can be set");
+            violations.add(&at, "only one of uri and uriRegexRewrite can be set");
         }
         if expression.pattern.is_empty() {
-            faults.add(&at, "the expression to match is missing");
+            violations.add(&at, "the expression to match is missing");
         }
-        faults.check(&at.key("match"), regex(&expression.pattern));
+        violations.check(&at.key("match"), regex(&expression.pattern));
     }
-    check_authority(authority.as_deref(), &at.key("authority"), faults);
+    check_authority(authority.as_deref(), &at.key("authority"), violations);
 }
 
-fn check_retries(retries: &HttpRetry, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations<'_>) {
     let HttpRetry {
         attempts,
         per_try_timeout,
@@ -303,10 +321,10 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, faults: &mut Faults<'_>) {
     let retry_on = retry_on.as_deref().filter(|text| !text.is_empty());
     if *attempts < 0 {
         let message = format!("{attempts} attempts are less than none");
-        faults.add(&at.key("attempts"), message);
+        violations.add(&at.key("attempts"), message);
     }
     if *attempts == 0 && (per_try_timeout.is_some() || retry_on.is_some()) {
-        faults.add_hint(
+        violations.add_hint(
             at,
             "attempts is 0, which turns retries off, but other settings of retries are given",
             "set attempts to at least 1, or leave only attempts: 0",
@@ -314,7 +332,7 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, faults: &mut Faults<'_>) {
     }
     for (key, value) in [("perTryTimeout", per_try_timeout), ("backoff", backoff)] {
         if let Some(value) = value {
-            faults.check(&at.key(key), duration(*value, false));
+            violations.check(&at.key(key), duration(*value, false));
         }
     }
     for policy in retry_on.unwrap_or_default().split(',') {
@@ -328,8 +346,10 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, faults: &mut Faults<'_>) {
             let message =
                 format!("{policy:?} is neither a failure that retryOn knows nor a status code");
             match known {
-                Some(known) => faults.add_hint(&at, message, format!("did you mean {known:?}?")),
-                None => faults.add(&at, message),
+                Some(known) => {
+                    violations.add_hint(&at, message, format!("did you mean {known:?}?"))
+                }
+                None => violations.add(&at, message),
             }
         }
     }
@@ -350,18 +370,18 @@ pub(super) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
         .map(|(_, known)| known)
 }
 
-fn check_mirrors(route: &HttpRoute, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations<'_>) {
     if let Some(mirror) = &route.mirror {
-        check_destination(mirror, &at.key("mirror"), faults);
+        check_destination(mirror, &at.key("mirror"), violations);
         if !route.mirrors.is_empty() {
-            faults.add(
+            violations.add(
                 &at.key("mirrors"),
                 "only one of mirror and mirrors can be set",
             );
         }
     }
     if let Some(share) = &route.mirror_percentage {
-        faults.check(
+        violations.check(
             &at.key("mirrorPercentage").key("value"),
             percent(share.value),
         );
@@ -371,35 +391,35 @@ fn check_mirrors(route: &HttpRoute, at: &At<'_>, faults: &mut Faults<'_>) {
         let at = mirrors.index(position);
         let destination = at.key("destination");
         match mirror.get("destination").map(Destination::deserialize) {
-            Some(Ok(target)) => check_destination(&target, &destination, faults),
-            Some(Err(error)) => faults.add(&destination, error.to_string()),
-            None => faults.add(&at, "the destination is missing"),
+            Some(Ok(target)) => check_destination(&target, &destination, violations),
+            Some(Err(error)) => violations.add(&destination, error.to_string()),
+            None => violations.add(&at, "the destination is missing"),
         }
-        fault_injection::check_percentage(mirror, &at, faults);
+        fault_injection::check_percentage(mirror, &at, violations);
     }
 }
 
-fn check_cors(cors: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_cors(cors: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     let origins = cors.get("allowOrigins").and_then(Value::as_array);
     for (position, origin) in origins.into_iter().flatten().enumerate() {
         let key = at.key("allowOrigins");
         let at = key.index(position);
         if let Some(pattern) = origin.get("regex").and_then(Value::as_str) {
-            faults.check(&at.key("regex"), regex(pattern));
+            violations.check(&at.key("regex"), regex(pattern));
         }
     }
     for key in ["allowHeaders", "exposeHeaders"] {
         let names = cors.get(key).and_then(Value::as_array);
         for (position, name) in names.into_iter().flatten().enumerate() {
             if let Some(name) = name.as_str().filter(|name| *name != "*") {
-                faults.check(&at.key(key).index(position), header_name(name));
+                violations.check(&at.key(key).index(position), header_name(name));
             }
         }
     }
-    fault_injection::check_duration(cors, "maxAge", at, faults);
+    fault_injection::check_duration(cors, "maxAge", at, violations);
 }
 
-fn check_headers(headers: Option<&Headers>, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_headers(headers: Option<&Headers>, at: &At<'_>, violations: &mut Violations<'_>) {
     let Some(Headers { request, response }) = headers else {
         return;
     };
@@ -410,11 +430,11 @@ fn check_headers(headers: Option<&Headers>, at: &At<'_>, faults: &mut Faults<'_>
         };
         for (key, headers) in [("set", set), ("add", add)] {
             for name in headers.keys() {
-                faults.check(&at.key(key).key(name), operation_name(name));
+                violations.check(&at.key(key).key(name), operation_name(name));
             }
         }
         for (position, name) in remove.iter().enumerate() {
-            faults.check(&at.key("remove").index(position), operation_name(name));
+            violations.check(&at.key("remove").index(position), operation_name(name));
         }
     }
 }

@@ -21,30 +21,30 @@ use crate::resource::{Object, Resource, SCHEMA};
 
 /// Checks an object. Kubernetes' own kinds pass: their API server checks them.
 pub fn validate(resource: &Resource) -> Vec<Diagnostic> {
-    let mut faults = Faults {
+    let mut violations = Violations {
         resource,
         found: Vec::new(),
     };
     let root = At::Root;
     let spec = root.key("spec");
     match &resource.object {
-        Object::VirtualService(object) => virtual_service::check(object, &spec, &mut faults),
-        Object::DestinationRule(object) => destination_rule::check(object, &spec, &mut faults),
-        Object::Gateway(object) => gateway::check(object, &spec, &mut faults),
-        Object::ServiceEntry(object) => service_entry::check(object, &spec, &mut faults),
-        _ => return faults.found,
+        Object::VirtualService(object) => virtual_service::check(object, &spec, &mut violations),
+        Object::DestinationRule(object) => destination_rule::check(object, &spec, &mut violations),
+        Object::Gateway(object) => gateway::check(object, &spec, &mut violations),
+        Object::ServiceEntry(object) => service_entry::check(object, &spec, &mut violations),
+        _ => return violations.found,
     }
-    fields::check(&mut faults);
-    faults.found
+    fields::check(&mut violations);
+    violations.found
 }
 
 /// Collects what is wrong with one object.
-struct Faults<'r> {
+struct Violations<'r> {
     resource: &'r Resource,
     found: Vec<Diagnostic>,
 }
 
-impl Faults<'_> {
+impl Violations<'_> {
     /// Something is wrong with a field.
     fn add(&mut self, at: &At<'_>, message: impl Into<String>) {
         self.push(at.path(), message.into(), None);

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::common::{bind_address, export_to, labels, networks, port, protocol};
 use super::names::{fqdn, is_ip, wildcard_host};
-use super::{At, Faults};
+use super::{At, Violations};
 use crate::model::{
     ServiceEntryPort, ServiceEntryResolution as Resolution, ServiceEntrySpec, WorkloadEntrySpec,
 };
 
-pub(super) fn check(object: &ServiceEntrySpec, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Violations<'_>) {
     let ServiceEntrySpec {
         hosts,
         addresses,
@@ -27,22 +27,22 @@ pub(super) fn check(object: &ServiceEntrySpec, at: &At<'_>, faults: &mut Faults<
         resolution,
         endpoints.is_empty() && workload_selector.is_none(),
         at,
-        faults,
+        violations,
     );
-    networks(addresses, &at.key("addresses"), faults);
-    check_ports(ports, &at.key("ports"), faults);
+    networks(addresses, &at.key("addresses"), violations);
+    check_ports(ports, &at.key("ports"), violations);
     if let Some(selector) = workload_selector {
         let at = at.key("workloadSelector");
         if !endpoints.is_empty() {
-            faults.add(
+            violations.add(
                 &at,
                 "only one of workloadSelector and endpoints can be given",
             );
         }
-        labels(&selector.match_labels, &at.key("labels"), faults);
+        labels(&selector.match_labels, &at.key("labels"), violations);
     }
-    check_endpoints(object, resolution, at, faults);
-    export_to(exported, &at.key("exportTo"), faults);
+    check_endpoints(object, resolution, at, violations);
+    export_to(exported, &at.key("exportTo"), violations);
 }
 
 fn check_hosts(
@@ -50,27 +50,27 @@ fn check_hosts(
     resolution: Resolution,
     without_endpoints: bool,
     at: &At<'_>,
-    faults: &mut Faults<'_>,
+    violations: &mut Violations<'_>,
 ) {
     if hosts.is_empty() {
-        faults.add(at, "the entry has no hosts");
+        violations.add(at, "the entry has no hosts");
     }
     let by_name = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
     for (position, host) in hosts.iter().enumerate() {
         let key = at.key("hosts");
         let at = key.index(position);
         if host == "*" {
-            faults.add_hint(
+            violations.add_hint(
                 &at,
                 "the host * is not allowed",
                 "name the hosts, or a domain such as *.example.com",
             );
         } else if let Err(message) = wildcard_host(host) {
             if !is_ip(host) {
-                faults.add(&at, message);
+                violations.add(&at, message);
             }
         } else if by_name && without_endpoints && host.starts_with('*') {
-            faults.add_hint(
+            violations.add_hint(
                 &at,
                 format!("{host:?} cannot be looked up in DNS"),
                 "name single hosts, add endpoints, or use resolution NONE",
@@ -79,7 +79,7 @@ fn check_hosts(
     }
 }
 
-fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, violations: &mut Violations<'_>) {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     for (position, entry) in ports.iter().enumerate() {
@@ -90,20 +90,20 @@ fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, faults: &mut Faults<'_>)
             target_port,
         } = entry;
         let at = at.index(position);
-        faults.check(&at.key("number"), port(*number));
+        violations.check(&at.key("number"), port(*number));
         if !numbers.insert(number) {
-            faults.add(&at.key("number"), format!("port {number} is repeated"));
+            violations.add(&at.key("number"), format!("port {number} is repeated"));
         }
         if name.is_empty() {
-            faults.add(&at.key("name"), "the port's name is missing");
+            violations.add(&at.key("name"), "the port's name is missing");
         } else if !names.insert(name) {
-            faults.add(&at.key("name"), format!("port name {name:?} is repeated"));
+            violations.add(&at.key("name"), format!("port name {name:?} is repeated"));
         }
         if let Some(spoken) = spoken.as_deref().filter(|text| !text.is_empty()) {
-            faults.check(&at.key("protocol"), protocol(spoken));
+            violations.check(&at.key("protocol"), protocol(spoken));
         }
         if let Some(target) = target_port {
-            faults.check(&at.key("targetPort"), port(*target));
+            violations.check(&at.key("targetPort"), port(*target));
         }
     }
 }
@@ -112,12 +112,12 @@ fn check_endpoints(
     object: &ServiceEntrySpec,
     resolution: Resolution,
     at: &At<'_>,
-    faults: &mut Faults<'_>,
+    violations: &mut Violations<'_>,
 ) {
     let endpoints = &object.endpoints;
     let key = at.key("endpoints");
     if resolution == Resolution::None && !endpoints.is_empty() {
-        faults.add_hint(
+        violations.add_hint(
             &key,
             "endpoints have no meaning with resolution NONE",
             "set resolution to STATIC or DNS",
@@ -125,10 +125,16 @@ fn check_endpoints(
         return;
     }
     if resolution == Resolution::DnsRoundRobin && endpoints.len() > 1 {
-        faults.add(&key, "resolution DNS_ROUND_ROBIN allows one endpoint");
+        violations.add(&key, "resolution DNS_ROUND_ROBIN allows one endpoint");
     }
     for (position, endpoint) in endpoints.iter().enumerate() {
-        check_endpoint(endpoint, object, resolution, &key.index(position), faults);
+        check_endpoint(
+            endpoint,
+            object,
+            resolution,
+            &key.index(position),
+            violations,
+        );
     }
 }
 
@@ -137,36 +143,36 @@ fn check_endpoint(
     object: &ServiceEntrySpec,
     resolution: Resolution,
     at: &At<'_>,
-    faults: &mut Faults<'_>,
+    violations: &mut Violations<'_>,
 ) {
     let address_at = at.key("address");
     let address = endpoint.address.as_deref().unwrap_or_default();
     let unix = address.starts_with("unix://");
     if address.is_empty() {
         if endpoint.network.is_none() {
-            faults.add(&address_at, "the endpoint's address is missing");
+            violations.add(&address_at, "the endpoint's address is missing");
         }
     } else if resolution == Resolution::Static || unix {
         if bind_address(address).is_err() {
-            faults.add_hint(
+            violations.add_hint(
                 &address_at,
                 format!("{address:?} is not an address, as resolution STATIC needs"),
                 "use resolution DNS for host names",
             );
         }
     } else if !is_ip(address) {
-        faults.check(&address_at, fqdn(address));
+        violations.check(&address_at, fqdn(address));
     }
     if unix && !endpoint.ports.is_empty() {
-        faults.add(&at.key("ports"), "a Unix socket has no ports");
+        violations.add(&at.key("ports"), "a Unix socket has no ports");
     }
     for (name, number) in &endpoint.ports {
         let ports = at.key("ports");
         let at = ports.key(name);
         if !object.ports.iter().any(|port| port.name == *name) {
-            faults.add(&at, format!("the entry has no port with the name {name:?}"));
+            violations.add(&at, format!("the entry has no port with the name {name:?}"));
         }
-        faults.check(&at, port(*number));
+        violations.check(&at, port(*number));
     }
-    labels(&endpoint.labels, &at.key("labels"), faults);
+    labels(&endpoint.labels, &at.key("labels"), violations);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{At, Faults};
+use super::{At, Violations};
 use crate::model::ServerTls;
 
 /// Modes of a gateway's server.
@@ -21,7 +21,12 @@ const CLIENT_MODES: &[&str] = &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"];
 const VERSIONS: &[&str] = &["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"];
 
 /// `tls` of a gateway's server.
-pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_server(
+    tls: &ServerTls,
+    raw: &Value,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
     let mode = tls.mode.as_deref().unwrap_or("PASSTHROUGH");
     if !SERVER_MODES.contains(&mode) {
@@ -29,9 +34,9 @@ pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &m
             "{mode:?} is not a TLS mode; {} are",
             SERVER_MODES.join(", ")
         );
-        faults.add(&at.key("mode"), message);
+        violations.add(&at.key("mode"), message);
     }
-    check_versions(tls, at, faults);
+    check_versions(tls, at, violations);
     let lists = ["credentialNames", "tlsCertificates"];
     let secret = given(&tls.credential_name) || lists.iter().any(|key| raw.get(*key).is_some());
     let files = given(&tls.server_certificate) || given(&tls.private_key);
@@ -45,7 +50,7 @@ pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &m
             ];
             for (key, text) in keys {
                 if given(text) {
-                    faults.add(
+                    violations.add(
                         &at.key(key),
                         "ISTIO_MUTUAL uses the mesh's own certificates",
                     );
@@ -55,7 +60,7 @@ pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &m
         "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL" => {
             if secret && files && given(&tls.credential_name) {
                 let message = "only one of credentialName and files can be given";
-                faults.add(&at.key("credentialName"), message);
+                violations.add(&at.key("credentialName"), message);
             }
             if !secret {
                 require(
@@ -63,16 +68,16 @@ pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &m
                     "serverCertificate",
                     given(&tls.server_certificate),
                     mode,
-                    faults,
+                    violations,
                 );
-                require(at, "privateKey", given(&tls.private_key), mode, faults);
+                require(at, "privateKey", given(&tls.private_key), mode, violations);
                 if mode != "SIMPLE" {
                     require(
                         at,
                         "caCertificates",
                         given(&tls.ca_certificates),
                         mode,
-                        faults,
+                        violations,
                     );
                 }
             }
@@ -81,9 +86,9 @@ pub(super) fn check_server(tls: &ServerTls, raw: &Value, at: &At<'_>, faults: &m
     }
 }
 
-fn require(at: &At<'_>, key: &str, given: bool, mode: &str, faults: &mut Faults<'_>) {
+fn require(at: &At<'_>, key: &str, given: bool, mode: &str, violations: &mut Violations<'_>) {
     if !given {
-        faults.add_hint(
+        violations.add_hint(
             at,
             format!("mode {mode} needs {key}"),
             "name a Secret in credentialName, or give the files",
@@ -91,7 +96,7 @@ fn require(at: &At<'_>, key: &str, given: bool, mode: &str, faults: &mut Faults<
     }
 }
 
-fn check_versions(tls: &ServerTls, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations<'_>) {
     let mut rank = |key: &str, version: &Option<String>| {
         let version = version.as_deref()?;
         let rank = VERSIONS.iter().position(|known| *known == version);
@@ -100,7 +105,7 @@ fn check_versions(tls: &ServerTls, at: &At<'_>, faults: &mut Faults<'_>) {
                 "{version:?} is not a TLS version; {} are",
                 VERSIONS.join(", ")
             );
-            faults.add(&at.key(key), message);
+            violations.add(&at.key(key), message);
         }
         rank.filter(|rank| *rank > 0)
     };
@@ -109,7 +114,7 @@ fn check_versions(tls: &ServerTls, at: &At<'_>, faults: &mut Faults<'_>) {
     if let (Some(oldest), Some(newest)) = (oldest, newest)
         && oldest > newest
     {
-        faults.add(
+        violations.add(
             &at.key("maxProtocolVersion"),
             "it is older than minProtocolVersion",
         );
@@ -117,7 +122,7 @@ fn check_versions(tls: &ServerTls, at: &At<'_>, faults: &mut Faults<'_>) {
 }
 
 /// `tls` of a traffic policy, whose type is still JSON.
-pub(super) fn check_client(tls: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_client(tls: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     let text = |key: &str| {
         tls.get(key)
             .and_then(Value::as_str)
@@ -129,7 +134,7 @@ pub(super) fn check_client(tls: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
             "{mode:?} is not a TLS mode; {} are",
             CLIENT_MODES.join(", ")
         );
-        faults.add(&at.key("mode"), message);
+        violations.add(&at.key("mode"), message);
     }
     let secret = text("credentialName").is_some();
     let files = ["clientCertificate", "privateKey"];
@@ -137,7 +142,7 @@ pub(super) fn check_client(tls: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
         "MUTUAL" if !secret => {
             for key in files {
                 if text(key).is_none() {
-                    faults.add(at, format!("mode MUTUAL needs {key}, or credentialName"));
+                    violations.add(at, format!("mode MUTUAL needs {key}, or credentialName"));
                 }
             }
         }
@@ -147,7 +152,7 @@ pub(super) fn check_client(tls: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
                 .chain(["caCertificates", "credentialName"])
             {
                 if text(key).is_some() {
-                    faults.add(
+                    violations.add(
                         &at.key(key),
                         "ISTIO_MUTUAL uses the mesh's own certificates",
                     );
@@ -158,6 +163,6 @@ pub(super) fn check_client(tls: &Value, at: &At<'_>, faults: &mut Faults<'_>) {
     }
     if secret && files.iter().any(|key| text(key).is_some()) {
         let message = "only one of credentialName and files can be given";
-        faults.add(&at.key("credentialName"), message);
+        violations.add(&at.key("credentialName"), message);
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::common::{export_to, gateway_names, labels, networks, port, weights};
 use super::names::{is_ip, is_label, is_namespace, wildcard_host};
-use super::{At, Faults, http_route};
+use super::{At, Violations, http_route};
 use crate::model::{
     Destination, L4MatchAttributes, RouteDestination, TcpRoute, TlsMatchAttributes, TlsRoute,
     VirtualServiceSpec,
 };
 
-pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations<'_>) {
     let VirtualServiceSpec {
         hosts,
         gateways,
@@ -21,33 +21,33 @@ pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Fault
     } = object;
     let delegate = hosts.is_empty();
     if delegate && !gateways.is_empty() {
-        faults.add_hint(
+        violations.add_hint(
             at,
             "hosts are missing",
             "an object without hosts is a delegate of another and must not name gateways",
         );
     }
     if delegate && (!tls.is_empty() || !tcp.is_empty()) {
-        faults.add(at, "hosts are missing; only HTTP rules can be delegated to");
+        violations.add(at, "hosts are missing; only HTTP rules can be delegated to");
     }
     if http.is_empty() && tls.is_empty() && tcp.is_empty() {
-        faults.add(at, "there is no rule: one of http, tls and tcp is needed");
+        violations.add(at, "there is no rule: one of http, tls and tcp is needed");
     }
-    check_hosts(object, at, faults);
-    gateway_names(gateways, &at.key("gateways"), faults);
+    check_hosts(object, at, violations);
+    gateway_names(gateways, &at.key("gateways"), violations);
     for (position, route) in http.iter().enumerate() {
-        http_route::check(route, delegate, &at.key("http").index(position), faults);
+        http_route::check(route, delegate, &at.key("http").index(position), violations);
     }
     for (position, route) in tls.iter().enumerate() {
-        check_tls(route, hosts, &at.key("tls").index(position), faults);
+        check_tls(route, hosts, &at.key("tls").index(position), violations);
     }
     for (position, route) in tcp.iter().enumerate() {
-        check_tcp(route, &at.key("tcp").index(position), faults);
+        check_tcp(route, &at.key("tcp").index(position), violations);
     }
-    export_to(exported, &at.key("exportTo"), faults);
+    export_to(exported, &at.key("exportTo"), violations);
 }
 
-fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations<'_>) {
     let VirtualServiceSpec {
         hosts, gateways, ..
     } = object;
@@ -57,22 +57,26 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, faults: &mut Faults<'_>
         let key = at.key("hosts");
         let at = key.index(position);
         if host == "*" && in_mesh {
-            faults.add_hint(
+            violations.add_hint(
                 &at,
                 "the host * cannot be routed inside the mesh",
                 "name the hosts, or list gateways without mesh",
             );
         } else if !is_ip(host) {
-            faults.check(&at, wildcard_host(host));
+            violations.check(&at, wildcard_host(host));
         }
         if !seen.insert(host.to_ascii_lowercase()) {
-            faults.add(&at, format!("host {host:?} is repeated"));
+            violations.add(&at, format!("host {host:?} is repeated"));
         }
     }
 }
 
 /// Where traffic goes.
-pub(super) fn check_destination(destination: &Destination, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_destination(
+    destination: &Destination,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     let Destination {
         host,
         subset,
@@ -80,43 +84,48 @@ pub(super) fn check_destination(destination: &Destination, at: &At<'_>, faults: 
     } = destination;
     let host_at = at.key("host");
     match host.as_str() {
-        "" => faults.add(&host_at, "the destination's host is missing"),
-        "*" => faults.add(&host_at, "a destination cannot be the host *"),
+        "" => violations.add(&host_at, "the destination's host is missing"),
+        "*" => violations.add(&host_at, "a destination cannot be the host *"),
         host if is_ip(host) => {}
-        host => faults.check(&host_at, wildcard_host(host)),
+        host => violations.check(&host_at, wildcard_host(host)),
     }
     if let Some(subset) = subset.as_deref().filter(|subset| !subset.is_empty())
         && !is_label(subset)
     {
-        faults.add(
+        violations.add(
             &at.key("subset"),
             format!("{subset:?} is not the name of a subset"),
         );
     }
     if let Some(selector) = selector {
-        faults.check(&at.key("port").key("number"), port(selector.number));
+        violations.check(&at.key("port").key("number"), port(selector.number));
     }
 }
 
-fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
     let TlsRoute {
         matches,
         route: destinations,
     } = route;
     if matches.is_empty() {
-        faults.add(at, "a TLS rule needs a match with sniHosts");
+        violations.add(at, "a TLS rule needs a match with sniHosts");
     }
     for (position, condition) in matches.iter().enumerate() {
-        check_tls_match(condition, hosts, &at.key("match").index(position), faults);
+        check_tls_match(
+            condition,
+            hosts,
+            &at.key("match").index(position),
+            violations,
+        );
     }
-    check_route(destinations, at, faults);
+    check_route(destinations, at, violations);
 }
 
 fn check_tls_match(
     condition: &TlsMatchAttributes,
     hosts: &[String],
     at: &At<'_>,
-    faults: &mut Faults<'_>,
+    violations: &mut Violations<'_>,
 ) {
     let TlsMatchAttributes {
         sni_hosts,
@@ -127,15 +136,15 @@ fn check_tls_match(
         gateways,
     } = condition;
     if sni_hosts.is_empty() {
-        faults.add(at, "a TLS match needs sniHosts");
+        violations.add(at, "a TLS match needs sniHosts");
     }
     for (position, sni) in sni_hosts.iter().enumerate() {
         let key = at.key("sniHosts");
         let at = key.index(position);
         if let Err(message) = wildcard_host(sni) {
-            faults.add(&at, message);
+            violations.add(&at, message);
         } else if !hosts.is_empty() && !hosts.iter().any(|host| covers(host, sni)) {
-            faults.add(
+            violations.add(
                 &at,
                 format!("{sni:?} is not one of the object's hosts, nor inside of one"),
             );
@@ -148,7 +157,7 @@ fn check_tls_match(
         source_namespace: source_namespace.clone(),
         gateways: gateways.clone(),
     };
-    check_l4(&l4, at, faults);
+    check_l4(&l4, at, violations);
 }
 
 /// Whether every name that `inner` stands for is one that `outer` stands for.
@@ -160,18 +169,18 @@ fn covers(outer: &str, inner: &str) -> bool {
     }
 }
 
-fn check_tcp(route: &TcpRoute, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations<'_>) {
     let TcpRoute {
         matches,
         route: destinations,
     } = route;
     for (position, condition) in matches.iter().enumerate() {
-        check_l4(condition, &at.key("match").index(position), faults);
+        check_l4(condition, &at.key("match").index(position), violations);
     }
-    check_route(destinations, at, faults);
+    check_route(destinations, at, violations);
 }
 
-fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violations<'_>) {
     let L4MatchAttributes {
         destination_subnets,
         port: number,
@@ -179,40 +188,48 @@ fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, faults: &mut Faults<'_>)
         source_namespace,
         gateways,
     } = condition;
-    networks(destination_subnets, &at.key("destinationSubnets"), faults);
+    networks(
+        destination_subnets,
+        &at.key("destinationSubnets"),
+        violations,
+    );
     if let Some(number) = number {
-        faults.check(&at.key("port"), port(*number));
+        violations.check(&at.key("port"), port(*number));
     }
-    labels(source_labels, &at.key("sourceLabels"), faults);
+    labels(source_labels, &at.key("sourceLabels"), violations);
     check_namespace(
         source_namespace.as_deref(),
         &at.key("sourceNamespace"),
-        faults,
+        violations,
     );
-    gateway_names(gateways, &at.key("gateways"), faults);
+    gateway_names(gateways, &at.key("gateways"), violations);
 }
 
 /// A namespace, if one is given.
-pub(super) fn check_namespace(namespace: Option<&str>, at: &At<'_>, faults: &mut Faults<'_>) {
+pub(super) fn check_namespace(
+    namespace: Option<&str>,
+    at: &At<'_>,
+    violations: &mut Violations<'_>,
+) {
     if let Some(namespace) = namespace.filter(|text| !text.is_empty())
         && !is_namespace(namespace)
     {
-        faults.add(at, format!("{namespace:?} is not a namespace"));
+        violations.add(at, format!("{namespace:?} is not a namespace"));
     }
 }
 
-fn check_route(destinations: &[RouteDestination], at: &At<'_>, faults: &mut Faults<'_>) {
+fn check_route(destinations: &[RouteDestination], at: &At<'_>, violations: &mut Violations<'_>) {
     if destinations.is_empty() {
-        faults.add(at, "a route is missing");
+        violations.add(at, "a route is missing");
     }
     let at = at.key("route");
     for (position, entry) in destinations.iter().enumerate() {
         check_destination(
             &entry.destination,
             &at.index(position).key("destination"),
-            faults,
+            violations,
         );
     }
     let all: Vec<Option<i32>> = destinations.iter().map(|entry| entry.weight).collect();
-    weights(&all, &at, faults);
+    weights(&all, &at, violations);
 }

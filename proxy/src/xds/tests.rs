@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mesh_ir::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ProxyKind};
 use mesh_xds::discovery::DiscoveryRequest;
-use mesh_xds::resource::{Encoder, Entry, ResourceSet, Snapshot};
+use mesh_xds::resource::{Encoder, Entry, ResourceSet, ResourceSnapshot};
 use mesh_xds::server::DeltaStream;
 use mesh_xds::service::{AdsServer, AdsService, Requests, ResponseStream};
 use mesh_xds::{DiscoveryResponse, NodeInfo};
@@ -23,7 +23,7 @@ use crate::bootstrap::{Discovery, Network};
 
 /// Answers each request from one snapshot, and ends the stream after `responses` answers.
 struct ControlPlane {
-    snapshot: Snapshot,
+    snapshot: ResourceSnapshot,
     responses: usize,
     tokens: Mutex<Vec<String>>,
     refusals: Mutex<Vec<String>>,
@@ -73,7 +73,7 @@ impl AdsService for Serving {
 }
 
 impl ControlPlane {
-    fn new(snapshot: Snapshot, responses: usize) -> Arc<Self> {
+    fn new(snapshot: ResourceSnapshot, responses: usize) -> Arc<Self> {
         Arc::new(Self {
             snapshot,
             responses,
@@ -142,7 +142,7 @@ fn cluster() -> Cluster {
 }
 
 /// A configuration of one good cluster and one that nobody can read.
-fn snapshot() -> Snapshot {
+fn snapshot() -> ResourceSnapshot {
     let config = ProxyConfig {
         clusters: vec![Arc::new(cluster())],
         ..ProxyConfig::default()
@@ -250,7 +250,7 @@ async fn good_resources_are_in_force_and_bad_ones_are_told() {
 async fn the_token_is_read_anew_for_each_stream_and_the_configuration_stays() {
     let (authority, roots) = authority();
     // Two answers settle an empty mesh; then the stream ends.
-    let control_plane = ControlPlane::new(Snapshot::default(), 3);
+    let control_plane = ControlPlane::new(ResourceSnapshot::default(), 3);
     let address = control_plane.serve(&authority).await;
     let followed = follow(address, &roots);
     let token = followed.directory.path().join("istio-token");
@@ -275,7 +275,7 @@ async fn refusal(discovery: Discovery, network: Network) -> String {
 async fn only_the_right_control_plane_is_trusted() {
     let (authority, _) = authority();
     let (_, others) = self::authority();
-    let control_plane = ControlPlane::new(Snapshot::default(), usize::MAX);
+    let control_plane = ControlPlane::new(ResourceSnapshot::default(), usize::MAX);
     let address = control_plane.serve(&authority).await;
     let followed = follow(address, &others);
     let path = |name: &str| followed.directory.path().join(name);

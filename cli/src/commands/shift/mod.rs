@@ -68,7 +68,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 async fn shift(
     session: &mut Session<'_>,
     args: &Args,
-    ask: &mesh_core::shift::Ask,
+    ask: &mesh_core::shift::WeightRequest,
 ) -> anyhow::Result<Exit> {
     let planned = session.plan(ask, Base::Now).await?;
     session.show(&planned.plan);

@@ -1,7 +1,7 @@
 //! A shift in steps: each is written, acknowledged and measured, and the first bad one takes everything back, step by step.
 
 use anyhow::Context as _;
-use mesh_core::shift::{self, Ask, Base, Verdict};
+use mesh_core::shift::{self, Base, Verdict, WeightRequest};
 use tokio::time::Instant;
 
 use super::report::{self, Measurement, Report, StepReport};
@@ -23,7 +23,7 @@ enum End {
 pub async fn run(
     session: &mut Session<'_>,
     args: &Args,
-    ask: &Ask,
+    ask: &WeightRequest,
     stops: &[u32],
 ) -> anyhow::Result<Exit> {
     let Some((subset, goal)) = ask.shares().first().cloned() else {
@@ -112,7 +112,7 @@ async fn try_one(
     report: &mut Report,
 ) -> anyhow::Result<Option<String>> {
     session.reporter.note(&format!("step: {subset} {weight}"));
-    let ask = Ask::one(subset, weight).map_err(refused)?;
+    let ask = WeightRequest::one(subset, weight).map_err(refused)?;
     let planned = session.plan(&ask, base).await?;
     let done = session.carry_out(&planned, &ask, base).await?;
     report.wrote(&done.objects);
@@ -185,7 +185,7 @@ async fn roll_back(
 async fn go_back(session: &mut Session<'_>, subset: &str, taken: &[u32]) -> anyhow::Result<()> {
     // The last step is where the way back begins.
     for weight in taken.iter().rev().skip(1) {
-        let ask = Ask::one(subset, *weight).map_err(refused)?;
+        let ask = WeightRequest::one(subset, *weight).map_err(refused)?;
         // A step that cannot be taken back is skipped: the state before the first is what counts.
         let back = async {
             let planned = session.plan(&ask, Base::BeforeThisShift).await?;

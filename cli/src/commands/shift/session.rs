@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use mesh_core::shift::{self, Ask, Base, Errors, Expectation, Judgement, Plan, Target};
+use mesh_core::shift::{self, Base, Errors, Expectation, Judgement, Plan, Target, WeightRequest};
 use mesh_core::snapshot::Snapshot;
 
 use super::super::confirm;
@@ -59,7 +59,7 @@ pub struct Outcome {
 
 impl Session<'_> {
     /// Plans a shift of the cluster as it is now.
-    pub async fn plan(&self, ask: &Ask, base: Base) -> anyhow::Result<Planned> {
+    pub async fn plan(&self, ask: &WeightRequest, base: Base) -> anyhow::Result<Planned> {
         let snapshot = world::load(self.context, self.cluster).await?;
         let target =
             Target::find(&snapshot, self.service, &self.cluster.namespace).map_err(refused)?;
@@ -107,7 +107,7 @@ impl Session<'_> {
     pub async fn carry_out(
         &mut self,
         planned: &Planned,
-        ask: &Ask,
+        ask: &WeightRequest,
         base: Base,
     ) -> anyhow::Result<Done> {
         if planned.plan.is_empty() {
@@ -192,7 +192,7 @@ impl Session<'_> {
     pub async fn measure(
         &mut self,
         planned: &Planned,
-        ask: &Ask,
+        ask: &WeightRequest,
     ) -> anyhow::Result<Option<Outcome>> {
         if self.limits.window == Duration::ZERO {
             return Ok(None);

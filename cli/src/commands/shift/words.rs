@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mesh_core::model::DurationText;
-use mesh_core::shift::Ask;
+use mesh_core::shift::WeightRequest;
 
 use super::refused;
 use crate::failure::{self, Advice as _};
@@ -68,7 +68,7 @@ pub enum Task {
     /// To shift.
     Shift {
         /// To what.
-        ask: Ask,
+        ask: WeightRequest,
         /// Stops on the way.
         steps: Vec<u32>,
     },
@@ -105,7 +105,7 @@ impl Args {
             }
             return Ok(Task::Undo);
         }
-        let ask = Ask::parse(&self.shares).map_err(refused)?;
+        let ask = WeightRequest::parse(&self.shares).map_err(refused)?;
         if !self.steps.is_empty() && ask.shares().len() != 1 {
             return Err(failure::usage("--steps needs exactly one SUBSET=WEIGHT")).hint(
                 "the other subsets share the rest at every step; give more than one only without --steps",

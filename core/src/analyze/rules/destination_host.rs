@@ -80,7 +80,9 @@ fn hint(context: &Context<'_>, host: &str, resource: &Resource) -> Option<String
         return Some(format!("did you mean {:?}?", &*other.host));
     }
     let own = &resource.key.namespace;
-    let visible = services.iter().filter(|service| service.exposure.sees(own));
+    let visible = services
+        .iter()
+        .filter(|service| service.visibility.sees(own));
     let similar = context.similar(host, visible.map(|service| &*service.host))?;
     let service = services.iter().find(|service| &*service.host == similar)?;
     let short = service.namespace == *own;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::analyze::context::Context;
 use crate::analyze::{Rule, finding};
 use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::snapshot::{Exposure, MeshVirtualService};
+use crate::snapshot::{MeshVirtualService, Visibility};
 
 pub(super) const RULE: Rule = Rule {
     name: "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
@@ -31,7 +31,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         for (service, position) in candidates {
             let names: Vec<String> = candidates
                 .iter()
-                .filter(|(other, _)| overlaps(&service.exposure, &other.exposure))
+                .filter(|(other, _)| overlaps(&service.visibility, &other.visibility))
                 .map(|(other, _)| &other.resource.key)
                 .map(|key| [&*key.namespace, &*key.name].join("/"))
                 .collect();
@@ -58,11 +58,11 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
 }
 
 /// Whether some namespace sees both.
-fn overlaps(one: &Exposure, other: &Exposure) -> bool {
+fn overlaps(one: &Visibility, other: &Visibility) -> bool {
     match (one, other) {
-        (Exposure::Public, Exposure::Public) => true,
-        (Exposure::Public, Exposure::Namespaces(some))
-        | (Exposure::Namespaces(some), Exposure::Public) => !some.is_empty(),
-        (Exposure::Namespaces(one), Exposure::Namespaces(other)) => !one.is_disjoint(other),
+        (Visibility::Public, Visibility::Public) => true,
+        (Visibility::Public, Visibility::Namespaces(some))
+        | (Visibility::Namespaces(some), Visibility::Public) => !some.is_empty(),
+        (Visibility::Namespaces(one), Visibility::Namespaces(other)) => !one.is_disjoint(other),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ALL_V1, HOST, planned, target, world};
 use crate::shift::{
-    Ask, Counters, Errors, Expectation, Judgement, Tally, Verdict, compare_errors, judge,
+    Counters, Errors, Expectation, Judgement, Tally, Verdict, WeightRequest, compare_errors, judge,
 };
 
 /// A scrape in which each version has so many good and bad requests.
@@ -20,7 +20,7 @@ fn scrape(counts: &[(&str, u64, u64)]) -> Counters {
 
 fn judged(counts: &[(&str, u64, u64)]) -> Judgement {
     let world = world(ALL_V1);
-    let ask = Ask::parse(&["v3=50"]).unwrap();
+    let ask = WeightRequest::parse(&["v3=50"]).unwrap();
     let plan = planned(&world, &["v3=50"]);
     let expectation = Expectation::new(&target(&world), &ask, &plan);
     assert_eq!(expectation.alike(), []);

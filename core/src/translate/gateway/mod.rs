@@ -1,4 +1,4 @@
-//! Gateways: listeners by the Gateways that select the proxy, and one route table for each port (rules 9, 27 and 33 to 35).
+//! Gateways: listeners by the Gateways that select the proxy, and one route table for each port.
 //!
 //! ```text
 //! Gateways --servers by target port--> Port { HTTP servers | TCP server } --VirtualServices--> listener, route table
@@ -16,8 +16,8 @@ use mesh_ir::{
     ProxyScope, RouteConfig, Routes, TcpProxy,
 };
 
+use super::cache::TranslationCache;
 use super::naming::listener_name;
-use super::pieces::Pieces;
 use super::rules::CompiledRules;
 use super::view::View;
 use crate::diag::Diagnostic;
@@ -63,10 +63,14 @@ impl GatewayKey {
 }
 
 /// The gateway's own part for a key.
-pub(super) fn gateway(snapshot: &Snapshot, pieces: &Pieces, key: &GatewayKey) -> GatewayPart {
+pub(super) fn gateway(
+    snapshot: &Snapshot,
+    cache: &TranslationCache,
+    key: &GatewayKey,
+) -> GatewayPart {
     let view = View::new(
         snapshot,
-        pieces,
+        cache,
         &key.namespace,
         &key.labels,
         &key.dns_domain,
@@ -104,8 +108,8 @@ fn rules(
     };
     let mut rules = Vec::new();
     for source in view.snapshot.virtual_services() {
-        if source.exposure.sees(view.namespace) && source.gateways.iter().any(served) {
-            let compiled = view.pieces.rules(view.snapshot, source);
+        if source.visibility.sees(view.namespace) && source.gateways.iter().any(served) {
+            let compiled = view.cache.rules(view.snapshot, source);
             diagnostics.extend(compiled.diagnostics.iter().cloned());
             rules.push(compiled);
         }
@@ -155,11 +159,11 @@ fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Ne
 /// The first TCP rule of the port's servers; without one nothing listens.
 fn tcp(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Option<Network> {
     let found = port.servers.iter().find_map(|server| {
-        let asker = server.asker(view);
+        let client = server.client_context(view);
         rules
             .iter()
             .filter(|compiled| server.is_for(compiled))
-            .find_map(|compiled| compiled.tcp(&asker))
+            .find_map(|compiled| compiled.tcp(&client))
             .map(|rule| (server, rule))
     });
     let (BoundServer { number, .. }, rule) = found?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::Server;
 use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
-use crate::translate::rules::{Asker, CompiledRules};
+use crate::translate::rules::{ClientContext, CompiledRules};
 use crate::translate::view::View;
 
 /// One port on which a gateway listens.
@@ -38,7 +38,7 @@ pub(super) struct BoundServer {
     names: [Arc<str>; 1],
 }
 
-/// A host of a server, for VirtualServices of one namespace or of all (rule 34).
+/// A host of a server, for VirtualServices of one namespace or of all.
 pub(super) struct ServerHost {
     namespace: Option<Arc<str>>,
     pub(super) host: Arc<str>,
@@ -78,7 +78,7 @@ pub(super) fn ports(view: &View<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
     ports.into_values().collect()
 }
 
-/// The ports of the pod by the ports of the Services that select it (rule 33).
+/// The ports of the pod by the ports of the Services that select it.
 fn target_ports(view: &View<'_>) -> BTreeMap<u16, Vec<u16>> {
     let mut targets: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
     for service in view
@@ -180,8 +180,8 @@ impl BoundServer {
     }
 
     /// The server, as rules see it.
-    pub(super) fn asker<'a>(&'a self, view: &'a View<'_>) -> Asker<'a> {
-        Asker {
+    pub(super) fn client_context<'a>(&'a self, view: &'a View<'_>) -> ClientContext<'a> {
+        ClientContext {
             gateways: &self.names,
             namespace: view.namespace,
             labels: view.labels,

@@ -1,5 +1,5 @@
 //! Route tables of gateways. On one port the routes of all VirtualServices with the same host are joined, the oldest object's
-//! first; routes that take every request go last (rule 9).
+//! first; routes that take every request go last.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
             if !server.is_for(compiled) {
                 continue;
             }
-            let asker = server.asker(view);
+            let client = server.client_context(view);
             for host in server.hosts_of(compiled) {
                 let entry = hosts.entry(host.clone()).or_default();
                 entry.https_redirect |= server.https_redirect;
@@ -41,14 +41,14 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
                     continue;
                 }
                 done.push(key);
-                for route in compiled.routes(&asker) {
-                    let settled = route.settle(server.number, |destination| {
+                for route in compiled.routes(&client) {
+                    let resolved = route.resolve(server.number, |destination| {
                         view.cluster(destination, server.number)
                     });
                     if route.is_catch_all() {
-                        entry.catch_all.push(settled);
+                        entry.catch_all.push(resolved);
                     } else {
-                        entry.specific.push(settled);
+                        entry.specific.push(resolved);
                     }
                 }
             }

@@ -8,7 +8,7 @@ use mesh_ir::{Cluster, ClusterKind, Endpoints, HttpProtocol, Limits, LoadBalanci
 use super::endpoints::endpoints;
 use super::fixed::fixed_clusters;
 use crate::model::{ConnectionPoolSettings, SimpleLb, Subset};
-use crate::snapshot::policy::Blocks;
+use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
     DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Protocol, Resolution,
     ServicePort, selects,
@@ -46,7 +46,7 @@ pub(in crate::translate) struct ClusterLists {
 /// The clusters and endpoints of all services of a view, with the fixed clusters.
 pub(super) fn clusters(view: &View<'_>, kind: ProxyKind) -> Arc<ClusterLists> {
     if view.snapshot.treats_clients_alike() {
-        view.pieces.all_clusters(kind, || lists(view, kind))
+        view.cache.all_clusters(kind, || lists(view, kind))
     } else {
         Arc::new(lists(view, kind))
     }
@@ -56,7 +56,7 @@ fn lists(view: &View<'_>, kind: ProxyKind) -> ClusterLists {
     let mut clusters = fixed_clusters();
     let mut endpoints = Vec::new();
     for service in &view.services {
-        let found = view.pieces.clusters(ServiceInputs::of(view, service, kind));
+        let found = view.cache.clusters(ServiceInputs::of(view, service, kind));
         clusters.extend(found.clusters.iter().cloned());
         endpoints.extend(found.endpoints.iter().cloned());
     }
@@ -174,7 +174,7 @@ fn cluster(
     subset: Option<&Subset>,
 ) -> Cluster {
     let rule = inputs.rule.as_deref();
-    let blocks = Blocks::effective(
+    let blocks = EffectiveTrafficPolicy::effective(
         rule.and_then(|rule| rule.traffic_policy.as_ref()),
         subset.and_then(|subset| subset.traffic_policy.as_ref()),
         port.port,

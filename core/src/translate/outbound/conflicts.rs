@@ -1,4 +1,4 @@
-//! Which listener each service port has, and who wins where services contend for one (rule 26).
+//! Which listener each service port has, and who wins where services contend for one.
 //!
 //! HTTP ports of all services share one listener per number; TCP ports have one per address. Where HTTP and TCP meet on
 //! `0.0.0.0`, the first bytes of a connection decide.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mesh_ir::TcpProxy;
 
 use crate::diag::{Diagnostic, FieldPath};
-use crate::snapshot::policy::Blocks;
+use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{MeshService, Protocol, Registry, Resolution, ServicePort, report};
 use crate::translate::naming::{host_port, outbound_cluster};
 use crate::translate::view::{MeshRules, View};
@@ -121,7 +121,7 @@ fn needs_server_name(
 /// Whether connections to an address can be meant for a service: a Service without addresses is only known by the host of a
 /// request.
 fn has_connections(address: IpAddr, service: &MeshService) -> bool {
-    address != ANY || service.registry == Registry::External
+    address != ANY || service.registry == Registry::ServiceEntry
 }
 
 /// Where a port listens: HTTP everywhere; others at the service's addresses, or those of a headless service's instances, or
@@ -133,7 +133,7 @@ fn addresses(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Vec<
     if !service.addresses.is_empty() {
         return service.addresses.clone();
     }
-    if service.registry == Registry::External {
+    if service.registry == Registry::ServiceEntry {
         return vec![ANY];
     }
     if service.resolution == Resolution::Passthrough {
@@ -162,7 +162,7 @@ fn tcp_proxy(
     let rule = rules
         .by_host
         .find(&service.host)
-        .and_then(|rules| rules.tcp(&view.asker(port.port)));
+        .and_then(|rules| rules.tcp(&view.client_context(port.port)));
     let clusters = match rule {
         None => vec![(cluster.clone(), 1)],
         Some(rule) => rule
@@ -175,7 +175,7 @@ fn tcp_proxy(
     let policy = destination_rule
         .as_ref()
         .and_then(|rule| rule.traffic_policy.as_ref());
-    let pool = Blocks::effective(policy, None, port.port).connection_pool;
+    let pool = EffectiveTrafficPolicy::effective(policy, None, port.port).connection_pool;
     TcpProxy {
         stat_prefix: cluster,
         clusters,

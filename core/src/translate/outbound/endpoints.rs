@@ -8,7 +8,7 @@ use mesh_ir::{Endpoint, Endpoints, Locality, LocalityEndpoints};
 
 use crate::snapshot::Instance;
 
-/// The endpoints of a cluster. All localities have the same priority, as in Istio without outlier detection (rule 43).
+/// The endpoints of a cluster. All localities have the same priority, as in Istio without outlier detection.
 pub(super) fn endpoints<'a>(
     cluster: Arc<str>,
     instances: impl Iterator<Item = &'a Instance>,

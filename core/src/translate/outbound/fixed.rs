@@ -1,5 +1,5 @@
 //! What every proxy has: the clusters for unknown destinations, the virtual host for unknown hosts, and the listener of captured
-//! traffic (rule 30).
+//! traffic.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

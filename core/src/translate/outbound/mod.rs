@@ -17,7 +17,7 @@ use mesh_ir::{Cluster, Endpoints, Listener, NameTable, ProxyKind, ProxyScope, Ro
 pub(super) use clusters::{ClusterLists, ServiceClusters, ServiceInputs};
 pub(super) use fixed::{original_destination, virtual_outbound};
 
-use super::pieces::Pieces;
+use super::cache::TranslationCache;
 use super::view::View;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
@@ -74,10 +74,14 @@ impl OutboundKey {
 }
 
 /// The outbound part for a key. Gateways have only clusters, endpoints and names here; their listeners and routes are their own.
-pub(super) fn outbound(snapshot: &Snapshot, pieces: &Pieces, key: &OutboundKey) -> Outbound {
+pub(super) fn outbound(
+    snapshot: &Snapshot,
+    cache: &TranslationCache,
+    key: &OutboundKey,
+) -> Outbound {
     let view = View::new(
         snapshot,
-        pieces,
+        cache,
         &key.namespace,
         &key.labels,
         &key.dns_domain,

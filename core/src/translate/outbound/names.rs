@@ -12,7 +12,7 @@ use crate::translate::view::View;
 /// The table; services without addresses of their own have those of their instances, and none if they are resolved by DNS.
 pub(super) fn name_table(view: &View<'_>) -> NameTable {
     // Only the shortest names differ from namespace to namespace.
-    let common = view.pieces.names(&view.audience, || common(view));
+    let common = view.cache.names(&view.key, || common(view));
     let mut table = (*common).clone();
     let own = |service: &&Arc<MeshService>| &*service.namespace == view.namespace;
     for service in view.services.iter().filter(own) {

@@ -1,5 +1,5 @@
 //! Route tables of sidecars: one per port with a virtual host for each service that has the port, and one per service port whose
-//! protocol is detected (rules 10, 27, 29 and 30).
+//! protocol is detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use rustc_hash::FxHashSet;
 use super::conflicts::{HttpSlot, Slots};
 use super::fixed::unknown_host;
 use crate::snapshot::{MeshService, Protocol, Resolution, ServicePort, is_wildcard};
+use crate::translate::cache::{DomainForms, VirtualHostKey};
 use crate::translate::naming::{host_forms, host_port, outbound_cluster};
-use crate::translate::pieces::{DomainForms, VirtualHostKey};
 use crate::translate::rules::CompiledRules;
 use crate::translate::view::{MeshRules, View};
 
@@ -116,7 +116,7 @@ fn port_table(
     let of_hosts = hosts.iter().map(|(host, compiled)| VirtualHost {
         name: host_port(host, port),
         domains: vec![(*host).clone()],
-        routes: settled(view, compiled, port),
+        routes: resolved(view, compiled, port),
     });
     let mut virtual_hosts: Vec<VirtualHost> = of_services
         .chain(of_hosts.filter(|host| !host.routes.is_empty()))
@@ -163,7 +163,7 @@ fn virtual_host(
             domains(view, service)
         },
         routes: compiled
-            .map(|compiled| settled(view, compiled, port.port))
+            .map(|compiled| resolved(view, compiled, port.port))
             .filter(|routes| !routes.is_empty())
             .unwrap_or_else(|| vec![default_route(view, service, port)]),
     };
@@ -180,17 +180,17 @@ fn virtual_host(
         object: service.object.clone(),
         port: port.port,
         domains: forms,
-        audience: view.audience.clone(),
+        key: view.key.clone(),
         rules: compiled.map(|compiled| compiled.source.resource.key.clone()),
     };
-    (*view.pieces.virtual_host(key, make)).clone()
+    (*view.cache.virtual_host(key, make)).clone()
 }
 
-fn settled(view: &View<'_>, compiled: &CompiledRules, port: u16) -> Vec<Route> {
+fn resolved(view: &View<'_>, compiled: &CompiledRules, port: u16) -> Vec<Route> {
     compiled
-        .routes(&view.asker(port))
+        .routes(&view.client_context(port))
         .into_iter()
-        .map(|route| route.settle(port, |destination| view.cluster(destination, port)))
+        .map(|route| route.resolve(port, |destination| view.cluster(destination, port)))
         .collect()
 }
 

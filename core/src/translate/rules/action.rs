@@ -1,4 +1,4 @@
-//! Redirects, direct responses and rewrites (rule 18).
+//! Redirects, direct responses and rewrites.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Conditions of HTTP rules as route matchers (rules 13 and 14).
+//! Conditions of HTTP rules as route matchers.
 
 use std::sync::Arc;
 
 use mesh_ir::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 
-use super::{Audience, Compiler, Refused};
+use super::{Compiler, Refused, SourceMatch};
 use crate::diag::FieldPath;
 use crate::model::{HttpMatchRequest, StringMatch};
 use crate::snapshot::resolve_gateways;
@@ -40,7 +40,7 @@ impl Compiler<'_> {
         &mut self,
         condition: &HttpMatchRequest,
         path: &FieldPath,
-    ) -> Result<(Audience, RouteMatch), Refused> {
+    ) -> Result<(SourceMatch, RouteMatch), Refused> {
         let mut headers = Vec::new();
         let pseudo = [
             (":method", "method", &condition.method),
@@ -88,14 +88,14 @@ impl Compiler<'_> {
             headers,
             query,
         };
-        Ok((self.audience(condition, path)?, matcher))
+        Ok((self.source_match(condition, path)?, matcher))
     }
 
-    fn audience(
+    fn source_match(
         &mut self,
         condition: &HttpMatchRequest,
         path: &FieldPath,
-    ) -> Result<Audience, Refused> {
+    ) -> Result<SourceMatch, Refused> {
         self.audience_of(
             &condition.gateways,
             &condition.source_labels,
@@ -112,7 +112,7 @@ impl Compiler<'_> {
         namespace: Option<&String>,
         port: Option<u32>,
         path: &FieldPath,
-    ) -> Result<Audience, Refused> {
+    ) -> Result<SourceMatch, Refused> {
         let port = port
             .map(|port| self.port(port, path.key("port")))
             .transpose()?;
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         } else {
             resolve_gateways(gateways, &self.resource.key.namespace)
         };
-        Ok(Audience {
+        Ok(SourceMatch {
             gateways,
             labels: labels.clone(),
             namespace: namespace.filter(|name| !name.is_empty()).cloned(),

@@ -1,4 +1,4 @@
-//! Destinations and their shares (rules 15 and 16).
+//! Destinations and their shares.
 
 use std::sync::Arc;
 

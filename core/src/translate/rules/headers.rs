@@ -1,4 +1,4 @@
-//! Changes to headers (rule 21).
+//! Changes to headers.
 
 use std::sync::Arc;
 

@@ -11,15 +11,15 @@ use mesh_ir::{
 use super::action::RedirectPort;
 use super::condition::{everything, is_everything};
 use super::headers::Changes;
-use super::{Audience, Compiler, Destination, Refused, WeightedDestination};
+use super::{Compiler, Destination, Refused, SourceMatch, WeightedDestination};
 use crate::diag::FieldPath;
 use crate::model::{HttpRoute, HttpRouteDestination};
 use crate::translate::naming::config_ref;
 
-/// A route whose clusters are not settled yet.
+/// A route whose clusters are not resolved yet.
 #[derive(Clone, Debug)]
 pub(in crate::translate) struct CompiledRoute {
-    pub(in crate::translate) audience: Audience,
+    pub(in crate::translate) source_match: SourceMatch,
     /// Complete but for the clusters of a forward and a redirect's port that is the request's.
     route: Route,
     destinations: Vec<WeightedDestination>,
@@ -30,7 +30,7 @@ pub(in crate::translate) struct CompiledRoute {
 
 impl CompiledRoute {
     /// The route with its clusters, for a port.
-    pub(in crate::translate) fn settle(
+    pub(in crate::translate) fn resolve(
         &self,
         port: u16,
         cluster: impl Fn(&Destination) -> Arc<str>,
@@ -95,7 +95,7 @@ impl Compiler<'_> {
         let origin = config_ref("virtual-service", &self.resource.key);
         let rule_name = rule.name.as_deref().unwrap_or_default();
         if rule.matches.is_empty() {
-            let matched = (Audience::default(), everything());
+            let matched = (SourceMatch::default(), everything());
             return Ok(vec![
                 self.route(rule, &action, rule_name, matched, &origin, path)?,
             ]);
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         rule: &HttpRoute,
         action: &Action,
         name: &str,
-        (audience, matcher): (Audience, RouteMatch),
+        (source_match, matcher): (SourceMatch, RouteMatch),
         origin: &ConfigRef,
         path: &FieldPath,
     ) -> Result<CompiledRoute, Refused> {
@@ -131,7 +131,7 @@ impl Compiler<'_> {
             forward.path_rewrite = rewrite;
         }
         Ok(CompiledRoute {
-            audience,
+            source_match,
             route: Route {
                 name: name.into(),
                 matcher,

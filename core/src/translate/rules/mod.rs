@@ -1,5 +1,5 @@
 //! VirtualServices compiled once, independent of who asks: routes with their conditions on clients, and destinations whose port
-//! and cluster are settled later.
+//! and cluster are resolved later.
 //!
 //! ```text
 //! VirtualService --compile--> CompiledRules --for a client and a port--> Vec<Route>
@@ -39,8 +39,8 @@ pub(super) struct CompiledRules {
 
 /// Which clients, gateways and ports a rule is for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Audience {
-    /// Gateways of the match itself; they replace the conditions on the source (rule 12).
+pub(super) struct SourceMatch {
+    /// Gateways of the match itself; they replace the conditions on the source.
     gateways: Vec<Arc<str>>,
     labels: BTreeMap<String, String>,
     namespace: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct Audience {
 
 /// Who asks for rules.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker<'a> {
+pub(super) struct ClientContext<'a> {
     /// `mesh` for a sidecar; `namespace/name` of the Gateways that a gateway applies on the port.
     pub(super) gateways: &'a [Arc<str>],
     pub(super) namespace: &'a str,
@@ -107,16 +107,18 @@ impl CompiledRules {
 
     /// Whether all clients of the mesh are treated alike.
     pub(super) fn is_for_all_clients(&self) -> bool {
-        self.http.iter().all(|route| route.audience.is_everybody())
+        self.http
+            .iter()
+            .all(|route| route.source_match.is_everybody())
     }
 
-    /// The routes for an asker up to the first that takes all requests.
-    pub(super) fn routes<'a>(&'a self, asker: &Asker<'_>) -> Vec<&'a CompiledRoute> {
+    /// The routes for a client up to the first that takes all requests.
+    pub(super) fn routes<'a>(&'a self, client: &ClientContext<'_>) -> Vec<&'a CompiledRoute> {
         let mut routes = Vec::new();
         for route in self
             .http
             .iter()
-            .filter(|route| route.audience.admits(asker))
+            .filter(|route| route.source_match.admits(client))
         {
             routes.push(route);
             if route.is_catch_all() {
@@ -126,30 +128,32 @@ impl CompiledRules {
         routes
     }
 
-    /// The first TCP rule for an asker.
-    pub(super) fn tcp(&self, asker: &Asker<'_>) -> Option<&CompiledTcp> {
-        self.tcp.iter().find(|rule| rule.audience.admits(asker))
+    /// The first TCP rule for a client.
+    pub(super) fn tcp(&self, client: &ClientContext<'_>) -> Option<&CompiledTcp> {
+        self.tcp
+            .iter()
+            .find(|rule| rule.source_match.admits(client))
     }
 }
 
-// === impl Audience ===
+// === impl SourceMatch ===
 
-impl Audience {
-    fn admits(&self, asker: &Asker<'_>) -> bool {
+impl SourceMatch {
+    fn admits(&self, client: &ClientContext<'_>) -> bool {
         let source = if self.gateways.is_empty() {
             self.namespace
                 .as_ref()
-                .is_none_or(|namespace| namespace == asker.namespace)
+                .is_none_or(|namespace| namespace == client.namespace)
                 && self
                     .labels
                     .iter()
-                    .all(|(key, value)| asker.labels.get(key) == Some(value))
+                    .all(|(key, value)| client.labels.get(key) == Some(value))
         } else {
             self.gateways
                 .iter()
-                .any(|gateway| asker.gateways.contains(gateway))
+                .any(|gateway| client.gateways.contains(gateway))
         };
-        source && self.port.is_none_or(|port| port == asker.port)
+        source && self.port.is_none_or(|port| port == client.port)
     }
 
     /// Whether it treats all sidecars alike. Gateways of the match replace the conditions on the source.

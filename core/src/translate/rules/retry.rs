@@ -1,4 +1,4 @@
-//! Retries with Istio's defaults (rule 17).
+//! Retries with Istio's defaults.
 
 use mesh_ir::{RetryOn, RetryPolicy};
 

@@ -1,13 +1,13 @@
 //! TCP rules: the first that is for a client and a port decides.
 
-use super::{Audience, Compiler, Destination, Refused};
+use super::{Compiler, Destination, Refused, SourceMatch};
 use crate::diag::FieldPath;
 use crate::model::TcpRoute;
 
 /// A TCP rule with one condition.
 #[derive(Clone, Debug)]
 pub(in crate::translate) struct CompiledTcp {
-    pub(super) audience: Audience,
+    pub(super) source_match: SourceMatch,
     /// Destinations with their shares, which are not 0; never empty.
     pub(in crate::translate) destinations: Vec<(Destination, u32)>,
 }
@@ -42,22 +42,22 @@ impl Compiler<'_> {
                 self.unsupported(path.key("destinationSubnets"), message);
                 continue;
             }
-            let audience = self.audience_of(
+            let source_match = self.audience_of(
                 &condition.gateways,
                 &condition.source_labels,
                 condition.source_namespace.as_ref(),
                 condition.port,
                 &path,
             );
-            audiences.extend(audience);
+            audiences.extend(source_match);
         }
         if rule.matches.is_empty() {
-            audiences.push(Audience::default());
+            audiences.push(SourceMatch::default());
         }
         Ok(audiences
             .into_iter()
-            .map(|audience| CompiledTcp {
-                audience,
+            .map(|source_match| CompiledTcp {
+                source_match,
                 destinations: destinations.clone(),
             })
             .collect())

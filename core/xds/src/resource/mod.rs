@@ -26,7 +26,7 @@ mod types;
 mod values;
 
 pub use border::{InvalidReason, InvalidResource};
-pub use set::{Encoder, Entry, ResourceSet, Snapshot};
+pub use set::{Encoder, Entry, ResourceSet, ResourceSnapshot};
 pub use types::ResourceType;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -30,7 +30,7 @@ pub struct ResourceSet {
 
 /// All resources of a proxy: one immutable set per type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct ResourceSnapshot {
     version: u64,
     sets: [Arc<ResourceSet>; ResourceType::ALL.len()],
 }
@@ -195,9 +195,9 @@ impl<N: Into<Arc<str>>> FromIterator<(N, Entry)> for ResourceSet {
     }
 }
 
-// === impl Snapshot ===
+// === impl ResourceSnapshot ===
 
-impl Snapshot {
+impl ResourceSnapshot {
     /// The number that the caller has given it; 0 otherwise. Status reports speak of it.
     pub fn version(&self) -> u64 {
         self.version
@@ -241,7 +241,7 @@ impl Snapshot {
 
 impl Encoder {
     /// Encodes what is not known yet.
-    pub fn encode(&mut self, config: &ProxyConfig) -> Snapshot {
+    pub fn encode(&mut self, config: &ProxyConfig) -> ResourceSnapshot {
         let ProxyConfig {
             listeners,
             routes,
@@ -250,7 +250,7 @@ impl Encoder {
             secrets,
             names,
         } = config;
-        Snapshot::default()
+        ResourceSnapshot::default()
             .with(ResourceType::Cluster, self.lasting_set(clusters))
             .with(ResourceType::Endpoints, self.lasting_set(endpoints))
             .with(ResourceType::Secret, self.set(secrets))
@@ -263,7 +263,11 @@ impl Encoder {
     }
 
     /// Puts what a proxy has of its own over what it shares with others. The sets of types of which it has nothing are the very same.
-    pub fn encode_over(&mut self, shared: &Snapshot, own: &ProxyConfig) -> Snapshot {
+    pub fn encode_over(
+        &mut self,
+        shared: &ResourceSnapshot,
+        own: &ProxyConfig,
+    ) -> ResourceSnapshot {
         let ProxyConfig {
             listeners,
             routes,
@@ -282,7 +286,7 @@ impl Encoder {
         all
     }
 
-    fn put_over<T: XdsResource>(&mut self, all: &mut Snapshot, own: &[Arc<T>]) {
+    fn put_over<T: XdsResource>(&mut self, all: &mut ResourceSnapshot, own: &[Arc<T>]) {
         if own.is_empty() {
             return;
         }

@@ -8,7 +8,7 @@ use super::kind::{Batch, KindState};
 use super::status::{Exchange, TypeStatus};
 use crate::ResourceType;
 use crate::discovery::{ControlPlane, Node};
-use crate::resource::{ResourceSet, Snapshot};
+use crate::resource::{ResourceSet, ResourceSnapshot};
 
 /// Names of one type that a client may subscribe to.
 const MAX_NAMES: usize = 1 << 16;
@@ -30,7 +30,7 @@ const BREAK_ORDER: [ResourceType; 6] = [
 pub(super) struct Core {
     node: Option<Node>,
     identifier: String,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<ResourceSnapshot>,
     kinds: [KindState; ResourceType::ALL.len()],
     nonces: u64,
     /// End of the time in which a resuming client's other types are waited for before anything is removed.
@@ -84,7 +84,7 @@ impl Core {
         self.grace
     }
 
-    pub(super) fn update(&mut self, snapshot: Snapshot) {
+    pub(super) fn update(&mut self, snapshot: ResourceSnapshot) {
         self.snapshot = Some(snapshot);
     }
 

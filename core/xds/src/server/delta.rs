@@ -10,7 +10,7 @@ use super::kind::Answer;
 use super::{Received, StreamError, TypeStatus};
 use crate::ResourceType;
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource};
-use crate::resource::{Entry, Snapshot, format_version, parse_version};
+use crate::resource::{Entry, ResourceSnapshot, format_version, parse_version};
 
 /// Name that stands for everything.
 const ALL: &str = "*";
@@ -37,7 +37,7 @@ impl DeltaStream {
     }
 
     /// Sets what the client should have from now on.
-    pub fn update(&mut self, snapshot: Snapshot) {
+    pub fn update(&mut self, snapshot: ResourceSnapshot) {
         self.core.update(snapshot);
     }
 

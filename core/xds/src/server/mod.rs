@@ -3,7 +3,7 @@
 //! ```text
 //! requests --on_request--> DeltaStream | SotwStream --poll--> responses
 //!                               ^
-//!          Snapshot --update----+
+//!          ResourceSnapshot --update----+
 //! ```
 //!
 //! The caller feeds requests and snapshots in any order and sends what [`DeltaStream::poll`] yields until it yields nothing. Time comes in as

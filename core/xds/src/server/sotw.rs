@@ -9,7 +9,7 @@ use super::kind::Answer;
 use super::{Received, StreamError, TypeStatus};
 use crate::ResourceType;
 use crate::discovery::{DiscoveryRequest, DiscoveryResponse, Node};
-use crate::resource::Snapshot;
+use crate::resource::ResourceSnapshot;
 
 /// Name that stands for everything.
 const ALL: &str = "*";
@@ -39,7 +39,7 @@ impl SotwStream {
     }
 
     /// Sets what the client should have from now on.
-    pub fn update(&mut self, snapshot: Snapshot) {
+    pub fn update(&mut self, snapshot: ResourceSnapshot) {
         self.core.update(snapshot);
     }
 

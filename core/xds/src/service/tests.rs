@@ -11,7 +11,7 @@ use crate::ResourceType;
 use crate::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use crate::resource::Snapshot;
+use crate::resource::ResourceSnapshot;
 use crate::server::{DeltaStream, SotwStream};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -28,7 +28,7 @@ impl AdsService for Empty {
             return Err(Status::unauthenticated("there is no token"));
         }
         let mut server = DeltaStream::new("test");
-        server.update(Snapshot::default());
+        server.update(ResourceSnapshot::default());
         let responses = request.into_inner().filter_map(move |request| {
             let response = request.and_then(|request| {
                 let taken = server.on_request(request, NOW);
@@ -45,7 +45,7 @@ impl AdsService for Empty {
         request: Request<Requests<DiscoveryRequest>>,
     ) -> Result<ResponseStream<DiscoveryResponse>, Status> {
         let mut server = SotwStream::new("test");
-        server.update(Snapshot::default());
+        server.update(ResourceSnapshot::default());
         let responses = request.into_inner().filter_map(move |request| {
             let response = request.and_then(|request| {
                 let taken = server.on_request(request, NOW);

@@ -8,7 +8,7 @@ use mesh_ir::*;
 use proptest::prelude::*;
 
 use crate::ResourceType;
-use crate::resource::{self, Encoder, Resource, Snapshot};
+use crate::resource::{self, Encoder, Resource, ResourceSnapshot};
 
 /// What a control plane serves: marks by the names of the resources. A route refers to the cluster of its own number, a listener to
 /// the route that it names.
@@ -65,7 +65,7 @@ pub(super) fn is_bad(mark: u8) -> bool {
 }
 
 impl Spec {
-    pub(super) fn snapshot(&self, version: u64) -> Snapshot {
+    pub(super) fn snapshot(&self, version: u64) -> ResourceSnapshot {
         let config = ProxyConfig {
             listeners: arcs(&self.listeners, |name, (mark, route)| {
                 listener(name, *mark, *route)

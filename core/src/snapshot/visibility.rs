@@ -1,17 +1,17 @@
-//! Who sees an object (rule 4): `exportTo` with its defaults.
+//! Who sees an object: `exportTo` with its defaults.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Exposure;
+use super::Visibility;
 
-/// The exposure that `exportTo` asks for: `*` wins over all else, `.` is the object's own namespace, `~` nobody; empty lists
+/// The visibility that `exportTo` asks for: `*` wins over all else, `.` is the object's own namespace, `~` nobody; empty lists
 /// take the mesh's default, which is `*` when empty itself.
-pub fn exposure<'a>(
+pub fn visibility<'a>(
     export_to: impl IntoIterator<Item = &'a str>,
     default: &'a [String],
     namespace: &Arc<str>,
-) -> Exposure {
+) -> Visibility {
     let named: Vec<&str> = export_to
         .into_iter()
         .map(str::trim)
@@ -23,7 +23,7 @@ pub fn exposure<'a>(
         named
     };
     if names.is_empty() || names.contains(&"*") {
-        return Exposure::Public;
+        return Visibility::Public;
     }
     let namespaces = names
         .into_iter()
@@ -33,7 +33,7 @@ pub fn exposure<'a>(
             name => name.into(),
         })
         .collect::<BTreeSet<Arc<str>>>();
-    Exposure::Namespaces(namespaces)
+    Visibility::Namespaces(namespaces)
 }
 
 #[cfg(test)]
@@ -52,10 +52,10 @@ mod tests {
             (vec!["other"], false, true),
             (vec![".", "other"], true, true),
         ] {
-            let found = exposure(export_to.iter().copied(), &default, &own);
+            let found = visibility(export_to.iter().copied(), &default, &own);
             assert_eq!(found.sees("own"), sees_own, "{export_to:?}");
             assert_eq!(found.sees("other"), sees_other, "{export_to:?}");
         }
-        assert!(exposure([], &[], &own).sees("other"));
+        assert!(visibility([], &[], &own).sees("other"));
     }
 }

@@ -6,11 +6,11 @@ use mesh_xds::ResourceType;
 use mesh_xds::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
 };
-use mesh_xds::resource::Snapshot;
+use mesh_xds::resource::ResourceSnapshot;
 use mesh_xds::server::{DeltaStream, Received, SotwStream, StreamError, TypeStatus};
 
 /// The server's side of a stream, as `mesh_xds` has it.
-pub trait Machine: Send + 'static {
+pub trait DiscoveryStream: Send + 'static {
     /// What the client sends.
     type Request: prost::Message + Default + 'static;
     /// What it gets.
@@ -20,7 +20,7 @@ pub trait Machine: Send + 'static {
 
     fn new(identifier: String) -> Self;
     fn node(&self) -> Option<&Node>;
-    fn update(&mut self, snapshot: Snapshot);
+    fn update(&mut self, snapshot: ResourceSnapshot);
     fn on_request(
         &mut self,
         request: Self::Request,
@@ -33,9 +33,9 @@ pub trait Machine: Send + 'static {
     fn kind(response: &Self::Response) -> Option<ResourceType>;
 }
 
-// === impl Machine ===
+// === impl DiscoveryStream ===
 
-impl Machine for DeltaStream {
+impl DiscoveryStream for DeltaStream {
     type Request = DeltaDiscoveryRequest;
     type Response = DeltaDiscoveryResponse;
     const VARIANT: &'static str = "delta";
@@ -48,7 +48,7 @@ impl Machine for DeltaStream {
         self.node()
     }
 
-    fn update(&mut self, snapshot: Snapshot) {
+    fn update(&mut self, snapshot: ResourceSnapshot) {
         self.update(snapshot);
     }
 
@@ -77,7 +77,7 @@ impl Machine for DeltaStream {
     }
 }
 
-impl Machine for SotwStream {
+impl DiscoveryStream for SotwStream {
     type Request = DiscoveryRequest;
     type Response = DiscoveryResponse;
     const VARIANT: &'static str = "sotw";
@@ -90,7 +90,7 @@ impl Machine for SotwStream {
         self.node()
     }
 
-    fn update(&mut self, snapshot: Snapshot) {
+    fn update(&mut self, snapshot: ResourceSnapshot) {
         self.update(snapshot);
     }
 

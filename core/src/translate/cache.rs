@@ -1,4 +1,4 @@
-//! Memory of costly pieces, shared by all proxies and kept from one snapshot to the next where their inputs stay the same.
+//! Memory of costly entries, shared by all proxies and kept from one snapshot to the next where their inputs stay the same.
 //!
 //! Every piece is found by a key and checked against its inputs, so that a hit is always as good as a new computation.
 
@@ -10,19 +10,19 @@ use rustc_hash::FxHashMap;
 
 use super::outbound::{ClusterLists, ServiceClusters, ServiceInputs};
 use super::rules::CompiledRules;
-use super::view::ViewAudience;
+use super::view::ViewKey;
 use crate::model::HttpRetry;
 use crate::resource::ResourceKey;
 use crate::snapshot::{MeshVirtualService, Snapshot};
 
 /// What was computed before.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct TranslationCache {
     rules: Mutex<FxHashMap<ResourceKey, Arc<RememberedRules>>>,
     clusters: Mutex<FxHashMap<ClustersKey, Vec<Arc<ServiceClusters>>>>,
     /// For one snapshot only, as all that follow.
     virtual_hosts: Mutex<FxHashMap<VirtualHostKey, Arc<VirtualHost>>>,
-    names: Mutex<FxHashMap<ViewAudience, Arc<NameTable>>>,
+    names: Mutex<FxHashMap<ViewKey, Arc<NameTable>>>,
     /// The lists of all clients, where all clients are treated alike.
     all_clusters: Mutex<BTreeMap<ProxyKind, Arc<ClusterLists>>>,
 }
@@ -38,7 +38,7 @@ pub(super) struct VirtualHostKey {
     pub(super) port: u16,
     /// The domains: all forms for the service's own namespace, those for other ones, or any domain.
     pub(super) domains: DomainForms,
-    pub(super) audience: ViewAudience,
+    pub(super) key: ViewKey,
     pub(super) rules: Option<ResourceKey>,
 }
 
@@ -57,9 +57,9 @@ struct RememberedRules {
     compiled: Arc<CompiledRules>,
 }
 
-// === impl Pieces ===
+// === impl TranslationCache ===
 
-impl Pieces {
+impl TranslationCache {
     /// The memory for the next snapshot: without what holds for one snapshot only, and without services that are gone.
     pub(super) fn next(&self, snapshot: &Snapshot) -> Self {
         let rules = lock(&self.rules)
@@ -96,7 +96,7 @@ impl Pieces {
                 return known.compiled.clone();
             }
             if Arc::ptr_eq(&known.compiled.source.resource, &source.resource)
-                && known.compiled.source.exposure == source.exposure
+                && known.compiled.source.visibility == source.visibility
             {
                 return self.remember_rules(
                     snapshot,
@@ -163,18 +163,14 @@ impl Pieces {
     }
 }
 
-impl Pieces {
-    /// The addresses of the services that an audience sees, under the names that are the same in all namespaces.
-    pub(super) fn names(
-        &self,
-        audience: &ViewAudience,
-        make: impl FnOnce() -> NameTable,
-    ) -> Arc<NameTable> {
-        if let Some(known) = lock(&self.names).get(audience) {
+impl TranslationCache {
+    /// The addresses of the services that an key sees, under the names that are the same in all namespaces.
+    pub(super) fn names(&self, key: &ViewKey, make: impl FnOnce() -> NameTable) -> Arc<NameTable> {
+        if let Some(known) = lock(&self.names).get(key) {
             return known.clone();
         }
         let made = Arc::new(make());
-        lock(&self.names).insert(audience.clone(), made.clone());
+        lock(&self.names).insert(key.clone(), made.clone());
         made
     }
 

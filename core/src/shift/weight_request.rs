@@ -6,13 +6,13 @@ use super::Refusal;
 
 /// Subsets with their shares in percent, in the order in which they were named. Their sum is at most 100.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ask {
+pub struct WeightRequest {
     shares: Vec<(Arc<str>, u32)>,
 }
 
-// === impl Ask ===
+// === impl WeightRequest ===
 
-impl Ask {
+impl WeightRequest {
     /// Reads words of the form `SUBSET=WEIGHT`.
     pub fn parse<T: AsRef<str>>(words: &[T]) -> Result<Self, Refusal> {
         let mut shares: Vec<(Arc<str>, u32)> = Vec::new();
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn words_become_shares() {
-        let ask = Ask::parse(&["v3=50", "v2=7%"]).unwrap();
+        let ask = WeightRequest::parse(&["v3=50", "v2=7%"]).unwrap();
         assert_eq!(ask.shares(), [("v3".into(), 50), ("v2".into(), 7)]);
         assert_eq!(ask.rest(), 43);
         assert_eq!(ask.share("v1"), None);
@@ -124,7 +124,7 @@ mod tests {
             ),
             (&[], "no SUBSET=WEIGHT is given"),
         ] {
-            assert_eq!(Ask::parse(words).unwrap_err().message, message);
+            assert_eq!(WeightRequest::parse(words).unwrap_err().message, message);
         }
     }
 }

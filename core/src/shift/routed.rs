@@ -22,17 +22,17 @@ pub struct RuleRef {
 
 /// What is changed, and what a reader should know of what is not.
 #[derive(Debug, Default)]
-pub(super) struct Carriers {
+pub(super) struct RoutedRules {
     /// Empty if no VirtualService routes to the service.
     pub(super) rules: Vec<RuleRef>,
     pub(super) notes: Vec<String>,
 }
 
-pub(super) fn carriers(snapshot: &Snapshot, target: &Target) -> Result<Carriers, Refusal> {
+pub(super) fn routed_rules(snapshot: &Snapshot, target: &Target) -> Result<RoutedRules, Refusal> {
     let host = &target.service.host;
     let domain = &snapshot.options().dns_domain;
     let winners = winners(snapshot, target);
-    let mut found = Carriers::default();
+    let mut found = RoutedRules::default();
     for virtual_service in snapshot.virtual_services() {
         let for_host = virtual_service.is_for_mesh() && virtual_service.hosts.contains(host);
         let wins = winners
@@ -70,9 +70,9 @@ pub(super) fn carriers(snapshot: &Snapshot, target: &Target) -> Result<Carriers,
     Ok(found)
 }
 
-// === impl Carriers ===
+// === impl RoutedRules ===
 
-impl Carriers {
+impl RoutedRules {
     fn add(
         &mut self,
         virtual_service: &Arc<MeshVirtualService>,
