@@ -17,6 +17,8 @@ mod config;
 mod store;
 mod versions;
 
+mod metrics;
+
 mod publish;
 
 mod ads;

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::config::Event;
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::versions::Versions;
 

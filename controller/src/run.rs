@@ -14,7 +14,8 @@ use crate::ads::{Ads, Connections};
 use crate::args::Args;
 use crate::config::{self, watch_files, watch_kubernetes};
 use crate::identity::{Authority, Tokens, publish_roots};
-use crate::monitor::{Metrics, Monitor};
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
 use crate::publish::{self, Debounce, Observers, Published};
 use crate::versions::Versions;
 

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::identity::Tokens;
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::publish::Published;
 use encodings::Encodings;
 use throttle::Throttle;

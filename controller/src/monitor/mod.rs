@@ -5,8 +5,6 @@
 //! | 8080 | `/ready` |
 //! | 15014 | `/ready`, `/version`, `/metrics`, `/debug/syncz`, `/debug/distribution?resource=KIND/NAMESPACE/NAME&version=VERSION` |
 
-mod metrics;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,15 +17,15 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mesh_core::resource::Kind;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::ads::Connections;
+use crate::metrics::{Gauges, Metrics};
 use crate::publish::Published;
 use crate::versions::{Question, Versions};
-
-pub use metrics::Metrics;
 
 /// Most monitoring connections at a time.
 const MOST_CONNECTIONS: usize = 64;
@@ -107,7 +105,14 @@ impl Monitor {
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         let published = self.published.borrow().clone();
-        let page = self.metrics.render(&published, &self.connections);
+        let snapshot = published.translator.snapshot();
+        let page = self.metrics.render(Gauges {
+            proxies: self.connections.count() as u64,
+            services: snapshot.services().len() as u64,
+            virtual_services: snapshot.resources(Kind::VirtualService).len() as u64,
+            generation: published.generation,
+            findings: published.diagnostics.len() as u64,
+        });
         respond(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",

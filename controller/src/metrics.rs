@@ -4,11 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mesh_core::resource::Kind;
 use mesh_xds::ResourceType;
-
-use crate::ads::Connections;
-use crate::publish::Published;
 
 /// Upper bounds of the buckets of times, in milliseconds; Istio's, and finer ones below.
 const BUCKETS: [u64; 12] = [
@@ -26,6 +22,21 @@ pub struct Metrics {
     publications: AtomicU64,
     convergence: Histogram,
     debounce: Histogram,
+}
+
+/// What the page tells beside what is counted: the state of the control plane when it is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Open streams.
+    pub proxies: u64,
+    /// Services of the latest snapshot.
+    pub services: u64,
+    /// VirtualServices of the latest snapshot.
+    pub virtual_services: u64,
+    /// Number of the latest snapshot.
+    pub generation: u64,
+    /// Diagnostics of the latest snapshot.
+    pub findings: u64,
 }
 
 /// Times in buckets.
@@ -70,39 +81,34 @@ impl Metrics {
         self.debounce.observe(after);
     }
 
-    /// All of it.
-    pub fn render(&self, published: &Published, connections: &Connections) -> String {
+    /// The page `/metrics`, in Prometheus' text format.
+    pub fn render(&self, gauges: Gauges) -> String {
+        let Gauges {
+            proxies,
+            services,
+            virtual_services,
+            generation,
+            findings,
+        } = gauges;
         let mut page = Page::default();
-        let snapshot = published.translator.snapshot();
         let version = env!("CARGO_PKG_VERSION");
         page.family("pilot_info", "gauge", "Version of the control plane");
         page.sample("pilot_info", &[("version", version)], 1);
         page.family("pilot_xds", "gauge", "Proxies that are connected");
-        page.sample(
-            "pilot_xds",
-            &[("version", version)],
-            connections.count() as u64,
-        );
-        page.single(
-            "pilot_services",
-            "gauge",
-            "Services of the mesh",
-            snapshot.services().len() as u64,
-        );
-        let rules = snapshot.resources(Kind::VirtualService).len() as u64;
+        page.sample("pilot_xds", &[("version", version)], proxies);
+        page.single("pilot_services", "gauge", "Services of the mesh", services);
         page.single(
             "pilot_virt_services",
             "gauge",
             "VirtualServices of the mesh",
-            rules,
+            virtual_services,
         );
         page.single(
             "pilot_generation",
             "counter",
             "Number of the latest snapshot",
-            published.generation,
+            generation,
         );
-        let findings = published.diagnostics.len() as u64;
         page.single(
             "pilot_findings",
             "gauge",
