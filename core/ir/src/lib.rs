@@ -11,21 +11,26 @@
 
 pub mod scope;
 
+pub mod cidr;
 pub mod cluster;
 pub mod config;
 pub mod endpoint;
+pub mod fraction;
 pub mod headers;
 pub mod listener;
 pub mod matching;
 pub mod name_table;
 pub mod names;
+pub mod policy;
 pub mod ports;
 pub mod route;
 pub mod secret;
 
+pub use cidr::{Cidr, InvalidCidr};
 pub use cluster::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ServiceRef};
 pub use config::{ConfigRef, ProxyConfig};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
+pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
 pub use listener::{
     AccessLog, ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network,
