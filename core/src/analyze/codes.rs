@@ -21,6 +21,7 @@ pub const CODES: &[Code] = &[
     code("MESH0001", "FieldHasNoEffect"),
     code("MESH0002", "ObjectLosesConflict"),
     code("MESH0003", "UnreadableDocument"),
+    code("MESH0004", "PartLeftOut"),
 ];
 
 const fn code(code: &'static str, name: &'static str) -> Code {

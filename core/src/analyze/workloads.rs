@@ -69,7 +69,9 @@ impl Workloads {
             nodes.iter().find(|node| &*node.key.name == name)
         });
         for key in TOPOLOGY {
-            if let Some(value) = node.and_then(|node| node.meta.labels.get(key)) {
+            let value = node.and_then(|node| node.meta.labels.get(key));
+            // A node's empty label says nothing about where it is, and is not passed on to its pods.
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
                 labels
                     .entry(key.to_owned())
                     .or_insert_with(|| value.clone());

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Owner;
 use crate::diag::FieldPath;
+use crate::snapshot::cron_job_of;
 
 /// One kind with pods in it.
 struct Workload {
@@ -127,11 +128,7 @@ pub(super) fn owner_of_pod(pod: &Value, namespace: &str) -> Owner {
             .name
             .strip_suffix(&format!("-{hash}"))
             .map(|name| ("Deployment", name)),
-        // The Jobs of a CronJob are named after the minute of their start, in at least 8 digits.
-        "Job" => owner.name.rsplit_once('-').and_then(|(name, minute)| {
-            let is_minute = minute.len() >= 8 && minute.bytes().all(|b| b.is_ascii_digit());
-            is_minute.then_some(("CronJob", name))
-        }),
+        "Job" => cron_job_of(&owner.name).map(|name| ("CronJob", name)),
         _ => None,
     };
     if let Some((kind, name)) = parent {

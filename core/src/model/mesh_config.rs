@@ -73,6 +73,8 @@ pub enum OutboundMode {
     AllowAny,
     /// It is refused.
     RegistryOnly,
+    /// HTTP requests go to what their `Host` resolves to, everything else to where it was meant to go.
+    AllowAnyDynamicDns,
 }
 
 // === impl MeshConfig ===

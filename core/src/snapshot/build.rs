@@ -22,8 +22,7 @@ impl Snapshot {
         options: &SnapshotOptions,
     ) -> (Self, Vec<Diagnostic>) {
         let objects = Objects::new(resources);
-        let mesh = mesh::mesh_config(&objects);
-        let mut diagnostics = Vec::new();
+        let (mesh, mut diagnostics) = mesh::mesh_config(&objects);
         let domain = &options.dns_domain;
         let (services, plans) = build_services(&objects, &mesh, domain, &mut diagnostics);
         let destination_rules = DestinationRules::build(

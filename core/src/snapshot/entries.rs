@@ -152,13 +152,9 @@ impl Entries {
     fn addresses(&mut self, resource: &Resource, spec: &ServiceEntrySpec) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
         for (index, text) in spec.addresses.iter().enumerate() {
-            let single = text
-                .strip_suffix("/32")
-                .or_else(|| text.strip_suffix("/128"))
-                .unwrap_or(text);
-            match single.parse() {
-                Ok(address) => addresses.push(address),
-                Err(_) => {
+            match single_address(text) {
+                Some(address) => addresses.push(address),
+                None => {
                     let path = FieldPath::parse("spec.addresses").index(index);
                     self.diagnostics.push(if text.contains('/') {
                         let message =
@@ -175,6 +171,16 @@ impl Entries {
         }
         addresses
     }
+}
+
+/// An address, or a network of exactly one: `/32` for IPv4, `/128` for IPv6.
+fn single_address(text: &str) -> Option<IpAddr> {
+    let Some((address, length)) = text.split_once('/') else {
+        return text.parse().ok();
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if address.is_ipv4() { "32" } else { "128" };
+    (length == bits).then_some(address)
 }
 
 /// Addresses that a control plane allocated, `status.addresses`.

@@ -42,6 +42,7 @@ pub use service::{
 pub(crate) use virtual_services::resolve_gateways;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub use visibility::visibility;
+pub(crate) use workloads::cron_job_of;
 
 use crate::model::MeshConfig;
 use crate::resource::{Kind, Resource, ResourceKey};

@@ -8,7 +8,7 @@ pub(crate) const INVALID: &str = "IST0106";
 /// Our code for fields that are understood but not acted on.
 pub(crate) const NO_EFFECT: &str = "MESH0001";
 /// Our code for objects and rules that are left out because nothing can act on them yet.
-pub(crate) const UNSUPPORTED: &str = "MESH0003";
+pub(crate) const UNSUPPORTED: &str = "MESH0004";
 /// Our code for objects that lose against others.
 pub(crate) const CONFLICT: &str = "MESH0002";
 
@@ -25,6 +25,15 @@ pub(crate) fn invalid(
 pub(crate) fn no_effect(resource: &Resource, path: FieldPath) -> Diagnostic {
     let message = format!("field {path} is not supported yet and has no effect");
     finding(NO_EFFECT, Level::Warning, resource, path, message)
+}
+
+/// A field that does less in this version than it asks for.
+pub(crate) fn partial_effect(
+    resource: &Resource,
+    path: FieldPath,
+    message: impl Into<String>,
+) -> Diagnostic {
+    finding(NO_EFFECT, Level::Warning, resource, path, message.into())
 }
 
 /// A part of an object that is valid and left out, since doing something else in its place would be wrong.

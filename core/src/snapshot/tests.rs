@@ -244,3 +244,38 @@ fn the_mesh_configuration_comes_from_the_config_map() {
     let (defaults, _) = testing::snapshot("");
     assert_eq!(defaults.mesh().root_namespace(), "istio-system");
 }
+
+#[test]
+fn the_pods_of_a_cron_job_are_named_after_it_although_its_jobs_are_unknown() {
+    let (snapshot, _) = snapshot(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: report}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: report-a, labels: {kubernetes.io/service-name: report}}
+addressType: IPv4
+ports: [{name: http, port: 80}]
+endpoints: [{addresses: [10.1.0.2], targetRef: {kind: Pod, name: report-28912345-abcde}}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: report-28912345-abcde
+  labels: {app: report}
+  ownerReferences: [{apiVersion: batch/v1, kind: Job, name: report-28912345, uid: x, controller: true}]
+status: {podIP: 10.1.0.2}
+",
+    );
+    let service = snapshot.find_service("report.default.svc.cluster.local", "default");
+    let service = service.unwrap();
+    let names: Vec<&str> = snapshot
+        .instances(service, &service.ports[0])
+        .iter()
+        .map(|instance| &*instance.workload.name)
+        .collect();
+    assert_eq!(names, ["report"]);
+}

@@ -261,8 +261,11 @@ fn replica_set_owner(objects: &Objects, namespace: &str, name: &str) -> Option<S
     controller_of(set.metadata.owner_references.as_deref()).map(|owner| owner.name.clone())
 }
 
+/// The CronJob of a Job: its owner where the Job is known (a control plane does not watch Jobs), or else what the name tells.
 fn job_owner(objects: &Objects, namespace: &str, name: &str) -> Option<String> {
-    let found = objects.find(Kind::Job, namespace, name)?;
+    let Some(found) = objects.find(Kind::Job, namespace, name) else {
+        return cron_job_of(name).map(str::to_owned);
+    };
     let Object::Job(job) = &found.object else {
         return None;
     };
@@ -271,8 +274,35 @@ fn job_owner(objects: &Objects, namespace: &str, name: &str) -> Option<String> {
         .map(|owner| owner.name.clone())
 }
 
+/// The CronJob that a Job's name tells: Kubernetes appends the minute of the start to it, a number of 8 to 10 digits.
+pub(crate) fn cron_job_of(job: &str) -> Option<&str> {
+    let (name, minute) = job.rsplit_once('-')?;
+    let is_minute = (8..=10).contains(&minute.len()) && minute.bytes().all(|b| b.is_ascii_digit());
+    (is_minute && !name.is_empty()).then_some(name)
+}
+
 fn without_suffix(name: &str, hash: &str) -> Option<String> {
     name.strip_suffix(hash)
         .and_then(|name| name.strip_suffix('-'))
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_jobs_tell_their_cron_jobs() {
+        for (job, cron_job) in [
+            ("report-28912345", Some("report")),
+            ("nightly-report-1700000000", Some("nightly-report")),
+            ("report-1234567", None),
+            ("report-12345678901", None),
+            ("report-2891234x", None),
+            ("-28912345", None),
+            ("28912345", None),
+        ] {
+            assert_eq!(cron_job_of(job), cron_job, "{job}");
+        }
+    }
 }

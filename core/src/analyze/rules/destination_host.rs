@@ -30,6 +30,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
             match context.service(&host, namespaces.iter().copied()) {
                 Some(service) => check_port(&target, service, resource, findings),
                 None if context.is_given(&host) => {}
+                // Clients elsewhere may see it, even where its own namespace does not.
+                None if context.has_service(&host, own) => {}
                 None => findings.push(unknown_host(context, &target, &host, resource)),
             }
         }

@@ -96,7 +96,8 @@ pub(super) fn gateway(
     part
 }
 
-/// The VirtualServices that some server's Gateway is named by, the oldest first.
+/// The VirtualServices that name the Gateway of some server, in the order in which they win: private ones, exported ones, public
+/// ones, each the oldest first.
 fn rules(
     view: &View<'_>,
     ports: &[Port],
@@ -107,9 +108,9 @@ fn rules(
         servers.any(|server| server.gateway.name == *gateway)
     };
     let mut rules = Vec::new();
-    for source in view.snapshot.virtual_services() {
-        if source.visibility.sees(view.namespace) && source.gateways.iter().any(served) {
-            let compiled = view.cache.rules(view.snapshot, source);
+    for source in view.snapshot.virtual_services_visible_from(view.namespace) {
+        if source.gateways.iter().any(served) {
+            let compiled = view.cache.rules(view.snapshot, &source);
             diagnostics.extend(compiled.diagnostics.iter().cloned());
             rules.push(compiled);
         }

@@ -78,6 +78,10 @@ pub(super) fn ports(view: &View<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
     ports.into_values().collect()
 }
 
+/// Services with this label (`"true"`) do not decide where a Gateway's servers listen: the number in the Gateway is then the pod's
+/// port. It is Istio's workaround for several Services before one gateway, as Knative makes them.
+const NO_TRANSLATION_LABEL: &str = "experimental.istio.io/disable-gateway-port-translation";
+
 /// The ports of the pod by the ports of the Services that select it.
 fn target_ports(view: &View<'_>) -> BTreeMap<u16, Vec<u16>> {
     let mut targets: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
@@ -85,6 +89,11 @@ fn target_ports(view: &View<'_>) -> BTreeMap<u16, Vec<u16>> {
         .snapshot
         .services_selecting(view.namespace, view.labels)
     {
+        let object = view.snapshot.get(&service.object);
+        let label = object.and_then(|object| object.meta.labels.get(NO_TRANSLATION_LABEL));
+        if label.is_some_and(|label| label == "true") {
+            continue;
+        }
         for port in &service.ports {
             let known = targets.entry(port.port).or_default();
             for target in view.snapshot.target_ports(&service, port, view.labels) {

@@ -1,5 +1,5 @@
-//! Route tables of gateways. On one port the routes of all VirtualServices with the same host are joined, the oldest object's
-//! first; routes that take every request go last.
+//! Route tables of gateways. On one port the routes of all VirtualServices with the same host are joined, those of the
+//! first candidate first (private objects, then exported, then public ones, each the oldest first); routes that take every request go last.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

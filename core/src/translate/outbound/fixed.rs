@@ -55,7 +55,7 @@ fn fixed(name: &str, kind: ClusterKind) -> Cluster {
 /// The virtual host of hosts that no other one takes: passed through, or answered with 502.
 pub(super) fn unknown_host(mode: OutboundMode) -> VirtualHost {
     let (name, action) = match mode {
-        OutboundMode::AllowAny => (
+        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => (
             ALLOW_ANY,
             RouteAction::Forward(Forward {
                 target: Target::Cluster(PASSTHROUGH.into()),
@@ -98,7 +98,7 @@ pub(super) fn unknown_destination(
     access_log: Option<&AccessLog>,
 ) -> FilterChain {
     let cluster = match mode {
-        OutboundMode::AllowAny => PASSTHROUGH,
+        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => PASSTHROUGH,
         OutboundMode::RegistryOnly => BLACK_HOLE,
     };
     to_cluster(cluster, ChainMatch::default(), cluster, access_log)

@@ -40,17 +40,16 @@ impl Compiler<'_> {
             let message = format!("redirect code {code} is not one of 301, 302, 303, 307 and 308");
             return Err(self.invalid(path.key("redirectCode"), message));
         };
-        let mut port = redirect
+        let port = redirect
             .port
             .map(|port| self.port(port, path.key("port")))
             .transpose()?;
         let mut from = RedirectPort::Fixed;
-        match (redirect.derive_port.as_deref(), redirect.scheme.as_deref()) {
-            (None, _) => {}
-            (Some("FROM_REQUEST_PORT"), _) => from = RedirectPort::OfRequest,
-            (Some("FROM_PROTOCOL_DEFAULT"), Some("https")) => port = Some(443),
-            (Some("FROM_PROTOCOL_DEFAULT"), _) => port = Some(80),
-            (Some(other), _) => {
+        match redirect.derive_port.as_deref() {
+            // Without a port Envoy takes the default of the new scheme when the scheme changes, and keeps the request's otherwise.
+            None | Some("FROM_PROTOCOL_DEFAULT") => {}
+            Some("FROM_REQUEST_PORT") => from = RedirectPort::OfRequest,
+            Some(other) => {
                 let message =
                     format!("{other:?} is not FROM_PROTOCOL_DEFAULT or FROM_REQUEST_PORT");
                 return Err(self.invalid(path.key("derivePort"), message));

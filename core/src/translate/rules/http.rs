@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use mesh_ir::{
-    ConfigRef, Forward, HeaderOps, PathRewrite, Route, RouteAction, RouteMatch, Target,
-    WeightedCluster,
+    ConfigRef, DirectResponse, Forward, HeaderOps, PathRewrite, Route, RouteAction, RouteMatch,
+    Target, WeightedCluster,
 };
 
 use super::action::RedirectPort;
@@ -79,6 +79,14 @@ struct Action {
     response_headers: HeaderOps,
 }
 
+/// The answer to requests whose rules another object would have.
+fn no_delegate() -> DirectResponse {
+    DirectResponse {
+        code: 503,
+        body: "this rule delegates to another VirtualService, which is not supported yet".into(),
+    }
+}
+
 // === impl Compiler ===
 
 impl Compiler<'_> {
@@ -89,9 +97,7 @@ impl Compiler<'_> {
         path: &FieldPath,
     ) -> Result<Vec<CompiledRoute>, Refused> {
         self.ignored_fields(rule, path);
-        let Some(action) = self.action(rule, path)? else {
-            return Ok(Vec::new());
-        };
+        let action = self.action(rule, path)?;
         let origin = config_ref("virtual-service", &self.resource.key);
         let rule_name = rule.name.as_deref().unwrap_or_default();
         if rule.matches.is_empty() {
@@ -154,8 +160,8 @@ impl Compiler<'_> {
         self.path_rewrite(rule.rewrite.as_ref(), &matcher.path, &path.key("rewrite"))
     }
 
-    /// What a rule does; none when all it does is not supported yet.
-    fn action(&mut self, rule: &HttpRoute, path: &FieldPath) -> Result<Option<Action>, Refused> {
+    /// What a rule does.
+    fn action(&mut self, rule: &HttpRoute, path: &FieldPath) -> Result<Action, Refused> {
         let headers = rule.headers.as_ref();
         let headers_path = path.key("headers");
         let request = self.header_changes(
@@ -177,7 +183,8 @@ impl Compiler<'_> {
             (None, Some(direct), []) => {
                 RouteAction::Direct(self.direct(direct, &path.key("directResponse"))?)
             }
-            (None, None, []) if rule.delegate.is_some() => return Ok(None),
+            // Without its delegate nobody knows where these requests go. The rules behind it must not take them silently.
+            (None, None, []) if rule.delegate.is_some() => RouteAction::Direct(no_delegate()),
             (None, None, []) => {
                 let message = "a rule needs one of route, redirect and directResponse";
                 return Err(self.invalid(path.clone(), message));
@@ -192,13 +199,13 @@ impl Compiler<'_> {
                 return Err(self.invalid(path.clone(), message));
             }
         };
-        Ok(Some(Action {
+        Ok(Action {
             action,
             destinations,
             redirect_port,
             request_headers: request.ops,
             response_headers: response.ops,
-        }))
+        })
     }
 
     fn forward(
@@ -276,11 +283,15 @@ impl Compiler<'_> {
             (rule.mirror.is_some(), "mirror"),
             (!rule.mirrors.is_empty(), "mirrors"),
             (rule.cors_policy.is_some(), "corsPolicy"),
-            (rule.delegate.is_some(), "delegate"),
         ] {
             if set {
                 self.no_effect(path.key(field));
             }
+        }
+        if rule.delegate.is_some() {
+            let message =
+                "delegates are not supported yet: requests of this rule are answered with 503";
+            let _ = self.unsupported(path.key("delegate"), message);
         }
     }
 }
