@@ -1,26 +1,20 @@
-//! Upstreams and how to talk to them.
+//! Upstreams.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::{ConfigRef, Endpoints};
+use crate::{ClientPolicy, ConfigRef, Endpoints, LoadBalancing};
 
 /// One upstream: a service port, a subset of it, or one of the fixed clusters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cluster {
-    /// Unique name; see [`crate::ClusterName`] for services.
+    /// Unique name. It has no meaning of its own: what [`crate::ClusterName`] writes into it is for people.
     pub name: Arc<str>,
     /// Where its endpoints come from.
     pub kind: ClusterKind,
-    /// Limit for a connection to be established; Istio's default is 10 s.
-    pub connect_timeout: Duration,
-    /// How an endpoint is chosen.
-    pub load_balancing: LoadBalancing,
-    /// Which HTTP version is spoken to it.
-    pub protocol: HttpProtocol,
-    /// Connection and request limits.
-    pub limits: Limits,
-    /// The services behind it, for metrics (`destination_service`); the first one counts.
+    /// How to talk to it.
+    pub client: ClientPolicy,
+    /// The services behind it as metrics name them (`destination_service`); the first one counts. The fixed clusters go by their own
+    /// names.
     pub services: Vec<ServiceRef>,
     /// The `DestinationRule` that shaped it.
     pub origin: Option<ConfigRef>,
@@ -39,45 +33,6 @@ pub enum ClusterKind {
     OriginalDestination,
 }
 
-/// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LoadBalancing {
-    /// One after the other.
-    RoundRobin,
-    /// The one with fewer active requests of two random ones. Istio's default.
-    LeastRequest,
-    /// Any.
-    Random,
-    /// None is chosen: the original destination, for [`ClusterKind::OriginalDestination`].
-    ClusterProvided,
-}
-
-/// HTTP version towards an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HttpProtocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2 with prior knowledge.
-    Http2,
-}
-
-/// Limits of a cluster (`connectionPool`); none means Envoy's maximum, as Istio configures it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// `tcp.maxConnections`.
-    pub max_connections: Option<u32>,
-    /// `http.http1MaxPendingRequests`.
-    pub max_pending_requests: Option<u32>,
-    /// `http.http2MaxRequests`.
-    pub max_requests: Option<u32>,
-    /// `http.maxRequestsPerConnection`; 0 is no limit.
-    pub max_requests_per_connection: Option<u32>,
-    /// `http.maxRetries`.
-    pub max_retries: Option<u32>,
-    /// `http.idleTimeout`, how long a pooled connection may stay idle.
-    pub idle_timeout: Option<Duration>,
-}
-
 /// A service as metrics name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceRef {
@@ -87,4 +42,41 @@ pub struct ServiceRef {
     pub name: Arc<str>,
     /// Namespace.
     pub namespace: Arc<str>,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// A cluster of no service, with the default policy.
+    pub fn new(name: impl Into<Arc<str>>, kind: ClusterKind) -> Self {
+        let balancing = match &kind {
+            ClusterKind::OriginalDestination => LoadBalancing::ClusterProvided,
+            ClusterKind::Eds | ClusterKind::Static(_) | ClusterKind::StrictDns(_) => {
+                LoadBalancing::LeastRequest
+            }
+        };
+        Self {
+            name: name.into(),
+            kind,
+            client: ClientPolicy {
+                balancing,
+                ..ClientPolicy::default()
+            },
+            services: Vec::new(),
+            origin: None,
+        }
+    }
+}
+
+// === impl ServiceRef ===
+
+impl ServiceRef {
+    /// What metrics call a cluster without a service.
+    pub fn unnamed(cluster: &str) -> Self {
+        Self {
+            host: cluster.into(),
+            name: cluster.into(),
+            namespace: "".into(),
+        }
+    }
 }

@@ -77,6 +77,35 @@ pub struct Workload {
     pub cluster: Arc<str>,
 }
 
+// === impl LocalityEndpoints ===
+
+impl LocalityEndpoints {
+    /// Endpoints of the first priority.
+    pub fn new(locality: Locality, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            locality,
+            priority: 0,
+            endpoints,
+        }
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// A healthy endpoint of weight 1 of which nothing else is known.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            weight: 1,
+            health: EndpointHealth::Healthy,
+            workload: None,
+        }
+    }
+}
+
+// === impl Workload ===
+
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -12,11 +12,13 @@
 pub mod scope;
 
 pub mod cidr;
+pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod endpoint;
 pub mod fraction;
 pub mod headers;
+pub mod http;
 pub mod listener;
 pub mod matching;
 pub mod name_table;
@@ -27,14 +29,18 @@ pub mod route;
 pub mod secret;
 
 pub use cidr::{Cidr, InvalidCidr};
-pub use cluster::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ServiceRef};
+pub use client::{ClientPolicy, HttpProtocol, Limits, LoadBalancing};
+pub use cluster::{Cluster, ClusterKind, ServiceRef};
 pub use config::{ConfigRef, ProxyConfig};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
+pub use http::{
+    CertificateDetails, ForwardClientCertificate, HttpCodec, HttpConnectionManager,
+    PathNormalization, Routes, StripPort, Trust,
+};
 pub use listener::{
-    AccessLog, ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network,
-    Routes, TcpProxy,
+    AccessLog, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, TcpProxy, Transport,
 };
 pub use name_table::NameTable;
 pub use names::ClusterName;

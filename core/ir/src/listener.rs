@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RouteConfig;
+use crate::{Cidr, HttpConnectionManager};
 
 /// Which way traffic flows, seen from the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,14 +31,27 @@ pub struct Listener {
     pub bind: bool,
     /// Whether connections are handed to the listener of their original destination, if there is one.
     pub use_original_destination: bool,
-    /// Whether the first bytes are examined for HTTP, for chains that match `http/1.1` or `h2c`.
-    pub detect_http: bool,
+    /// What is found out about a connection before a chain is chosen.
+    pub inspect: Inspect,
     /// Which way its traffic flows.
     pub direction: Direction,
     /// Chains, of which the most specific match takes a connection.
     pub chains: Vec<FilterChain>,
     /// Taken when no chain matches; without it such connections are closed.
     pub default_chain: Option<FilterChain>,
+}
+
+/// What is found out about a connection before a chain is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Inspect {
+    /// Whether a PROXY protocol header comes first and says who the client is.
+    pub proxy_protocol: bool,
+    /// Where the connection was meant to go before the kernel redirected it.
+    pub original_destination: bool,
+    /// Whether the first bytes are examined for a TLS client hello: server name, ALPN.
+    pub tls: bool,
+    /// Whether the first bytes are examined for HTTP, for chains that match `http/1.1` or `h2c`.
+    pub http: bool,
 }
 
 /// What to do with the connections that match.
@@ -57,8 +70,27 @@ pub struct FilterChain {
 pub struct ChainMatch {
     /// Original destination port.
     pub destination_port: Option<u16>,
-    /// Detected application protocols, `http/1.1` or `h2c`.
+    /// Ranges of original destination addresses.
+    pub destination_prefixes: BTreeSet<Cidr>,
+    /// Names that TLS clients ask for (SNI): lower-case names, or `*.suffix`.
+    pub server_names: BTreeSet<Arc<str>>,
+    /// Whether the client speaks TLS.
+    pub transport: Option<Transport>,
+    /// Application protocols: those of ALPN, or the detected `http/1.1` or `h2c`.
     pub application_protocols: BTreeSet<Arc<str>>,
+    /// Ranges of client addresses.
+    pub source_prefixes: BTreeSet<Cidr>,
+    /// Ports of clients.
+    pub source_ports: BTreeSet<u16>,
+}
+
+/// What a connection is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Bytes as the application wrote them.
+    Plaintext,
+    /// TLS.
+    Tls,
 }
 
 /// The terminal filter of a chain.
@@ -68,34 +100,6 @@ pub enum Network {
     Http(HttpConnectionManager),
     /// Bytes are copied.
     Tcp(TcpProxy),
-}
-
-/// How HTTP connections are served.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HttpConnectionManager {
-    /// Prefix of this listener's statistics, `outbound_0.0.0.0_9080`.
-    pub stat_prefix: Arc<str>,
-    /// Where the routes come from.
-    pub routes: Routes,
-    /// Which way its traffic flows, hence which side reports metrics. The same as the listener's.
-    pub direction: Direction,
-    /// Whether the peer's address is trusted as the client's (gateways), so that `x-forwarded-for` is extended with it.
-    pub use_remote_address: bool,
-    /// Whether `Upgrade: websocket` requests may turn into tunnels.
-    pub websocket: bool,
-    /// How long a connection may stay without requests.
-    pub idle_timeout: Option<Duration>,
-    /// Where requests are logged; none means not at all.
-    pub access_log: Option<AccessLog>,
-}
-
-/// Where an HTTP connection manager finds its routes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Routes {
-    /// Discovered by name.
-    Discovered(Arc<str>),
-    /// Part of the listener.
-    Inline(Arc<RouteConfig>),
 }
 
 /// How TCP connections are forwarded.
@@ -121,6 +125,77 @@ pub struct AccessLog {
     pub format: Option<Arc<str>>,
     /// Whether lines are JSON objects; the format is a JSON object too then, with operators as its strings.
     pub json: bool,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// A listener with a socket of its own, without chains.
+    pub fn new(name: Arc<str>, address: SocketAddr, direction: Direction) -> Self {
+        Self {
+            name,
+            address,
+            bind: true,
+            use_original_destination: false,
+            inspect: Inspect::default(),
+            direction,
+            chains: Vec::new(),
+            default_chain: None,
+        }
+    }
+
+    /// All chains, the default one last.
+    pub fn all_chains(&self) -> impl Iterator<Item = &FilterChain> {
+        self.chains.iter().chain(&self.default_chain)
+    }
+}
+
+// === impl FilterChain ===
+
+impl FilterChain {
+    /// A chain that does nothing but its end.
+    pub fn new(name: impl Into<Arc<str>>, matcher: ChainMatch, network: Network) -> Self {
+        Self {
+            name: name.into(),
+            matcher,
+            network,
+        }
+    }
+}
+
+// === impl ChainMatch ===
+
+impl ChainMatch {
+    /// Connections to a port.
+    pub fn port(port: u16) -> Self {
+        Self {
+            destination_port: Some(port),
+            ..Self::default()
+        }
+    }
+
+    /// Connections on which plain HTTP was detected.
+    pub fn detected_http() -> Self {
+        Self {
+            application_protocols: ["h2c".into(), "http/1.1".into()].into(),
+            ..Self::default()
+        }
+    }
+}
+
+// === impl TcpProxy ===
+
+impl TcpProxy {
+    /// Everything to one cluster, without limits or log.
+    pub fn to(cluster: impl Into<Arc<str>>) -> Self {
+        let cluster = cluster.into();
+        Self {
+            stat_prefix: cluster.clone(),
+            clusters: vec![(cluster, 1)],
+            idle_timeout: None,
+            access_log: None,
+        }
+    }
 }
 
 // === impl AccessLog ===

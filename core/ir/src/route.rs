@@ -250,6 +250,58 @@ pub struct DirectResponse {
     pub body: Arc<str>,
 }
 
+// === impl Route ===
+
+impl Route {
+    /// A rule without name that changes no headers and comes from no object.
+    pub fn new(matcher: RouteMatch, action: RouteAction) -> Self {
+        Self {
+            name: "".into(),
+            matcher,
+            action,
+            request_headers: HeaderOps::default(),
+            response_headers: HeaderOps::default(),
+            origin: None,
+        }
+    }
+}
+
+// === impl RouteMatch ===
+
+impl RouteMatch {
+    /// Requests whose path begins with a text.
+    pub fn prefix(prefix: impl Into<Arc<str>>) -> Self {
+        Self {
+            path: PathMatch::Prefix(prefix.into()),
+            case_sensitive: true,
+            headers: Vec::new(),
+            query: Vec::new(),
+        }
+    }
+
+    /// Every request.
+    pub fn everything() -> Self {
+        Self::prefix("/")
+    }
+}
+
+// === impl Forward ===
+
+impl Forward {
+    /// To a target without limits, retries or changes.
+    pub fn to(target: Target) -> Self {
+        Self {
+            target,
+            timeout: None,
+            retry: None,
+            path_rewrite: None,
+            host_rewrite: None,
+        }
+    }
+}
+
+// === impl RetryOn ===
+
 impl RetryOn {
     /// Every failure with the token that Envoy and `retryOn` write for it.
     pub const TOKENS: [(RetryOn, &'static str); 13] = [

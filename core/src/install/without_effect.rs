@@ -4,7 +4,7 @@
 use crate::diag::FieldPath;
 
 /// Paths, each with everything below it.
-const WITHOUT_EFFECT: [&str; 62] = [
+const WITHOUT_EFFECT: [&str; 61] = [
     "addonComponents",
     "compatibilityVersion",
     "components.base.k8s",
@@ -34,7 +34,6 @@ const WITHOUT_EFFECT: [&str; 62] = [
     "meshConfig.localityLbSetting",
     "meshConfig.meshMTLS",
     "meshConfig.outboundClusterStatName",
-    "meshConfig.pathNormalization",
     "meshConfig.protocolDetectionTimeout",
     "meshConfig.proxyHttpPort",
     "meshConfig.proxyListenPort",

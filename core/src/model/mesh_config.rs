@@ -1,5 +1,6 @@
 //! `MeshConfig`: settings of the whole mesh, from the key `mesh` of the ConfigMap `istio`.
 
+use mesh_ir::PathNormalization;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,9 @@ pub struct MeshConfig {
     /// Retries of routes that do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_http_retry_policy: Option<HttpRetry>,
+    /// What is done to the paths of requests before policies and routes look at them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_normalization: Option<ProxyPathNormalization>,
     /// Settings of proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_config: Option<serde_json::Value>,
@@ -77,6 +81,31 @@ pub enum OutboundMode {
     AllowAnyDynamicDns,
 }
 
+/// What is done to the paths of requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProxyPathNormalization {
+    /// The level; `BASE` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<NormalizationType>,
+}
+
+/// Levels of path normalization; each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum NormalizationType {
+    /// The default, `BASE`.
+    Default,
+    /// Paths stay as they come.
+    None,
+    /// Escaped unreserved characters are unescaped, backslashes become slashes, dot segments are resolved.
+    Base,
+    /// Slashes that follow each other become one.
+    MergeSlashes,
+    /// Escaped slashes and backslashes are unescaped first.
+    DecodeAndMergeSlashes,
+}
+
 // === impl MeshConfig ===
 
 impl MeshConfig {
@@ -91,6 +120,24 @@ impl MeshConfig {
             .as_ref()
             .and_then(|policy| policy.mode)
             .unwrap_or(OutboundMode::AllowAny)
+    }
+
+    /// What is done to the paths of requests.
+    pub fn path_normalization(&self) -> PathNormalization {
+        let asked = self
+            .path_normalization
+            .as_ref()
+            .and_then(|path| path.normalization);
+        match asked {
+            None | Some(NormalizationType::Default | NormalizationType::Base) => {
+                PathNormalization::Base
+            }
+            Some(NormalizationType::None) => PathNormalization::None,
+            Some(NormalizationType::MergeSlashes) => PathNormalization::MergeSlashes,
+            Some(NormalizationType::DecodeAndMergeSlashes) => {
+                PathNormalization::DecodeAndMergeSlashes
+            }
+        }
     }
 
     /// Limit for a connection to be established.

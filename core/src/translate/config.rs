@@ -6,9 +6,9 @@ use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope};
 
 use super::cache::TranslationCache;
 use super::gateway::{self, GatewayKey, GatewayPart};
+use super::http_server::HttpServerSettings;
 use super::inbound::{self, Inbound, InboundKey};
 use super::outbound::{self, Outbound, OutboundKey};
-use super::view::access_log;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
 
@@ -88,7 +88,7 @@ impl LocalResources {
                 let captured = outbound::virtual_outbound(
                     &scope.capture,
                     mesh.outbound_mode(),
-                    access_log(mesh).as_ref(),
+                    HttpServerSettings::of(mesh).access_log.as_ref(),
                 );
                 inbound.listeners.push(Arc::new(captured));
                 Self {

@@ -1,23 +1,27 @@
 //! The inbound side of a sidecar: one chain (or, without capture by the kernel, one bound listener) for each port on which
 //! services reach the workload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use mesh_ir::names::{INBOUND_PASSTHROUGH, VIRTUAL_INBOUND};
+use mesh_ir::names::{BLACK_HOLE, INBOUND_PASSTHROUGH, VIRTUAL_INBOUND};
 use mesh_ir::{
-    AccessLog, Capture, ChainMatch, Cluster, ClusterKind, Direction, Endpoint, EndpointHealth,
-    Endpoints, FilterChain, Forward, HeaderOps, HttpConnectionManager, HttpProtocol, Listener,
-    LoadBalancing, Locality, LocalityEndpoints, Network, PathMatch, ProxyScope, RetryOn,
-    RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, Target, TcpProxy,
-    VirtualHost, ports,
+    Capture, ChainMatch, Cluster, ClusterKind, Direction, Endpoint, Endpoints, FilterChain,
+    Forward, HttpProtocol, Inspect, Listener, LoadBalancing, Locality, LocalityEndpoints, Network,
+    ProxyScope, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, Target,
+    TcpProxy, VirtualHost, ports,
 };
 
+use super::http_server::{HttpServerSettings, ServerRole};
 use super::naming::{inbound_cluster, listener_name, service_ref};
-use super::outbound::original_destination;
-use super::view::access_log;
+use super::outbound::passthrough;
 use crate::snapshot::{MeshService, Protocol, ServicePort, Snapshot};
+
+/// Where redirected connections to the workload come from: the rules of the redirection let them through, so that they are not
+/// redirected again.
+const REDIRECT_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));
 
 /// Ports of the proxy itself, which are no workload's.
 const OWN_PORTS: [u16; 7] = [
@@ -72,20 +76,24 @@ struct InboundPort {
 
 /// The inbound part for a key.
 pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
-    let access_log = access_log(snapshot.mesh());
     let ports = inbound_ports(snapshot, key);
+    let part = InboundPart {
+        capture: &key.capture,
+        http_server: HttpServerSettings::of(snapshot.mesh()),
+        connect_timeout: snapshot.mesh().connect_timeout(),
+    };
     let mut clusters: Vec<Arc<Cluster>> = ports
         .values()
-        .map(|port| Arc::new(cluster(port, &key.capture)))
+        .map(|port| Arc::new(part.cluster(port)))
         .collect();
     let listeners = match &key.capture {
         Capture::Redirect => {
-            clusters.push(Arc::new(original_destination(INBOUND_PASSTHROUGH)));
-            vec![Arc::new(virtual_inbound(&ports, access_log.as_ref()))]
+            clusters.push(Arc::new(part.redirected(INBOUND_PASSTHROUGH)));
+            vec![Arc::new(part.virtual_inbound(&ports))]
         }
         Capture::Loopback { pod, .. } => ports
             .values()
-            .map(|port| Arc::new(own_listener(*pod, port, access_log.as_ref())))
+            .map(|port| Arc::new(part.own_listener(*pod, port)))
             .collect(),
     };
     Inbound {
@@ -115,47 +123,140 @@ fn inbound_ports(snapshot: &Snapshot, key: &InboundKey) -> BTreeMap<u16, Inbound
     found
 }
 
-fn virtual_inbound(ports: &BTreeMap<u16, InboundPort>, access_log: Option<&AccessLog>) -> Listener {
-    let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let to_itself = FilterChain {
-        name: "virtualInbound-blackhole".into(),
-        matcher: ChainMatch {
-            destination_port: Some(ports::PROXY_INBOUND),
-            ..ChainMatch::default()
-        },
-        network: tcp(mesh_ir::names::BLACK_HOLE.into(), access_log),
-    };
-    let mut chains = vec![to_itself];
-    for port in ports.values() {
-        chains.extend(port_chains(address, port, Some(port.target), access_log));
-    }
-    Listener {
-        name: VIRTUAL_INBOUND.into(),
-        address: SocketAddr::new(address, ports::PROXY_INBOUND),
-        bind: true,
-        use_original_destination: false,
-        detect_http: detects(&chains),
-        direction: Direction::Inbound,
-        chains,
-        default_chain: Some(FilterChain {
-            name: "virtualInbound-catchall-tcp".into(),
-            matcher: ChainMatch::default(),
-            network: tcp(INBOUND_PASSTHROUGH.into(), access_log),
-        }),
-    }
+/// What all listeners and clusters of an inbound part have in common.
+struct InboundPart<'a> {
+    capture: &'a Capture,
+    http_server: HttpServerSettings,
+    connect_timeout: Duration,
 }
 
-fn own_listener(address: IpAddr, port: &InboundPort, access_log: Option<&AccessLog>) -> Listener {
-    let chains = port_chains(address, port, None, access_log);
-    Listener {
-        name: listener_name(address, port.target),
-        address: SocketAddr::new(address, port.target),
-        bind: true,
-        use_original_destination: false,
-        detect_http: detects(&chains),
-        direction: Direction::Inbound,
-        chains,
-        default_chain: None,
+// === impl InboundPart ===
+
+impl InboundPart<'_> {
+    fn virtual_inbound(&self, ports: &BTreeMap<u16, InboundPort>) -> Listener {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut chains = vec![FilterChain::new(
+            "virtualInbound-blackhole",
+            ChainMatch::port(ports::PROXY_INBOUND),
+            self.tcp(BLACK_HOLE.into()),
+        )];
+        for port in ports.values() {
+            chains.extend(self.port_chains(any, port, &ChainMatch::port(port.target)));
+        }
+        Listener {
+            inspect: Inspect {
+                original_destination: true,
+                http: detects(&chains),
+                ..Inspect::default()
+            },
+            chains,
+            default_chain: Some(FilterChain::new(
+                "virtualInbound-catchall-tcp",
+                ChainMatch::default(),
+                self.tcp(INBOUND_PASSTHROUGH.into()),
+            )),
+            ..Listener::new(
+                VIRTUAL_INBOUND.into(),
+                SocketAddr::new(any, ports::PROXY_INBOUND),
+                Direction::Inbound,
+            )
+        }
+    }
+
+    fn own_listener(&self, address: IpAddr, port: &InboundPort) -> Listener {
+        let chains = self.port_chains(address, port, &ChainMatch::default());
+        Listener {
+            inspect: Inspect {
+                http: detects(&chains),
+                ..Inspect::default()
+            },
+            chains,
+            ..Listener::new(
+                listener_name(address, port.target),
+                SocketAddr::new(address, port.target),
+                Direction::Inbound,
+            )
+        }
+    }
+
+    /// The chains of a port: one, or two where the first bytes decide.
+    fn port_chains(
+        &self,
+        address: IpAddr,
+        port: &InboundPort,
+        matcher: &ChainMatch,
+    ) -> Vec<FilterChain> {
+        let name = listener_name(address, port.target);
+        let http = |matcher| FilterChain::new(name.clone(), matcher, self.http(&name, port));
+        let tcp = |matcher| {
+            FilterChain::new(
+                name.clone(),
+                matcher,
+                self.tcp(inbound_cluster(port.target)),
+            )
+        };
+        match port.port.protocol {
+            Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => {
+                vec![http(matcher.clone())]
+            }
+            Protocol::Https | Protocol::Tls | Protocol::Tcp => vec![tcp(matcher.clone())],
+            Protocol::Detect => {
+                let detected = ChainMatch {
+                    application_protocols: ChainMatch::detected_http().application_protocols,
+                    ..matcher.clone()
+                };
+                vec![http(detected), tcp(matcher.clone())]
+            }
+        }
+    }
+
+    fn tcp(&self, cluster: Arc<str>) -> Network {
+        Network::Tcp(TcpProxy {
+            access_log: self.http_server.access_log.clone(),
+            ..TcpProxy::to(cluster)
+        })
+    }
+
+    fn http(&self, listener: &str, port: &InboundPort) -> Network {
+        let routes = Routes::Inline(Arc::new(routes(port)));
+        let manager = self
+            .http_server
+            .manager(ServerRole::Inbound, listener, routes);
+        Network::Http(manager)
+    }
+
+    /// A cluster for where the kernel redirected connections from.
+    fn redirected(&self, name: &str) -> Cluster {
+        let mut cluster = passthrough(name, self.connect_timeout);
+        cluster.client.source_address = Some(REDIRECT_SOURCE);
+        cluster
+    }
+
+    /// The workload's port: where the connection was meant to go, or on the application's own address.
+    fn cluster(&self, port: &InboundPort) -> Cluster {
+        let name = inbound_cluster(port.target);
+        let mut cluster = match self.capture {
+            Capture::Redirect => self.redirected(&name),
+            Capture::Loopback { app, .. } => {
+                let endpoint = Endpoint::new(SocketAddr::new(*app, port.target));
+                let endpoints = Endpoints {
+                    cluster: name.clone(),
+                    localities: vec![LocalityEndpoints::new(Locality::default(), vec![endpoint])],
+                };
+                let mut cluster = Cluster::new(name, ClusterKind::Static(Arc::new(endpoints)));
+                cluster.client.connect_timeout = self.connect_timeout;
+                cluster.client.balancing = LoadBalancing::RoundRobin;
+                cluster
+            }
+        };
+        cluster.client.protocol = match port.port.protocol {
+            Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
+            Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Detect => {
+                HttpProtocol::Http1
+            }
+        };
+        cluster.services = vec![service_ref(&port.service)];
+        cluster
     }
 }
 
@@ -165,134 +266,30 @@ fn detects(chains: &[FilterChain]) -> bool {
         .any(|chain| !chain.matcher.application_protocols.is_empty())
 }
 
-/// The chains of a port: one, or two where the first bytes decide.
-fn port_chains(
-    address: IpAddr,
-    port: &InboundPort,
-    destination_port: Option<u16>,
-    access_log: Option<&AccessLog>,
-) -> Vec<FilterChain> {
-    let name = listener_name(address, port.target);
-    let chain = |protocols: BTreeSet<Arc<str>>, network| FilterChain {
-        name: name.clone(),
-        matcher: ChainMatch {
-            destination_port,
-            application_protocols: protocols,
-        },
-        network,
-    };
-    let http = || http(&name, port, access_log);
-    let tcp = || tcp(inbound_cluster(port.target), access_log);
-    match port.port.protocol {
-        Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => {
-            vec![chain(BTreeSet::new(), http())]
-        }
-        Protocol::Https | Protocol::Tls | Protocol::Tcp => vec![chain(BTreeSet::new(), tcp())],
-        Protocol::Detect => vec![
-            chain(["h2c".into(), "http/1.1".into()].into(), http()),
-            chain(BTreeSet::new(), tcp()),
-        ],
-    }
-}
-
-fn tcp(cluster: Arc<str>, access_log: Option<&AccessLog>) -> Network {
-    Network::Tcp(TcpProxy {
-        stat_prefix: cluster.clone(),
-        clusters: vec![(cluster, 1)],
-        idle_timeout: None,
-        access_log: access_log.cloned(),
-    })
-}
-
-fn http(listener: &str, port: &InboundPort, access_log: Option<&AccessLog>) -> Network {
-    Network::Http(HttpConnectionManager {
-        stat_prefix: format!("inbound_{listener}").into(),
-        routes: Routes::Inline(Arc::new(routes(port))),
-        direction: Direction::Inbound,
-        use_remote_address: false,
-        websocket: true,
-        idle_timeout: None,
-        access_log: access_log.cloned(),
-    })
-}
-
 /// Everything goes to the workload, without a limit of time; a connection that ended before anything was sent is tried again.
 fn routes(port: &InboundPort) -> RouteConfig {
     let cluster = inbound_cluster(port.target);
+    let forward = Forward {
+        retry: Some(RetryPolicy {
+            attempts: 2,
+            on: vec![RetryOn::ResetBeforeRequest],
+            status_codes: Vec::new(),
+            per_try_timeout: None,
+            base_interval: None,
+            host_selection_attempts: 0,
+        }),
+        ..Forward::to(Target::Cluster(cluster.clone()))
+    };
     RouteConfig {
-        name: cluster.clone(),
+        name: cluster,
         virtual_hosts: vec![VirtualHost {
             name: format!("inbound|http|{}", port.port.port).into(),
             domains: vec!["*".into()],
             routes: vec![Route {
                 name: "default".into(),
-                matcher: RouteMatch {
-                    path: PathMatch::Prefix("/".into()),
-                    case_sensitive: true,
-                    headers: Vec::new(),
-                    query: Vec::new(),
-                },
-                action: RouteAction::Forward(Forward {
-                    target: Target::Cluster(cluster),
-                    timeout: None,
-                    retry: Some(RetryPolicy {
-                        attempts: 2,
-                        on: vec![RetryOn::ResetBeforeRequest],
-                        status_codes: Vec::new(),
-                        per_try_timeout: None,
-                        base_interval: None,
-                        host_selection_attempts: 0,
-                    }),
-                    path_rewrite: None,
-                    host_rewrite: None,
-                }),
-                request_headers: HeaderOps::default(),
-                response_headers: HeaderOps::default(),
-                origin: None,
+                ..Route::new(RouteMatch::everything(), RouteAction::Forward(forward))
             }],
         }],
         ignore_port_in_host: true,
-    }
-}
-
-/// The workload's port: where the connection was meant to go, or on the application's own address.
-fn cluster(port: &InboundPort, capture: &Capture) -> Cluster {
-    let name = inbound_cluster(port.target);
-    let base = original_destination(&name);
-    let (kind, load_balancing) = match capture {
-        Capture::Redirect => (base.kind, base.load_balancing),
-        Capture::Loopback { app, .. } => {
-            let endpoint = Endpoint {
-                address: SocketAddr::new(*app, port.target),
-                weight: 1,
-                health: EndpointHealth::Healthy,
-                workload: None,
-            };
-            let endpoints = Endpoints {
-                cluster: name.clone(),
-                localities: vec![LocalityEndpoints {
-                    locality: Locality::default(),
-                    priority: 0,
-                    endpoints: vec![endpoint],
-                }],
-            };
-            (
-                ClusterKind::Static(Arc::new(endpoints)),
-                LoadBalancing::RoundRobin,
-            )
-        }
-    };
-    Cluster {
-        name,
-        kind,
-        load_balancing,
-        protocol: match port.port.protocol {
-            Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
-            Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Detect => {
-                HttpProtocol::Http1
-            }
-        },
-        services: vec![service_ref(&port.service)],
-        ..base
     }
 }

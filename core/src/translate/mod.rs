@@ -9,6 +9,7 @@
 //! (clusters and endpoints of services, compiled rules, virtual hosts) from one snapshot to the next; [`translate`] does the same
 //! without memory.
 
+mod http_server;
 mod naming;
 mod rules;
 mod view;

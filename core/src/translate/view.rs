@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_ir::{AccessLog, RetryPolicy};
+use mesh_ir::RetryPolicy;
 
 use super::cache::TranslationCache;
+use super::http_server::HttpServerSettings;
 use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
-use crate::model::MeshConfig;
 use crate::snapshot::{
     EffectiveDestinationRule, HostMap, MESH_GATEWAY, MeshService, Snapshot, report,
 };
@@ -25,7 +25,7 @@ pub(super) struct View<'a> {
     pub(super) key: ViewKey,
     /// Sorted by host, one for each.
     pub(super) services: Vec<Arc<MeshService>>,
-    pub(super) access_log: Option<AccessLog>,
+    pub(super) http_server: HttpServerSettings,
     pub(super) default_retry: Option<RetryPolicy>,
     mesh_gateway: [Arc<str>; 1],
 }
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
             labels,
             domain,
             services,
-            access_log: access_log(mesh),
+            http_server: HttpServerSettings::of(mesh),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
         }
@@ -151,18 +151,4 @@ impl<'a> View<'a> {
         }
         rules
     }
-}
-
-/// The mesh's access log, if it has one.
-pub(super) fn access_log(mesh: &MeshConfig) -> Option<AccessLog> {
-    let given = |text: &Option<String>| -> Option<Arc<str>> {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
-            .map(Arc::from)
-    };
-    Some(AccessLog {
-        path: given(&mesh.access_log_file)?,
-        format: given(&mesh.access_log_format),
-        json: mesh.access_log_encoding.as_deref() == Some("JSON"),
-    })
 }

@@ -77,7 +77,7 @@ fn listener(listener: &Listener) -> (String, Value) {
         address,
         bind,
         use_original_destination,
-        detect_http,
+        inspect,
         direction,
         chains,
         default_chain,
@@ -86,7 +86,10 @@ fn listener(listener: &Listener) -> (String, Value) {
     for (set, text) in [
         (*bind, " bind"),
         (*use_original_destination, " use-original-destination"),
-        (*detect_http, " detect-http"),
+        (inspect.proxy_protocol, " proxy-protocol"),
+        (inspect.original_destination, " original-destination"),
+        (inspect.tls, " inspect-tls"),
+        (inspect.http, " detect-http"),
     ] {
         if set {
             about.push_str(text);
@@ -107,14 +110,23 @@ fn chain(chain: &FilterChain) -> Value {
         matcher,
         network,
     } = chain;
+    let mesh_ir::ChainMatch {
+        destination_port,
+        destination_prefixes,
+        server_names,
+        transport,
+        application_protocols,
+        source_prefixes,
+        source_ports,
+    } = matcher;
     let mut on = Vec::new();
-    on.extend(matcher.destination_port.map(|port| format!("port {port}")));
-    on.extend(
-        matcher
-            .application_protocols
-            .iter()
-            .map(ToString::to_string),
-    );
+    on.extend(destination_port.map(|port| format!("port {port}")));
+    on.extend(destination_prefixes.iter().map(|to| format!("to {to}")));
+    on.extend(server_names.iter().map(|name| format!("sni {name}")));
+    on.extend(transport.map(|transport| format!("{transport:?}")));
+    on.extend(application_protocols.iter().map(ToString::to_string));
+    on.extend(source_prefixes.iter().map(|from| format!("from {from}")));
+    on.extend(source_ports.iter().map(|port| format!("from :{port}")));
     let on = if on.is_empty() {
         "anything".to_owned()
     } else {
@@ -146,20 +158,21 @@ fn chain(chain: &FilterChain) -> Value {
                 stat_prefix,
                 routes,
                 direction,
-                use_remote_address,
+                codec,
+                normalization,
+                trust,
                 websocket,
                 idle_timeout,
                 access_log,
             } = manager;
             assert!(
-                *websocket && idle_timeout.is_none(),
+                *websocket && idle_timeout.is_none() && *codec == mesh_ir::HttpCodec::Auto,
                 "rendered as if always so"
             );
-            let edge = if *use_remote_address {
-                " at the edge"
-            } else {
-                ""
-            };
+            let mut edge = trusted(trust);
+            if *normalization != mesh_ir::PathNormalization::Base {
+                write!(edge, " paths {normalization:?}").unwrap();
+            }
             let to = match routes {
                 Routes::Discovered(name) => format!("routes {name}"),
                 Routes::Inline(routes) => {
@@ -176,6 +189,32 @@ fn chain(chain: &FilterChain) -> Value {
         }
     }
     map.into()
+}
+
+fn trusted(trust: &mesh_ir::Trust) -> String {
+    use mesh_ir::ForwardClientCertificate::{Sanitize, SanitizeSet};
+    let mesh_ir::Trust {
+        use_remote_address,
+        client_certificate,
+        ..
+    } = *trust;
+    let rest = mesh_ir::Trust {
+        use_remote_address,
+        client_certificate,
+        certificate_details: trust.certificate_details,
+        ..mesh_ir::Trust::default()
+    };
+    assert_eq!(*trust, rest, "rendered as if always so");
+    let edge = if use_remote_address {
+        " at the edge"
+    } else {
+        ""
+    };
+    match client_certificate {
+        Sanitize => edge.to_owned(),
+        SanitizeSet => format!("{edge} sets client cert"),
+        other => format!("{edge} client cert {other:?}"),
+    }
 }
 
 fn log(map: &mut Map<String, Value>, log: Option<&AccessLog>) {
@@ -401,13 +440,17 @@ fn cluster(cluster: &Cluster) -> (String, Value) {
     let Cluster {
         name,
         kind,
-        connect_timeout,
-        load_balancing,
-        protocol,
-        limits,
+        client,
         services,
         origin,
     } = cluster;
+    let mesh_ir::ClientPolicy {
+        connect_timeout,
+        balancing,
+        protocol,
+        limits,
+        source_address,
+    } = client;
     let mut text = match kind {
         ClusterKind::Eds => "discovered".to_owned(),
         ClusterKind::Static(endpoints) => format!("static {}", flat(endpoints)),
@@ -419,11 +462,14 @@ fn cluster(cluster: &Cluster) -> (String, Value) {
     };
     write!(
         text,
-        ", {load_balancing:?}, {protocol:?}, connect {connect_timeout:?}"
+        ", {balancing:?}, {protocol:?}, connect {connect_timeout:?}"
     )
     .unwrap();
     if *limits != Limits::default() {
         write!(text, ", {limits:?}").unwrap();
+    }
+    if let Some(source) = source_address {
+        write!(text, ", from {source}").unwrap();
     }
     for service in services {
         write!(

@@ -75,6 +75,7 @@ known! {
     ProxyAuthorization 19 b'p' "proxy-authorization",
     AttemptCount 21 b'x' "x-envoy-attempt-count",
     OriginalPath 21 b'x' "x-envoy-original-path",
+    ForwardedClientCert 23 b'x' "x-forwarded-client-cert",
     ExternalAddress 24 b'x' "x-envoy-external-address",
     DecoratorOperation 27 b'x' "x-envoy-decorator-operation",
     ServiceTime 29 b'x' "x-envoy-upstream-service-time",

@@ -3,6 +3,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use mesh_ir::PathNormalization;
+
 use super::fields::{Fields, Known, Span};
 use super::head::{Control, Framing, MAX_FIELDS, MAX_HEAD, record_spans, tokens};
 use super::normalize::normalize;
@@ -105,17 +107,24 @@ impl RequestHead {
 
     /// Brings the path into the form in which paths are compared. `bytes` are those that the head was parsed from; what is changed in
     /// them lies within the target.
-    pub fn normalize_path(&mut self, bytes: &mut [u8]) {
+    ///
+    /// # Errors
+    /// When the path has no such form.
+    pub fn normalize_path(
+        &mut self,
+        bytes: &mut [u8],
+        how: PathNormalization,
+    ) -> Result<(), Refusal> {
         if !matches!(self.form, Form::Origin | Form::Absolute) {
-            return;
+            return Ok(());
         }
         let Some(path) = bytes.get_mut(self.path.clone()) else {
-            return;
+            return Ok(());
         };
-        let length = normalize(path);
+        let length = normalize(path, how)?;
         let shorter = path.len() - length;
         if shorter == 0 {
-            return;
+            return Ok(());
         }
         self.path.end -= shorter;
         if let Some(query) = &mut self.query {
@@ -123,6 +132,7 @@ impl RequestHead {
             bytes.copy_within(query.start - 1..query.end, self.path.end);
             *query = query.start - shorter..query.end - shorter;
         }
+        Ok(())
     }
 
     fn target(&mut self, head: &[u8], target: &str) -> Result<(), Refusal> {

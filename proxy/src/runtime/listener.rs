@@ -110,11 +110,13 @@ impl Listener {
                 .iter()
                 .any(|chain| chain.http && chain.port == port)
         };
-        self.config.detect_http && (of_port(Some(destination.port())) || of_port(None))
+        self.config.inspect.http && (of_port(Some(destination.port())) || of_port(None))
     }
 
-    /// Whether chains are told apart by the port that connections were meant for, which only the kernel knows.
+    /// Whether it matters where connections were meant to go, which only the kernel knows.
     pub fn needs_destination(&self) -> bool {
-        self.config.use_original_destination || self.chains.iter().any(|chain| chain.port.is_some())
+        self.config.inspect.original_destination
+            || self.config.use_original_destination
+            || self.chains.iter().any(|chain| chain.port.is_some())
     }
 }

@@ -11,6 +11,7 @@ mod cluster;
 mod compile;
 mod listener;
 mod routes;
+mod unsupported;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use cluster::{Cluster, Endpoint, Resolved, Source};
 pub use compile::{ApplyError, Compiler};
 pub use listener::{Chain, Http, Listener, Network, Tcp};
 pub use routes::Routes;
+pub use unsupported::check as check_supported;
 
 /// Position of a cluster in its runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

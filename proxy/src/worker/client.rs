@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mesh_ir::Direction;
+use mesh_ir::{Direction, PathNormalization};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -55,6 +55,21 @@ pub enum Arrival {
     TooSlow(Box<Scratch>, Instant),
     /// There will be none.
     End,
+}
+
+// === impl Arrival ===
+
+impl Arrival {
+    /// The same with the path in the form in which it is compared and forwarded; refused if it has none.
+    pub fn normalized(self, how: PathNormalization) -> Self {
+        match self {
+            Self::Head(mut scratch, begun) => match scratch.normalize_path(how) {
+                Ok(()) => Self::Head(scratch, begun),
+                Err(refusal) => Self::Refused(scratch, begun, refusal),
+            },
+            other => other,
+        }
+    }
 }
 
 // === impl Client ===
@@ -228,11 +243,7 @@ fn parse(scratch: &mut Scratch, seen: &mut usize) -> Result<bool, Refusal> {
             Ok(false)
         };
     }
-    let complete = scratch.request.parse(bytes)?;
-    if complete {
-        scratch.request.normalize_path(scratch.input.filled_mut());
-    }
-    Ok(complete)
+    scratch.request.parse(bytes)
 }
 
 /// Whether a head may end here. Lone line feeds count, so that they are refused and not waited for.

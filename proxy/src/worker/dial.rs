@@ -2,20 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mesh_ir::{Capture, Direction};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::local::Worker;
 use super::upstream::{Connection, LocalCluster, LocalEndpoint};
-use crate::runtime::Source;
-
-/// Where connections to the local workload come from, so that the kernel does not redirect them to the proxy again: Istio's rules
-/// leave this address alone.
-const INBOUND_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -26,7 +20,7 @@ pub enum Failure {
     Io(io::Error),
 }
 
-/// Connects to an endpoint.
+/// Connects to an endpoint, from the cluster's source address where it has one of the same family.
 ///
 /// # Errors
 /// When that fails, or takes longer than `limit`.
@@ -34,21 +28,23 @@ pub async fn connect(
     worker: &Worker,
     cluster: &LocalCluster,
     endpoint: &Rc<LocalEndpoint>,
-    direction: Direction,
     limit: Duration,
 ) -> Result<Connection, Failure> {
     let options = &worker.shared.options;
     let address = options.at_socket(endpoint.address);
-    let original = matches!(cluster.cluster.source, Source::OriginalDestination);
-    let redirected =
-        original && direction == Direction::Inbound && options.capture == Capture::Redirect;
+    let source = cluster.cluster.config.client.source_address;
     let connecting = async {
-        if redirected && address.is_ipv4() {
-            let socket = TcpSocket::new_v4()?;
-            socket.bind(SocketAddr::from((INBOUND_SOURCE, 0)))?;
-            socket.connect(address).await
-        } else {
-            TcpStream::connect(address).await
+        match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+            Some(source) => {
+                let socket = if source.is_ipv4() {
+                    TcpSocket::new_v4()?
+                } else {
+                    TcpSocket::new_v6()?
+                };
+                socket.bind(SocketAddr::new(source, 0))?;
+                socket.connect(address).await
+            }
+            None => TcpStream::connect(address).await,
         }
     };
     let failure = match tokio::time::timeout(limit, connecting).await {

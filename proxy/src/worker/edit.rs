@@ -16,6 +16,8 @@ pub struct RequestEdit<'a> {
     pub request_id: Option<&'a [u8]>,
     /// `x-forwarded-for`, where the proxy extends it; then other fields that only the edge may write are replaced too.
     pub forwarded_for: Option<&'a [u8]>,
+    /// Whether `x-forwarded-client-cert` is passed on.
+    pub forwards_certificate: bool,
     /// `x-forwarded-proto`, where it is to be written.
     pub forwarded_proto: Option<&'a [u8]>,
     /// `x-envoy-original-path`, where the path was rewritten.
@@ -103,6 +105,7 @@ impl Edit for RequestEdit<'_> {
                 self.forwarded_for.is_some()
             }
             Known::ForwardedProto => self.forwarded_proto.is_some(),
+            Known::ForwardedClientCert => !self.forwards_certificate,
             Known::OriginalPath => self.original_path.is_some() || self.forwarded_for.is_some(),
             Known::AttemptCount => self.attempt.is_some(),
             Known::DecoratorOperation => true,

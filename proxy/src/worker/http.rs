@@ -34,11 +34,12 @@ pub async fn serve(
             Network::Http(http) => http.config.idle_timeout.unwrap_or(IDLE),
             Network::Tcp(_) => return,
         };
-        let arrival = client.arrival(worker, scratch.take(), Some(idle)).await;
+        let mut arrival = client.arrival(worker, scratch.take(), Some(idle)).await;
         binding.refresh(worker);
         let Network::Http(http) = &binding.chain.network else {
             return;
         };
+        arrival = arrival.normalized(http.config.normalization);
         let Some((mut arrived, begun)) = head(
             worker,
             client,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
 use super::binding::Binding;
-use super::client::Client;
+use super::client::{Arrival, Client};
 use super::connection::to_listener;
 use super::exchange::{Exchange, Next, Terms};
 use super::local::Worker;
@@ -69,6 +69,16 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
             worker.naming.metrics.cells().no_filter_chain_match.inc();
             return worker.give_back(arrived);
         };
+        let http = match &known.binding.chain.network {
+            Network::Http(http) => http,
+            Network::Tcp(_) => &fallback,
+        };
+        if let Err(refusal) = arrived.normalize_path(http.config.normalization) {
+            let destination = known.binding.destination;
+            let arrival = Arrival::Refused(arrived, begun, refusal);
+            http::head(worker, client, &view, http, destination, arrival).await;
+            return;
+        }
         let next = exchange(worker, client, known, &mut arrived, begun).await;
         match next {
             Next::Keep if arrived.input.is_empty() => worker.give_back(arrived),
@@ -219,15 +229,11 @@ async fn tunnel(
 /// How requests are served where there are no routes.
 fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
     Http {
-        config: HttpConnectionManager {
-            stat_prefix: "".into(),
-            routes: RoutesConfig::Discovered("".into()),
-            direction: Direction::Outbound,
-            use_remote_address: false,
-            websocket: true,
-            idle_timeout: None,
-            access_log: None,
-        },
+        config: HttpConnectionManager::new(
+            "".into(),
+            Direction::Outbound,
+            RoutesConfig::Discovered("".into()),
+        ),
         routes: None,
         log,
     }

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 
+use mesh_ir::PathNormalization;
+
 use super::buffer::Buffer;
-use crate::http1::{RequestHead, ResponseHead};
+use crate::http1::{Refusal, RequestHead, ResponseHead};
 
 /// Sets that are kept for the next requests.
 const KEPT: usize = 64;
@@ -43,6 +45,18 @@ pub struct Written {
     pub forwarded_for: Vec<u8>,
     /// The path with query, if it was rewritten.
     pub path: Vec<u8>,
+}
+
+// === impl Scratch ===
+
+impl Scratch {
+    /// Brings the request's path into the form in which it is compared and forwarded, once and before anything looks at it.
+    ///
+    /// # Errors
+    /// When the path has no such form.
+    pub fn normalize_path(&mut self, how: PathNormalization) -> Result<(), Refusal> {
+        self.request.normalize_path(self.input.filled_mut(), how)
+    }
 }
 
 /// The sets that nobody uses, warmest last.

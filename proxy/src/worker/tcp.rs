@@ -117,8 +117,8 @@ async fn pass(
     scratch: Option<&Scratch>,
     outcome: &mut Outcome<'_>,
 ) {
-    let limit = cluster.cluster.config.connect_timeout;
-    let mut connection = match dial::connect(worker, cluster, endpoint, direction, limit).await {
+    let limit = cluster.cluster.config.client.connect_timeout;
+    let mut connection = match dial::connect(worker, cluster, endpoint, limit).await {
         Ok(connection) => connection,
         Err(failure) => {
             outcome.flags = ResponseFlags::CONNECTION_FAILURE;

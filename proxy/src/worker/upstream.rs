@@ -176,7 +176,7 @@ impl LocalCluster {
         for _ in 0..=attempts {
             let next = self.next.get();
             self.next.set(next.wrapping_add(1));
-            let how = self.cluster.config.load_balancing;
+            let how = self.cluster.config.client.balancing;
             let endpoint = set
                 .endpoints
                 .get(balance::pick(how, &*set, next, &mut random)?)?;
@@ -233,6 +233,7 @@ impl LocalCluster {
         let limit = self
             .cluster
             .config
+            .client
             .limits
             .idle_timeout
             .unwrap_or(IDLE_LIMIT);
@@ -409,20 +410,7 @@ impl Naming {
     }
 }
 
-/// The service that metrics name for a cluster; the fixed clusters go by their own names, as in Istio.
+/// The service that metrics name for a cluster.
 fn service(cluster: &Cluster) -> Option<Service> {
-    if let Some(first) = cluster.config.services.first() {
-        return Some(first.into());
-    }
-    let name = cluster.name();
-    let fixed = [
-        mesh_ir::names::PASSTHROUGH,
-        mesh_ir::names::BLACK_HOLE,
-        mesh_ir::names::INBOUND_PASSTHROUGH,
-    ];
-    fixed.contains(&&**name).then(|| Service {
-        host: name.clone(),
-        name: name.clone(),
-        namespace: "".into(),
-    })
+    cluster.config.services.first().map(Into::into)
 }

@@ -30,6 +30,7 @@ use mesh_xds::{DeltaDiscoveryResponse, ResourceType};
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Status, Streaming};
 
+use crate::runtime::check_supported;
 use crate::telemetry::access_log;
 use backoff::Backoff;
 
@@ -214,6 +215,7 @@ fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, String> {
 
 /// Whether a resource can be used.
 fn check(resource: &Resource) -> Result<(), String> {
+    check_supported(resource)?;
     match resource {
         Resource::Listener(listener) => check_listener(listener),
         Resource::Route(config) => check_routes(config),
@@ -225,7 +227,7 @@ fn check(resource: &Resource) -> Result<(), String> {
 }
 
 fn check_listener(listener: &Listener) -> Result<(), String> {
-    for chain in listener.chains.iter().chain(&listener.default_chain) {
+    for chain in listener.all_chains() {
         let log = match &chain.network {
             Network::Http(http) => {
                 if let Routes::Inline(config) = &http.routes {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use futures::StreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use mesh_ir::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, ProxyKind};
+use mesh_ir::{Cluster, ClusterKind, ProxyKind};
 use mesh_xds::discovery::DiscoveryRequest;
 use mesh_xds::resource::{Encoder, Entry, ResourceSet, ResourceSnapshot};
 use mesh_xds::server::DeltaStream;
@@ -129,16 +129,7 @@ fn authority() -> (Issuer<'static, KeyPair>, String) {
 }
 
 fn cluster() -> Cluster {
-    Cluster {
-        name: "BlackHoleCluster".into(),
-        kind: ClusterKind::OriginalDestination,
-        connect_timeout: Duration::from_secs(1),
-        load_balancing: LoadBalancing::ClusterProvided,
-        protocol: HttpProtocol::Http1,
-        limits: Limits::default(),
-        services: vec![],
-        origin: None,
-    }
+    Cluster::new("BlackHoleCluster", ClusterKind::OriginalDestination)
 }
 
 /// A configuration of one good cluster and one that nobody can read.

@@ -9,28 +9,17 @@ use super::*;
 use crate::*;
 
 fn forward(cluster: &str) -> RouteAction {
-    RouteAction::Forward(Forward {
-        target: Target::Cluster(cluster.into()),
-        timeout: None,
-        retry: None,
-        path_rewrite: None,
-        host_rewrite: None,
-    })
+    RouteAction::Forward(Forward::to(Target::Cluster(cluster.into())))
 }
 
 fn route(name: &str, path: PathMatch) -> Route {
+    let matcher = RouteMatch {
+        path,
+        ..RouteMatch::everything()
+    };
     Route {
         name: name.into(),
-        matcher: RouteMatch {
-            path,
-            case_sensitive: true,
-            headers: vec![],
-            query: vec![],
-        },
-        action: forward(name),
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+        ..Route::new(matcher, forward(name))
     }
 }
 

@@ -12,11 +12,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mesh_ir::{
-    Capture, ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network,
-    ProxyScope, RouteConfig, Routes, TcpProxy,
+    Capture, ChainMatch, Direction, FilterChain, Listener, Network, ProxyScope, RouteConfig,
+    Routes, TcpProxy,
 };
 
 use super::cache::TranslationCache;
+use super::http_server::ServerRole;
 use super::naming::listener_name;
 use super::rules::CompiledRules;
 use super::view::View;
@@ -129,32 +130,22 @@ fn address(port: &Port, capture: &Capture) -> IpAddr {
 fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
     let address = address(port, capture);
     Listener {
-        name: listener_name(address, port.target),
-        address: SocketAddr::new(address, port.target),
-        bind: true,
-        use_original_destination: false,
-        detect_http: false,
-        direction: Direction::Outbound,
-        chains: vec![FilterChain {
-            name: "".into(),
-            matcher: ChainMatch::default(),
-            network,
-        }],
-        default_chain: None,
+        chains: vec![FilterChain::new("", ChainMatch::default(), network)],
+        ..Listener::new(
+            listener_name(address, port.target),
+            SocketAddr::new(address, port.target),
+            Direction::Outbound,
+        )
     }
 }
 
 fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Network {
     let listener = listener_name(address(port, capture), port.target);
-    Network::Http(HttpConnectionManager {
-        stat_prefix: format!("outbound_{listener}").into(),
-        routes: Routes::Discovered(routes),
-        direction: Direction::Outbound,
-        use_remote_address: true,
-        websocket: true,
-        idle_timeout: None,
-        access_log: view.access_log.clone(),
-    })
+    let routes = Routes::Discovered(routes);
+    let manager = view
+        .http_server
+        .manager(ServerRole::Gateway, &listener, routes);
+    Network::Http(manager)
 }
 
 /// The first TCP rule of the port's servers; without one nothing listens.
@@ -173,11 +164,10 @@ fn tcp(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Option<Net
         .iter()
         .map(|(destination, weight)| (view.cluster(destination, *number), *weight))
         .collect();
-    let stat_prefix = clusters.first().map(|(cluster, _)| cluster.clone())?;
+    let first = clusters.first().map(|(cluster, _)| cluster.clone())?;
     Some(Network::Tcp(TcpProxy {
-        stat_prefix,
         clusters,
-        idle_timeout: None,
-        access_log: view.access_log.clone(),
+        access_log: view.http_server.access_log.clone(),
+        ..TcpProxy::to(first)
     }))
 }

@@ -4,10 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_ir::{
-    DirectResponse, HeaderOps, PathMatch, Redirect, Route, RouteAction, RouteConfig, RouteMatch,
-    VirtualHost,
-};
+use mesh_ir::{DirectResponse, Redirect, Route, RouteAction, RouteConfig, RouteMatch, VirtualHost};
 
 use super::ports::Port;
 use crate::translate::naming::host_port;
@@ -134,15 +131,6 @@ fn black_hole(port: u16) -> VirtualHost {
 fn route(name: &str, action: RouteAction) -> Route {
     Route {
         name: name.into(),
-        matcher: RouteMatch {
-            path: PathMatch::Prefix("/".into()),
-            case_sensitive: true,
-            headers: Vec::new(),
-            query: Vec::new(),
-        },
-        action,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+        ..Route::new(RouteMatch::everything(), action)
     }
 }

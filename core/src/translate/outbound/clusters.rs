@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_ir::{Cluster, ClusterKind, Endpoints, HttpProtocol, Limits, LoadBalancing, ProxyKind};
+use mesh_ir::{
+    ClientPolicy, Cluster, ClusterKind, Endpoints, HttpProtocol, Limits, LoadBalancing, ProxyKind,
+};
 
 use super::endpoints::endpoints;
 use super::fixed::fixed_clusters;
@@ -53,7 +55,7 @@ pub(super) fn clusters(view: &View<'_>, kind: ProxyKind) -> Arc<ClusterLists> {
 }
 
 fn lists(view: &View<'_>, kind: ProxyKind) -> ClusterLists {
-    let mut clusters = fixed_clusters();
+    let mut clusters = fixed_clusters(view.snapshot.mesh().connect_timeout());
     let mut endpoints = Vec::new();
     for service in &view.services {
         let found = view.cache.clusters(ServiceInputs::of(view, service, kind));
@@ -183,21 +185,25 @@ fn cluster(
     let kind = kind(inputs, index, subset, simple);
     let pool = blocks.connection_pool;
     let subset_name = subset.map_or("", |subset| &subset.name);
-    Cluster {
-        name: outbound_cluster(port.port, subset_name, &inputs.service.host),
-        load_balancing: if kind == ClusterKind::OriginalDestination {
-            LoadBalancing::ClusterProvided
-        } else {
-            load_balancing(simple)
-        },
-        kind,
+    let client = ClientPolicy {
         connect_timeout: pool
             .and_then(|pool| pool.tcp.as_ref()?.connect_timeout)
             .map(|text| text.0)
             .filter(|timeout| !timeout.is_zero())
             .unwrap_or(inputs.connect_timeout),
+        balancing: if kind == ClusterKind::OriginalDestination {
+            LoadBalancing::ClusterProvided
+        } else {
+            load_balancing(simple)
+        },
         protocol: protocol(port.protocol, pool),
         limits: limits(pool),
+        ..ClientPolicy::default()
+    };
+    Cluster {
+        name: outbound_cluster(port.port, subset_name, &inputs.service.host),
+        kind,
+        client,
         services: vec![service_ref(&inputs.service)],
         origin: rule
             .and_then(|rule| rule.resources.first())

@@ -177,13 +177,13 @@ fn tcp_proxy(
         .and_then(|rule| rule.traffic_policy.as_ref());
     let pool = EffectiveTrafficPolicy::effective(policy, None, port.port).connection_pool;
     TcpProxy {
-        stat_prefix: cluster,
         clusters,
         idle_timeout: pool
             .and_then(|pool| pool.tcp.as_ref()?.idle_timeout)
             .map(|text| text.0)
             .filter(|timeout| !timeout.is_zero()),
-        access_log: view.access_log.clone(),
+        access_log: view.http_server.access_log.clone(),
+        ..TcpProxy::to(cluster)
     }
 }
 

@@ -19,21 +19,17 @@ pub(super) fn endpoints<'a>(
             .entry(&instance.locality)
             .or_default()
             .push(Endpoint {
-                address: SocketAddr::new(instance.address, instance.port),
                 weight: instance.weight,
                 health: instance.health,
                 workload: Some(instance.workload.clone()),
+                ..Endpoint::new(SocketAddr::new(instance.address, instance.port))
             });
     }
     Endpoints {
         cluster,
         localities: localities
             .into_iter()
-            .map(|(locality, endpoints)| LocalityEndpoints {
-                locality: locality.clone(),
-                priority: 0,
-                endpoints,
-            })
+            .map(|(locality, endpoints)| LocalityEndpoints::new(locality.clone(), endpoints))
             .collect(),
     }
 }

@@ -8,48 +8,36 @@ use std::time::Duration;
 use mesh_ir::names::{ALLOW_ANY, BLACK_HOLE, BLOCK_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND};
 use mesh_ir::{
     AccessLog, Capture, ChainMatch, Cluster, ClusterKind, DirectResponse, Direction, Endpoints,
-    FilterChain, Forward, HeaderOps, HttpProtocol, Limits, Listener, LoadBalancing, Network,
-    PathMatch, Route, RouteAction, RouteMatch, Target, TcpProxy, VirtualHost, ports,
+    FilterChain, Forward, Inspect, Listener, Network, Route, RouteAction, RouteMatch, ServiceRef,
+    Target, TcpProxy, VirtualHost, ports,
 };
 
 use crate::model::OutboundMode;
 
-/// Limit for connections of the fixed clusters, Istio's default.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// `PassthroughCluster` and `BlackHoleCluster`.
-pub(super) fn fixed_clusters() -> Vec<Arc<Cluster>> {
+pub(super) fn fixed_clusters(connect_timeout: Duration) -> Vec<Arc<Cluster>> {
     let none = Endpoints {
         cluster: BLACK_HOLE.into(),
         localities: Vec::new(),
     };
+    let black_hole = ClusterKind::Static(Arc::new(none));
     vec![
-        Arc::new(fixed(BLACK_HOLE, ClusterKind::Static(Arc::new(none)))),
-        Arc::new(original_destination(PASSTHROUGH)),
+        Arc::new(fixed(BLACK_HOLE, black_hole, connect_timeout)),
+        Arc::new(passthrough(PASSTHROUGH, connect_timeout)),
     ]
 }
 
-/// A cluster that goes where the connection was meant to go.
-pub(in crate::translate) fn original_destination(name: &str) -> Cluster {
-    fixed(name, ClusterKind::OriginalDestination)
+/// A cluster of no service that goes where the connection was meant to go.
+pub(in crate::translate) fn passthrough(name: &str, connect_timeout: Duration) -> Cluster {
+    fixed(name, ClusterKind::OriginalDestination, connect_timeout)
 }
 
-fn fixed(name: &str, kind: ClusterKind) -> Cluster {
-    Cluster {
-        name: name.into(),
-        load_balancing: match &kind {
-            ClusterKind::OriginalDestination => LoadBalancing::ClusterProvided,
-            ClusterKind::Eds | ClusterKind::Static(_) | ClusterKind::StrictDns(_) => {
-                LoadBalancing::LeastRequest
-            }
-        },
-        kind,
-        connect_timeout: CONNECT_TIMEOUT,
-        protocol: HttpProtocol::Http1,
-        limits: Limits::default(),
-        services: Vec::new(),
-        origin: None,
-    }
+/// A cluster that metrics know by its own name.
+fn fixed(name: &str, kind: ClusterKind, connect_timeout: Duration) -> Cluster {
+    let mut cluster = Cluster::new(name, kind);
+    cluster.client.connect_timeout = connect_timeout;
+    cluster.services = vec![ServiceRef::unnamed(name)];
+    cluster
 }
 
 /// The virtual host of hosts that no other one takes: passed through, or answered with 502.
@@ -57,13 +45,7 @@ pub(super) fn unknown_host(mode: OutboundMode) -> VirtualHost {
     let (name, action) = match mode {
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => (
             ALLOW_ANY,
-            RouteAction::Forward(Forward {
-                target: Target::Cluster(PASSTHROUGH.into()),
-                timeout: None,
-                retry: None,
-                path_rewrite: None,
-                host_rewrite: None,
-            }),
+            RouteAction::Forward(Forward::to(Target::Cluster(PASSTHROUGH.into()))),
         ),
         OutboundMode::RegistryOnly => (
             BLOCK_ALL,
@@ -78,16 +60,7 @@ pub(super) fn unknown_host(mode: OutboundMode) -> VirtualHost {
         domains: vec!["*".into()],
         routes: vec![Route {
             name: name.into(),
-            matcher: RouteMatch {
-                path: PathMatch::Prefix("/".into()),
-                case_sensitive: true,
-                headers: Vec::new(),
-                query: Vec::new(),
-            },
-            action,
-            request_headers: HeaderOps::default(),
-            response_headers: HeaderOps::default(),
-            origin: None,
+            ..Route::new(RouteMatch::everything(), action)
         }],
     }
 }
@@ -114,17 +87,14 @@ pub(in crate::translate) fn virtual_outbound(
         Capture::Redirect => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Capture::Loopback { pod, .. } => *pod,
     };
-    let to_itself = ChainMatch {
-        destination_port: Some(ports::PROXY_OUTBOUND),
-        ..ChainMatch::default()
-    };
+    let to_itself = ChainMatch::port(ports::PROXY_OUTBOUND);
+    let address = SocketAddr::new(address, ports::PROXY_OUTBOUND);
     Listener {
-        name: VIRTUAL_OUTBOUND.into(),
-        address: SocketAddr::new(address, ports::PROXY_OUTBOUND),
-        bind: true,
         use_original_destination: true,
-        detect_http: false,
-        direction: Direction::Outbound,
+        inspect: Inspect {
+            original_destination: true,
+            ..Inspect::default()
+        },
         chains: vec![to_cluster(
             "virtualOutbound-blackhole",
             to_itself,
@@ -135,6 +105,7 @@ pub(in crate::translate) fn virtual_outbound(
             name: "virtualOutbound-catchall-tcp".into(),
             ..unknown_destination(mode, access_log)
         }),
+        ..Listener::new(VIRTUAL_OUTBOUND.into(), address, Direction::Outbound)
     }
 }
 
@@ -144,14 +115,9 @@ fn to_cluster(
     cluster: &str,
     access_log: Option<&AccessLog>,
 ) -> FilterChain {
-    FilterChain {
-        name: name.into(),
-        matcher,
-        network: Network::Tcp(TcpProxy {
-            stat_prefix: cluster.into(),
-            clusters: vec![(cluster.into(), 1)],
-            idle_timeout: None,
-            access_log: access_log.cloned(),
-        }),
-    }
+    let proxy = TcpProxy {
+        access_log: access_log.cloned(),
+        ..TcpProxy::to(cluster)
+    };
+    FilterChain::new(name, matcher, Network::Tcp(proxy))
 }

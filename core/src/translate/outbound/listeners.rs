@@ -3,12 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mesh_ir::{
-    ChainMatch, Direction, FilterChain, HttpConnectionManager, Listener, Network, Routes,
-};
+use mesh_ir::{ChainMatch, Direction, FilterChain, Inspect, Listener, Network, Routes};
 
 use super::conflicts::{HttpSlot, Slot, Slots};
 use super::fixed::unknown_destination;
+use crate::translate::http_server::ServerRole;
 use crate::translate::naming::listener_name;
 use crate::translate::view::View;
 
@@ -26,10 +25,12 @@ pub(super) fn listeners(view: &View<'_>, slots: &Slots) -> Vec<Arc<Listener>> {
 /// pass as if it were not there: it only knows that some services speak HTTP on the port.
 fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listener {
     let name = listener_name(address, port);
-    let tcp = slot.tcp.as_ref().map(|(proxy, _)| FilterChain {
-        name: proxy.stat_prefix.clone(),
-        matcher: ChainMatch::default(),
-        network: Network::Tcp(proxy.clone()),
+    let tcp = slot.tcp.as_ref().map(|(proxy, _)| {
+        FilterChain::new(
+            proxy.stat_prefix.clone(),
+            ChainMatch::default(),
+            Network::Tcp(proxy.clone()),
+        )
     });
     let http = slot.http.as_ref().map(|http| {
         let routes = match http {
@@ -43,38 +44,28 @@ fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listene
         (Some(http), Some(tcp)) => (vec![http], Some(tcp)),
         (Some(http), None) => {
             let mode = view.snapshot.mesh().outbound_mode();
-            let other = unknown_destination(mode, view.access_log.as_ref());
+            let other = unknown_destination(mode, view.http_server.access_log.as_ref());
             (vec![http], Some(other))
         }
         (None, tcp) => (tcp.into_iter().collect(), None),
     };
     Listener {
-        name,
-        address: SocketAddr::new(address, port),
         bind: false,
-        use_original_destination: false,
-        detect_http,
-        direction: Direction::Outbound,
+        inspect: Inspect {
+            http: detect_http,
+            ..Inspect::default()
+        },
         chains,
         default_chain,
+        ..Listener::new(name, SocketAddr::new(address, port), Direction::Outbound)
     }
 }
 
 fn http_chain(view: &View<'_>, listener: &str, routes: Arc<str>) -> FilterChain {
-    FilterChain {
-        name: routes.clone(),
-        matcher: ChainMatch {
-            destination_port: None,
-            application_protocols: ["h2c".into(), "http/1.1".into()].into(),
-        },
-        network: Network::Http(HttpConnectionManager {
-            stat_prefix: format!("outbound_{listener}").into(),
-            routes: Routes::Discovered(routes),
-            direction: Direction::Outbound,
-            use_remote_address: false,
-            websocket: true,
-            idle_timeout: None,
-            access_log: view.access_log.clone(),
-        }),
-    }
+    let manager = view.http_server.manager(
+        ServerRole::Outbound,
+        listener,
+        Routes::Discovered(routes.clone()),
+    );
+    FilterChain::new(routes, ChainMatch::detected_http(), Network::Http(manager))
 }

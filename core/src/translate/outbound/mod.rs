@@ -15,7 +15,7 @@ use std::sync::Arc;
 use mesh_ir::{Cluster, Endpoints, Listener, NameTable, ProxyKind, ProxyScope, RouteConfig};
 
 pub(super) use clusters::{ClusterLists, ServiceClusters, ServiceInputs};
-pub(super) use fixed::{original_destination, virtual_outbound};
+pub(super) use fixed::{passthrough, virtual_outbound};
 
 use super::cache::TranslationCache;
 use super::view::View;

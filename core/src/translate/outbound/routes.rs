@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mesh_ir::{
-    Forward, HeaderOps, PathMatch, Route, RouteAction, RouteConfig, RouteMatch, Target, VirtualHost,
-};
+use mesh_ir::{Forward, Route, RouteAction, RouteConfig, RouteMatch, Target, VirtualHost};
 use rustc_hash::FxHashSet;
 
 use super::conflicts::{HttpSlot, Slots};
@@ -195,24 +193,14 @@ fn resolved(view: &View<'_>, compiled: &CompiledRules, port: u16) -> Vec<Route> 
 }
 
 fn default_route(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Route {
+    let target = Target::Cluster(outbound_cluster(port.port, "", &service.host));
+    let forward = Forward {
+        retry: view.default_retry.clone(),
+        ..Forward::to(target)
+    };
     Route {
         name: "default".into(),
-        matcher: RouteMatch {
-            path: PathMatch::Prefix("/".into()),
-            case_sensitive: true,
-            headers: Vec::new(),
-            query: Vec::new(),
-        },
-        action: RouteAction::Forward(Forward {
-            target: Target::Cluster(outbound_cluster(port.port, "", &service.host)),
-            timeout: None,
-            retry: view.default_retry.clone(),
-            path_rewrite: None,
-            host_rewrite: None,
-        }),
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+        ..Route::new(RouteMatch::everything(), RouteAction::Forward(forward))
     }
 }
 

@@ -13,16 +13,6 @@ use crate::snapshot::resolve_gateways;
 const NOT_HEADERS: [&str; 4] = ["uri", "scheme", "method", "authority"];
 const CLAIM_PREFIX: &str = "@request.auth.claims";
 
-/// The matcher of a rule without conditions.
-pub(super) fn everything() -> RouteMatch {
-    RouteMatch {
-        path: PathMatch::Prefix("/".into()),
-        case_sensitive: true,
-        headers: Vec::new(),
-        query: Vec::new(),
-    }
-}
-
 /// Whether a matcher takes every request.
 pub(super) fn is_everything(matcher: &RouteMatch) -> bool {
     let path = match &matcher.path {
@@ -131,10 +121,10 @@ impl Compiler<'_> {
 
     fn path(&mut self, uri: Option<&StringMatch>, path: &FieldPath) -> Result<PathMatch, Refused> {
         let Some(uri) = uri else {
-            return Ok(everything().path);
+            return Ok(RouteMatch::everything().path);
         };
         Ok(match self.value(uri, path)? {
-            ValueMatch::Present => everything().path,
+            ValueMatch::Present => RouteMatch::everything().path,
             ValueMatch::Text(mesh_ir::StringMatch::Exact(text)) => PathMatch::Exact(text),
             ValueMatch::Text(mesh_ir::StringMatch::Regex(text)) => PathMatch::Regex(text),
             ValueMatch::Text(

@@ -9,7 +9,7 @@ use mesh_ir::{
 };
 
 use super::action::RedirectPort;
-use super::condition::{everything, is_everything};
+use super::condition::is_everything;
 use super::headers::Changes;
 use super::{Compiler, Destination, Refused, SourceMatch, WeightedDestination};
 use crate::diag::FieldPath;
@@ -101,7 +101,7 @@ impl Compiler<'_> {
         let origin = config_ref("virtual-service", &self.resource.key);
         let rule_name = rule.name.as_deref().unwrap_or_default();
         if rule.matches.is_empty() {
-            let matched = (SourceMatch::default(), everything());
+            let matched = (SourceMatch::default(), RouteMatch::everything());
             return Ok(vec![
                 self.route(rule, &action, rule_name, matched, &origin, path)?,
             ]);
@@ -140,11 +140,10 @@ impl Compiler<'_> {
             source_match,
             route: Route {
                 name: name.into(),
-                matcher,
-                action: chosen,
                 request_headers: action.request_headers.clone(),
                 response_headers: action.response_headers.clone(),
                 origin: Some(origin.clone()),
+                ..Route::new(matcher, chosen)
             },
             destinations: action.destinations.clone(),
             redirect_port: action.redirect_port,
@@ -221,14 +220,13 @@ impl Compiler<'_> {
             .filter(|authority| !authority.is_empty())
             .map(Arc::from);
         Ok(Forward {
-            target: Target::Weighted(Vec::new()),
             timeout: rule
                 .timeout
                 .map(|text| text.0)
                 .filter(|timeout| !timeout.is_zero()),
             retry: self.retry(rule.retries.as_ref(), &path.key("retries"))?,
-            path_rewrite: None,
             host_rewrite: authority.or(host),
+            ..Forward::to(Target::Weighted(Vec::new()))
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_ir::{
-    Cluster, ClusterKind, Endpoint, EndpointHealth, Endpoints, HttpProtocol, Limits, LoadBalancing,
+    ClientPolicy, Cluster, ClusterKind, Endpoint, EndpointHealth, Endpoints, HttpProtocol, Limits,
     LocalityEndpoints, Secret, SecretKind, SecretText, ServiceRef,
 };
 use serde_json::json;
@@ -15,38 +15,36 @@ use crate::XdsResource;
 fn endpoints() -> Endpoints {
     Endpoints {
         cluster: "a".into(),
-        localities: vec![LocalityEndpoints {
-            locality: mesh_ir::Locality::default(),
-            priority: 0,
-            endpoints: vec![Endpoint {
-                address: ([127, 0, 0, 1], 80).into(),
+        localities: vec![LocalityEndpoints::new(
+            mesh_ir::Locality::default(),
+            vec![Endpoint {
                 weight: 3,
                 health: EndpointHealth::Draining,
-                workload: None,
+                ..Endpoint::new(([127, 0, 0, 1], 80).into())
             }],
-        }],
+        )],
     }
 }
 
 #[test]
 fn clusters_look_like_envoys() {
     let cluster = Cluster {
-        name: "a".into(),
-        kind: ClusterKind::Static(Arc::new(endpoints())),
-        connect_timeout: Duration::from_millis(1_500),
-        load_balancing: LoadBalancing::LeastRequest,
-        protocol: HttpProtocol::Http2,
-        limits: Limits {
-            max_connections: Some(7),
-            idle_timeout: Some(Duration::from_secs(60)),
-            ..Limits::default()
+        client: ClientPolicy {
+            connect_timeout: Duration::from_millis(1_500),
+            protocol: HttpProtocol::Http2,
+            limits: Limits {
+                max_connections: Some(7),
+                idle_timeout: Some(Duration::from_secs(60)),
+                ..Limits::default()
+            },
+            ..ClientPolicy::default()
         },
         services: vec![ServiceRef {
             host: "a.default.svc".into(),
             name: "a".into(),
             namespace: "default".into(),
         }],
-        origin: None,
+        ..Cluster::new("a", ClusterKind::Static(Arc::new(endpoints())))
     };
     let limit = u32::MAX;
     assert_eq!(

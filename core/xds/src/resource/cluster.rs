@@ -5,66 +5,49 @@
     reason = "messages are opened completely, deprecated fields included"
 )]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::{
-    CircuitBreakers, Cluster as Proto,
-    circuit_breakers::Thresholds,
+    Cluster as Proto,
     cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy},
-};
-use envoy_types::pb::envoy::config::core::v3::{
-    BindConfig, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions as CommonHttpOptions, SocketAddress, socket_address::PortSpecifier,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints,
 };
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::{
-    HttpProtocolOptions,
-    http_protocol_options::{
-        ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
-    },
-};
-use envoy_types::pb::google::protobuf;
-use mesh_ir::{Cluster, ClusterKind, HttpProtocol, Limits, LoadBalancing, names};
+use mesh_ir::{ClientPolicy, Cluster, ClusterKind, LoadBalancing};
 
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
-use super::{address, endpoints, pack, unpack, values};
-
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
-/// Source of connections to inbound destinations: Istio's iptables rules let it through, so that they are not captured again.
-const INBOUND_SOURCE: &str = "127.0.0.6";
-
-/// Envoy's circuit breakers where none are configured.
-const DEFAULT_LIMIT: u32 = 1024;
-const DEFAULT_RETRIES: u32 = 3;
+use super::{address, bind, circuit_breakers, endpoints, http_protocol_options, values};
 
 pub(super) fn to_proto(value: &Cluster) -> Proto {
     let Cluster {
         name,
         kind,
-        connect_timeout,
-        load_balancing,
-        protocol,
-        limits,
+        client,
         services,
         origin,
     } = value;
+    let ClientPolicy {
+        connect_timeout,
+        balancing,
+        protocol,
+        limits,
+        source_address,
+    } = client;
     let mut proto = Proto {
         name: name.to_string(),
         connect_timeout: values::duration(*connect_timeout),
-        lb_policy: match load_balancing {
+        lb_policy: match balancing {
             LoadBalancing::RoundRobin => LbPolicy::RoundRobin,
             LoadBalancing::LeastRequest => LbPolicy::LeastRequest,
             LoadBalancing::Random => LbPolicy::Random,
             LoadBalancing::ClusterProvided => LbPolicy::ClusterProvided,
         }
         .into(),
-        circuit_breakers: Some(circuit_breakers(limits)),
-        typed_extension_protocol_options: http_options(*protocol, limits),
+        circuit_breakers: Some(circuit_breakers::to_proto(limits)),
+        typed_extension_protocol_options: http_protocol_options::to_proto(*protocol, limits),
+        upstream_bind_config: source_address.map(bind::to_proto),
         metadata: IstioMetadata {
             config: origin.clone(),
             services: services.clone(),
@@ -90,12 +73,7 @@ pub(super) fn to_proto(value: &Cluster) -> Proto {
             proto.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
             DiscoveryType::StrictDns
         }
-        ClusterKind::OriginalDestination => {
-            if &**name == names::INBOUND_PASSTHROUGH {
-                proto.upstream_bind_config = Some(inbound_source());
-            }
-            DiscoveryType::OriginalDst
-        }
+        ClusterKind::OriginalDestination => DiscoveryType::OriginalDst,
     };
     proto.cluster_discovery_type = Some(ClusterDiscoveryType::Type(discovery.into()));
     proto
@@ -119,71 +97,6 @@ fn host_names(cluster: &str, hosts: &[(Arc<str>, u16)]) -> ClusterLoadAssignment
     }
 }
 
-fn inbound_source() -> BindConfig {
-    BindConfig {
-        source_address: Some(SocketAddress {
-            address: INBOUND_SOURCE.to_owned(),
-            port_specifier: Some(PortSpecifier::PortValue(0)),
-            ..SocketAddress::default()
-        }),
-        ..BindConfig::default()
-    }
-}
-
-fn circuit_breakers(limits: &Limits) -> CircuitBreakers {
-    let Limits {
-        max_connections,
-        max_pending_requests,
-        max_requests,
-        max_requests_per_connection: _,
-        max_retries,
-        idle_timeout: _,
-    } = limits;
-    let limit = |value: &Option<u32>| values::u32_value(value.unwrap_or(u32::MAX));
-    CircuitBreakers {
-        thresholds: vec![Thresholds {
-            max_connections: limit(max_connections),
-            max_pending_requests: limit(max_pending_requests),
-            max_requests: limit(max_requests),
-            max_retries: limit(max_retries),
-            track_remaining: true,
-            ..Thresholds::default()
-        }],
-        per_host_thresholds: vec![],
-    }
-}
-
-fn http_options(protocol: HttpProtocol, limits: &Limits) -> HashMap<String, protobuf::Any> {
-    if protocol == HttpProtocol::Http1
-        && limits.idle_timeout.is_none()
-        && limits.max_requests_per_connection.is_none()
-    {
-        return HashMap::new();
-    }
-    let protocol = match protocol {
-        HttpProtocol::Http1 => ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()),
-        HttpProtocol::Http2 => {
-            ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default())
-        }
-    };
-    let options = HttpProtocolOptions {
-        common_http_protocol_options: Some(CommonHttpOptions {
-            idle_timeout: limits.idle_timeout.and_then(values::duration),
-            max_requests_per_connection: limits
-                .max_requests_per_connection
-                .and_then(values::u32_value),
-            ..CommonHttpOptions::default()
-        }),
-        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
-            ExplicitHttpConfig {
-                protocol_config: Some(protocol),
-            },
-        )),
-        ..HttpProtocolOptions::default()
-    };
-    HashMap::from([(HTTP_OPTIONS.to_owned(), pack(&options))])
-}
-
 pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidResource> {
     open!(at, proto => Proto {
         keep {
@@ -205,9 +118,6 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
             track_cluster_stats, preconnect_policy,
         }
     });
-    if upstream_bind_config.is_some_and(|config| config != inbound_source()) {
-        return Err(at.field("upstream_bind_config").unsupported());
-    }
     let Some(ClusterDiscoveryType::Type(discovery)) = cluster_discovery_type else {
         return Err(at.field("type").missing());
     };
@@ -229,7 +139,7 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
         Ok(DiscoveryType::OriginalDst) => ClusterKind::OriginalDestination,
         Ok(DiscoveryType::LogicalDns) | Err(_) => return Err(at.field("type").unsupported()),
     };
-    let load_balancing = match LbPolicy::try_from(lb_policy) {
+    let balancing = match LbPolicy::try_from(lb_policy) {
         Ok(LbPolicy::RoundRobin) => LoadBalancing::RoundRobin,
         Ok(LbPolicy::LeastRequest) => LoadBalancing::LeastRequest,
         Ok(LbPolicy::Random) => LoadBalancing::Random,
@@ -243,8 +153,8 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
         .map_or(Ok(std::time::Duration::from_secs(5)), |value| {
             values::from_duration(value, &timeout)
         })?;
-    let mut limits = from_circuit_breakers(circuit_breakers, &at.field("circuit_breakers"))?;
-    let protocol = from_http_options(
+    let mut limits = circuit_breakers::from_proto(circuit_breakers, &at.field("circuit_breakers"))?;
+    let protocol = http_protocol_options::from_proto(
         typed_extension_protocol_options,
         &mut limits,
         &at.field("typed_extension_protocol_options"),
@@ -253,10 +163,15 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
     Ok(Cluster {
         name: name.into(),
         kind,
-        connect_timeout,
-        load_balancing,
-        protocol,
-        limits,
+        client: ClientPolicy {
+            connect_timeout,
+            balancing,
+            protocol,
+            limits,
+            source_address: upstream_bind_config
+                .map(|config| bind::from_proto(config, &at.field("upstream_bind_config")))
+                .transpose()?,
+        },
         services: metadata.services,
         origin: metadata.config,
     })
@@ -293,89 +208,4 @@ fn from_host_names(
         })
     })?;
     Ok(lists.into_iter().flatten().collect())
-}
-
-fn from_circuit_breakers(
-    proto: Option<CircuitBreakers>,
-    at: &At<'_>,
-) -> Result<Limits, InvalidResource> {
-    open!(at, proto.unwrap_or_default() => CircuitBreakers {
-        keep { thresholds }
-        refuse { per_host_thresholds }
-        ignore {}
-    });
-    // Only traffic of the default priority exists here.
-    let default = thresholds
-        .into_iter()
-        .find(|threshold| threshold.priority == 0)
-        .unwrap_or_default();
-    open!(&at.field("thresholds"), default => Thresholds {
-        keep { max_connections, max_pending_requests, max_requests, max_retries }
-        refuse { retry_budget }
-        ignore { priority, track_remaining, max_connection_pools }
-    });
-    let limit = |value: Option<protobuf::UInt32Value>, default: u32| {
-        Some(value.map_or(default, |value| value.value)).filter(|value| *value != u32::MAX)
-    };
-    Ok(Limits {
-        max_connections: limit(max_connections, DEFAULT_LIMIT),
-        max_pending_requests: limit(max_pending_requests, DEFAULT_LIMIT),
-        max_requests: limit(max_requests, DEFAULT_LIMIT),
-        max_requests_per_connection: None,
-        max_retries: limit(max_retries, DEFAULT_RETRIES),
-        idle_timeout: None,
-    })
-}
-
-fn from_http_options(
-    options: HashMap<String, protobuf::Any>,
-    limits: &mut Limits,
-    at: &At<'_>,
-) -> Result<HttpProtocol, InvalidResource> {
-    let mut protocol = HttpProtocol::Http1;
-    for (name, any) in options {
-        let Some(options) = unpack::<HttpProtocolOptions>(&any, at)? else {
-            return Err(at.value(format!("{name:?} is not supported by this proxy")));
-        };
-        open!(at, options => HttpProtocolOptions {
-            keep { common_http_protocol_options, upstream_protocol_options }
-            refuse {
-                upstream_http_protocol_options, http_filters, outlier_detection, request_mirror_policies, hash_policy,
-                retry_policy,
-            }
-            ignore { header_validation_config }
-        });
-        from_common(common_http_protocol_options.unwrap_or_default(), limits, at)?;
-        let Some(UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-            protocol_config,
-        })) = upstream_protocol_options
-        else {
-            return Err(at.value("only explicit_http_config can name the protocol"));
-        };
-        protocol = match protocol_config {
-            None | Some(ProtocolConfig::HttpProtocolOptions(_)) => HttpProtocol::Http1,
-            Some(ProtocolConfig::Http2ProtocolOptions(_)) => HttpProtocol::Http2,
-            Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
-                return Err(at.field("http3_protocol_options").unsupported());
-            }
-        };
-    }
-    Ok(protocol)
-}
-
-fn from_common(
-    options: CommonHttpOptions,
-    limits: &mut Limits,
-    at: &At<'_>,
-) -> Result<(), InvalidResource> {
-    open!(at, options => CommonHttpOptions {
-        keep { idle_timeout, max_requests_per_connection }
-        refuse { max_connection_duration, max_connection_duration_jitter, max_stream_duration }
-        ignore { max_headers_count, max_response_headers_kb, headers_with_underscores_action }
-    });
-    limits.idle_timeout = idle_timeout
-        .map(|value| values::from_duration(value, &at.field("idle_timeout")))
-        .transpose()?;
-    limits.max_requests_per_connection = max_requests_per_connection.map(|value| value.value);
-    Ok(())
 }

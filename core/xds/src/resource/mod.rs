@@ -6,21 +6,37 @@
 #[macro_use]
 mod border;
 
+mod listener;
+
 mod access_log;
-mod address;
-mod cluster;
-mod endpoints;
+mod chain_match;
+mod http_connection_manager;
+mod inspect;
+mod network;
+mod normalization;
+mod tcp_proxy;
+mod trust;
+
+mod route;
+
 mod header_match;
 mod header_ops;
-mod listener;
-mod metadata;
-mod name_table;
-mod network;
 mod redirect;
 mod retry;
-mod route;
 mod route_action;
+
+mod cluster;
+
+mod bind;
+mod circuit_breakers;
+mod endpoints;
+mod http_protocol_options;
+
+mod name_table;
 mod secret;
+
+mod address;
+mod metadata;
 mod set;
 mod types;
 mod values;

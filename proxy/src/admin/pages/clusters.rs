@@ -76,19 +76,10 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
 /// The endpoints that host names were resolved to.
 fn found(names: &Resolved) -> Arc<Endpoints> {
     let addresses = names.addresses();
-    let endpoints = addresses.iter().map(|address| Endpoint {
-        address: *address,
-        weight: 1,
-        health: EndpointHealth::Healthy,
-        workload: None,
-    });
+    let endpoints = addresses.iter().copied().map(Endpoint::new).collect();
     Arc::new(Endpoints {
         cluster: "".into(),
-        localities: vec![LocalityEndpoints {
-            locality: Locality::default(),
-            priority: 0,
-            endpoints: endpoints.collect(),
-        }],
+        localities: vec![LocalityEndpoints::new(Locality::default(), endpoints)],
     })
 }
 
@@ -119,7 +110,7 @@ fn hosts(
 }
 
 fn limits(cluster: &Cluster) -> [(&'static str, u32); 4] {
-    let limits = &cluster.limits;
+    let limits = &cluster.client.limits;
     [
         ("max_connections", limits.max_connections),
         ("max_pending_requests", limits.max_pending_requests),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use mesh_ir::{Direction, HttpProtocol, RetryPolicy};
+use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
 use super::{Exchange, IDLE, Next, Way, uuid};
@@ -52,7 +52,9 @@ impl Exchange<'_> {
         } = way;
         let route = forwarding.map_or("", |forwarding| &*forwarding.matched.route.name);
         let refused = match scratch.request.upgrade {
-            _ if cluster.cluster.config.protocol == HttpProtocol::Http2 => Some(Reply::HTTP2),
+            _ if cluster.cluster.config.client.protocol == HttpProtocol::Http2 => {
+                Some(Reply::HTTP2)
+            }
             Some(Upgrade::WebSocket) if self.terms.http.config.websocket => None,
             Some(_) => Some(Reply::NO_UPGRADE),
             None => None,
@@ -105,7 +107,7 @@ impl Exchange<'_> {
             let random = [self.worker.random(), self.worker.random()];
             uuid::write(&mut written.request_id, random);
         }
-        if self.terms.http.config.use_remote_address {
+        if self.terms.http.config.trust.use_remote_address {
             if let Some(before) = fields.joined_known(Known::ForwardedFor) {
                 written.forwarded_for.extend_from_slice(&before);
                 written.forwarded_for.push(b',');
@@ -138,12 +140,15 @@ impl Exchange<'_> {
         };
         let rewritten = !written.path.is_empty();
         let host = forwarding.and_then(|forwarding| forwarding.forward.host_rewrite.as_deref());
-        let edge = self.terms.http.config.use_remote_address;
+        let edge = self.terms.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
         let edit = RequestEdit {
             ops: forwarding.map_or([None; 2], |forwarding| forwarding.request_ops()),
             request_id: Some(&*written.request_id).filter(|id| !id.is_empty()),
             forwarded_for: edge.then_some(&*written.forwarded_for),
+            // No client has a certificate yet, so that all other modes come to the same.
+            forwards_certificate: self.terms.http.config.trust.client_certificate
+                == ForwardClientCertificate::AlwaysForward,
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: rewritten.then(|| request.path_and_query()),
             attempt: (self.terms.direction == Direction::Outbound).then_some(self.out.attempts),
@@ -273,9 +278,8 @@ impl Exchange<'_> {
         way: Way<'_>,
         deadlines: &Deadlines,
     ) -> Result<Connection, Attempt> {
-        let (limit, whole) = deadlines.within(way.cluster.cluster.config.connect_timeout);
-        let direction = self.terms.direction;
-        let connecting = dial::connect(self.worker, way.cluster, endpoint, direction, limit);
+        let (limit, whole) = deadlines.within(way.cluster.cluster.config.client.connect_timeout);
+        let connecting = dial::connect(self.worker, way.cluster, endpoint, limit);
         // New connections are rare, and their room is not needed once they are there.
         match Box::pin(connecting).await {
             Ok(connection) => Ok(connection),

@@ -65,7 +65,7 @@ impl Exchange<'_> {
         if end != End::Done {
             return self.broken(end);
         }
-        let limits = &way.cluster.cluster.config.limits;
+        let limits = &way.cluster.cluster.config.client.limits;
         let limit = limits.max_requests_per_connection.unwrap_or(0);
         let clean = scratch.response.keep_alive && flow.is_clean() && scratch.answer.is_empty();
         if clean && (limit == 0 || connection.requests < limit) {

@@ -11,7 +11,7 @@ use super::harness::*;
 fn original(name: &str) -> Arc<Cluster> {
     let mut cluster = (*static_cluster(name, &[])).clone();
     cluster.kind = ClusterKind::OriginalDestination;
-    cluster.load_balancing = LoadBalancing::ClusterProvided;
+    cluster.client.balancing = LoadBalancing::ClusterProvided;
     Arc::new(cluster)
 }
 
@@ -105,10 +105,7 @@ fn what_follows_a_connect_is_a_connection_of_its_own() {
 fn chains_are_chosen_by_port() {
     let address = free();
     let of_port = |port, network| FilterChain {
-        matcher: ChainMatch {
-            destination_port: Some(port),
-            ..ChainMatch::default()
-        },
+        matcher: ChainMatch::port(port),
         ..chain(network)
     };
     let mut inbound = (*listener(

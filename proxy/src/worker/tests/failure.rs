@@ -227,7 +227,7 @@ fn a_response_that_breaks_off_is_not_made_whole() {
 #[test]
 fn a_cluster_of_http2_says_so() {
     let mut cluster = (*static_cluster("one", &[free()])).clone();
-    cluster.protocol = HttpProtocol::Http2;
+    cluster.client.protocol = HttpProtocol::Http2;
     let proxy = http_proxy(vec![to("/", "one")], vec![std::sync::Arc::new(cluster)]);
     let answer = proxy.get("/");
     assert_eq!(answer.code, 503);

@@ -292,7 +292,7 @@ fn missing_clusters_and_endpoints_answer_503() {
 fn at_the_edge_the_client_is_named() {
     let address = free();
     let mut manager = manager(vec![to("/", "one")]);
-    manager.use_remote_address = true;
+    manager.trust.use_remote_address = true;
     let config = ProxyConfig {
         listeners: vec![listener(
             "test",
@@ -340,4 +340,85 @@ fn inbound_requests_keep_what_the_client_side_counted() {
         proxy.metric("istio_requests_total", &["reporter=\"destination\""]),
         1
     );
+}
+
+/// A proxy with one route to an echo for each path.
+fn with_manager(routes: Vec<Route>, change: impl FnOnce(&mut HttpConnectionManager)) -> Proxy {
+    let address = free();
+    let mut manager = manager(routes);
+    change(&mut manager);
+    let chains = vec![chain(Network::Http(manager))];
+    let config = ProxyConfig {
+        listeners: vec![listener("test", address, true, chains)],
+        clusters: ["one", "admin"]
+            .map(|name| static_cluster(name, &[echo(name)]))
+            .into(),
+        ..ProxyConfig::default()
+    };
+    start(address, Capture::Redirect, &config)
+}
+
+#[test]
+fn what_is_routed_is_what_is_forwarded() {
+    for (how, path, code, seen) in [
+        (
+            PathNormalization::None,
+            "/x/..//admin",
+            200,
+            "one\nGET /x/..//admin ",
+        ),
+        (
+            PathNormalization::Base,
+            "/x/../admin",
+            200,
+            "admin\nGET /admin ",
+        ),
+        (PathNormalization::Base, "//admin", 200, "one\nGET //admin "),
+        (
+            PathNormalization::MergeSlashes,
+            "//admin",
+            200,
+            "admin\nGET /admin ",
+        ),
+        (
+            PathNormalization::MergeSlashes,
+            "/x%2f..%2fadmin",
+            200,
+            "one\nGET /x%2f..%2fadmin ",
+        ),
+        (
+            PathNormalization::DecodeAndMergeSlashes,
+            "/x%2f..%2fadmin",
+            200,
+            "admin\nGET /admin ",
+        ),
+        (PathNormalization::Base, "/%00", 400, ""),
+    ] {
+        let routes = vec![to("/admin", "admin"), to("/", "one")];
+        let proxy = with_manager(routes, |manager| manager.normalization = how);
+        let answer = proxy.get(path);
+        assert_eq!(answer.code, code, "{how:?} {path}");
+        assert!(
+            answer.body.starts_with(seen),
+            "{how:?} {path}: {}",
+            answer.body
+        );
+    }
+}
+
+#[test]
+fn nobody_else_says_whose_certificate_a_client_has() {
+    for (how, expect) in [
+        (ForwardClientCertificate::Sanitize, None),
+        (ForwardClientCertificate::SanitizeSet, None),
+        (ForwardClientCertificate::AlwaysForward, Some("By=x")),
+    ] {
+        let proxy = with_manager(vec![to("/", "one")], |manager| {
+            manager.trust.client_certificate = how;
+        });
+        let mut wire = proxy.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Client-Cert: By=x\r\n\r\n");
+        let seen = wire.answer().body;
+        assert_eq!(field(&seen, "x-forwarded-client-cert"), expect, "{how:?}");
+    }
 }

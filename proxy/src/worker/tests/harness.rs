@@ -296,57 +296,25 @@ pub fn script(answers: &'static [&'static str]) -> (SocketAddr, Arc<AtomicUsize>
 }
 
 pub fn static_cluster(name: &str, addresses: &[SocketAddr]) -> Arc<Cluster> {
+    let all = addresses.iter().copied().map(Endpoint::new).collect();
     let endpoints = Endpoints {
         cluster: name.into(),
-        localities: vec![LocalityEndpoints {
-            locality: Locality::default(),
-            priority: 0,
-            endpoints: addresses
-                .iter()
-                .map(|address| Endpoint {
-                    address: *address,
-                    weight: 1,
-                    health: EndpointHealth::Healthy,
-                    workload: None,
-                })
-                .collect(),
-        }],
+        localities: vec![LocalityEndpoints::new(Locality::default(), all)],
     };
-    Arc::new(Cluster {
-        name: name.into(),
-        kind: ClusterKind::Static(Arc::new(endpoints)),
-        connect_timeout: Duration::from_secs(5),
-        load_balancing: LoadBalancing::RoundRobin,
-        protocol: HttpProtocol::Http1,
-        limits: Limits::default(),
-        services: Vec::new(),
-        origin: None,
-    })
+    let mut cluster = Cluster::new(name, ClusterKind::Static(Arc::new(endpoints)));
+    cluster.client.connect_timeout = Duration::from_secs(5);
+    cluster.client.balancing = LoadBalancing::RoundRobin;
+    Arc::new(cluster)
 }
 
 pub fn forward(target: Target) -> Forward {
-    Forward {
-        target,
-        timeout: None,
-        retry: None,
-        path_rewrite: None,
-        host_rewrite: None,
-    }
+    Forward::to(target)
 }
 
 pub fn prefix(path: &str, action: RouteAction) -> Route {
     Route {
         name: path.into(),
-        matcher: RouteMatch {
-            path: PathMatch::Prefix(path.into()),
-            case_sensitive: true,
-            headers: Vec::new(),
-            query: Vec::new(),
-        },
-        action,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+        ..Route::new(RouteMatch::prefix(path), action)
     }
 }
 
@@ -369,31 +337,21 @@ pub fn retry(attempts: u32, on: &[RetryOn]) -> RetryPolicy {
 }
 
 pub fn manager(routes: Vec<Route>) -> HttpConnectionManager {
-    HttpConnectionManager {
-        stat_prefix: "test".into(),
-        routes: Routes::Inline(Arc::new(RouteConfig {
-            name: "test".into(),
-            virtual_hosts: vec![VirtualHost {
-                name: "all".into(),
-                domains: vec!["*".into()],
-                routes,
-            }],
-            ignore_port_in_host: true,
-        })),
-        direction: Direction::Outbound,
-        use_remote_address: false,
-        websocket: true,
-        idle_timeout: None,
-        access_log: None,
-    }
+    let table = RouteConfig {
+        name: "test".into(),
+        virtual_hosts: vec![VirtualHost {
+            name: "all".into(),
+            domains: vec!["*".into()],
+            routes,
+        }],
+        ignore_port_in_host: true,
+    };
+    let routes = Routes::Inline(Arc::new(table));
+    HttpConnectionManager::new("test".into(), Direction::Outbound, routes)
 }
 
 pub fn chain(network: Network) -> FilterChain {
-    FilterChain {
-        name: "test".into(),
-        matcher: ChainMatch::default(),
-        network,
-    }
+    FilterChain::new("test", ChainMatch::default(), network)
 }
 
 pub fn listener(
@@ -403,23 +361,16 @@ pub fn listener(
     chains: Vec<FilterChain>,
 ) -> Arc<Listener> {
     Arc::new(Listener {
-        name: name.into(),
-        address,
         bind,
-        use_original_destination: false,
-        detect_http: false,
-        direction: Direction::Outbound,
         chains,
-        default_chain: None,
+        ..Listener::new(name.into(), address, Direction::Outbound)
     })
 }
 
 pub fn tcp_to(cluster: &str) -> Network {
     Network::Tcp(TcpProxy {
         stat_prefix: "tcp".into(),
-        clusters: vec![(cluster.into(), 1)],
-        idle_timeout: None,
-        access_log: None,
+        ..TcpProxy::to(cluster)
     })
 }
 

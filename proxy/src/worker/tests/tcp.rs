@@ -75,7 +75,7 @@ fn http_is_told_from_other_bytes() {
     http.matcher.application_protocols = ["http/1.1".into(), "h2c".into()].into();
     let mut detecting =
         (*listener("detect", address, true, vec![http, chain(tcp_to("tcp"))])).clone();
-    detecting.detect_http = true;
+    detecting.inspect.http = true;
     let config = ProxyConfig {
         listeners: vec![Arc::new(detecting)],
         clusters: vec![
@@ -104,7 +104,7 @@ fn where_the_server_speaks_first_the_connection_is_passed_through() {
     http.matcher.application_protocols = ["http/1.1".into()].into();
     let mut detecting =
         (*listener("detect", address, true, vec![http, chain(tcp_to("tcp"))])).clone();
-    detecting.detect_http = true;
+    detecting.inspect.http = true;
     let greeting = backend(|_, mut wire| wire.send("220 ready"));
     let config = ProxyConfig {
         listeners: vec![Arc::new(detecting)],

@@ -21,6 +21,13 @@ pub(super) const MESSAGES: &[Message] = &[
         ],
     ),
     (
+        "envoy.config.core.v3.CidrRange",
+        &[
+            (1, "address_prefix", Text),
+            (2, "prefix_len", Wrapped(&Unsigned)),
+        ],
+    ),
+    (
         "envoy.config.core.v3.BindConfig",
         &[(
             1,

@@ -54,8 +54,21 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.listener.v3.FilterChainMatch",
         &[
+            (
+                3,
+                "prefix_ranges",
+                Repeated(&Nested("envoy.config.core.v3.CidrRange")),
+            ),
+            (
+                6,
+                "source_prefix_ranges",
+                Repeated(&Nested("envoy.config.core.v3.CidrRange")),
+            ),
+            (7, "source_ports", Repeated(&Unsigned)),
             (8, "destination_port", Wrapped(&Unsigned)),
+            (9, "transport_protocol", Text),
             (10, "application_protocols", Repeated(&Text)),
+            (11, "server_names", Repeated(&Text)),
         ],
     ),
     (
@@ -75,8 +88,21 @@ pub(super) const MESSAGES: &[Message] = &[
         &[],
     ),
     (
+        "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+        &[],
+    ),
+    (
+        "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+        &[],
+    ),
+    (
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         &[
+            (
+                1,
+                "codec_type",
+                Enum(&[(0, "AUTO"), (1, "HTTP1"), (2, "HTTP2"), (3, "HTTP3")]),
+            ),
             (2, "stat_prefix", Text),
             (
                 3,
@@ -103,6 +129,26 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (14, "use_remote_address", Wrapped(&Bool)),
             (
+                16,
+                "forward_client_cert_details",
+                Enum(&[
+                    (0, "SANITIZE"),
+                    (1, "FORWARD_ONLY"),
+                    (2, "APPEND_FORWARD"),
+                    (3, "SANITIZE_SET"),
+                    (4, "ALWAYS_FORWARD_ONLY"),
+                ]),
+            ),
+            (
+                17,
+                "set_current_client_cert_details",
+                Nested(
+                    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+                ),
+            ),
+            (19, "xff_num_trusted_hops", Unsigned),
+            (21, "skip_xff_append", Bool),
+            (
                 23,
                 "upgrade_configs",
                 Repeated(&Nested(
@@ -111,6 +157,7 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (24, "stream_idle_timeout", Duration),
             (30, "normalize_path", Wrapped(&Bool)),
+            (33, "merge_slashes", Bool),
             (
                 34,
                 "server_header_transformation",
@@ -125,6 +172,31 @@ pub(super) const MESSAGES: &[Message] = &[
                 "common_http_protocol_options",
                 Nested("envoy.config.core.v3.HttpProtocolOptions"),
             ),
+            (39, "strip_matching_host_port", Bool),
+            (42, "strip_any_host_port", Bool),
+            (
+                45,
+                "path_with_escaped_slashes_action",
+                Enum(&[
+                    (0, "IMPLEMENTATION_SPECIFIC_DEFAULT"),
+                    (1, "KEEP_UNCHANGED"),
+                    (2, "REJECT_REQUEST"),
+                    (3, "UNESCAPE_AND_REDIRECT"),
+                    (4, "UNESCAPE_AND_FORWARD"),
+                ]),
+            ),
+            (47, "strip_trailing_host_dot", Bool),
+        ],
+    ),
+    (
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+        &[
+            (1, "subject", Wrapped(&Bool)),
+            (3, "cert", Bool),
+            (4, "dns", Bool),
+            (5, "uri", Bool),
+            (6, "chain", Bool),
+            (8, "issuer", Bool),
         ],
     ),
     (

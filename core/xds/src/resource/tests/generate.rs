@@ -242,15 +242,65 @@ fn access_log() -> impl Strategy<Value = AccessLog> {
     (text(), format).prop_map(|(path, (format, json))| AccessLog { path, format, json })
 }
 
-fn network(direction: Direction) -> impl Strategy<Value = Network> {
+fn trust() -> impl Strategy<Value = Trust> {
+    let certificate = proptest::sample::select(vec![
+        ForwardClientCertificate::Sanitize,
+        ForwardClientCertificate::Forward,
+        ForwardClientCertificate::AppendForward,
+        ForwardClientCertificate::SanitizeSet,
+        ForwardClientCertificate::AlwaysForward,
+    ]);
+    let details = any::<[bool; 6]>().prop_map(|[subject, issuer, certificate, chain, dns, uri]| {
+        CertificateDetails {
+            subject,
+            issuer,
+            certificate,
+            chain,
+            dns,
+            uri,
+        }
+    });
+    let strip =
+        proptest::sample::select(vec![StripPort::Never, StripPort::Matching, StripPort::Any]);
+    (any::<[bool; 3]>(), 0u32..4, certificate, details, strip).prop_map(
+        |(
+            [remote, skip, dot],
+            trusted_hops,
+            client_certificate,
+            certificate_details,
+            strip_port,
+        )| {
+            Trust {
+                use_remote_address: remote,
+                trusted_hops,
+                skip_forwarded_for: skip,
+                client_certificate,
+                certificate_details,
+                strip_port,
+                strip_trailing_dot: dot,
+            }
+        },
+    )
+}
+
+fn http_connection_manager(direction: Direction) -> impl Strategy<Value = HttpConnectionManager> {
     let routes = prop_oneof![
         text().prop_map(Routes::Discovered),
         route_config().prop_map(|config| Routes::Inline(Arc::new(config))),
     ];
-    let http = (
+    let codec = proptest::sample::select(vec![HttpCodec::Auto, HttpCodec::Http1, HttpCodec::Http2]);
+    let normalization = proptest::sample::select(vec![
+        PathNormalization::None,
+        PathNormalization::Base,
+        PathNormalization::MergeSlashes,
+        PathNormalization::DecodeAndMergeSlashes,
+    ]);
+    (
         text(),
         routes,
-        any::<bool>(),
+        codec,
+        normalization,
+        trust(),
         any::<bool>(),
         of(duration()),
         of(access_log()),
@@ -259,74 +309,121 @@ fn network(direction: Direction) -> impl Strategy<Value = Network> {
             move |(
                 stat_prefix,
                 routes,
-                use_remote_address,
+                codec,
+                normalization,
+                trust,
                 websocket,
                 idle_timeout,
                 access_log,
-            )| {
-                Network::Http(HttpConnectionManager {
-                    stat_prefix,
-                    routes,
-                    direction,
-                    use_remote_address,
-                    websocket,
-                    idle_timeout,
-                    access_log,
-                })
+            )| HttpConnectionManager {
+                stat_prefix,
+                routes,
+                direction,
+                codec,
+                normalization,
+                trust,
+                websocket,
+                idle_timeout,
+                access_log,
             },
-        );
-    let tcp = (
+        )
+}
+
+fn tcp_proxy() -> impl Strategy<Value = TcpProxy> {
+    (
         text(),
         vec((text(), 1u32..9), 1..3),
         of(duration()),
         of(access_log()),
     )
-        .prop_map(|(stat_prefix, clusters, idle_timeout, access_log)| {
-            Network::Tcp(TcpProxy {
+        .prop_map(
+            |(stat_prefix, clusters, idle_timeout, access_log)| TcpProxy {
                 stat_prefix,
                 clusters,
                 idle_timeout,
                 access_log,
-            })
-        });
-    prop_oneof![http, tcp]
+            },
+        )
+}
+
+fn network(direction: Direction) -> impl Strategy<Value = Network> {
+    prop_oneof![
+        http_connection_manager(direction).prop_map(Network::Http),
+        tcp_proxy().prop_map(Network::Tcp),
+    ]
+}
+
+fn cidr() -> impl Strategy<Value = Cidr> {
+    (any::<IpAddr>(), 0u8..=32).prop_map(|(address, length)| Cidr::new(address, length).unwrap())
+}
+
+fn chain_match() -> impl Strategy<Value = ChainMatch> {
+    let protocols = proptest::sample::subsequence(vec!["h2c", "http/1.1", "istio"], 0..=3);
+    let transport = of(prop_oneof![
+        Just(Transport::Plaintext),
+        Just(Transport::Tls)
+    ]);
+    let names = btree_set("(\\*\\.)?[a-z]{1,6}(\\.[a-z]{1,3})?", 0..3);
+    (
+        of(any::<u16>()),
+        btree_set(cidr(), 0..3),
+        names,
+        transport,
+        protocols,
+        btree_set(cidr(), 0..3),
+        btree_set(any::<u16>(), 0..3),
+    )
+        .prop_map(
+            |(port, destinations, names, transport, protocols, sources, source_ports)| ChainMatch {
+                destination_port: port,
+                destination_prefixes: destinations,
+                server_names: names.into_iter().map(Into::into).collect(),
+                transport,
+                application_protocols: protocols.into_iter().map(Into::into).collect(),
+                source_prefixes: sources,
+                source_ports,
+            },
+        )
 }
 
 fn chain(direction: Direction) -> impl Strategy<Value = FilterChain> {
-    let protocols = proptest::sample::subsequence(vec!["h2c", "http/1.1"], 0..=2);
-    (any_text(), of(any::<u16>()), protocols, network(direction)).prop_map(
-        |(name, destination_port, protocols, network)| FilterChain {
+    (any_text(), chain_match(), network(direction)).prop_map(|(name, matcher, network)| {
+        FilterChain {
             name,
-            matcher: ChainMatch {
-                destination_port,
-                application_protocols: protocols.into_iter().map(Into::into).collect(),
-            },
+            matcher,
             network,
-        },
-    )
+        }
+    })
 }
 
 pub(crate) fn listener() -> impl Strategy<Value = Listener> {
-    prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)].prop_flat_map(|direction| {
+    let inspect = any::<[bool; 4]>().prop_map(
+        |[proxy_protocol, original_destination, tls, http]| Inspect {
+            proxy_protocol,
+            original_destination,
+            tls,
+            http,
+        },
+    );
+    let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
+    (direction, inspect).prop_flat_map(|(direction, inspect)| {
         (
             text(),
             address(),
-            any::<[bool; 3]>(),
+            any::<[bool; 2]>(),
             vec(chain(direction), 0..3),
             of(chain(direction)),
         )
             .prop_map(
-                move |(name, address, [bind, original, detect_http], chains, default_chain)| {
-                    Listener {
-                        name,
-                        address,
-                        bind,
-                        use_original_destination: original,
-                        detect_http,
-                        direction,
-                        chains,
-                        default_chain,
-                    }
+                move |(name, address, [bind, original], chains, default_chain)| Listener {
+                    name,
+                    address,
+                    bind,
+                    use_original_destination: original,
+                    inspect,
+                    direction,
+                    chains,
+                    default_chain,
                 },
             )
     })
@@ -394,13 +491,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
-pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
-    let kind = prop_oneof![
-        Just(ClusterKind::Eds),
-        endpoints().prop_map(|endpoints| ClusterKind::Static(Arc::new(endpoints))),
-        vec((text(), any::<u16>()), 0..3).prop_map(ClusterKind::StrictDns),
-        Just(ClusterKind::OriginalDestination),
-    ];
+fn client_policy() -> impl Strategy<Value = ClientPolicy> {
     let balancing = proptest::sample::select(vec![
         LoadBalancing::RoundRobin,
         LoadBalancing::LeastRequest,
@@ -408,6 +499,31 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
         LoadBalancing::ClusterProvided,
     ]);
     let protocol = prop_oneof![Just(HttpProtocol::Http1), Just(HttpProtocol::Http2)];
+    (
+        duration(),
+        balancing,
+        protocol,
+        limits(),
+        of(any::<IpAddr>()),
+    )
+        .prop_map(
+            |(connect_timeout, balancing, protocol, limits, source_address)| ClientPolicy {
+                connect_timeout,
+                balancing,
+                protocol,
+                limits,
+                source_address,
+            },
+        )
+}
+
+pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
+    let kind = prop_oneof![
+        Just(ClusterKind::Eds),
+        endpoints().prop_map(|endpoints| ClusterKind::Static(Arc::new(endpoints))),
+        vec((text(), any::<u16>()), 0..3).prop_map(ClusterKind::StrictDns),
+        Just(ClusterKind::OriginalDestination),
+    ];
     let service =
         (any_text(), any_text(), any_text()).prop_map(|(host, name, namespace)| ServiceRef {
             host,
@@ -417,27 +533,17 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     (
         text(),
         kind,
-        duration(),
-        balancing,
-        protocol,
-        limits(),
+        client_policy(),
         vec(service, 0..3),
         of(config_ref()),
     )
-        .prop_map(
-            |(name, kind, connect_timeout, load_balancing, protocol, limits, services, origin)| {
-                Cluster {
-                    name,
-                    kind,
-                    connect_timeout,
-                    load_balancing,
-                    protocol,
-                    limits,
-                    services,
-                    origin,
-                }
-            },
-        )
+        .prop_map(|(name, kind, client, services, origin)| Cluster {
+            name,
+            kind,
+            client,
+            services,
+            origin,
+        })
 }
 
 pub(crate) fn secret() -> impl Strategy<Value = Secret> {

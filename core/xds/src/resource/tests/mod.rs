@@ -88,7 +88,7 @@ proptest! {
     fn equal_values_have_equal_versions(value in generate::cluster()) {
         prop_assert_eq!(version_of(&value), version_of(&value.clone()));
         let mut other = value.clone();
-        other.connect_timeout += std::time::Duration::from_nanos(1);
+        other.client.connect_timeout += std::time::Duration::from_nanos(1);
         prop_assert_ne!(version_of(&value), version_of(&other));
     }
 }
@@ -182,9 +182,12 @@ fn limits_that_envoy_would_add_are_written_as_none() {
         ..Default::default()
     };
     let decoded = Cluster::decode(&wrap(ResourceType::Cluster, &cluster)).unwrap();
-    assert_eq!(decoded.limits.max_retries, Some(3));
-    assert_eq!(decoded.limits.max_connections, Some(1024));
-    assert_eq!(decoded.connect_timeout, std::time::Duration::from_secs(5));
+    assert_eq!(decoded.client.limits.max_retries, Some(3));
+    assert_eq!(decoded.client.limits.max_connections, Some(1024));
+    assert_eq!(
+        decoded.client.connect_timeout,
+        std::time::Duration::from_secs(5)
+    );
 }
 
 #[test]

@@ -112,51 +112,32 @@ fn arcs<V, T>(map: &BTreeMap<u8, V>, make: impl Fn(u8, &V) -> T) -> Vec<Arc<T>> 
 }
 
 fn cluster(name: u8, mark: u8) -> Cluster {
-    Cluster {
-        name: numbered('c', name).into(),
-        kind: ClusterKind::Eds,
-        connect_timeout: Duration::from_secs(mark.into()),
-        load_balancing: LoadBalancing::LeastRequest,
-        protocol: HttpProtocol::Http1,
-        limits: Limits::default(),
-        services: vec![],
-        origin: None,
-    }
+    let mut cluster = Cluster::new(numbered('c', name), ClusterKind::Eds);
+    cluster.client.connect_timeout = Duration::from_secs(mark.into());
+    cluster
 }
 
 fn endpoints(name: u8, mark: u8) -> Endpoints {
     Endpoints {
         cluster: numbered('c', name).into(),
         localities: vec![LocalityEndpoints {
-            locality: Locality::default(),
             priority: mark.into(),
-            endpoints: vec![],
+            ..LocalityEndpoints::new(Locality::default(), vec![])
         }],
     }
 }
 
 fn listener(name: u8, mark: u8, route: u8) -> Listener {
+    let routes = Routes::Discovered(numbered('r', route).into());
+    let manager = HttpConnectionManager::new("".into(), Direction::Outbound, routes);
+    let network = Network::Http(manager);
     Listener {
-        name: numbered('l', name).into(),
-        address: ([0, 0, 0, 0], u16::from(mark)).into(),
-        bind: true,
-        use_original_destination: false,
-        detect_http: false,
-        direction: Direction::Outbound,
-        chains: vec![],
-        default_chain: Some(FilterChain {
-            name: "".into(),
-            matcher: ChainMatch::default(),
-            network: Network::Http(HttpConnectionManager {
-                stat_prefix: "".into(),
-                routes: Routes::Discovered(numbered('r', route).into()),
-                direction: Direction::Outbound,
-                use_remote_address: false,
-                websocket: false,
-                idle_timeout: None,
-                access_log: None,
-            }),
-        }),
+        default_chain: Some(FilterChain::new("", ChainMatch::default(), network)),
+        ..Listener::new(
+            numbered('l', name).into(),
+            ([0, 0, 0, 0], u16::from(mark)).into(),
+            Direction::Outbound,
+        )
     }
 }
 
@@ -190,7 +171,7 @@ fn name_table(mark: u8) -> NameTable {
 /// The mark of a resource.
 pub(super) fn mark(resource: &Resource) -> u8 {
     match resource {
-        Resource::Cluster(cluster) => cluster.connect_timeout.as_secs() as u8,
+        Resource::Cluster(cluster) => cluster.client.connect_timeout.as_secs() as u8,
         Resource::Endpoints(endpoints) => endpoints.localities[0].priority as u8,
         Resource::Listener(listener) => listener.address.port() as u8,
         Resource::Route(route) => route.virtual_hosts[0].name.parse().unwrap(),

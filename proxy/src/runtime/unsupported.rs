@@ -1,0 +1,143 @@
+//! What this proxy does not do yet. A resource that asks for it is refused by the name of the field, and the last good one stays:
+//! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
+
+use mesh_ir::{
+    ChainMatch, Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network,
+    StripPort,
+};
+use mesh_xds::resource::Resource;
+
+/// A field with the condition under which it is refused.
+type Row<T> = (&'static str, fn(&T) -> bool);
+
+const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
+    listener.inspect.proxy_protocol
+})];
+
+const CHAIN_MATCH: &[Row<ChainMatch>] = &[
+    (
+        "matching by destination address (prefix_ranges)",
+        |matcher| !matcher.destination_prefixes.is_empty(),
+    ),
+    ("matching by server name (server_names)", |matcher| {
+        !matcher.server_names.is_empty()
+    }),
+    ("matching by transport (transport_protocol)", |matcher| {
+        matcher.transport.is_some()
+    }),
+    ("matching by ALPN (application_protocols)", |matcher| {
+        let mut protocols = matcher.application_protocols.iter();
+        !protocols.all(|protocol| DETECTED.contains(&&**protocol))
+    }),
+    (
+        "matching by source address (source_prefix_ranges)",
+        |matcher| !matcher.source_prefixes.is_empty(),
+    ),
+    ("matching by source port (source_ports)", |matcher| {
+        !matcher.source_ports.is_empty()
+    }),
+];
+
+/// What the first bytes of plain connections tell.
+const DETECTED: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
+
+const HTTP: &[Row<HttpConnectionManager>] = &[
+    ("clients that only speak HTTP/2 (codec_type)", |http| {
+        http.codec == HttpCodec::Http2
+    }),
+    ("trusted proxies in front (xff_num_trusted_hops)", |http| {
+        http.trust.trusted_hops > 0
+    }),
+    (
+        "leaving x-forwarded-for as it is (skip_xff_append)",
+        |http| http.trust.skip_forwarded_for,
+    ),
+    ("removing ports from hosts (strip_port_mode)", |http| {
+        http.trust.strip_port != StripPort::Never
+    }),
+    (
+        "removing dots at the end of hosts (strip_trailing_host_dot)",
+        |http| http.trust.strip_trailing_dot,
+    ),
+];
+
+const CLUSTER: &[Row<Cluster>] = &[];
+
+/// Whether this proxy does all that a resource asks for.
+///
+/// # Errors
+/// The first thing that it does not do.
+pub fn check(resource: &Resource) -> Result<(), String> {
+    match resource {
+        Resource::Listener(listener) => {
+            rows(LISTENER, listener, "")?;
+            listener.all_chains().try_for_each(check_chain)
+        }
+        Resource::Cluster(cluster) => rows(CLUSTER, cluster, ""),
+        Resource::Route(_)
+        | Resource::Endpoints(_)
+        | Resource::Secret(_)
+        | Resource::NameTable(_) => Ok(()),
+    }
+}
+
+fn check_chain(chain: &FilterChain) -> Result<(), String> {
+    rows(CHAIN_MATCH, &chain.matcher, &chain.name)?;
+    match &chain.network {
+        Network::Http(http) => rows(HTTP, http, &chain.name),
+        Network::Tcp(_) => Ok(()),
+    }
+}
+
+fn rows<T>(rows: &[Row<T>], value: &T, chain: &str) -> Result<(), String> {
+    match rows.iter().find(|(_, asks)| asks(value)) {
+        None => Ok(()),
+        Some((what, _)) if chain.is_empty() => {
+            Err(format!("{what} is not supported by this proxy"))
+        }
+        Some((what, _)) => Err(format!(
+            "filter chain {chain}: {what} is not supported by this proxy"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mesh_ir::{Direction, Routes};
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut FilterChain, &mut HttpConnectionManager)) -> String {
+        let routes = Routes::Discovered("80".into());
+        let mut http = HttpConnectionManager::new("test".into(), Direction::Outbound, routes);
+        let end = Network::Http(http.clone());
+        let mut chain = FilterChain::new("80", ChainMatch::default(), end);
+        change(&mut chain, &mut http);
+        chain.network = Network::Http(http);
+        let mut listener = Listener::new("l".into(), ([0; 4], 80).into(), Direction::Outbound);
+        listener.chains.push(chain);
+        check(&Resource::Listener(Arc::new(listener)))
+            .err()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused_by_its_name() {
+        assert_eq!(refused(|_, _| {}), "");
+        assert_eq!(
+            refused(|chain, _| chain.matcher.application_protocols = ["http/1.1".into()].into()),
+            ""
+        );
+        assert_eq!(
+            refused(|chain, _| chain.matcher.application_protocols = ["istio".into()].into()),
+            "filter chain 80: matching by ALPN (application_protocols) is not supported by this proxy"
+        );
+        assert_eq!(
+            refused(|_, http| http.trust.trusted_hops = 1),
+            "filter chain 80: trusted proxies in front (xff_num_trusted_hops) is not supported by this proxy"
+        );
+    }
+}
