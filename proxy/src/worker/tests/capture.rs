@@ -1,5 +1,6 @@
 //! Where connections were meant to go: without capture by the kernel, from the authority of each request.
 
+use std::net::TcpListener;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -129,4 +130,16 @@ fn chains_are_chosen_by_port() {
     };
     let proxy = start(address, Capture::Redirect, &config);
     assert!(proxy.get("/").body.starts_with("own\n"));
+}
+
+#[test]
+fn connections_come_from_the_address_of_the_cluster() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut cluster = (*static_cluster("one", &[upstream.local_addr().unwrap()])).clone();
+    cluster.client.source_address = Some([127, 0, 0, 6].into());
+    let proxy = http_proxy(vec![to("/", "one")], vec![Arc::new(cluster)]);
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (_, peer) = upstream.accept().unwrap();
+    assert_eq!(peer.ip().to_string(), "127.0.0.6");
 }
