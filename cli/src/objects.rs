@@ -2,12 +2,9 @@
 
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMeta};
-use mesh_core::resource::Kind;
+use mesh_core::resource::{Kind, Watch};
 
 use crate::context::Cluster;
-
-/// Versions in which an older API server may offer Istio's kinds, the newest first.
-const OLDER: [&str; 2] = ["v1beta1", "v1alpha3"];
 
 /// Objects that one answer of the API server holds at most.
 const PAGE: u32 = 500;
@@ -15,11 +12,13 @@ const PAGE: u32 = 500;
 /// All objects of a kind; 404 if the API server does not know the kind.
 pub async fn list(cluster: &Cluster, kind: Kind) -> Result<Vec<DynamicObject>, kube::Error> {
     let newest = list_version(cluster, kind, kind.api_version()).await;
-    let Some(group) = istio_group(kind).filter(|_| newest.as_ref().is_err_and(is_unknown)) else {
+    let row = kind.row();
+    // Kubernetes' own kinds are in the current version everywhere.
+    if row.watch != Watch::WhenInstalled || !newest.as_ref().is_err_and(is_unknown) {
         return newest;
-    };
-    for version in OLDER {
-        let older = list_version(cluster, kind, &format!("{group}/{version}")).await;
+    }
+    for api_version in row.api_versions.iter().skip(1) {
+        let older = list_version(cluster, kind, api_version).await;
         if !older.as_ref().is_err_and(is_unknown) {
             return older;
         }
@@ -44,7 +43,8 @@ pub async fn get(
 /// Where the objects of a kind are, in an API version.
 pub fn resource_of(api_version: &str, kind: Kind) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.name()))
+    let gvk = GroupVersionKind::gvk(group, version, kind.name());
+    ApiResource::from_gvk_with_plural(&gvk, kind.plural())
 }
 
 async fn list_version(
@@ -74,11 +74,6 @@ fn typed(mut object: DynamicObject, kind: Kind, api_version: &str) -> DynamicObj
         kind: kind.name().to_owned(),
     });
     object
-}
-
-fn istio_group(kind: Kind) -> Option<&'static str> {
-    let (group, _) = kind.api_version().split_once('/')?;
-    group.ends_with(".istio.io").then_some(group)
 }
 
 fn is_unknown(error: &kube::Error) -> bool {

@@ -4,10 +4,12 @@
 //! events -> Store -> (debounce) -> Snapshot -> watch::Sender<Arc<Published>>
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::diag::Diagnostic;
+use mesh_core::resource::Kind;
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
 use mesh_core::translate::Translator;
 use tokio::sync::{mpsc, watch};
@@ -65,23 +67,22 @@ pub struct Observers {
 
 /// Runs the event loop until all sources are gone or nobody listens any more.
 ///
-/// The first publication waits until `sources` replacements have arrived, one for each kind, so that no proxy ever sees half
-/// of a cluster.
+/// The first publication waits until all objects of each of the `missing` kinds have arrived, so that no proxy ever sees half of a
+/// cluster.
 pub async fn run(
     mut events: mpsc::Receiver<Event>,
-    sources: usize,
+    mut missing: BTreeSet<Kind>,
     debounce: Debounce,
     options: SnapshotOptions,
     published: watch::Sender<Arc<Published>>,
     observers: Observers,
 ) {
     let mut store = Store::new(Arc::clone(&observers.versions));
-    let mut missing = sources;
     let mut pending: Option<Pending> = None;
     loop {
         let due = async {
             match &pending {
-                Some(pending) if missing == 0 => {
+                Some(pending) if missing.is_empty() => {
                     tokio::time::sleep_until(pending.due(debounce)).await
                 }
                 _ => std::future::pending().await,
@@ -92,11 +93,13 @@ pub async fn run(
             event = events.recv() => {
                 let Some(event) = event else { return };
                 observers.metrics.event();
-                if matches!(event, Event::Replace(..) | Event::ReplaceAll(_)) {
-                    missing = missing.saturating_sub(1);
+                match &event {
+                    Event::Replace(kind, _) => drop(missing.remove(kind)),
+                    Event::ReplaceAll(_) => missing.clear(),
+                    Event::Apply(_) | Event::Delete(..) => {}
                 }
                 // The first snapshot waits for all sources, and for nothing else.
-                let first = published.borrow().generation == 0 && missing == 0;
+                let first = published.borrow().generation == 0 && missing.is_empty();
                 if store.apply(event) || first {
                     let now = if first { Instant::now() - debounce.after } else { Instant::now() };
                     pending = Some(Pending { first: pending.map_or(now, |pending| pending.first), last: now });
@@ -158,6 +161,40 @@ fn publish(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_first_snapshot_waits_for_each_kind() {
+        let options = SnapshotOptions::default();
+        let (published, mut snapshots) = watch::channel(Arc::new(Published::nothing(&options)));
+        let (events, receiver) = mpsc::channel(8);
+        let debounce = Debounce {
+            after: Duration::ZERO,
+            max: Duration::ZERO,
+        };
+        let observers = Observers {
+            versions: Arc::default(),
+            metrics: Arc::default(),
+        };
+        let kinds = BTreeSet::from([Kind::Service, Kind::Pod]);
+        let running = tokio::spawn(run(
+            receiver, kinds, debounce, options, published, observers,
+        ));
+        // A watch that breaks lists its kind again; that says nothing about the others.
+        for kind in [Kind::Service, Kind::Service, Kind::Node] {
+            events.send(Event::Replace(kind, Vec::new())).await.unwrap();
+        }
+        while events.capacity() < events.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(snapshots.borrow().generation, 0);
+        events
+            .send(Event::Replace(Kind::Pod, Vec::new()))
+            .await
+            .unwrap();
+        snapshots.changed().await.unwrap();
+        assert_eq!(snapshots.borrow().generation, 1);
+        running.abort();
+    }
 
     #[test]
     fn a_change_waits_for_quiet_but_not_for_ever() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_core::resource::{Kind, Resource, ResourceKey};
+use mesh_core::resource::{Resource, ResourceKey};
 
 use crate::config::Event;
 use crate::versions::Versions;
@@ -93,32 +93,18 @@ fn is_same(old: &Resource, new: &Resource) -> bool {
             && old.meta.deleting == new.meta.deleting
             && old.meta.created == new.meta.created
             && old.origin == new.origin
-            && parts(old.key.kind)
+            && old
+                .key
+                .kind
+                .row()
+                .significant
                 .iter()
                 .all(|part| old.raw.pointer(part) == new.raw.pointer(part))
 }
 
-/// Where an object of a kind says what it means.
-fn parts(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        // Pods say in their status where and how they are.
-        Kind::Pod => &[
-            "/spec",
-            "/status/podIP",
-            "/status/podIPs",
-            "/status/phase",
-            "/status/conditions",
-        ],
-        Kind::EndpointSlice => &["/addressType", "/endpoints", "/ports"],
-        Kind::Endpoints => &["/subsets"],
-        Kind::ConfigMap | Kind::Secret => &["/data", "/binaryData"],
-        _ => &["/spec"],
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use mesh_core::resource::decode_value;
+    use mesh_core::resource::{Kind, decode_value};
     use mesh_core::source::Origin;
     use serde_json::{Value, json};
 
@@ -141,6 +127,24 @@ mod tests {
         assert!(apply(service("1", 80, json!({}))));
         assert!(!apply(service("2", 80, json!({"loadBalancer": {}}))));
         assert!(apply(service("3", 81, json!({}))));
+    }
+
+    #[test]
+    fn addresses_that_a_service_entry_is_given_count_as_a_change() {
+        let entry = |version: &str, status: Value| {
+            let value = json!({
+                "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+                "metadata": {"name": "a", "namespace": "default", "resourceVersion": version},
+                "spec": {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http"}], "resolution": "DNS"},
+                "status": status,
+            });
+            Arc::new(decode_value(value, Origin::Builtin, None).0.unwrap())
+        };
+        let mut store = Store::new(Arc::default());
+        let given = json!({"addresses": [{"value": "240.240.0.1"}]});
+        assert!(store.apply(Event::Apply(entry("1", json!({})))));
+        assert!(store.apply(Event::Apply(entry("2", given.clone()))));
+        assert!(!store.apply(Event::Apply(entry("3", given))));
     }
 
     #[test]

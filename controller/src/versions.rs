@@ -127,9 +127,8 @@ impl Question {
                 "{resource:?} is not of the form KIND/NAMESPACE/NAME"
             ));
         };
-        let known = Kind::all().find(|known| known.name().eq_ignore_ascii_case(kind));
-        let kind =
-            known.ok_or_else(|| format!("the mesh does not read objects of the kind {kind:?}"))?;
+        let kind = Kind::named(kind)
+            .ok_or_else(|| format!("the mesh does not read objects of the kind {kind:?}"))?;
         let key = ResourceKey {
             kind,
             namespace: namespace.into(),

@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::resource::ResourceKey;
 use crate::source::Origin;
 
+/// Code of findings about objects that do not have the shape or the values of their kind; Istio's own.
+pub const SCHEMA: &str = "IST0106";
+/// Code of findings about objects and fields that are valid, but on which nothing acts yet.
+pub const NO_EFFECT: &str = "MESH0001";
+
 /// How bad a finding is. Orders from mild to severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
@@ -67,6 +72,11 @@ impl FieldPath {
     /// This path with an index added.
     pub fn index(&self, index: usize) -> Self {
         self.with(Segment::Index(index))
+    }
+
+    /// Whether this is another path or lies inside of it.
+    pub fn starts_with(&self, outer: &FieldPath) -> bool {
+        self.0.starts_with(&outer.0)
     }
 
     /// A path from keys separated by dots and indices in brackets, `spec.http[0].match`. Keys that contain dots cannot be

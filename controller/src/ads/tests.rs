@@ -88,7 +88,12 @@ impl Plane {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(publish::run(
-            receiver, 1, debounce, options, published, observers,
+            receiver,
+            mesh_core::resource::Kind::all().collect(),
+            debounce,
+            options,
+            published,
+            observers,
         ));
         let connections = Arc::<Connections>::default();
         let ads = Ads::new(snapshots, Arc::clone(&connections), metrics);

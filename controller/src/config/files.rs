@@ -3,14 +3,14 @@
 //! Every change reads the directory again. A file that cannot be parsed keeps the objects of its last good version, so a
 //! half-written file takes nothing away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::resource::{self, Resource, ResourceKey};
+use mesh_core::resource::{self, Kind, Resource, ResourceKey};
 use mesh_core::source::SourceMap;
 use notify::Watcher as _;
 use tokio::sync::mpsc;
@@ -23,7 +23,8 @@ const QUIET: Duration = Duration::from_millis(10);
 /// Largest file that is read.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Reads the directory once and watches it until the set is dropped. Gives the number of sources, which is one.
+/// Reads the directory once and watches it until the set is dropped. Gives the kinds that may be in it, which all begin with one
+/// [`Event::ReplaceAll`].
 ///
 /// # Errors
 /// When the directory cannot be read or watched.
@@ -31,7 +32,7 @@ pub async fn watch(
     directory: &Path,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<BTreeSet<Kind>> {
     let (touched_sender, mut touched) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading is an event as well, ours among it.
@@ -69,7 +70,7 @@ pub async fn watch(
             }
         }
     });
-    Ok(1)
+    Ok(Kind::all().collect())
 }
 
 /// The objects of each file, as last read.
@@ -127,17 +128,23 @@ impl File {
     fn update(&mut self, path: &Path, text: String) {
         let mut sources = SourceMap::default();
         let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), &text);
+        let is_error = |found: &[Diagnostic]| found.iter().any(|one| one.level == Level::Error);
+        let mut unreadable = is_error(&diagnostics);
         let mut objects = BTreeMap::new();
         for document in &documents {
             let (resource, more) = resource::decode(document, None);
+            unreadable |= is_error(&more);
             diagnostics.extend(more);
-            objects.extend(resource.map(|resource| (resource.key.clone(), Arc::new(resource))));
+            let Some(resource) = resource else { continue };
+            diagnostics.extend(resource.findings.iter().cloned());
+            // The last good version stays, in this file or below.
+            unreadable |= resource.malformed;
+            if !resource.malformed {
+                objects.insert(resource.key.clone(), Arc::new(resource));
+            }
         }
         report(path, &sources, &diagnostics);
-        if diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.level == Level::Error)
-        {
+        if unreadable {
             for (key, resource) in std::mem::take(&mut self.objects) {
                 objects.entry(key).or_insert(resource);
             }
@@ -167,12 +174,7 @@ fn report(path: &Path, sources: &SourceMap, diagnostics: &[Diagnostic]) {
             .unwrap_or_default();
         let field = field.to_string();
         match level {
-            Level::Error => tracing::error!(
-                code,
-                resource,
-                field,
-                "{place}: {message}; the last good version stays"
-            ),
+            Level::Error => tracing::error!(code, resource, field, "{place}: {message}"),
             Level::Warning => tracing::warn!(code, resource, field, "{place}: {message}"),
             Level::Info => tracing::debug!(code, resource, field, "{place}: {message}"),
         }

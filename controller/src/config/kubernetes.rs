@@ -1,5 +1,6 @@
 //! Watches a cluster: one watcher per kind, each with its own backoff.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -7,84 +8,47 @@ use futures::StreamExt as _;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::diag::Level;
-use mesh_core::resource::{self, Kind, Resource, ResourceKey};
+use mesh_core::diag::{Diagnostic, Level};
+use mesh_core::resource::{self, Kind, Resource, ResourceKey, Watch, rows};
 use mesh_core::source::Origin;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Event;
 
-/// The kinds that translation reads, with what the API server calls them.
-const KINDS: [(Kind, &str, &str, &str, &str); 10] = [
-    (Kind::Namespace, "", "v1", "Namespace", "namespaces"),
-    (Kind::Node, "", "v1", "Node", "nodes"),
-    (Kind::Service, "", "v1", "Service", "services"),
-    (Kind::Pod, "", "v1", "Pod", "pods"),
-    (
-        Kind::EndpointSlice,
-        "discovery.k8s.io",
-        "v1",
-        "EndpointSlice",
-        "endpointslices",
-    ),
-    (Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps"),
-    (
-        Kind::VirtualService,
-        "networking.istio.io",
-        "v1",
-        "VirtualService",
-        "virtualservices",
-    ),
-    (
-        Kind::DestinationRule,
-        "networking.istio.io",
-        "v1",
-        "DestinationRule",
-        "destinationrules",
-    ),
-    (
-        Kind::Gateway,
-        "networking.istio.io",
-        "v1",
-        "Gateway",
-        "gateways",
-    ),
-    (
-        Kind::ServiceEntry,
-        "networking.istio.io",
-        "v1",
-        "ServiceEntry",
-        "serviceentries",
-    ),
-];
-
 /// Starts the watchers. They run until the set is dropped.
 ///
 /// A kind that cannot be listed yet (its CRD is missing, or the server is away) counts as empty once the first attempt has
 /// failed with a 404, and appears when it can be listed. Other failures are retried with backoff and logged.
-/// Gives the number of kinds, each of which begins with one [`Event::Replace`].
+/// Gives the kinds, each of which begins with one [`Event::Replace`].
 pub fn watch(
     client: &Client,
     namespace: &str,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
-) -> usize {
-    for (kind, group, version, name, plural) in KINDS {
-        let gvk = GroupVersionKind::gvk(group, version, name);
-        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-        // Of ConfigMaps only the mesh's own settings matter.
-        let api: Api<DynamicObject> = match kind {
-            Kind::ConfigMap => Api::namespaced_with(client.clone(), namespace, &resource),
-            _ => Api::all_with(client.clone(), &resource),
+) -> BTreeSet<Kind> {
+    let mut kinds = BTreeSet::new();
+    for row in rows() {
+        let (group, version) = row
+            .api_version()
+            .split_once('/')
+            .unwrap_or(("", row.api_version()));
+        let gvk = GroupVersionKind::gvk(group, version, row.name);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, row.plural);
+        let api: Api<DynamicObject> = match row.watch {
+            Watch::Always | Watch::WhenInstalled => Api::all_with(client.clone(), &resource),
+            // Of ConfigMaps only the mesh's own settings matter.
+            Watch::OwnNamespace => Api::namespaced_with(client.clone(), namespace, &resource),
+            Watch::Never => continue,
         };
         let types = TypeMeta {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
-        tasks.spawn(watch_kind(kind, types, api, events.clone()));
+        tasks.spawn(watch_kind(row.kind, types, api, events.clone()));
+        kinds.insert(row.kind);
     }
-    KINDS.len()
+    kinds
 }
 
 async fn watch_kind(
@@ -194,15 +158,23 @@ fn decode(mut object: DynamicObject) -> Option<Resource> {
         context: Arc::from(""),
     };
     let (resource, diagnostics) = resource::decode_value(value, origin, None);
-    for diagnostic in diagnostics {
-        match diagnostic.level {
-            Level::Info => {
-                tracing::debug!(resource = ?diagnostic.resource, "{}", diagnostic.message)
-            }
-            Level::Warning | Level::Error => {
-                tracing::warn!(resource = ?diagnostic.resource, path = %diagnostic.path, "{}", diagnostic.message);
-            }
+    let own = resource.iter().flat_map(|resource| &resource.findings);
+    for diagnostic in diagnostics.iter().chain(own) {
+        let Diagnostic {
+            code,
+            level,
+            resource,
+            message,
+            ..
+        } = diagnostic;
+        let resource = resource
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        match level {
+            Level::Info => tracing::debug!(code, resource, "{message}"),
+            Level::Warning | Level::Error => tracing::warn!(code, resource, "{message}"),
         }
     }
-    resource
+    resource.filter(|resource| !resource.malformed)
 }

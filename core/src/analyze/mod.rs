@@ -24,8 +24,8 @@ pub use render::{Rendered, line};
 pub use rules::RULES;
 
 use self::context::Context;
-use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::resource::{Resource, ResourceKey, SCHEMA};
+use crate::diag::{Diagnostic, FieldPath, Level, SCHEMA};
+use crate::resource::{Kind, Resource, ResourceKey};
 use crate::snapshot::Snapshot;
 use crate::translate;
 
@@ -74,8 +74,21 @@ pub fn analyze_with(
         }
     }
     findings.extend(without_known(earlier, &findings));
+    findings.extend(without_rule(snapshot));
     findings.extend(translate::without_effect(snapshot));
     finish(findings, snapshot, options)
+}
+
+/// Findings of objects by themselves that no rule gives: wrong types in Kubernetes' own kinds, and objects without effect.
+fn without_rule(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
+    let resources = Kind::all().flat_map(|kind| snapshot.resources(kind));
+    resources.flat_map(|resource| {
+        let has_rule = resource.key.kind.row().definition.is_some();
+        let found = resource.findings.iter();
+        found
+            .filter(move |found| !has_rule || found.code != SCHEMA)
+            .cloned()
+    })
 }
 
 /// Earlier findings without those about values that validation complains about as well, in more words.

@@ -1,41 +1,33 @@
-//! The CRDs of Istio's kinds, made from our types. The kinds' three versions have one schema, of which `v1` is stored.
+//! The CRDs of our kinds, made from the rows of the table of kinds and from our types. The versions of a kind have one schema; the
+//! current one is stored.
 //!
-//! What the derive makes is brought to what API servers want: no defaults (they would be written into users' objects), no
+//! What the types give is brought to what API servers want: no defaults (they would be written into users' objects), no
 //! formats that they do not know, and fields that are typed as "any value" keep what is in them. Types that do not have all of
-//! Istio's fields say so themselves (`x-kubernetes-preserve-unknown-fields`), so that a server keeps the others.
+//! a kind's fields say so themselves (`x-kubernetes-preserve-unknown-fields`), so that a server keeps the others.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
-    CustomResourceSubresources, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
-    JSONSchemaPropsOrBool,
+    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
+    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
+    CustomResourceSubresources, CustomResourceValidation, JSON, JSONSchemaProps,
+    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::schema::{OptionalEnum, StructuralSchemaRewriter};
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
 
 use super::object::{Component, Object, Phase, metadata};
 use super::settings::Settings;
-use crate::model::{DestinationRule, Gateway, ServiceEntry, VirtualService};
-
-/// The versions, the one that is stored first.
-const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
+use crate::resource::{Column, Definition, Row, Scope, rows};
 
 /// Formats that API servers know.
 const FORMATS: [&str; 5] = ["int32", "int64", "double", "float", "date-time"];
 
 /// The CRDs, without the labels of an installation.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut all = [
-        DestinationRule::crd(),
-        Gateway::crd(),
-        ServiceEntry::crd(),
-        VirtualService::crd(),
-    ];
-    for crd in &mut all {
-        if crd.spec.names.kind == "ServiceEntry" {
-            name_selector_labels(crd);
-        }
-        finish(crd);
-    }
-    all.into()
+    rows()
+        .filter_map(|row| Some(crd(row, row.definition?)))
+        .collect()
 }
 
 /// The CRDs as objects of an installation.
@@ -49,49 +41,99 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     installed.collect()
 }
 
-/// `workloadSelector` has `labels` here and `matchLabels` elsewhere; our type reads both.
-fn name_selector_labels(crd: &mut CustomResourceDefinition) {
-    let of_spec = |version: &mut CustomResourceDefinitionVersion| {
-        let schema = version.schema.as_mut()?.open_api_v3_schema.as_mut()?;
-        let spec = schema.properties.as_mut()?.get_mut("spec")?;
-        let selector = spec.properties.as_mut()?.get_mut("workloadSelector")?;
-        let fields = selector.properties.as_mut()?;
-        let labels = fields.remove("matchLabels")?;
-        fields.insert("labels".into(), labels)
+fn crd(row: &Row, definition: &Definition) -> CustomResourceDefinition {
+    let owned = |all: &[&str]| Some(all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+    let given = |all: &[&str]| owned(all).filter(|all| !all.is_empty());
+    let schema = schema(definition);
+    let version = |(position, name): (usize, &str)| CustomResourceDefinitionVersion {
+        name: name.to_owned(),
+        served: true,
+        storage: position == 0,
+        additional_printer_columns: Some(columns(definition)),
+        schema: Some(CustomResourceValidation {
+            open_api_v3_schema: Some(schema.clone()),
+        }),
+        subresources: Some(CustomResourceSubresources {
+            status: Some(CustomResourceSubresourceStatus(serde_json::json!({}))),
+            scale: None,
+        }),
+        ..CustomResourceDefinitionVersion::default()
     };
-    for version in &mut crd.spec.versions {
-        of_spec(version);
+    CustomResourceDefinition {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{}", row.plural, row.group())),
+            ..ObjectMeta::default()
+        },
+        spec: CustomResourceDefinitionSpec {
+            group: row.group().to_owned(),
+            names: CustomResourceDefinitionNames {
+                kind: row.name.to_owned(),
+                list_kind: Some(format!("{}List", row.name)),
+                plural: row.plural.to_owned(),
+                singular: Some(row.singular()),
+                short_names: given(definition.short_names),
+                categories: given(definition.categories),
+            },
+            scope: match row.scope {
+                Scope::Cluster => "Cluster".to_owned(),
+                Scope::Namespaced => "Namespaced".to_owned(),
+            },
+            versions: row.versions().enumerate().map(version).collect(),
+            ..CustomResourceDefinitionSpec::default()
+        },
+        status: None,
     }
 }
 
-fn finish(crd: &mut CustomResourceDefinition) {
-    let names = &mut crd.spec.names;
-    names.list_kind = Some(format!("{}List", names.kind));
-    let spec_of = |version: &mut CustomResourceDefinitionVersion| {
-        let schema = version.schema.as_mut()?.open_api_v3_schema.as_mut()?;
-        schema.description = None;
-        let properties = schema.properties.get_or_insert_default();
-        properties.insert("status".into(), any_object());
-        properties.get_mut("spec").map(structural)
+fn columns(definition: &Definition) -> Vec<CustomResourceColumnDefinition> {
+    let column = |column: &Column| CustomResourceColumnDefinition {
+        name: column.name.to_owned(),
+        type_: column.type_.to_owned(),
+        json_path: column.path.to_owned(),
+        description: Some(column.description.to_owned()).filter(|text| !text.is_empty()),
+        ..CustomResourceColumnDefinition::default()
     };
-    for version in &mut crd.spec.versions {
-        spec_of(version);
-        version.subresources = Some(CustomResourceSubresources {
-            status: Some(CustomResourceSubresourceStatus(serde_json::json!({}))),
-            scale: None,
-        });
+    let age = Column {
+        name: "Age",
+        type_: "date",
+        path: ".metadata.creationTimestamp",
+        description: "",
+    };
+    definition
+        .columns
+        .iter()
+        .chain([&age])
+        .map(column)
+        .collect()
+}
+
+/// The schema of whole objects.
+fn schema(definition: &Definition) -> JSONSchemaProps {
+    let settings = SchemaSettings::openapi3()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .with_transform(StructuralSchemaRewriter)
+        .with_transform(OptionalEnum);
+    let mut spec: Value = (definition.schema)(settings);
+    if let Some(root) = spec.as_object_mut() {
+        root.remove("title");
     }
-    if let Some(first) = crd.spec.versions.first().cloned() {
-        crd.spec.versions = VERSIONS
-            .into_iter()
-            .enumerate()
-            .map(|(position, name)| CustomResourceDefinitionVersion {
-                name: name.to_owned(),
-                served: true,
-                storage: position == 0,
-                ..first.clone()
-            })
-            .collect();
+    // The types make schemas of the API's own shape; a test reads each of them.
+    let mut spec: JSONSchemaProps = serde_json::from_value(spec).unwrap_or_default();
+    structural(&mut spec);
+    JSONSchemaProps {
+        type_: Some("object".into()),
+        required: Some(vec!["spec".to_owned()]),
+        properties: Some(
+            [
+                ("spec".to_owned(), spec),
+                ("status".to_owned(), any_object()),
+            ]
+            .into(),
+        ),
+        ..JSONSchemaProps::default()
     }
 }
 

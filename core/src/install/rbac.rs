@@ -1,5 +1,5 @@
-//! What the control plane may do in the cluster: watch what it translates, have tokens reviewed, publish its root certificate, and
-//! keep its own key. Nothing else.
+//! What the control plane may do in the cluster: watch the kinds that it reads and write their status, have tokens reviewed,
+//! publish its root certificate, and keep its own key. Nothing else.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -8,6 +8,7 @@ use k8s_openapi::api::rbac::v1::{
 
 use super::object::{Component, Object, Phase, metadata};
 use super::settings::Settings;
+use crate::resource::{Row, Watch, rows};
 
 /// Service account of the control plane.
 pub(super) const SERVICE_ACCOUNT: &str = "istiod";
@@ -91,22 +92,45 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> Poli
     }
 }
 
+/// One rule for each group of which some kinds fulfil a condition.
+fn by_group(
+    concerned: impl Fn(&Row) -> bool,
+    resource: impl Fn(&Row) -> String,
+    verbs: &[&str],
+) -> Vec<PolicyRule> {
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in rows().filter(|row| concerned(row)) {
+        match groups.iter_mut().find(|(group, _)| *group == row.group()) {
+            Some((_, resources)) => resources.push(resource(row)),
+            None => groups.push((row.group(), vec![resource(row)])),
+        }
+    }
+    let rule_of = |(group, resources): (&str, Vec<String>)| {
+        let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+        rule(group, &resources, verbs, &[])
+    };
+    groups.into_iter().map(rule_of).collect()
+}
+
 fn cluster_rules() -> Vec<PolicyRule> {
-    let istio = [
-        "virtualservices",
-        "destinationrules",
-        "gateways",
-        "serviceentries",
-    ];
-    vec![
+    let mut rules = by_group(
+        |row| matches!(row.watch, Watch::Always | Watch::WhenInstalled),
+        |row| row.plural.to_owned(),
+        &WATCH,
+    );
+    rules.extend(by_group(
+        |row| row.writes_status,
+        |row| format!("{}/status", row.plural),
+        &["get", "patch", "update"],
+    ));
+    rules.extend([
+        // Which of the kinds are installed.
         rule(
-            "",
-            &["namespaces", "nodes", "services", "pods"],
+            "apiextensions.k8s.io",
+            &["customresourcedefinitions"],
             &WATCH,
             &[],
         ),
-        rule("discovery.k8s.io", &["endpointslices"], &WATCH, &[]),
-        rule("networking.istio.io", &istio, &WATCH, &[]),
         rule("authentication.k8s.io", &["tokenreviews"], &["create"], &[]),
         // The root certificate in every namespace. A name cannot restrict who creates.
         rule("", &["configmaps"], &["create"], &[]),
@@ -116,13 +140,19 @@ fn cluster_rules() -> Vec<PolicyRule> {
             &["get", "patch", "update"],
             &["istio-ca-root-cert"],
         ),
-    ]
+    ]);
+    rules
 }
 
 fn own_rules() -> Vec<PolicyRule> {
-    vec![
-        rule("", &["configmaps"], &WATCH, &[]),
+    let mut rules = by_group(
+        |row| row.watch == Watch::OwnNamespace,
+        |row| row.plural.to_owned(),
+        &WATCH,
+    );
+    rules.extend([
         rule("", &["secrets"], &["create"], &[]),
         rule("", &["secrets"], &["get"], &["istio-ca-secret"]),
-    ]
+    ]);
+    rules
 }

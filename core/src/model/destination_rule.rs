@@ -2,25 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, PortSelector};
+use super::{DurationText, PortSelector, WorkloadSelector};
 
 /// Subsets of a host and how to talk to them.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(
-    group = "networking.istio.io",
-    version = "v1",
-    kind = "DestinationRule",
-    namespaced,
-    shortname = "dr",
-    category = "istio-io",
-    category = "networking-istio-io",
-    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.host","description":"Host that this rule is for"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
-)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DestinationRuleSpec {
     /// Host; short names belong to the object's own namespace.
@@ -192,13 +180,4 @@ pub struct HttpSettings {
     /// Most streams of one HTTP/2 connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_streams: Option<i32>,
-}
-
-/// Workloads by labels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct WorkloadSelector {
-    /// Labels that a pod must have; Istio names the field differently in different kinds.
-    #[serde(alias = "labels", skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
 }

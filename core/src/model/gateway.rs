@@ -2,22 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a gateway proxy accepts from outside.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(
-    group = "networking.istio.io",
-    version = "v1",
-    kind = "Gateway",
-    namespaced,
-    shortname = "gw",
-    category = "istio-io",
-    category = "networking-istio-io",
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
-)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GatewaySpec {
     /// Ports and hosts.
@@ -68,7 +57,6 @@ pub struct GatewayPort {
 /// TLS settings of a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct ServerTls {
     /// Whether plain HTTP is answered with a 301 to HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +67,15 @@ pub struct ServerTls {
     /// Secret that holds certificate and key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_name: Option<String>,
+    /// Secrets that hold a certificate and a key each, of different key types; at most two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub credential_names: Vec<String>,
+    /// Secret that holds the authorities, where it is not the one of the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_cert_credential_name: Option<String>,
+    /// Files of certificates and keys of different key types; at most two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tls_certificates: Vec<ServerTlsCertificate>,
     /// File of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_certificate: Option<String>,
@@ -88,6 +85,15 @@ pub struct ServerTls {
     /// File of the authorities that client certificates must come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_certificates: Option<String>,
+    /// File of the list of revoked certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_crl: Option<String>,
+    /// Base64 of SHA-256 hashes of public keys, of which client certificates must have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verify_certificate_spki: Vec<String>,
+    /// SHA-256 fingerprints in hex, of which client certificates must have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verify_certificate_hash: Vec<String>,
     /// Names that client certificates must have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subject_alt_names: Vec<String>,
@@ -100,4 +106,16 @@ pub struct ServerTls {
     /// Allowed cipher suites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cipher_suites: Vec<String>,
+}
+
+/// The files of one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerTlsCertificate {
+    /// File of the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_certificate: Option<String>,
+    /// File of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<String>,
 }

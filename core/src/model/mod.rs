@@ -5,6 +5,7 @@ mod destination_rule;
 mod duration;
 mod gateway;
 mod mesh_config;
+mod selector;
 mod service_entry;
 mod virtual_service;
 
@@ -12,5 +13,6 @@ pub use destination_rule::*;
 pub use duration::*;
 pub use gateway::*;
 pub use mesh_config::*;
+pub use selector::*;
 pub use service_entry::*;
 pub use virtual_service::*;

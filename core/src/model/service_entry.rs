@@ -2,26 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::NetworkingWorkloadSelector;
+
 /// Hosts that Kubernetes does not know.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(
-    group = "networking.istio.io",
-    version = "v1",
-    kind = "ServiceEntry",
-    namespaced,
-    plural = "serviceentries",
-    shortname = "se",
-    category = "istio-io",
-    category = "networking-istio-io",
-    printcolumn = r#"{"name":"Hosts","type":"string","jsonPath":".spec.hosts","description":"Hosts of the entry"}"#,
-    printcolumn = r#"{"name":"Location","type":"string","jsonPath":".spec.location","description":"Inside or outside the mesh"}"#,
-    printcolumn = r#"{"name":"Resolution","type":"string","jsonPath":".spec.resolution","description":"How addresses are found"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
-)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceEntrySpec {
     /// Host names; fully qualified or with a wildcard.
@@ -43,7 +30,7 @@ pub struct ServiceEntrySpec {
     pub endpoints: Vec<WorkloadEntrySpec>,
     /// Workloads and pods that serve, instead of `endpoints`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub workload_selector: Option<super::WorkloadSelector>,
+    pub workload_selector: Option<NetworkingWorkloadSelector>,
     /// Namespaces that see this object: `*`, `.`, `~` or names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub export_to: Vec<String>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Meta;
-use super::decode::{DecodeError, typed};
+use super::typed::{DecodeError, typed};
 use crate::diag::FieldPath;
 
 /// `metadata` as it is written.

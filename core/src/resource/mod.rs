@@ -2,11 +2,16 @@
 //!
 //! ```text
 //! Document --decode--> (Resource, findings)        kinds: the table of what is known
+//!            |
+//!            +-- compile: the one validator of a kind
 //! ```
 
+mod admit;
+mod compile;
 mod decode;
 mod kinds;
 mod meta;
+mod typed;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +20,16 @@ use std::sync::Arc;
 use k8s_openapi::api::{apps, batch, core, discovery};
 use serde_json::Value;
 
+use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
     DestinationRuleSpec, GatewaySpec, MeshConfig, ServiceEntrySpec, VirtualServiceSpec,
 };
 use crate::source::Origin;
 
-pub use decode::{SCHEMA, decode, decode_mesh_config, decode_value};
+pub use crate::diag::SCHEMA;
+pub use admit::{Admission, admit};
+pub use decode::{decode, decode_mesh_config, decode_value};
+pub use kinds::{Column, Definition, Effect, Row, Scope, Watch, rows};
 
 /// The kinds that a mesh needs. Old API versions of a kind are the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +55,26 @@ pub enum Kind {
     DestinationRule,
     Gateway,
     ServiceEntry,
+    Sidecar,
+    WorkloadEntry,
+    WorkloadGroup,
+    EnvoyFilter,
+    ProxyConfig,
+    PeerAuthentication,
+    RequestAuthentication,
+    AuthorizationPolicy,
+    Telemetry,
+    WasmPlugin,
+    GatewayClass,
+    /// `Gateway` of the Gateway API.
+    KubernetesGateway,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    ReferenceGrant,
+    BackendTlsPolicy,
+    ListenerSet,
 }
 
 /// Identity of an object. Cluster-scoped objects have an empty namespace.
@@ -72,6 +101,10 @@ pub struct Resource {
     pub raw: Arc<Value>,
     /// Where it came from.
     pub origin: Origin,
+    /// What is wrong with it by itself, and what of it has no effect. The same at every entry point.
+    pub findings: Vec<Diagnostic>,
+    /// Parts of it have a wrong type and count as absent here. Analysis looks at such an object; nothing may act on it.
+    pub malformed: bool,
 }
 
 /// What the mesh reads of `metadata`.
@@ -115,8 +148,29 @@ pub enum Object {
     DestinationRule(Arc<DestinationRuleSpec>),
     Gateway(Arc<GatewaySpec>),
     ServiceEntry(Arc<ServiceEntrySpec>),
+    /// A kind without a type of ours: there is the raw value alone.
+    Untyped,
     /// The `mesh` key of the ConfigMap `istio`, or a file that holds only it.
     MeshConfig(Arc<MeshConfig>),
+}
+
+// === impl Resource ===
+
+impl Resource {
+    /// Whether it is refused where objects are written: an error is among its findings.
+    pub fn is_refused(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// Whether something is wrong at a path or inside of it, so that nothing may act on this part.
+    pub fn refuses(&self, path: &FieldPath) -> bool {
+        self.errors().any(|error| error.path.starts_with(path))
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        let findings = self.findings.iter();
+        findings.filter(|finding| finding.level == Level::Error)
+    }
 }
 
 impl fmt::Display for ResourceKey {
@@ -127,10 +181,11 @@ impl fmt::Display for ResourceKey {
             namespace,
             name,
         } = self;
+        let kind = kind.name();
         if namespace.is_empty() {
-            write!(f, "{kind:?} {name}")
+            write!(f, "{kind} {name}")
         } else {
-            write!(f, "{kind:?} {namespace}/{name}")
+            write!(f, "{kind} {namespace}/{name}")
         }
     }
 }

@@ -197,7 +197,7 @@ fn allocated(resource: &Resource) -> Vec<IpAddr> {
 fn planned(resource: &Resource, spec: &ServiceEntrySpec) -> PlannedEndpoints {
     match &spec.workload_selector {
         Some(selector) => PlannedEndpoints::Selected {
-            labels: Arc::new(selector.match_labels.clone()),
+            labels: Arc::new(selector.labels.clone()),
         },
         None => PlannedEndpoints::Listed {
             source: resource.key.name.clone(),
@@ -209,7 +209,7 @@ fn planned(resource: &Resource, spec: &ServiceEntrySpec) -> PlannedEndpoints {
 fn selector(spec: &ServiceEntrySpec) -> BTreeMap<String, String> {
     spec.workload_selector
         .as_ref()
-        .map(|selector| selector.match_labels.clone())
+        .map(|selector| selector.labels.clone())
         .unwrap_or_default()
 }
 

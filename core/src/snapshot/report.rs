@@ -1,12 +1,8 @@
 //! Findings of building a snapshot and of translation.
 
-use crate::diag::{Diagnostic, FieldPath, Level};
+use crate::diag::{Diagnostic, FieldPath, Level, NO_EFFECT, SCHEMA};
 use crate::resource::Resource;
 
-/// Istio's code for values that its schema or validation refuses.
-pub(crate) const INVALID: &str = "IST0106";
-/// Our code for fields that are understood but not acted on.
-pub(crate) const NO_EFFECT: &str = "MESH0001";
 /// Our code for objects and rules that are left out because nothing can act on them yet.
 pub(crate) const UNSUPPORTED: &str = "MESH0004";
 /// Our code for objects that lose against others.
@@ -18,7 +14,7 @@ pub(crate) fn invalid(
     path: FieldPath,
     message: impl Into<String>,
 ) -> Diagnostic {
-    finding(INVALID, Level::Error, resource, path, message.into())
+    finding(SCHEMA, Level::Error, resource, path, message.into())
 }
 
 /// A field that has no effect in this version.

@@ -56,6 +56,6 @@ pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
         .virtual_services()
         .iter()
         .flat_map(compile)
-        .filter(|found| [report::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
+        .filter(|found| [crate::diag::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
         .collect()
 }

@@ -92,7 +92,7 @@ pub(super) fn regex(pattern: &str) -> Result<(), String> {
 }
 
 /// A comparison of texts.
-pub(super) fn string_match(text: &StringMatch, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn string_match(text: &StringMatch, at: &At<'_>, violations: &mut Violations) {
     let StringMatch {
         exact,
         prefix,
@@ -117,11 +117,7 @@ pub(super) fn string_match(text: &StringMatch, at: &At<'_>, violations: &mut Vio
 }
 
 /// Labels.
-pub(super) fn labels(
-    labels: &BTreeMap<String, String>,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+pub(super) fn labels(labels: &BTreeMap<String, String>, at: &At<'_>, violations: &mut Violations) {
     for (key, value) in labels {
         violations.check(
             &at.key(key),
@@ -131,14 +127,14 @@ pub(super) fn labels(
 }
 
 /// Networks or addresses.
-pub(super) fn networks(networks: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn networks(networks: &[String], at: &At<'_>, violations: &mut Violations) {
     for (position, network) in networks.iter().enumerate() {
         violations.check(&at.index(position), super::names::network(network));
     }
 }
 
 /// `exportTo`: namespaces, `.`, or alone `*` or `~`.
-pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Violations) {
     let mut seen = BTreeSet::new();
     for (position, namespace) in export_to.iter().enumerate() {
         let at = at.index(position);
@@ -160,7 +156,7 @@ pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Viol
 }
 
 /// Names of gateways: `mesh`, `NAME`, `NAMESPACE/NAME`, or an old fully qualified name.
-pub(super) fn gateway_names(names: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn gateway_names(names: &[String], at: &At<'_>, violations: &mut Violations) {
     for (position, name) in names.iter().enumerate() {
         let valid = match name.split_once('/') {
             None => super::names::fqdn(name).is_ok(),
@@ -189,7 +185,7 @@ pub(super) fn header_name(name: &str) -> Result<(), String> {
 }
 
 /// Weights of several destinations: none negative, and not all zero. With one destination its weight does not matter.
-pub(super) fn weights(weights: &[Option<i32>], at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn weights(weights: &[Option<i32>], at: &At<'_>, violations: &mut Violations) {
     let mut total = 0u64;
     for (position, weight) in weights.iter().enumerate() {
         let weight = weight.unwrap_or(0);

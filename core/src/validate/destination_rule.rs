@@ -12,7 +12,7 @@ use crate::model::{
     ConnectionPoolSettings, DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy,
 };
 
-pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(crate) fn check(object: &DestinationRuleSpec, at: &At<'_>, violations: &mut Violations) {
     let DestinationRuleSpec {
         host,
         subsets,
@@ -58,7 +58,7 @@ pub(super) fn check(object: &DestinationRuleSpec, at: &At<'_>, violations: &mut 
     }
 }
 
-fn check_policy(policy: &TrafficPolicy, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_policy(policy: &TrafficPolicy, at: &At<'_>, violations: &mut Violations) {
     let TrafficPolicy {
         load_balancer,
         connection_pool,
@@ -104,7 +104,7 @@ struct Block<'p> {
 }
 
 impl Block<'_> {
-    fn check(&self, at: &At<'_>, violations: &mut Violations<'_>) {
+    fn check(&self, at: &At<'_>, violations: &mut Violations) {
         if let Some(balancer) = self.load_balancer {
             check_balancer(balancer, &at.key("loadBalancer"), violations);
         }
@@ -120,7 +120,7 @@ impl Block<'_> {
     }
 }
 
-fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, violations: &mut Violations) {
     let LoadBalancerSettings {
         simple,
         consistent_hash,
@@ -176,7 +176,7 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, violations: &mut
     }
 }
 
-fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Violations) {
     if let Some(tcp) = &pool.tcp {
         let at = at.key("tcp");
         not_negative(&[("maxConnections", tcp.max_connections)], &at, violations);
@@ -213,7 +213,7 @@ fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Viola
     }
 }
 
-fn not_negative(numbers: &[(&str, Option<i32>)], at: &At<'_>, violations: &mut Violations<'_>) {
+fn not_negative(numbers: &[(&str, Option<i32>)], at: &At<'_>, violations: &mut Violations) {
     for (key, number) in numbers {
         if let Some(number) = number.filter(|number| *number < 0) {
             violations.add(&at.key(key), format!("{number} is negative"));
@@ -221,7 +221,7 @@ fn not_negative(numbers: &[(&str, Option<i32>)], at: &At<'_>, violations: &mut V
     }
 }
 
-fn check_outlier(outlier: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_outlier(outlier: &Value, at: &At<'_>, violations: &mut Violations) {
     const PERCENTS: [&str; 2] = ["maxEjectionPercent", "minHealthPercent"];
     const COUNTS: [&str; 3] = [
         "consecutive5xxErrors",

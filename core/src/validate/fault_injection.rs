@@ -7,7 +7,7 @@ use super::{At, Violations};
 use crate::model::DurationText;
 
 /// `fault` of an HTTP rule.
-pub(super) fn check(fault: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn check(fault: &Value, at: &At<'_>, violations: &mut Violations) {
     let delay = fault.get("delay").filter(|value| !value.is_null());
     let abort = fault.get("abort").filter(|value| !value.is_null());
     if delay.is_none() && abort.is_none() {
@@ -26,7 +26,7 @@ pub(super) fn check(fault: &Value, at: &At<'_>, violations: &mut Violations<'_>)
     }
 }
 
-fn check_abort(abort: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_abort(abort: &Value, at: &At<'_>, violations: &mut Violations) {
     check_percentage(abort, at, violations);
     let http = abort.get("httpStatus");
     match (http, abort.get("grpcStatus")) {
@@ -50,7 +50,7 @@ fn check_abort(abort: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
 }
 
 /// `percentage: {value: N}`, from 0 to 100.
-pub(super) fn check_percentage(block: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn check_percentage(block: &Value, at: &At<'_>, violations: &mut Violations) {
     let Some(percentage) = block.get("percentage").filter(|value| !value.is_null()) else {
         return;
     };
@@ -68,12 +68,7 @@ pub(super) fn check_percentage(block: &Value, at: &At<'_>, violations: &mut Viol
 }
 
 /// A duration of at least a millisecond in a block.
-pub(super) fn check_duration(
-    block: &Value,
-    key: &str,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+pub(super) fn check_duration(block: &Value, key: &str, at: &At<'_>, violations: &mut Violations) {
     let Some(value) = block.get(key).filter(|value| !value.is_null()) else {
         return;
     };

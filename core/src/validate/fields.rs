@@ -3,15 +3,10 @@
 //! What exists is read from the JSON schema of our types. Fields of Istio that this program has no type for yet are listed
 //! here: they are accepted and survive in the raw value.
 
-use std::sync::LazyLock;
-
-use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use super::http_route::nearest;
 use super::{At, Violations};
-use crate::model::{DestinationRuleSpec, GatewaySpec, ServiceEntrySpec, VirtualServiceSpec};
-use crate::resource::Kind;
 
 /// Fields of Istio's types that ours lack.
 const ALSO: &[(&str, &[&str])] = &[
@@ -19,54 +14,15 @@ const ALSO: &[(&str, &[&str])] = &[
     ("L4MatchAttributes", &["sourceSubnet"]),
     ("LoadBalancerSettings", &["warmupDurationSecs"]),
     ("TrafficPolicy", &["tunnel", "proxyProtocol", "retryBudget"]),
-    ("WorkloadSelector", &["labels"]),
-    (
-        "ServerTls",
-        &[
-            "caCertCredentialName",
-            "caCrl",
-            "credentialNames",
-            "tlsCertificates",
-            "verifyCertificateHash",
-            "verifyCertificateSpki",
-        ],
-    ),
 ];
 
 /// Fields of every object.
 const OBJECT: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// The schema of a kind's `spec`, with its definitions.
-struct Root(Value);
+/// The fields that a kind has: the JSON schema of its `spec`, with its definitions.
+pub(crate) struct Fields(Value);
 
-static SCHEMAS: LazyLock<[(Kind, Root); 4]> = LazyLock::new(|| {
-    [
-        (Kind::VirtualService, Root::of::<VirtualServiceSpec>()),
-        (Kind::DestinationRule, Root::of::<DestinationRuleSpec>()),
-        (Kind::Gateway, Root::of::<GatewaySpec>()),
-        (Kind::ServiceEntry, Root::of::<ServiceEntrySpec>()),
-    ]
-});
-
-/// Reports fields that the object's kind does not have.
-pub(super) fn check(violations: &mut Violations<'_>) {
-    let kind = violations.resource.key.kind;
-    let Some((_, root)) = SCHEMAS.iter().find(|(known, _)| *known == kind) else {
-        return;
-    };
-    let raw = violations.resource.raw.clone();
-    let at = At::Root;
-    for (name, _) in raw.as_object().into_iter().flatten() {
-        if !OBJECT.contains(&name.as_str()) {
-            unknown(name, OBJECT.to_vec(), &at, violations);
-        }
-    }
-    if let Some(spec) = raw.get("spec") {
-        root.walk(spec, &root.0, "", &at.key("spec"), violations);
-    }
-}
-
-fn unknown(name: &str, known: Vec<&str>, at: &At<'_>, violations: &mut Violations<'_>) {
+fn unknown(name: &str, known: Vec<&str>, at: &At<'_>, violations: &mut Violations) {
     let message = format!("there is no field {name:?}");
     match nearest(name, &known) {
         Some(similar) => {
@@ -76,13 +32,25 @@ fn unknown(name: &str, known: Vec<&str>, at: &At<'_>, violations: &mut Violation
     }
 }
 
-impl Root {
-    fn of<T: JsonSchema>() -> Self {
-        Self(
-            SchemaGenerator::default()
-                .into_root_schema_for::<T>()
-                .into(),
-        )
+// === impl Fields ===
+
+impl Fields {
+    /// The fields of a schema.
+    pub(crate) fn new(schema: Value) -> Self {
+        Self(schema)
+    }
+
+    /// Reports fields of an object that its kind does not have.
+    pub(crate) fn check(&self, object: &Value, violations: &mut Violations) {
+        let at = At::Root;
+        for (name, _) in object.as_object().into_iter().flatten() {
+            if !OBJECT.contains(&name.as_str()) {
+                unknown(name, OBJECT.to_vec(), &at, violations);
+            }
+        }
+        if let Some(spec) = object.get("spec") {
+            self.walk(spec, &self.0, "", &at.key("spec"), violations);
+        }
     }
 
     /// Follows references and optional types to the schema that says what is inside, and its name.
@@ -114,7 +82,7 @@ impl Root {
         schema: &Value,
         name: &str,
         at: &At<'_>,
-        violations: &mut Violations<'_>,
+        violations: &mut Violations,
     ) {
         let (schema, name) = self.resolve(schema, name);
         match value {
@@ -147,7 +115,7 @@ impl Root {
         properties: &Map<String, Value>,
         name: &str,
         at: &At<'_>,
-        violations: &mut Violations<'_>,
+        violations: &mut Violations,
     ) {
         let also = ALSO
             .iter()

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::common::{bind_address, labels, port, protocol};
 use super::names::{is_ip, is_namespace, wildcard_host};
 use super::{At, Violations, tls_settings};
 use crate::model::{GatewaySpec, Server};
 
-pub(super) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(crate) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations) {
     let GatewaySpec { servers, selector } = object;
     if servers.is_empty() {
         violations.add(at, "the gateway has no servers");
@@ -24,13 +22,11 @@ pub(super) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violatio
             let message = format!("port name {name:?} is repeated in this gateway");
             violations.add(&at.key("port").key("name"), message);
         }
-        let raw = violations.resource.raw.clone();
-        let raw = raw.pointer(&format!("/spec/servers/{position}"));
-        check_server(server, raw.unwrap_or(&Value::Null), &at, violations);
+        check_server(server, &at, violations);
     }
 }
 
-fn check_server(server: &Server, raw: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_server(server: &Server, at: &At<'_>, violations: &mut Violations) {
     let Server {
         port: exposed,
         bind,
@@ -41,6 +37,13 @@ fn check_server(server: &Server, raw: &Value, at: &At<'_>, violations: &mut Viol
     } = server;
     let port_at = at.key("port");
     violations.check(&port_at.key("number"), port(exposed.number));
+    if exposed.target_port.is_some() {
+        violations.warn_hint(
+            &port_at.key("targetPort"),
+            "targetPort is deprecated and has no effect",
+            "the ports of the gateway's Service say where traffic arrives",
+        );
+    }
     if exposed.name.is_empty() {
         violations.add(&port_at.key("name"), "the port's name is missing");
     }
@@ -75,8 +78,7 @@ fn check_server(server: &Server, raw: &Value, at: &At<'_>, violations: &mut Viol
                 violations.add(&at.key("httpsRedirect"), message);
             }
             if encrypted {
-                let raw = raw.get("tls").unwrap_or(&Value::Null);
-                tls_settings::check_server(tls, raw, &at, violations);
+                tls_settings::check_server(tls, &at, violations);
             } else if tls.mode.is_some() || tls.credential_name.is_some() {
                 let message = format!("a server with protocol {spoken} cannot have TLS settings");
                 violations.add(&at, message);

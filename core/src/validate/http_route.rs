@@ -40,7 +40,7 @@ pub(super) fn check(
     route: &HttpRoute,
     in_delegate: bool,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     check_action(route, in_delegate, at, violations);
     for (position, condition) in route.matches.iter().enumerate() {
@@ -80,12 +80,7 @@ pub(super) fn check(
 }
 
 /// A rule does exactly one thing: forward, redirect, answer, or leave it to a delegate.
-fn check_action(
-    route: &HttpRoute,
-    in_delegate: bool,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, violations: &mut Violations) {
     let actions: Vec<&str> = [
         ("route", !route.route.is_empty()),
         ("redirect", route.redirect.is_some()),
@@ -139,7 +134,7 @@ fn check_action(
     }
 }
 
-fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations) {
     let HttpMatchRequest {
         name: _,
         uri,
@@ -195,7 +190,7 @@ fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Viola
 fn check_header_matches(
     headers: &BTreeMap<String, StringMatch>,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     for (name, text) in headers {
         let at = at.key(name);
@@ -207,7 +202,7 @@ fn check_header_matches(
     }
 }
 
-fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violations) {
     if *redirect == HttpRedirect::default() {
         violations.add(
             at,
@@ -254,7 +249,7 @@ fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violati
 }
 
 /// A host, perhaps with a port.
-fn check_authority(authority: Option<&str>, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_authority(authority: Option<&str>, at: &At<'_>, violations: &mut Violations) {
     let Some(authority) = authority.filter(|text| !text.is_empty()) else {
         return;
     };
@@ -268,11 +263,7 @@ fn check_authority(authority: Option<&str>, at: &At<'_>, violations: &mut Violat
     }
 }
 
-fn check_direct_response(
-    response: &HttpDirectResponse,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+fn check_direct_response(response: &HttpDirectResponse, at: &At<'_>, violations: &mut Violations) {
     let HttpDirectResponse { status, body } = response;
     if !(200..=599).contains(status) {
         let message = format!("status {status} is not in the range 200 to 599");
@@ -286,7 +277,7 @@ fn check_direct_response(
     }
 }
 
-fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, violations: &mut Violations) {
     let HttpRewrite {
         uri,
         authority,
@@ -309,7 +300,7 @@ fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, violations: &mut Violations
     check_authority(authority.as_deref(), &at.key("authority"), violations);
 }
 
-fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations) {
     let HttpRetry {
         attempts,
         per_try_timeout,
@@ -370,7 +361,7 @@ pub(super) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
         .map(|(_, known)| known)
 }
 
-fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations) {
     if let Some(mirror) = &route.mirror {
         check_destination(mirror, &at.key("mirror"), violations);
         if !route.mirrors.is_empty() {
@@ -399,7 +390,7 @@ fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations<'_>
     }
 }
 
-fn check_cors(cors: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_cors(cors: &Value, at: &At<'_>, violations: &mut Violations) {
     let origins = cors.get("allowOrigins").and_then(Value::as_array);
     for (position, origin) in origins.into_iter().flatten().enumerate() {
         let key = at.key("allowOrigins");
@@ -419,7 +410,7 @@ fn check_cors(cors: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
     fault_injection::check_duration(cors, "maxAge", at, violations);
 }
 
-fn check_headers(headers: Option<&Headers>, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_headers(headers: Option<&Headers>, at: &At<'_>, violations: &mut Violations) {
     let Some(Headers { request, response }) = headers else {
         return;
     };

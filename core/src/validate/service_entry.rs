@@ -9,7 +9,7 @@ use crate::model::{
     ServiceEntryPort, ServiceEntryResolution as Resolution, ServiceEntrySpec, WorkloadEntrySpec,
 };
 
-pub(super) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Violations) {
     let ServiceEntrySpec {
         hosts,
         addresses,
@@ -39,7 +39,7 @@ pub(super) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Vio
                 "only one of workloadSelector and endpoints can be given",
             );
         }
-        labels(&selector.match_labels, &at.key("labels"), violations);
+        labels(&selector.labels, &at.key("labels"), violations);
     }
     check_endpoints(object, resolution, at, violations);
     export_to(exported, &at.key("exportTo"), violations);
@@ -50,7 +50,7 @@ fn check_hosts(
     resolution: Resolution,
     without_endpoints: bool,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     if hosts.is_empty() {
         violations.add(at, "the entry has no hosts");
@@ -79,7 +79,7 @@ fn check_hosts(
     }
 }
 
-fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, violations: &mut Violations) {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     for (position, entry) in ports.iter().enumerate() {
@@ -112,7 +112,7 @@ fn check_endpoints(
     object: &ServiceEntrySpec,
     resolution: Resolution,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     let endpoints = &object.endpoints;
     let key = at.key("endpoints");
@@ -143,7 +143,7 @@ fn check_endpoint(
     object: &ServiceEntrySpec,
     resolution: Resolution,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     let address_at = at.key("address");
     let address = endpoint.address.as_deref().unwrap_or_default();

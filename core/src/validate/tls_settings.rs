@@ -21,12 +21,7 @@ const CLIENT_MODES: &[&str] = &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"];
 const VERSIONS: &[&str] = &["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"];
 
 /// `tls` of a gateway's server.
-pub(super) fn check_server(
-    tls: &ServerTls,
-    raw: &Value,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
     let mode = tls.mode.as_deref().unwrap_or("PASSTHROUGH");
     if !SERVER_MODES.contains(&mode) {
@@ -37,8 +32,16 @@ pub(super) fn check_server(
         violations.add(&at.key("mode"), message);
     }
     check_versions(tls, at, violations);
-    let lists = ["credentialNames", "tlsCertificates"];
-    let secret = given(&tls.credential_name) || lists.iter().any(|key| raw.get(*key).is_some());
+    for (position, suite) in tls.cipher_suites.iter().enumerate() {
+        if tls.cipher_suites[..position].contains(suite) {
+            let suites = at.key("cipherSuites");
+            let at = suites.index(position);
+            violations.warn(&at, format!("cipher suite {suite:?} is repeated"));
+        }
+    }
+    let secret = given(&tls.credential_name)
+        || !tls.credential_names.is_empty()
+        || !tls.tls_certificates.is_empty();
     let files = given(&tls.server_certificate) || given(&tls.private_key);
     match mode {
         "ISTIO_MUTUAL" => {
@@ -86,7 +89,7 @@ pub(super) fn check_server(
     }
 }
 
-fn require(at: &At<'_>, key: &str, given: bool, mode: &str, violations: &mut Violations<'_>) {
+fn require(at: &At<'_>, key: &str, given: bool, mode: &str, violations: &mut Violations) {
     if !given {
         violations.add_hint(
             at,
@@ -96,7 +99,7 @@ fn require(at: &At<'_>, key: &str, given: bool, mode: &str, violations: &mut Vio
     }
 }
 
-fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
     let mut rank = |key: &str, version: &Option<String>| {
         let version = version.as_deref()?;
         let rank = VERSIONS.iter().position(|known| *known == version);
@@ -122,7 +125,7 @@ fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations<'_>)
 }
 
 /// `tls` of a traffic policy, whose type is still JSON.
-pub(super) fn check_client(tls: &Value, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(super) fn check_client(tls: &Value, at: &At<'_>, violations: &mut Violations) {
     let text = |key: &str| {
         tls.get(key)
             .and_then(Value::as_str)

@@ -10,7 +10,7 @@ use crate::model::{
     VirtualServiceSpec,
 };
 
-pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations<'_>) {
+pub(crate) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations) {
     let VirtualServiceSpec {
         hosts,
         gateways,
@@ -47,7 +47,7 @@ pub(super) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut V
     export_to(exported, &at.key("exportTo"), violations);
 }
 
-fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations) {
     let VirtualServiceSpec {
         hosts, gateways, ..
     } = object;
@@ -75,7 +75,7 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violat
 pub(super) fn check_destination(
     destination: &Destination,
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     let Destination {
         host,
@@ -102,7 +102,7 @@ pub(super) fn check_destination(
     }
 }
 
-fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut Violations) {
     let TlsRoute {
         matches,
         route: destinations,
@@ -125,7 +125,7 @@ fn check_tls_match(
     condition: &TlsMatchAttributes,
     hosts: &[String],
     at: &At<'_>,
-    violations: &mut Violations<'_>,
+    violations: &mut Violations,
 ) {
     let TlsMatchAttributes {
         sni_hosts,
@@ -169,7 +169,7 @@ fn covers(outer: &str, inner: &str) -> bool {
     }
 }
 
-fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations) {
     let TcpRoute {
         matches,
         route: destinations,
@@ -180,7 +180,7 @@ fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations<'_>) {
     check_route(destinations, at, violations);
 }
 
-fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violations) {
     let L4MatchAttributes {
         destination_subnets,
         port: number,
@@ -206,11 +206,7 @@ fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violati
 }
 
 /// A namespace, if one is given.
-pub(super) fn check_namespace(
-    namespace: Option<&str>,
-    at: &At<'_>,
-    violations: &mut Violations<'_>,
-) {
+pub(super) fn check_namespace(namespace: Option<&str>, at: &At<'_>, violations: &mut Violations) {
     if let Some(namespace) = namespace.filter(|text| !text.is_empty())
         && !is_namespace(namespace)
     {
@@ -218,7 +214,7 @@ pub(super) fn check_namespace(
     }
 }
 
-fn check_route(destinations: &[RouteDestination], at: &At<'_>, violations: &mut Violations<'_>) {
+fn check_route(destinations: &[RouteDestination], at: &At<'_>, violations: &mut Violations) {
     if destinations.is_empty() {
         violations.add(at, "a route is missing");
     }

@@ -22,7 +22,10 @@ fn refused(text: &str) -> Diagnostic {
     let (documents, findings) = parse("a.yaml", text);
     assert!(findings.is_empty(), "{findings:?}");
     let (resource, mut findings) = decode(&documents[0], Some("prod"));
-    assert!(resource.is_none());
+    if let Some(resource) = resource {
+        assert!(resource.malformed && resource.is_refused());
+        findings.extend(resource.findings);
+    }
     assert_eq!(findings.len(), 1);
     findings.remove(0)
 }
@@ -122,7 +125,7 @@ fn wrong_types_are_named_with_their_path() {
 
 #[test]
 fn other_kinds_pass_without_a_word() {
-    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\n";
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Teapot\nmetadata: {name: a}\n";
     let (documents, _) = parse("a.yaml", text);
     let (resource, findings) = decode(&documents[0], None);
     assert!(resource.is_none() && findings.is_empty());
@@ -138,8 +141,10 @@ fn the_mesh_configuration_is_read_from_its_config_map() {
     assert_eq!(config.trust_domain.as_deref(), Some("example.org"));
 
     let (documents, _) = parse("a.yaml", &text.replace("SECONDS", "3 apples"));
-    let (resource, findings) = decode(&documents[0], None);
-    assert!(matches!(resource.unwrap().object, Object::ConfigMap(_)));
+    let (resource, _) = decode(&documents[0], None);
+    let resource = resource.unwrap();
+    assert!(matches!(resource.object, Object::ConfigMap(_)));
+    let findings = resource.findings;
     assert!(
         findings[0]
             .message

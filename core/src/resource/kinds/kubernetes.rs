@@ -1,0 +1,92 @@
+//! Kubernetes' own kinds. Their API server defines and checks them.
+
+use std::sync::Arc;
+
+use super::{Effect, Row, Scope, Watch};
+use crate::resource::compile;
+use crate::resource::{Kind, Object};
+
+/// `kubernetes!(Kind, plural, api versions, watch, significant parts)`
+macro_rules! kubernetes {
+    ($kind:ident, $plural:expr, $versions:expr, $watch:ident, $significant:expr) => {
+        Row {
+            kind: Kind::$kind,
+            name: stringify!($kind),
+            plural: $plural,
+            api_versions: $versions,
+            scope: Scope::Namespaced,
+            watch: Watch::$watch,
+            writes_status: false,
+            significant: $significant,
+            effect: Effect::Full,
+            definition: None,
+            compile: |value, row| {
+                compile::whole(value, row, |object| Object::$kind(Arc::new(object)))
+            },
+        }
+    };
+}
+
+const CORE: &[&str] = &["v1"];
+
+const WORKLOAD: &[&str] = &[
+    "apps/v1",
+    "apps/v1beta2",
+    "apps/v1beta1",
+    "extensions/v1beta1",
+];
+
+const SPEC: &[&str] = &["/spec"];
+const DATA: &[&str] = &["/data", "/binaryData"];
+
+/// Pods say in their status where and how they are.
+const POD: &[&str] = &[
+    "/spec",
+    "/status/podIP",
+    "/status/podIPs",
+    "/status/phase",
+    "/status/conditions",
+];
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        scope: Scope::Cluster,
+        ..kubernetes!(Namespace, "namespaces", CORE, Always, SPEC)
+    },
+    Row {
+        scope: Scope::Cluster,
+        ..kubernetes!(Node, "nodes", CORE, Always, SPEC)
+    },
+    kubernetes!(ServiceAccount, "serviceaccounts", CORE, Never, SPEC),
+    kubernetes!(ConfigMap, "configmaps", CORE, OwnNamespace, DATA),
+    kubernetes!(Secret, "secrets", CORE, Never, DATA),
+    kubernetes!(Service, "services", CORE, Always, SPEC),
+    kubernetes!(Endpoints, "endpoints", CORE, Never, &["/subsets"]),
+    kubernetes!(
+        EndpointSlice,
+        "endpointslices",
+        &["discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"],
+        Always,
+        &["/addressType", "/endpoints", "/ports"]
+    ),
+    kubernetes!(Pod, "pods", CORE, Always, POD),
+    kubernetes!(
+        ReplicationController,
+        "replicationcontrollers",
+        CORE,
+        Never,
+        SPEC
+    ),
+    kubernetes!(Deployment, "deployments", WORKLOAD, Never, SPEC),
+    kubernetes!(ReplicaSet, "replicasets", WORKLOAD, Never, SPEC),
+    kubernetes!(StatefulSet, "statefulsets", WORKLOAD, Never, SPEC),
+    kubernetes!(DaemonSet, "daemonsets", WORKLOAD, Never, SPEC),
+    kubernetes!(Job, "jobs", &["batch/v1"], Never, SPEC),
+    kubernetes!(
+        CronJob,
+        "cronjobs",
+        &["batch/v1", "batch/v1beta1", "batch/v2alpha1"],
+        Never,
+        SPEC
+    ),
+];
