@@ -11,6 +11,9 @@
 
 pub mod scope;
 
+pub mod persistent;
+pub mod table;
+
 pub mod cidr;
 pub mod client;
 pub mod cluster;
@@ -44,6 +47,7 @@ pub use listener::{
 };
 pub use name_table::NameTable;
 pub use names::ClusterName;
+pub use persistent::PersistentMap;
 pub use route::{
     DirectResponse, Forward, HeaderMatch, PathMatch, PathRewrite, QueryMatch, Redirect, RetryOn,
     RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, StringMatch, Target, ValueMatch,
@@ -51,3 +55,4 @@ pub use route::{
 };
 pub use scope::{Capture, ProxyKind, ProxyScope};
 pub use secret::{Secret, SecretKind, SecretText};
+pub use table::{Item, Layer, LayerEdit, LayerId, Table, version_of};
