@@ -16,6 +16,7 @@ pub mod yaml;
 
 pub mod model;
 pub mod resource;
+pub mod schema;
 
 pub mod analyze;
 pub mod snapshot;

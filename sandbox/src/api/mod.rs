@@ -41,7 +41,6 @@ mod portforward;
 mod projection;
 mod protobuf;
 mod rules;
-mod schema;
 mod selector;
 mod shape;
 mod spdy;

@@ -35,6 +35,16 @@ pub struct Cause {
 
 // === impl Cause ===
 
+impl From<mesh_core::schema::Cause> for Cause {
+    fn from(cause: mesh_core::schema::Cause) -> Self {
+        Self {
+            reason: cause.reason.name(),
+            message: cause.message,
+            field: cause.path.to_string(),
+        }
+    }
+}
+
 impl Cause {
     /// A value that does not do.
     pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {

@@ -8,7 +8,6 @@ mod workloads;
 use serde_json::{Map, Value, json};
 
 use super::kinds::Kind;
-use super::schema;
 use super::state::Api;
 use super::status::Status;
 use super::store::{Key, State};
@@ -16,7 +15,7 @@ use super::store::{Key, State};
 /// Fills in the defaults of a kind.
 pub fn apply(kind: &Kind, object: &mut Value, old: Option<&Value>) {
     if let Some(custom) = kind.custom.get(&kind.version) {
-        schema::default(&custom.schema, object);
+        custom.default(object);
         return;
     }
     match (kind.group.as_str(), kind.plural.as_str()) {

@@ -67,14 +67,12 @@ fn kind(spec: &Value, storage: &Value) -> Kind {
 }
 
 fn custom(version: &Value) -> Custom {
+    let schema = version["schema"]["openAPIV3Schema"].clone();
     let selectable = list(&version["selectableFields"]).iter();
-    Custom {
-        schema: version["schema"]["openAPIV3Schema"].clone(),
-        columns: printer_columns(version),
-        selectable: selectable
-            .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
-            .collect(),
-    }
+    let selectable = selectable
+        .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
+        .collect();
+    Custom::new(schema, printer_columns(version), selectable)
 }
 
 /// The order of versions: `v2`, `v1`, `v1beta2`, `v1alpha1`, and then others by name.

@@ -8,6 +8,7 @@
 
 mod builtin;
 mod convert;
+mod custom;
 pub mod definition;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use convert::Conversion;
+pub use custom::Custom;
 
 /// One kind of object.
 #[derive(Debug)]
@@ -50,16 +52,6 @@ pub struct Scale {
     pub status: Vec<String>,
     /// Where the selector is, as a text or as a label selector.
     pub selector: Vec<String>,
-}
-
-/// One version of a custom resource.
-#[derive(Debug)]
-pub struct Custom {
-    /// `openAPIV3Schema`; null when there is none.
-    pub schema: Value,
-    pub columns: Vec<super::table::PrinterColumn>,
-    /// Field selectors that the definition allows.
-    pub selectable: Vec<String>,
 }
 
 /// A kind as seen at one group and version.

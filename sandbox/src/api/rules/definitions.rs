@@ -1,5 +1,6 @@
 //! CustomResourceDefinitions.
 
+use mesh_core::schema::Schema;
 use serde_json::{Value, json};
 
 use super::{list, required, text};
@@ -39,9 +40,13 @@ pub fn check(object: &Value) -> Vec<Cause> {
         let path = format!("{path}.schema.openAPIV3Schema");
         if !schema.is_object() {
             causes.push(Cause::required(path, "schemas are required"));
-        } else if schema["type"] != "object" {
-            let why = "must be object at the root";
-            causes.push(Cause::invalid(format!("{path}.type"), &schema["type"], why));
+        } else if let Err(found) = Schema::compile(schema) {
+            let within = |cause: mesh_core::schema::Cause| {
+                let mut cause = Cause::from(cause);
+                cause.field = format!("{path}.{}", cause.field);
+                cause
+            };
+            causes.extend(found.into_iter().map(within));
         }
     }
     if spec["conversion"]["strategy"] == "Webhook" {

@@ -8,7 +8,6 @@ mod workloads;
 use serde_json::Value;
 
 use super::kinds::Served;
-use super::schema;
 use super::status::{Cause, Status};
 
 /// Checks an object before it is stored; of a write to its status only the schema is of interest.
@@ -21,7 +20,7 @@ pub fn check(
     let kind = &served.kind;
     let mut causes = Vec::new();
     if let Some(custom) = served.custom() {
-        causes.extend(schema::check(&custom.schema, new));
+        causes.extend(custom.check(new, old));
     }
     if !status_only {
         causes.extend(metadata::check(&new["metadata"]));

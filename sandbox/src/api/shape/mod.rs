@@ -10,7 +10,6 @@ mod typed;
 use serde_json::Value;
 
 use super::kinds::Served;
-use super::schema;
 use super::status::Status;
 
 /// The shape of a place in an object.
@@ -56,7 +55,7 @@ pub fn root(served: &Served) -> Shape<'_> {
 /// The object without fields that its kind does not have, and the paths of those.
 pub fn known(served: &Served, object: Value) -> Result<(Value, Vec<String>), Status> {
     match served.custom() {
-        Some(custom) => Ok(schema::prune(&custom.schema, object)),
+        Some(custom) => Ok(custom.prune(object)),
         None => typed::known(served, object),
     }
 }

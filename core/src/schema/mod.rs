@@ -1,0 +1,78 @@
+//! Structural schemas: what an API server does with the schema of a CustomResourceDefinition, as pure functions.
+//!
+//! ```text
+//! openAPIV3Schema --compile--> Schema --+-- prune    unknown fields
+//!                                       +-- default  missing fields, null where null is not allowed
+//!                                       +-- check    types, values, lists, CEL rules -> causes with field paths
+//! ```
+//!
+//! The embedded API server and the offline commands use the same [`Schema`], so both say the same. Keywords are those of
+//! `apiextensions.k8s.io/v1`. A pattern or a rule that cannot be compiled makes the schema invalid; nothing is skipped.
+
+mod cause;
+mod cel;
+mod check;
+mod compile;
+mod default;
+mod format;
+mod node;
+mod pattern;
+mod prune;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use crate::diag::FieldPath;
+use node::Node;
+
+pub use cause::{Cause, Reason};
+pub use pattern::{PatternError, compile as compile_pattern};
+pub use prune::Unknown;
+
+/// Fields that every object has; schemas do not describe them.
+const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+/// A compiled `openAPIV3Schema`.
+#[derive(Debug)]
+pub struct Schema {
+    root: Node,
+}
+
+impl Schema {
+    /// Compiles a schema, its patterns and its CEL rules.
+    ///
+    /// # Errors
+    /// What is wrong with the schema, by the rules for structural schemas. Paths begin at the schema itself.
+    pub fn compile(schema: &Value) -> Result<Self, Vec<Cause>> {
+        compile::compile(schema).map(|root| Self { root })
+    }
+
+    /// Removes fields that the schema does not have, and tells which.
+    pub fn prune(&self, object: &mut Value) -> Vec<Unknown> {
+        prune::prune(&self.root, object)
+    }
+
+    /// Fills in defaults of missing fields. Null counts as missing where the schema does not allow it.
+    pub fn default(&self, object: &mut Value) {
+        default::fill(&self.root, object);
+    }
+
+    /// What is wrong with an object that was pruned and defaulted.
+    ///
+    /// `old` is the stored object in an update: rules about transitions compare with it, and parts that did not change are
+    /// not checked again.
+    pub fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+        let mut causes = check::check(&self.root, object, old);
+        if causes.iter().any(Cause::blocks_rules) {
+            if self.root.has_rules() {
+                let message = "some validation rules were not checked because the object was invalid; \
+                               correct the existing errors to complete validation";
+                causes.push(Cause::new(FieldPath::root(), Reason::Invalid, message));
+            }
+            return causes;
+        }
+        causes.extend(cel::check(&self.root, object, old));
+        causes
+    }
+}
