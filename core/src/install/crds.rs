@@ -5,6 +5,8 @@
 //! formats that they do not know, and fields that are typed as "any value" keep what is in them. Types that do not have all of
 //! a kind's fields say so themselves (`x-kubernetes-preserve-unknown-fields`), so that a server keeps the others.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
     CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
@@ -35,7 +37,9 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let component = Component::Base;
     let installed = crds().into_iter().map(|mut crd| {
         let name = crd.metadata.name.take().unwrap_or_default();
+        let annotations = crd.metadata.annotations.take();
         crd.metadata = metadata(&component, &settings.namespace, None, &name);
+        crd.metadata.annotations = annotations;
         Object::new(&component, Phase::Definitions, &crd)
     });
     installed.collect()
@@ -62,6 +66,7 @@ fn crd(row: &Row, definition: &Definition) -> CustomResourceDefinition {
     CustomResourceDefinition {
         metadata: ObjectMeta {
             name: Some(format!("{}.{}", row.plural, row.group())),
+            annotations: annotations(row),
             ..ObjectMeta::default()
         },
         spec: CustomResourceDefinitionSpec {
@@ -83,6 +88,23 @@ fn crd(row: &Row, definition: &Definition) -> CustomResourceDefinition {
         },
         status: None,
     }
+}
+
+/// What API servers want to see before they take a CRD of a group of Kubernetes, and what tells controllers of the Gateway API
+/// which release of it is installed.
+fn annotations(row: &Row) -> Option<BTreeMap<String, String>> {
+    let all = [
+        (
+            "api-approved.kubernetes.io",
+            "https://github.com/kubernetes-sigs/gateway-api/pull/2466",
+        ),
+        ("gateway.networking.k8s.io/bundle-version", "v1.5.0"),
+        ("gateway.networking.k8s.io/channel", "experimental"),
+    ];
+    let owned = all.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    row.group()
+        .ends_with(".k8s.io")
+        .then(|| BTreeMap::from(owned))
 }
 
 fn columns(definition: &Definition) -> Vec<CustomResourceColumnDefinition> {
@@ -159,9 +181,10 @@ fn structural(schema: &mut JSONSchemaProps) {
         .as_deref()
         .is_some_and(|format| format.starts_with("uint"));
     if unsigned {
-        schema.minimum = Some(0.0);
-        schema.maximum =
-            Some(f64::from(u32::MAX)).filter(|_| schema.format.as_deref() == Some("uint32"));
+        schema.minimum.get_or_insert(0.0);
+        if schema.format.as_deref() == Some("uint32") {
+            schema.maximum.get_or_insert(f64::from(u32::MAX));
+        }
     }
     let format = schema.format.take();
     schema.format = format.filter(|format| FORMATS.contains(&format.as_str()));

@@ -1,18 +1,44 @@
-//! Istio's configuration kinds as Rust types. Field names, versions and meaning are Istio's; absent fields are `None` or
-//! empty. Unknown fields are ignored here and survive in the raw value of the [`crate::resource::Resource`].
+//! Istio's configuration kinds as Rust types, and those of the Kubernetes Gateway API in [`gateway_api`]. Field names, versions
+//! and meaning are Istio's; absent fields are `None` or empty. Unknown fields are ignored here and survive in the raw value of
+//! the [`crate::resource::Resource`].
+
+mod cel;
+mod duration;
+mod selector;
 
 mod destination_rule;
-mod duration;
+mod envoy_filter;
 mod gateway;
 mod mesh_config;
-mod selector;
+mod proxy_config;
 mod service_entry;
+mod sidecar;
 mod virtual_service;
+mod workload_entry;
+mod workload_group;
 
+mod authorization_policy;
+mod peer_authentication;
+mod request_authentication;
+mod telemetry;
+mod wasm_plugin;
+
+pub mod gateway_api;
+
+pub use authorization_policy::*;
 pub use destination_rule::*;
 pub use duration::*;
+pub use envoy_filter::*;
 pub use gateway::*;
 pub use mesh_config::*;
+pub use peer_authentication::*;
+pub use proxy_config::*;
+pub use request_authentication::*;
 pub use selector::*;
 pub use service_entry::*;
+pub use sidecar::*;
+pub use telemetry::*;
 pub use virtual_service::*;
+pub use wasm_plugin::*;
+pub use workload_entry::*;
+pub use workload_group::*;

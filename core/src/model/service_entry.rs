@@ -1,11 +1,9 @@
 //! `ServiceEntry`: hosts that Kubernetes does not know.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::NetworkingWorkloadSelector;
+use super::{NetworkingWorkloadSelector, WorkloadEntrySpec};
 
 /// Hosts that Kubernetes does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +25,7 @@ pub struct ServiceEntrySpec {
     pub resolution: Option<ServiceEntryResolution>,
     /// Addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096))]
     pub endpoints: Vec<WorkloadEntrySpec>,
     /// Workloads and pods that serve, instead of `endpoints`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,31 +73,4 @@ pub enum ServiceEntryResolution {
     Dns,
     DnsRoundRobin,
     DynamicDns,
-}
-
-/// One endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct WorkloadEntrySpec {
-    /// Address or host name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Ports by the names of the entry's ports.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub ports: BTreeMap<String, u32>,
-    /// Labels, for subsets.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Network.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<String>,
-    /// `region/zone/subzone`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub locality: Option<String>,
-    /// Relative weight.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u32>,
-    /// Service account, for identity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_account: Option<String>,
 }

@@ -22,7 +22,10 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
-    DestinationRuleSpec, GatewaySpec, MeshConfig, ServiceEntrySpec, VirtualServiceSpec,
+    AuthorizationPolicySpec, DestinationRuleSpec, EnvoyFilterSpec, GatewaySpec, MeshConfig,
+    PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec, ServiceEntrySpec,
+    SidecarSpec, TelemetrySpec, VirtualServiceSpec, WasmPluginSpec, WorkloadEntrySpec,
+    WorkloadGroupSpec, gateway_api,
 };
 use crate::source::Origin;
 
@@ -148,6 +151,25 @@ pub enum Object {
     DestinationRule(Arc<DestinationRuleSpec>),
     Gateway(Arc<GatewaySpec>),
     ServiceEntry(Arc<ServiceEntrySpec>),
+    Sidecar(Arc<SidecarSpec>),
+    WorkloadEntry(Arc<WorkloadEntrySpec>),
+    WorkloadGroup(Arc<WorkloadGroupSpec>),
+    EnvoyFilter(Arc<EnvoyFilterSpec>),
+    ProxyConfig(Arc<ProxyConfigSpec>),
+    PeerAuthentication(Arc<PeerAuthenticationSpec>),
+    RequestAuthentication(Arc<RequestAuthenticationSpec>),
+    AuthorizationPolicy(Arc<AuthorizationPolicySpec>),
+    Telemetry(Arc<TelemetrySpec>),
+    WasmPlugin(Arc<WasmPluginSpec>),
+    GatewayClass(Arc<gateway_api::GatewayClassSpec>),
+    KubernetesGateway(Arc<gateway_api::GatewaySpec>),
+    HttpRoute(Arc<gateway_api::HttpRouteSpec>),
+    GrpcRoute(Arc<gateway_api::GrpcRouteSpec>),
+    TlsRoute(Arc<gateway_api::TlsRouteSpec>),
+    TcpRoute(Arc<gateway_api::TcpRouteSpec>),
+    ReferenceGrant(Arc<gateway_api::ReferenceGrantSpec>),
+    BackendTlsPolicy(Arc<gateway_api::BackendTlsPolicySpec>),
+    ListenerSet(Arc<gateway_api::ListenerSetSpec>),
     /// A kind without a type of ours: there is the raw value alone.
     Untyped,
     /// The `mesh` key of the ConfigMap `istio`, or a file that holds only it.

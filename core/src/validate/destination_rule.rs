@@ -176,7 +176,7 @@ fn check_balancer(balancer: &LoadBalancerSettings, at: &At<'_>, violations: &mut
     }
 }
 
-fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Violations) {
+pub(super) fn check_pool(pool: &ConnectionPoolSettings, at: &At<'_>, violations: &mut Violations) {
     if let Some(tcp) = &pool.tcp {
         let at = at.key("tcp");
         not_negative(&[("maxConnections", tcp.max_connections)], &at, violations);

@@ -9,12 +9,26 @@ mod fault_injection;
 mod fields;
 mod http_route;
 mod names;
+mod policy;
 mod tls_settings;
 
 pub(crate) mod destination_rule;
+pub(crate) mod envoy_filter;
 pub(crate) mod gateway;
+pub(crate) mod proxy_config;
 pub(crate) mod service_entry;
+pub(crate) mod sidecar;
 pub(crate) mod virtual_service;
+pub(crate) mod workload_entry;
+pub(crate) mod workload_group;
+
+pub(crate) mod authorization_policy;
+pub(crate) mod peer_authentication;
+pub(crate) mod request_authentication;
+pub(crate) mod telemetry;
+pub(crate) mod wasm_plugin;
+
+pub(crate) mod gateway_api;
 
 pub(crate) use self::at::At;
 pub(crate) use self::fields::Fields;

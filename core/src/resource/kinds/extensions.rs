@@ -1,13 +1,21 @@
 //! `extensions.istio.io`.
 
-use super::Row;
-use crate::resource::Kind;
+use super::{Definition, Row, definition, typed};
+use crate::model::WasmPluginSpec;
+use crate::resource::compile;
+use crate::resource::{Kind, Object};
+use crate::validate::wasm_plugin;
 
 const VERSIONS: &[&str] = &["extensions.istio.io/v1alpha1"];
+const CATEGORIES: &[&str] = &["istio-io", "extensions-istio-io"];
 
-pub(super) const ROWS: &[Row] = &[Row::without_type(
-    Kind::WasmPlugin,
-    "WasmPlugin",
-    "wasmplugins",
+pub(super) const ROWS: &[Row] = &[typed!(
+    WasmPlugin,
+    WasmPluginSpec,
+    wasm_plugin::check,
     VERSIONS,
+    "wasmplugins",
+    &WASM_PLUGIN
 )];
+
+static WASM_PLUGIN: Definition = definition!(WasmPluginSpec, &[], CATEGORIES, &[]);

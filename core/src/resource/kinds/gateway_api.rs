@@ -1,64 +1,222 @@
 //! `gateway.networking.k8s.io`, the Gateway API.
 
-use super::{Row, Scope};
-use crate::resource::Kind;
+use super::{Column, Definition, Row, Scope, definition, typed};
+use crate::model::gateway_api::{
+    BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, GrpcRouteSpec, HttpRouteSpec,
+    ListenerSetSpec, ReferenceGrantSpec, TcpRouteSpec, TlsRouteSpec,
+};
+use crate::resource::compile;
+use crate::resource::{Kind, Object};
+use crate::validate::gateway_api;
 
 const V1: &[&str] = &[
     "gateway.networking.k8s.io/v1",
     "gateway.networking.k8s.io/v1beta1",
 ];
+const CATEGORIES: &[&str] = &["gateway-api"];
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         scope: Scope::Cluster,
-        ..Row::without_type(Kind::GatewayClass, "GatewayClass", "gatewayclasses", V1)
+        ..typed!(
+            GatewayClass,
+            GatewayClassSpec,
+            gateway_api::gateway_class,
+            V1,
+            "gatewayclasses",
+            &GATEWAY_CLASS
+        )
     },
-    Row::without_type(Kind::KubernetesGateway, "Gateway", "gateways", V1),
-    Row::without_type(Kind::HttpRoute, "HTTPRoute", "httproutes", V1),
-    Row::without_type(
-        Kind::GrpcRoute,
-        "GRPCRoute",
-        "grpcroutes",
-        &[
-            "gateway.networking.k8s.io/v1",
-            "gateway.networking.k8s.io/v1alpha2",
-        ],
-    ),
-    Row::without_type(
-        Kind::TlsRoute,
-        "TLSRoute",
-        "tlsroutes",
-        &[
-            "gateway.networking.k8s.io/v1",
-            "gateway.networking.k8s.io/v1alpha3",
-            "gateway.networking.k8s.io/v1alpha2",
-        ],
-    ),
-    Row::without_type(
-        Kind::TcpRoute,
-        "TCPRoute",
-        "tcproutes",
-        &["gateway.networking.k8s.io/v1alpha2"],
-    ),
-    Row::without_type(
-        Kind::ReferenceGrant,
-        "ReferenceGrant",
-        "referencegrants",
+    Row {
+        name: "Gateway",
+        ..typed!(
+            KubernetesGateway,
+            GatewaySpec,
+            gateway_api::gateway,
+            V1,
+            "gateways",
+            &GATEWAY
+        )
+    },
+    Row {
+        name: "HTTPRoute",
+        ..typed!(
+            HttpRoute,
+            HttpRouteSpec,
+            gateway_api::http_route,
+            V1,
+            "httproutes",
+            &HTTP_ROUTE
+        )
+    },
+    Row {
+        name: "GRPCRoute",
+        ..typed!(
+            GrpcRoute,
+            GrpcRouteSpec,
+            gateway_api::grpc_route,
+            &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
+            "grpcroutes",
+            &GRPC_ROUTE
+        )
+    },
+    Row {
+        name: "TLSRoute",
+        ..typed!(
+            TlsRoute,
+            TlsRouteSpec,
+            gateway_api::tls_route,
+            &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha3",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
+            "tlsroutes",
+            &TLS_ROUTE
+        )
+    },
+    Row {
+        name: "TCPRoute",
+        ..typed!(
+            TcpRoute,
+            TcpRouteSpec,
+            gateway_api::tcp_route,
+            &["gateway.networking.k8s.io/v1alpha2"],
+            "tcproutes",
+            &TCP_ROUTE
+        )
+    },
+    typed!(
+        ReferenceGrant,
+        ReferenceGrantSpec,
+        gateway_api::reference_grant,
         V1,
+        "referencegrants",
+        &REFERENCE_GRANT
     ),
-    Row::without_type(
-        Kind::BackendTlsPolicy,
-        "BackendTLSPolicy",
-        "backendtlspolicies",
-        &[
-            "gateway.networking.k8s.io/v1",
-            "gateway.networking.k8s.io/v1alpha3",
-        ],
-    ),
-    Row::without_type(
-        Kind::ListenerSet,
-        "ListenerSet",
-        "listenersets",
+    Row {
+        name: "BackendTLSPolicy",
+        ..typed!(
+            BackendTlsPolicy,
+            BackendTlsPolicySpec,
+            gateway_api::backend_tls_policy,
+            &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha3",
+            ],
+            "backendtlspolicies",
+            &BACKEND_TLS_POLICY
+        )
+    },
+    typed!(
+        ListenerSet,
+        ListenerSetSpec,
+        gateway_api::listener_set,
         &["gateway.networking.k8s.io/v1"],
+        "listenersets",
+        &LISTENER_SET
     ),
 ];
+
+static GATEWAY_CLASS: Definition = definition!(
+    GatewayClassSpec,
+    &["gc"],
+    CATEGORIES,
+    &[
+        Column {
+            name: "Controller",
+            type_: "string",
+            path: ".spec.controllerName",
+            description: "Controller that serves gateways of the class"
+        },
+        Column {
+            name: "Accepted",
+            type_: "string",
+            path: ".status.conditions[?(@.type==\"Accepted\")].status",
+            description: "Whether the controller serves the class"
+        },
+    ]
+);
+
+static GATEWAY: Definition = definition!(
+    GatewaySpec,
+    &["gtw"],
+    CATEGORIES,
+    &[
+        Column {
+            name: "Class",
+            type_: "string",
+            path: ".spec.gatewayClassName",
+            description: "Class of the gateway"
+        },
+        Column {
+            name: "Address",
+            type_: "string",
+            path: ".status.addresses[*].value",
+            description: "Addresses of the gateway"
+        },
+        Column {
+            name: "Programmed",
+            type_: "string",
+            path: ".status.conditions[?(@.type==\"Programmed\")].status",
+            description: "Whether the gateway is ready to serve"
+        },
+    ]
+);
+
+static HTTP_ROUTE: Definition = definition!(
+    HttpRouteSpec,
+    &[],
+    CATEGORIES,
+    &[Column {
+        name: "Hostnames",
+        type_: "string",
+        path: ".spec.hostnames",
+        description: "Hosts that the route is for"
+    },]
+);
+
+static GRPC_ROUTE: Definition = definition!(
+    GrpcRouteSpec,
+    &[],
+    CATEGORIES,
+    &[Column {
+        name: "Hostnames",
+        type_: "string",
+        path: ".spec.hostnames",
+        description: "Hosts that the route is for"
+    },]
+);
+
+static TLS_ROUTE: Definition = definition!(TlsRouteSpec, &[], CATEGORIES, &[]);
+
+static TCP_ROUTE: Definition = definition!(TcpRouteSpec, &[], CATEGORIES, &[]);
+
+static REFERENCE_GRANT: Definition =
+    definition!(ReferenceGrantSpec, &["refgrant"], CATEGORIES, &[]);
+
+static BACKEND_TLS_POLICY: Definition =
+    definition!(BackendTlsPolicySpec, &["btlspolicy"], CATEGORIES, &[]);
+
+static LISTENER_SET: Definition = definition!(
+    ListenerSetSpec,
+    &["lset"],
+    CATEGORIES,
+    &[
+        Column {
+            name: "Accepted",
+            type_: "string",
+            path: ".status.conditions[?(@.type==\"Accepted\")].status",
+            description: "Whether the gateway takes the listeners"
+        },
+        Column {
+            name: "Programmed",
+            type_: "string",
+            path: ".status.conditions[?(@.type==\"Programmed\")].status",
+            description: "Whether the listeners are ready to serve"
+        },
+    ]
+);

@@ -1,10 +1,16 @@
 //! `networking.istio.io`.
 
 use super::{Column, Definition, Effect, Row, definition, typed};
-use crate::model::{DestinationRuleSpec, GatewaySpec, ServiceEntrySpec, VirtualServiceSpec};
+use crate::model::{
+    DestinationRuleSpec, EnvoyFilterSpec, GatewaySpec, ProxyConfigSpec, ServiceEntrySpec,
+    SidecarSpec, VirtualServiceSpec, WorkloadEntrySpec, WorkloadGroupSpec,
+};
 use crate::resource::compile;
 use crate::resource::{Kind, Object};
-use crate::validate::{destination_rule, gateway, service_entry, virtual_service};
+use crate::validate::{
+    destination_rule, envoy_filter, gateway, proxy_config, service_entry, sidecar, virtual_service,
+    workload_entry, workload_group,
+};
 
 const VERSIONS: &[&str] = &[
     "networking.istio.io/v1",
@@ -60,30 +66,45 @@ pub(super) const ROWS: &[Row] = &[
             &SERVICE_ENTRY
         )
     },
-    Row::without_type(Kind::Sidecar, "Sidecar", "sidecars", VERSIONS),
-    Row::without_type(
-        Kind::WorkloadEntry,
-        "WorkloadEntry",
+    typed!(
+        Sidecar,
+        SidecarSpec,
+        sidecar::check,
+        VERSIONS,
+        "sidecars",
+        &SIDECAR
+    ),
+    typed!(
+        WorkloadEntry,
+        WorkloadEntrySpec,
+        workload_entry::check,
+        VERSIONS,
         "workloadentries",
-        VERSIONS,
+        &WORKLOAD_ENTRY
     ),
-    Row::without_type(
-        Kind::WorkloadGroup,
-        "WorkloadGroup",
+    typed!(
+        WorkloadGroup,
+        WorkloadGroupSpec,
+        workload_group::check,
+        VERSIONS,
         "workloadgroups",
-        VERSIONS,
+        &WORKLOAD_GROUP
     ),
-    Row::without_type(
-        Kind::EnvoyFilter,
-        "EnvoyFilter",
-        "envoyfilters",
+    typed!(
+        EnvoyFilter,
+        EnvoyFilterSpec,
+        envoy_filter::check,
         &["networking.istio.io/v1alpha3"],
+        "envoyfilters",
+        &ENVOY_FILTER
     ),
-    Row::without_type(
-        Kind::ProxyConfig,
-        "ProxyConfig",
-        "proxyconfigs",
+    typed!(
+        ProxyConfig,
+        ProxyConfigSpec,
+        proxy_config::check,
         &["networking.istio.io/v1beta1"],
+        "proxyconfigs",
+        &PROXY_CONFIG
     ),
 ];
 
@@ -146,3 +167,23 @@ static SERVICE_ENTRY: Definition = definition!(
         },
     ]
 );
+
+static SIDECAR: Definition = definition!(SidecarSpec, &[], CATEGORIES, &[]);
+
+static WORKLOAD_ENTRY: Definition = definition!(
+    WorkloadEntrySpec,
+    &["we"],
+    CATEGORIES,
+    &[Column {
+        name: "Address",
+        type_: "string",
+        path: ".spec.address",
+        description: "Address of the workload",
+    }]
+);
+
+static WORKLOAD_GROUP: Definition = definition!(WorkloadGroupSpec, &["wg"], CATEGORIES, &[]);
+
+static ENVOY_FILTER: Definition = definition!(EnvoyFilterSpec, &[], CATEGORIES, &[]);
+
+static PROXY_CONFIG: Definition = definition!(ProxyConfigSpec, &[], CATEGORIES, &[]);

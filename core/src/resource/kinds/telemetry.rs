@@ -1,13 +1,21 @@
 //! `telemetry.istio.io`.
 
-use super::Row;
-use crate::resource::Kind;
+use super::{Definition, Row, definition, typed};
+use crate::model::TelemetrySpec;
+use crate::resource::compile;
+use crate::resource::{Kind, Object};
+use crate::validate::telemetry;
 
 const VERSIONS: &[&str] = &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
+const CATEGORIES: &[&str] = &["istio-io", "telemetry-istio-io"];
 
-pub(super) const ROWS: &[Row] = &[Row::without_type(
-    Kind::Telemetry,
-    "Telemetry",
-    "telemetries",
+pub(super) const ROWS: &[Row] = &[typed!(
+    Telemetry,
+    TelemetrySpec,
+    telemetry::check,
     VERSIONS,
+    "telemetries",
+    &TELEMETRY
 )];
+
+static TELEMETRY: Definition = definition!(TelemetrySpec, &["telemetry"], CATEGORIES, &[]);

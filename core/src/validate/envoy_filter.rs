@@ -1,0 +1,155 @@
+//! `EnvoyFilter`.
+
+use super::common::regex;
+use super::policy::{check_target_refs, check_workload_selector};
+use super::{At, Violations};
+use crate::model::{
+    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilterSpec, FilterMatch,
+    PatchOperation,
+};
+
+/// Names of the filter that has HTTP filters inside, the current one first.
+const HTTP_CONNECTION_MANAGER: [&str; 2] = [
+    "envoy.filters.network.http_connection_manager",
+    "envoy.http_connection_manager",
+];
+
+pub(crate) fn check(object: &EnvoyFilterSpec, at: &At<'_>, violations: &mut Violations) {
+    let EnvoyFilterSpec {
+        workload_selector,
+        target_refs,
+        config_patches,
+        priority: _,
+    } = object;
+    check_workload_selector(workload_selector.as_ref(), at, violations);
+    check_target_refs(target_refs, at, violations);
+    for (position, patch) in config_patches.iter().enumerate() {
+        let key = at.key("configPatches");
+        check_patch(patch, &key.index(position), violations);
+    }
+}
+
+fn check_patch(object: &EnvoyConfigObjectPatch, at: &At<'_>, violations: &mut Violations) {
+    let EnvoyConfigObjectPatch {
+        apply_to,
+        matches,
+        patch,
+    } = object;
+    match patch {
+        None => violations.add(&at.key("patch"), "the patch is missing"),
+        Some(patch) => {
+            let at = at.key("patch");
+            match patch.operation {
+                None | Some(PatchOperation::Invalid) => {
+                    violations.add(&at.key("operation"), "the operation is missing");
+                }
+                Some(PatchOperation::Remove) => {}
+                Some(_) if patch.value.is_none() => {
+                    violations.add(&at.key("value"), "the value is missing");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let apply_to = apply_to.filter(|apply_to| *apply_to != ApplyTo::Invalid);
+    if apply_to.is_none() {
+        violations.add(&at.key("applyTo"), "applyTo is missing");
+    }
+    if let Some(matches) = matches {
+        check_match(matches, apply_to, &at.key("match"), violations);
+    }
+}
+
+/// The block of a match that objects of a kind are found by.
+fn block_of(apply_to: ApplyTo) -> Option<&'static str> {
+    match apply_to {
+        ApplyTo::Listener
+        | ApplyTo::FilterChain
+        | ApplyTo::NetworkFilter
+        | ApplyTo::HttpFilter
+        | ApplyTo::ListenerFilter => Some("listener"),
+        ApplyTo::RouteConfiguration | ApplyTo::VirtualHost | ApplyTo::HttpRoute => {
+            Some("routeConfiguration")
+        }
+        ApplyTo::Cluster => Some("cluster"),
+        ApplyTo::Invalid | ApplyTo::ExtensionConfig | ApplyTo::Bootstrap => None,
+    }
+}
+
+fn check_match(
+    matches: &EnvoyConfigObjectMatch,
+    apply_to: Option<ApplyTo>,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let EnvoyConfigObjectMatch {
+        context: _,
+        proxy,
+        listener,
+        route_configuration,
+        cluster,
+        waypoint: _,
+    } = matches;
+    let version = proxy
+        .as_ref()
+        .and_then(|proxy| proxy.proxy_version.as_deref());
+    if let Some(version) = version {
+        let at = at.key("proxy");
+        violations.check(&at.key("proxyVersion"), regex(version));
+    }
+    let given = [
+        ("listener", listener.is_some()),
+        ("routeConfiguration", route_configuration.is_some()),
+        ("cluster", cluster.is_some()),
+    ];
+    if let Some(wanted) = apply_to.and_then(block_of) {
+        for (name, _) in given
+            .iter()
+            .filter(|(name, given)| *given && *name != wanted)
+        {
+            let message = format!("what this patch applies to is found by {wanted}, not by {name}");
+            violations.add(&at.key(name), message);
+        }
+    }
+    let filter = listener
+        .as_ref()
+        .and_then(|listener| listener.filter_chain.as_ref())
+        .and_then(|chain| chain.filter.as_ref());
+    if let Some(filter) = filter {
+        let at = at.key("listener");
+        let at = at.key("filterChain");
+        check_filter(filter, apply_to, &at.key("filter"), violations);
+    }
+}
+
+fn check_filter(
+    filter: &FilterMatch,
+    apply_to: Option<ApplyTo>,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let FilterMatch { name, sub_filter } = filter;
+    if matches!(apply_to, Some(ApplyTo::Listener | ApplyTo::FilterChain)) {
+        violations.warn(
+            at,
+            "a filter is not looked at for listeners and filter chains",
+        );
+    }
+    if name.is_empty() {
+        violations.add(&at.key("name"), "the filter's name is missing");
+    }
+    let Some(inside) = sub_filter else { return };
+    let at = at.key("subFilter");
+    if apply_to.is_some_and(|apply_to| apply_to != ApplyTo::HttpFilter) {
+        violations.add(
+            &at,
+            "a filter inside another can be named with applyTo HTTP_FILTER only",
+        );
+    } else if !name.is_empty() && !HTTP_CONNECTION_MANAGER.contains(&name.as_str()) {
+        let message = format!("only {} has filters inside", HTTP_CONNECTION_MANAGER[0]);
+        violations.add(&at, message);
+    }
+    if inside.name.is_empty() {
+        violations.add(&at.key("name"), "the filter's name is missing");
+    }
+}
