@@ -14,10 +14,8 @@ pub mod bootstrap;
 pub mod lifecycle;
 
 pub mod balance;
-pub mod decide;
 pub mod http1;
 pub mod record;
-pub mod retry;
 pub mod runtime;
 pub mod worker;
 

@@ -33,9 +33,9 @@ pub struct Record<'a> {
     /// What went wrong.
     pub flags: ResponseFlags,
     /// Why the code is as it is, in Envoy's words: `via_upstream`, `route_not_found`, ... Empty for TCP.
-    pub details: &'static str,
+    pub details: &'a str,
     /// Why the connection ended, if the proxy ended it.
-    pub termination_details: Option<&'static str>,
+    pub termination_details: Option<&'a str>,
     /// Why the upstream could not be reached.
     pub transport_failure: Option<&'a str>,
     /// Bytes of the request's body, or from the client.

@@ -19,6 +19,7 @@ pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod endpoint;
+pub mod evaluate;
 pub mod fraction;
 pub mod headers;
 pub mod http;
@@ -30,6 +31,7 @@ pub mod policy;
 pub mod ports;
 pub mod route;
 pub mod secret;
+pub mod trace;
 
 pub use cidr::{Cidr, InvalidCidr};
 pub use client::{ClientPolicy, HttpProtocol, Limits, LoadBalancing};

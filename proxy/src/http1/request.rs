@@ -1,7 +1,8 @@
 //! Heads of requests.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use mesh_ir::PathNormalization;
 
@@ -353,6 +354,14 @@ pub(super) fn nominated(fields: Fields<'_>, name: &[u8]) -> bool {
         })
 }
 
+impl RequestRef<'_> {
+    /// Whether a field is for this connection alone, because `Connection` names it. It never goes on, so neither routes nor policies may
+    /// count on it.
+    fn hides(&self, name: &str) -> bool {
+        self.head.nominates && nominated(self.fields(), name.as_bytes())
+    }
+}
+
 impl mesh_ir::matching::RequestView for RequestRef<'_> {
     fn method(&self) -> &[u8] {
         RequestRef::method(*self)
@@ -374,7 +383,26 @@ impl mesh_ir::matching::RequestView for RequestRef<'_> {
         RequestRef::query(*self)
     }
 
-    fn header(&self, lower_name: &str) -> Option<std::borrow::Cow<'_, [u8]>> {
+    fn header(&self, lower_name: &str) -> Option<Cow<'_, [u8]>> {
+        if self.hides(lower_name) {
+            return None;
+        }
         self.fields().joined(lower_name)
+    }
+
+    fn each_line(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        if self.hides(lower_name) {
+            return;
+        }
+        let name = lower_name.as_bytes();
+        let lines = self
+            .fields()
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        for (_, value) in lines {
+            if visit(value).is_break() {
+                return;
+            }
+        }
     }
 }

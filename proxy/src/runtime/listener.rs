@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::{HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
@@ -43,6 +44,8 @@ pub enum Network {
 pub struct Http {
     /// As configured.
     pub config: HttpConnectionManager,
+    /// What acts on requests before they are routed.
+    pub policy: HttpPolicy,
     /// The routes; none if they are not known yet.
     pub routes: Option<Arc<Routes>>,
     /// Where requests are logged.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mesh_ir::matching::{InvalidRoute, RouteTable};
+use mesh_ir::evaluate::Forwarding;
+use mesh_ir::matching::{InvalidRoute, Matched, RouteTable};
 use mesh_ir::{RouteAction, RouteConfig, Target};
 use smallvec::SmallVec;
 
@@ -33,9 +34,19 @@ impl Routes {
         Self { table, targets }
     }
 
-    /// The cluster of a target.
-    pub fn cluster(&self, virtual_host: usize, route: usize, target: usize) -> Option<ClusterId> {
-        *self.targets.get(virtual_host)?.get(route)?.get(target)?
+    /// The cluster that a request is forwarded to; none if it does not exist.
+    pub fn cluster(&self, forwarding: &Forwarding<'_>) -> Option<ClusterId> {
+        let Forwarding {
+            matched, picked, ..
+        } = forwarding;
+        *self.targets(matched).get(picked.index)?
+    }
+
+    /// The clusters among which a route picks, in the order of its targets; none for those that do not exist.
+    pub fn targets(&self, matched: &Matched<'_>) -> &[Option<ClusterId>] {
+        let host = self.targets.get(matched.virtual_host_index);
+        host.and_then(|routes| routes.get(matched.route_index))
+            .map_or(&[], |targets| targets.as_slice())
     }
 }
 

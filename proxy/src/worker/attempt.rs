@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mesh_ir::evaluate::retry::Failure;
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
@@ -18,7 +19,6 @@ use super::client::Client;
 use super::scratch::Scratch;
 use super::upstream::Connection;
 use crate::http1::{BodyPipe, Framing, Refusal, RequestHead};
-use crate::retry::Failure;
 
 /// How much of a body is kept for another try, as in Envoy.
 const REPLAY: usize = 64 << 10;

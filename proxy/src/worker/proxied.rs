@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
 use super::binding::Binding;
@@ -19,7 +20,6 @@ use super::exchange::{Exchange, Next, Terms};
 use super::local::Worker;
 use super::scratch::Scratch;
 use super::{http, resolve, tcp};
-use crate::decide::{Decision, decide};
 use crate::http1::{Form, RequestRef};
 use crate::runtime::{Http, Network, Routes, Source};
 
@@ -153,13 +153,13 @@ fn goes_to_original(
     routes: &Routes,
     request: RequestRef<'_>,
 ) -> bool {
-    match decide(routes, &request, 0) {
-        Decision::Forward(forwarding) => forwarding
-            .cluster
-            .and_then(|id| runtime.cluster(id))
-            .is_some_and(|cluster| matches!(cluster.source, Source::OriginalDestination)),
-        _ => false,
-    }
+    let Some(matched) = routes.table.route(&request) else {
+        return false;
+    };
+    let clusters = routes.targets(&matched).iter().flatten();
+    clusters
+        .filter_map(|id| runtime.cluster(*id))
+        .any(|cluster| matches!(cluster.source, Source::OriginalDestination))
 }
 
 /// The chain for a request's authority.
@@ -234,6 +234,7 @@ fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
             Direction::Outbound,
             RoutesConfig::Discovered("".into()),
         ),
+        policy: HttpPolicy::default(),
         routes: None,
         log,
     }

@@ -12,6 +12,8 @@ pub struct Reply<'a> {
     pub flags: ResponseFlags,
     /// Why, in Envoy's words.
     pub details: &'static str,
+    /// The same where it names the rule that denies the request; then it counts in place of `details`.
+    pub denial: Option<&'a str>,
     /// Body; plain text.
     pub body: &'a str,
     /// Where to, for redirects.
@@ -27,6 +29,7 @@ impl<'a> Reply<'a> {
             code,
             flags,
             details,
+            denial: None,
             body: "",
             location: None,
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::request::RequestView;
-use super::text::{InvalidRegex, Text, compile_full};
+use super::request::{RequestView, path_and_query};
+use super::text::{InvalidRegex, Text, compile_full, written};
+use crate::trace::Mismatch;
 use crate::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 
 /// A compiled [`RouteMatch`].
@@ -75,6 +76,22 @@ impl Criteria {
             && self.headers.iter().all(|header| header.is_match(request))
             && self.query.iter().all(|query| query.is_match(request))
     }
+
+    /// The first criterion that is not met.
+    pub(super) fn mismatch(&self, request: &impl RequestView) -> Option<Mismatch> {
+        if !self.path.is_match(request.path(), self.ignore_case) {
+            return Some(Mismatch::new(
+                "path",
+                self.path.show(),
+                Some(request.path()),
+            ));
+        }
+        if let Some(header) = self.headers.iter().find(|one| !one.is_match(request)) {
+            return Some(header.mismatch(request));
+        }
+        let query = self.query.iter().find(|one| !one.is_match(request))?;
+        Some(query.mismatch(request))
+    }
 }
 
 // === impl Path ===
@@ -113,6 +130,16 @@ impl Path {
             Self::Regex(regex) => regex.is_match(path),
         }
     }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Any => "anything".into(),
+            Self::Exact(text) => format!("exactly {text:?}"),
+            Self::Prefix(text) => format!("the prefix {text:?}"),
+            Self::SegmentPrefix(text) => format!("{text:?} or a path below it"),
+            Self::Regex(regex) => format!("a match of {:?}", written(regex)),
+        }
+    }
 }
 
 // === impl Header ===
@@ -141,6 +168,25 @@ impl Header {
         };
         matches != self.invert
     }
+
+    fn mismatch(&self, request: &impl RequestView) -> Mismatch {
+        let value = show(self.value.as_ref());
+        let expected = if self.invert {
+            ["not ", &value].concat()
+        } else {
+            value
+        };
+        let actual = self.source.value(request);
+        Mismatch::new(
+            ["header ", self.source.name()].concat(),
+            expected,
+            actual.as_deref(),
+        )
+    }
+}
+
+fn show(value: Option<&Text>) -> String {
+    value.map_or_else(|| "any value".into(), Text::show)
 }
 
 fn text_of(value: &ValueMatch) -> Result<Option<Text>, InvalidRegex> {
@@ -164,15 +210,22 @@ impl Source {
         }
     }
 
+    fn name(&self) -> &str {
+        match self {
+            Self::Method => ":method",
+            Self::Authority => ":authority",
+            Self::Scheme => ":scheme",
+            Self::Path => ":path",
+            Self::Named(name) => name,
+        }
+    }
+
     fn value<'a>(&self, request: &'a impl RequestView) -> Option<Cow<'a, [u8]>> {
         match self {
             Self::Method => Some(Cow::Borrowed(request.method())),
             Self::Authority => Some(Cow::Borrowed(request.authority())),
             Self::Scheme => Some(Cow::Borrowed(request.scheme())),
-            Self::Path => Some(match request.query() {
-                None => Cow::Borrowed(request.path()),
-                Some(query) => Cow::Owned([request.path(), b"?", query].concat()),
-            }),
+            Self::Path => Some(path_and_query(request)),
             Self::Named(name) => request.header(name),
         }
     }
@@ -190,13 +243,20 @@ impl Query {
     }
 
     fn is_match(&self, request: &impl RequestView) -> bool {
-        let Some(value) = request
-            .query()
-            .and_then(|query| parameter(query, self.name.as_bytes()))
-        else {
-            return false;
-        };
-        self.value.as_ref().is_none_or(|text| text.is_match(value))
+        let value = self.value(request);
+        value.is_some_and(|value| self.value.as_ref().is_none_or(|text| text.is_match(value)))
+    }
+
+    fn value<'a>(&self, request: &'a impl RequestView) -> Option<&'a [u8]> {
+        parameter(request.query()?, self.name.as_bytes())
+    }
+
+    fn mismatch(&self, request: &impl RequestView) -> Mismatch {
+        Mismatch::new(
+            ["query parameter ", &self.name].concat(),
+            show(self.value.as_ref()),
+            self.value(request),
+        )
     }
 }
 

@@ -37,8 +37,22 @@ pub(super) fn strip_port(authority: &[u8]) -> &[u8] {
     }
 }
 
+/// Calls with a host in lower case, without allocation unless it is longer than host names are.
+#[inline]
+pub(crate) fn with_lower<T>(host: &[u8], then: impl FnOnce(&[u8]) -> T) -> T {
+    let mut stack = [0; STACK];
+    match stack.get_mut(..host.len()) {
+        Some(buffer) => {
+            buffer.copy_from_slice(host);
+            buffer.make_ascii_lowercase();
+            then(buffer)
+        }
+        None => then(&host.to_ascii_lowercase()),
+    }
+}
+
 /// Index of the colon before the port.
-pub(super) fn port_start(authority: &[u8]) -> Option<usize> {
+pub(crate) fn port_start(authority: &[u8]) -> Option<usize> {
     let colon = authority.iter().rposition(|byte| *byte == b':')?;
     match authority.iter().rposition(|byte| *byte == b']') {
         Some(bracket) if bracket > colon => None,
@@ -94,19 +108,10 @@ impl DomainsBuilder {
 impl Domains {
     /// The virtual host of an authority whose port is already stripped, if it is to be.
     pub(super) fn find(&self, authority: &[u8]) -> Option<usize> {
-        let mut stack = [0; STACK];
-        let heap;
-        let lower = match stack.get_mut(..authority.len()) {
-            Some(buffer) => {
-                buffer.copy_from_slice(authority);
-                buffer.make_ascii_lowercase();
-                &*buffer
-            }
-            None => {
-                heap = authority.to_ascii_lowercase();
-                heap.as_slice()
-            }
-        };
+        with_lower(authority, |lower| self.find_lower(lower))
+    }
+
+    fn find_lower(&self, lower: &[u8]) -> Option<usize> {
         self.exact
             .get(lower)
             .copied()

@@ -17,6 +17,7 @@ mod table;
 mod target;
 mod text;
 
+pub(crate) use domains::{port_start, with_lower};
 pub use request::{PlainRequest, RequestView};
 pub use rewrite::Rewriter;
 pub use table::{CompiledVirtualHost, InvalidRoute, InvalidRouteReason, Matched, RouteTable};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// A request head as route matching sees it. Values are bytes, because HTTP allows more than UTF-8.
 pub trait RequestView {
@@ -17,6 +18,28 @@ pub trait RequestView {
     fn query(&self) -> Option<&[u8]>;
     /// The value of a header by its lower-case name; several values are joined with commas.
     fn header(&self, lower_name: &str) -> Option<Cow<'_, [u8]>>;
+    /// Visits the values of a header by its lower-case name, one field line after the other, until it is told to stop.
+    fn each_line(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>);
+
+    /// As [`Self::each_line`], for pseudo-headers too; `host` is `:authority`, as Envoy stores it.
+    fn each_value(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        // One value needs no word on whether to go on.
+        let _ = match lower_name {
+            ":method" => visit(self.method()),
+            ":authority" | "host" => visit(self.authority()),
+            ":scheme" => visit(self.scheme()),
+            ":path" => visit(&path_and_query(self)),
+            _ => return self.each_line(lower_name, visit),
+        };
+    }
+}
+
+/// The path with its query.
+pub(super) fn path_and_query<R: RequestView + ?Sized>(request: &R) -> Cow<'_, [u8]> {
+    match request.query() {
+        None => Cow::Borrowed(request.path()),
+        Some(query) => Cow::Owned([request.path(), b"?", query].concat()),
+    }
 }
 
 /// A request as plain values, for explanations and tests.
@@ -32,8 +55,8 @@ pub struct PlainRequest {
     pub path: String,
     /// Query without `?`.
     pub query: Option<String>,
-    /// Headers by lower-case name, already joined.
-    pub headers: BTreeMap<String, String>,
+    /// Values of headers by lower-case name.
+    pub headers: BTreeMap<String, Vec<String>>,
 }
 
 // === impl PlainRequest ===
@@ -55,15 +78,12 @@ impl PlainRequest {
         }
     }
 
-    /// The same request with one more header; values of a name that is there already are joined.
+    /// The same request with one more header line.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers
             .entry(name.to_ascii_lowercase())
-            .and_modify(|joined| {
-                joined.push(',');
-                joined.push_str(value);
-            })
-            .or_insert_with(|| value.to_owned());
+            .or_default()
+            .push(value.to_owned());
         self
     }
 }
@@ -90,8 +110,17 @@ impl RequestView for PlainRequest {
     }
 
     fn header(&self, lower_name: &str) -> Option<Cow<'_, [u8]>> {
-        self.headers
-            .get(lower_name)
-            .map(|value| Cow::Borrowed(value.as_bytes()))
+        match self.headers.get(lower_name)?.as_slice() {
+            [value] => Some(Cow::Borrowed(value.as_bytes())),
+            values => Some(Cow::Owned(values.join(",").into_bytes())),
+        }
+    }
+
+    fn each_line(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        for value in self.headers.get(lower_name).into_iter().flatten() {
+            if visit(value.as_bytes()).is_break() {
+                return;
+            }
+        }
     }
 }

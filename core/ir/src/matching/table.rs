@@ -9,6 +9,7 @@ use super::redirect;
 use super::request::RequestView;
 use super::rewrite::Rewriter;
 use super::text::InvalidRegex;
+use crate::trace::{Origin, Stage, Step, StepOutcome, Trace};
 use crate::{Forward, Route, RouteAction, RouteConfig, VirtualHost};
 
 /// A route table ready for requests.
@@ -137,12 +138,69 @@ impl RouteTable {
 
     /// The first route that matches, in the virtual host of the request's authority.
     pub fn route<'a>(&'a self, request: &impl RequestView) -> Option<Matched<'a>> {
-        let host = self.virtual_host(request.authority())?;
-        let route = host
-            .routes
-            .iter()
-            .find(|route| route.criteria.is_match(request))?;
+        self.explain_route(request, &mut ())
+    }
+
+    /// As [`Self::route`], with every route that is tried taken down.
+    #[inline]
+    pub fn explain_route<'a, T: Trace>(
+        &'a self,
+        request: &impl RequestView,
+        trace: &mut T,
+    ) -> Option<Matched<'a>> {
+        let host = self.virtual_host(request.authority());
+        trace.record(|| self.host_step(host, request));
+        let host = host?;
+        let route = host.routes.iter().find(|route| {
+            trace.record(|| self.route_step(host, route, request));
+            route.criteria.is_match(request)
+        })?;
         self.matched(host, route)
+    }
+
+    fn host_step(&self, host: Option<&CompiledVirtualHost>, request: &impl RequestView) -> Step {
+        let authority = String::from_utf8_lossy(request.authority());
+        let name = host
+            .and_then(|host| host.config(self))
+            .map(|host| &host.name);
+        Step {
+            stage: Stage::VirtualHost,
+            subject: name.map_or("none", |name| name).to_owned(),
+            origin: None,
+            outcome: StepOutcome::Note(match name {
+                Some(_) => format!("serves the authority {authority:?}"),
+                None => format!("no domain of {} matches {authority:?}", self.config.name),
+            }),
+        }
+    }
+
+    fn route_step(
+        &self,
+        host: &CompiledVirtualHost,
+        route: &CompiledRoute,
+        request: &impl RequestView,
+    ) -> Step {
+        let config = host
+            .config(self)
+            .and_then(|host| host.routes.get(route.index));
+        let name = config.map_or("", |config| &*config.name);
+        Step {
+            stage: Stage::Route,
+            subject: match name {
+                "" => format!("#{}", route.index),
+                name => format!("#{} {name}", route.index),
+            },
+            origin: config.and_then(|config| {
+                Some(Origin {
+                    object: config.origin.clone()?,
+                    field: String::new(),
+                })
+            }),
+            outcome: match route.criteria.mismatch(request) {
+                None => StepOutcome::Matched,
+                Some(mismatch) => StepOutcome::NotMatched(mismatch),
+            },
+        }
     }
 
     /// The route at known positions, as [`Matched`] gives them; for callers that keep positions instead of borrows.

@@ -78,6 +78,15 @@ pub(super) fn compile_full(pattern: &str) -> Result<Regex, InvalidRegex> {
     })
 }
 
+/// A whole expression as it was written.
+pub(super) fn written(regex: &Regex) -> &str {
+    let whole = regex.as_str();
+    let inner = whole.strip_prefix("\\A(?:");
+    inner
+        .and_then(|inner| inner.strip_suffix(")\\z"))
+        .unwrap_or(whole)
+}
+
 // === impl Text ===
 
 impl Text {
@@ -96,6 +105,16 @@ impl Text {
             Self::Prefix(text) => value.starts_with(text.as_bytes()),
             Self::Suffix(text) => value.ends_with(text.as_bytes()),
             Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+
+    /// In words, for explanations.
+    pub(super) fn show(&self) -> String {
+        match self {
+            Self::Exact(text) => format!("exactly {text:?}"),
+            Self::Prefix(text) => format!("the prefix {text:?}"),
+            Self::Suffix(text) => format!("the suffix {text:?}"),
+            Self::Regex(regex) => format!("a match of {:?}", written(regex)),
         }
     }
 }

@@ -19,8 +19,9 @@ pub struct PeerIdentity {
     /// Without `spiffe://`.
     principal: Arc<str>,
     trust_domain: Range<usize>,
+    /// `NAMESPACE/SERVICE_ACCOUNT`.
+    account: Arc<str>,
     namespace: Range<usize>,
-    service_account: Range<usize>,
 }
 
 /// Why a certificate does not tell who the peer is.
@@ -97,14 +98,14 @@ impl PeerIdentity {
         let mut next = || parts.next().filter(|(part, _)| !part.is_empty());
         let (_, trust_domain) = next()?;
         next().filter(|(part, _)| *part == "ns")?;
-        let (_, namespace) = next()?;
+        let (namespace, _) = next()?;
         next().filter(|(part, _)| *part == "sa")?;
-        let (_, service_account) = next()?;
+        let (service_account, _) = next()?;
         parts.next().is_none().then(|| Self {
             principal: principal.into(),
             trust_domain,
-            namespace,
-            service_account,
+            account: [namespace, "/", service_account].concat().into(),
+            namespace: 0..namespace.len(),
         })
     }
 
@@ -115,21 +116,26 @@ impl PeerIdentity {
 
     /// Trust domain.
     pub fn trust_domain(&self) -> &str {
-        self.part(&self.trust_domain)
+        self.principal
+            .get(self.trust_domain.clone())
+            .unwrap_or_default()
     }
 
     /// Namespace.
     pub fn namespace(&self) -> &str {
-        self.part(&self.namespace)
+        self.account.get(self.namespace.clone()).unwrap_or_default()
     }
 
     /// Name of the service account.
     pub fn service_account(&self) -> &str {
-        self.part(&self.service_account)
+        self.account
+            .get(self.namespace.end + 1..)
+            .unwrap_or_default()
     }
 
-    fn part(&self, range: &Range<usize>) -> &str {
-        self.principal.get(range.clone()).unwrap_or_default()
+    /// `NAMESPACE/SERVICE_ACCOUNT`.
+    pub fn account(&self) -> &str {
+        &self.account
     }
 }
 

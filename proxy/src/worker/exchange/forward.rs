@@ -1,16 +1,17 @@
 //! Upstream and back: tries, until one has a response or none is left.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use mesh_ir::evaluate::Forwarding;
+use mesh_ir::evaluate::retry::{self, Failure};
 use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
 use super::{Exchange, IDLE, Next, Way, uuid};
-use crate::decide::Forwarding;
 use crate::http1::{Known, RequestLine, RequestRef, Upgrade, write_decimal, write_request};
 use crate::record::ResponseFlags;
-use crate::retry::{self, Failure};
 use crate::worker::attempt::{Attempt, Deadlines, Flow};
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
@@ -115,7 +116,7 @@ impl Exchange<'_> {
             write_ip(&mut written.forwarded_for, self.client.remote);
         }
         if let Some(forwarding) = forwarding
-            && let Some(path) = forwarding.matched.rewrite_path(request.path())
+            && let Some(path) = forwarding.path(request.path())
         {
             written.path.extend_from_slice(&path);
             if let Some(query) = request.query() {
@@ -139,7 +140,7 @@ impl Exchange<'_> {
             bytes: input.filled(),
         };
         let rewritten = !written.path.is_empty();
-        let host = forwarding.and_then(|forwarding| forwarding.forward.host_rewrite.as_deref());
+        let host = forwarding.and_then(|forwarding| forwarding.host());
         let edge = self.terms.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
         let edit = RequestEdit {
@@ -431,7 +432,7 @@ impl Exchange<'_> {
     /// The client went away.
     pub(super) fn gone(&mut self) -> Next {
         self.out.flags |= ResponseFlags::CLIENT_TERMINATED;
-        self.out.details = "downstream_remote_disconnect";
+        self.out.details = Cow::Borrowed("downstream_remote_disconnect");
         Next::Abort
     }
 }

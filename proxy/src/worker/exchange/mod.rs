@@ -12,10 +12,14 @@ mod relay;
 mod report;
 mod uuid;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use mesh_ir::evaluate::{
+    Action, ConnectionFacts, Decision, Forwarding, Rejection, Request, Server, Tokens, evaluate,
+};
 use mesh_ir::{Direction, ProxyKind};
 use tokio::time::Instant;
 
@@ -24,7 +28,6 @@ use super::local::{View, Worker};
 use super::reply::Reply;
 use super::scratch::Scratch;
 use super::upstream::{LocalCluster, LocalEndpoint};
-use crate::decide::{Decision, Forwarding, decide};
 use crate::http1::{BodyPipe, RequestRef};
 use crate::record::ResponseFlags;
 use crate::runtime::{Http, Routes};
@@ -65,7 +68,7 @@ pub enum Next {
 struct Outcomes {
     code: u16,
     flags: ResponseFlags,
-    details: &'static str,
+    details: Cow<'static, str>,
     transport_failure: Option<Box<str>>,
     received: u64,
     sent: u64,
@@ -136,15 +139,12 @@ impl<'a> Exchange<'a> {
             head: &scratch.request,
             bytes: scratch.input.filled(),
         };
-        let decision = match terms.routes {
-            Some(routes) => decide(routes, &request, self.worker.random()),
-            None => Decision::NoRoute,
-        };
-        match decision {
-            Decision::Forward(forwarding) => {
+        match self.decide(&request).action {
+            Action::Forward(forwarding) => {
                 let view = self.view;
-                let found = forwarding
-                    .cluster
+                let found = terms
+                    .routes
+                    .and_then(|routes| routes.cluster(&forwarding))
                     .and_then(|id| view.cluster(id, &self.worker.naming));
                 match found {
                     Some(cluster) => {
@@ -160,8 +160,8 @@ impl<'a> Exchange<'a> {
                     }
                 }
             }
-            Decision::NoRoute => self.answer(scratch, Reply::NO_ROUTE, "", None).await,
-            Decision::Redirect {
+            Action::NoRoute => self.answer(scratch, Reply::NO_ROUTE, "", None).await,
+            Action::Redirect {
                 matched,
                 code,
                 location,
@@ -172,12 +172,39 @@ impl<'a> Exchange<'a> {
                 };
                 self.answer(scratch, reply, &matched.route.name, None).await
             }
-            Decision::Direct { matched, response } => {
+            Action::Direct { matched, response } => {
                 let reply = Reply::new(response.code, ResponseFlags::NONE, "direct_response")
                     .with_body(&response.body);
                 self.answer(scratch, reply, &matched.route.name, None).await
             }
+            Action::Reject(rejection) => self.reject(scratch, rejection).await,
         }
+    }
+
+    /// What becomes of the request.
+    #[inline]
+    fn decide(&self, head: &RequestRef<'_>) -> Decision<'a> {
+        let connection = ConnectionFacts::plaintext(self.client.remote, self.terms.destination);
+        let request = Request {
+            connection: &connection,
+            head,
+            tokens: Tokens::None,
+        };
+        let server = Server {
+            policy: &self.terms.http.policy,
+            routes: self.terms.routes.map(|routes| &*routes.table),
+        };
+        evaluate(server, &request, &mut || self.worker.random(), &mut ())
+    }
+
+    /// Answers a request that policies refuse.
+    async fn reject(&mut self, scratch: &mut Scratch, rejection: Rejection<'_>) -> Next {
+        let details = rejection.details();
+        let reply = Reply {
+            denial: Some(&details),
+            ..Reply::new(rejection.code(), ResponseFlags::NONE, "").with_body(rejection.body())
+        };
+        self.answer(scratch, reply, "", None).await
     }
 
     /// Answers without an upstream. Boxed, so that requests that are forwarded need no room for it.
@@ -215,7 +242,10 @@ impl<'a> Exchange<'a> {
         });
         self.out.code = reply.code;
         self.out.flags |= reply.flags;
-        self.out.details = reply.details;
+        self.out.details = match reply.denial {
+            Some(denial) => Cow::Owned(denial.to_owned()),
+            None => Cow::Borrowed(reply.details),
+        };
         self.out.has_response = false;
         if !to_head {
             self.out.sent = reply.body.len() as u64;

@@ -1,12 +1,13 @@
 //! The response on its way to the client.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use mesh_ir::evaluate::Forwarding;
 use tokio::time::Instant;
 
 use super::forward::{Progress, Trial};
 use super::{Exchange, IDLE, Next, Way};
-use crate::decide::Forwarding;
 use crate::http1::{BodyPipe, Framing, Known, ResponseLine, write_response};
 use crate::record::ResponseFlags;
 use crate::worker::attempt::End;
@@ -78,7 +79,7 @@ impl Exchange<'_> {
     fn begin_reply(&mut self, scratch: &mut Scratch, now: Instant, service_time: Duration) {
         self.out.service_time = Some(service_time);
         self.out.code = scratch.response.code;
-        self.out.details = "via_upstream";
+        self.out.details = Cow::Borrowed("via_upstream");
         self.out.has_response = true;
         self.out.ended = Some(now);
         if self.terms.http.log.is_some() {
@@ -140,7 +141,7 @@ impl Exchange<'_> {
             End::Timeout => (ResponseFlags::UPSTREAM_TIMEOUT, "response_timeout"),
         };
         self.out.flags |= flags;
-        self.out.details = details;
+        self.out.details = Cow::Borrowed(details);
         Next::Abort
     }
 

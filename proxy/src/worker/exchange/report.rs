@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use mesh_ir::evaluate::Forwarding;
 use tokio::time::Instant;
 
 use super::Exchange;
-use crate::decide::Forwarding;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
 use crate::telemetry::metrics::{Outcome, Protocol, Series};
@@ -77,7 +77,7 @@ impl Exchange<'_> {
             duration,
             code: out.code,
             flags: out.flags,
-            details: out.details,
+            details: &out.details,
             termination_details: None,
             transport_failure: out.transport_failure.as_deref(),
             bytes_received: out.received,
@@ -115,7 +115,7 @@ fn sent_request<'r>(
     let written = &scratch.written;
     let fields = request.fields();
     let used = |bytes: &'r [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
-    let host = forwarding.and_then(|forwarding| forwarding.forward.host_rewrite.as_deref());
+    let host = forwarding.and_then(|forwarding| forwarding.host());
     let rewritten = used(&written.path);
     record::Request {
         method: request.method(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_ir::{RetryOn, RetryPolicy};
+use crate::{RetryOn, RetryPolicy};
 
 /// Envoy's shortest pause where none is configured.
 const BASE: Duration = Duration::from_millis(25);

@@ -1,0 +1,188 @@
+//! The policies of an HTTP server, compiled, in the order in which they act.
+
+use super::authorization::{CompiledAuthorization, CompiledCustom, RuleId, Subject, Verdict};
+use super::{
+    Authorized, ConnectionFacts, Rejection, RemoteAddress, Stage, Step, StepOutcome, Tokens, Trace,
+};
+use crate::matching::RequestView;
+use crate::policy::{
+    Authorization, ExternalAuthorization, ExternalAuthorizer, RequestAuthentication,
+};
+
+/// What acts on requests before they are routed.
+#[derive(Clone, Debug, Default)]
+pub struct HttpPolicy {
+    stages: Box<[HttpStage]>,
+    /// How the client's address is told.
+    remote_address: RemoteAddress,
+}
+
+#[derive(Clone, Debug)]
+enum HttpStage {
+    Authenticate,
+    Ask {
+        provider: Option<ExternalAuthorizer>,
+        custom: CompiledCustom,
+    },
+    Authorize(CompiledAuthorization),
+}
+
+/// Collects the policies of a server in their order.
+#[derive(Clone, Debug, Default)]
+pub struct HttpPolicyBuilder {
+    stages: Vec<HttpStage>,
+    remote_address: RemoteAddress,
+}
+
+/// What the policies say about a request.
+#[derive(Debug, Default)]
+pub(super) struct Admission<'a> {
+    pub(super) authorized: Option<Authorized<'a>>,
+    pub(super) ask: Option<(&'a ExternalAuthorizer, &'a RuleId)>,
+    pub(super) rejection: Option<Rejection<'a>>,
+}
+
+// === impl HttpPolicyBuilder ===
+
+impl HttpPolicyBuilder {
+    /// How the client's address is told.
+    pub fn remote_address(mut self, remote_address: RemoteAddress) -> Self {
+        self.remote_address = remote_address;
+        self
+    }
+
+    /// Requests with a wrong token are refused. What makes a token right is checked by the caller, who hands in [`Tokens`].
+    pub fn authenticate(mut self, authentication: &RequestAuthentication) -> Self {
+        if !authentication.rules.is_empty() {
+            self.stages.push(HttpStage::Authenticate);
+        }
+        self
+    }
+
+    /// An authorizer is asked.
+    pub fn external(mut self, external: &ExternalAuthorization) -> Self {
+        let ExternalAuthorization { provider, policies } = external;
+        self.stages.push(HttpStage::Ask {
+            provider: provider.clone(),
+            custom: CompiledCustom::new(policies),
+        });
+        self
+    }
+
+    /// Policies are enforced.
+    pub fn authorize(mut self, authorization: &Authorization) -> Self {
+        let compiled = CompiledAuthorization::new(authorization);
+        self.stages.push(HttpStage::Authorize(compiled));
+        self
+    }
+
+    /// The policies.
+    pub fn build(self) -> HttpPolicy {
+        let Self {
+            stages,
+            remote_address,
+        } = self;
+        HttpPolicy {
+            stages: stages.into(),
+            remote_address,
+        }
+    }
+}
+
+// === impl HttpPolicy ===
+
+impl HttpPolicy {
+    /// Policies of a server.
+    pub fn builder() -> HttpPolicyBuilder {
+        HttpPolicyBuilder::default()
+    }
+
+    /// Decides all policies until one refuses.
+    #[inline]
+    pub(super) fn admit<'a, R: RequestView, T: Trace>(
+        &'a self,
+        connection: &ConnectionFacts<'_>,
+        request: &R,
+        tokens: Tokens<'_>,
+        trace: &mut T,
+    ) -> Admission<'a> {
+        if self.stages.is_empty() {
+            return Admission::default();
+        }
+        let subject = Subject {
+            connection,
+            request: Some(request),
+            tokens,
+            remote_address: self.remote_address,
+        };
+        self.run(&subject, trace)
+    }
+
+    fn run<'a, R: RequestView, T: Trace>(
+        &'a self,
+        subject: &Subject<'_, R>,
+        trace: &mut T,
+    ) -> Admission<'a> {
+        let mut admission = Admission::default();
+        for stage in &self.stages {
+            admission.rejection = match stage {
+                HttpStage::Authenticate => authenticate(subject, trace),
+                HttpStage::Ask { provider, custom } => {
+                    match (custom.find(subject, trace), provider) {
+                        (None, _) => None,
+                        (Some(rule), None) => Some(Rejection::UnknownProvider(rule)),
+                        (Some(rule), Some(provider)) => {
+                            admission.ask = Some((provider, rule));
+                            None
+                        }
+                    }
+                }
+                HttpStage::Authorize(policies) => {
+                    let authorized = policies.decide(subject, trace);
+                    admission.authorized = Some(authorized);
+                    match authorized.verdict {
+                        Verdict::Allowed(_) => None,
+                        denied @ Verdict::Denied(_) => Some(Rejection::Denied(denied)),
+                    }
+                }
+            };
+            if admission.rejection.is_some() {
+                break;
+            }
+        }
+        admission
+    }
+}
+
+/// Refuses a wrong token. A CORS preflight passes: browsers send it without credentials, and it does nothing.
+fn authenticate<'a, R: RequestView, T: Trace>(
+    subject: &Subject<'_, R>,
+    trace: &mut T,
+) -> Option<Rejection<'a>> {
+    let preflight = subject.request.is_some_and(is_preflight);
+    trace.record(|| Step {
+        stage: Stage::Authentication,
+        subject: "token".into(),
+        origin: None,
+        outcome: StepOutcome::Note(match subject.tokens {
+            Tokens::Invalid(_) if preflight => "not looked at in a CORS preflight".into(),
+            Tokens::Invalid(error) => format!("refused with 401: {}", error.message()),
+            Tokens::None => "none; passes".into(),
+            Tokens::Verified(tokens) => {
+                let names = tokens.iter().filter_map(|token| token.principal());
+                format!("valid: {}", names.collect::<Vec<_>>().join(", "))
+            }
+        }),
+    });
+    match subject.tokens {
+        Tokens::Invalid(error) if !preflight => Some(Rejection::Token(error)),
+        _ => None,
+    }
+}
+
+fn is_preflight(request: &impl RequestView) -> bool {
+    request.method() == b"OPTIONS"
+        && ["origin", "access-control-request-method"]
+            .iter()
+            .all(|name| request.header(name).is_some_and(|value| !value.is_empty()))
+}

@@ -1,0 +1,150 @@
+//! Decisions: what becomes of a connection and of a request, with every reason when that is asked for. Proxy, controller and command line
+//! call the same functions.
+//!
+//! ```text
+//! connection --ChainSelector--> chain --NetworkPolicy--> closed, or served
+//! request ----HttpPolicy: tokens, CUSTOM, DENY, ALLOW--> refused
+//!                   `--> RouteTable --fault--> Decision: forward (cluster, path, host, headers, retries), redirect, direct answer
+//! ```
+//!
+//! Nothing here reads bytes, checks a signature, knows the time or draws a number: facts and draws are handed in.
+
+mod authorization;
+mod decision;
+mod draw;
+mod facts;
+mod fault;
+mod http;
+mod network;
+mod remote;
+pub mod retry;
+
+pub use authorization::{Authorized, RuleId, Verdict};
+pub use decision::{Action, Decision, Forwarding, Rejection};
+pub use draw::Draw;
+pub use facts::{ConnectionFacts, TokenError, Tokens, TransportProtocol, VerifiedToken};
+pub use fault::{InjectedAbort, InjectedFault, inject};
+pub use http::{HttpPolicy, HttpPolicyBuilder};
+pub use network::NetworkPolicy;
+pub use remote::{RemoteAddress, remote_address};
+
+pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, Trace};
+
+use crate::matching::{RequestView, RouteTable};
+use crate::{RouteAction, Target};
+
+/// How an HTTP server decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// What acts on requests before they are routed.
+    pub policy: &'a HttpPolicy,
+    /// The routes; none if they are not known.
+    pub routes: Option<&'a RouteTable>,
+}
+
+/// A request with all that is known of it.
+#[derive(Debug)]
+pub struct Request<'a, R> {
+    /// Its connection.
+    pub connection: &'a ConnectionFacts<'a>,
+    /// Its head, after normalization.
+    pub head: &'a R,
+    /// Its tokens.
+    pub tokens: Tokens<'a>,
+}
+
+/// Decides what becomes of a request.
+///
+/// Draws are made for weighted clusters and for faults only. Without a trace and without policies, nothing is allocated but where a redirect
+/// needs a `Location`, and where a criterion needs several header values joined.
+#[inline]
+pub fn evaluate<'a, R: RequestView, T: Trace>(
+    server: Server<'a>,
+    request: &Request<'_, R>,
+    draw: &mut impl Draw,
+    trace: &mut T,
+) -> Decision<'a> {
+    let Request {
+        connection,
+        head,
+        tokens,
+    } = request;
+    let admission = server.policy.admit(connection, *head, *tokens, trace);
+    if let Some(rejection) = admission.rejection {
+        return Decision {
+            authorized: admission.authorized,
+            ask: admission.ask,
+            ..Decision::of(Action::Reject(rejection))
+        };
+    }
+    Decision {
+        authorized: admission.authorized,
+        ask: admission.ask,
+        ..route(server, *head, draw, trace)
+    }
+}
+
+fn route<'a, R: RequestView, T: Trace>(
+    server: Server<'a>,
+    request: &R,
+    draw: &mut impl Draw,
+    trace: &mut T,
+) -> Decision<'a> {
+    let Some(matched) = server
+        .routes
+        .and_then(|table| table.explain_route(request, trace))
+    else {
+        return Decision::of(Action::NoRoute);
+    };
+    let fault = InjectedFault::default();
+    let action = match &matched.route.action {
+        RouteAction::Forward(forward) => match forward.target.pick(ticket(&forward.target, draw)) {
+            Some(picked) => Action::Forward(Forwarding {
+                matched,
+                forward,
+                picked,
+            }),
+            None => Action::NoRoute,
+        },
+        RouteAction::Redirect(redirect) => Action::Redirect {
+            matched,
+            code: redirect.code,
+            location: matched.redirect_location(request).unwrap_or_default(),
+        },
+        RouteAction::Direct(response) => Action::Direct { matched, response },
+    };
+    trace_target(&action, trace);
+    Decision {
+        fault,
+        ..Decision::of(action)
+    }
+}
+
+/// Only a choice among several needs a draw.
+fn ticket(target: &Target, draw: &mut impl Draw) -> u64 {
+    match target {
+        Target::Cluster(_) => 0,
+        Target::Weighted(_) => draw.draw(),
+    }
+}
+
+fn trace_target<T: Trace>(action: &Action<'_>, trace: &mut T) {
+    let Action::Forward(forwarding) = action else {
+        return;
+    };
+    trace.record(|| {
+        let weight = match forwarding.picked.weighted {
+            Some(weighted) => format!("picked by its weight of {}", weighted.weight),
+            None => "picked".into(),
+        };
+        Step {
+            stage: Stage::Target,
+            subject: forwarding.picked.cluster.to_string(),
+            origin: None,
+            outcome: StepOutcome::Note(weight),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;
