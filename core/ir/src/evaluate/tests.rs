@@ -1,1 +1,327 @@
+//! Whole decisions.
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::matching::PlainRequest;
+use crate::policy::{
+    Authorization, AuthorizationPolicy, AuthorizationRule, Constraint, ExternalAuthorization,
+    JwtRule, Operation, PathPattern, PeerIdentity, RequestAuthentication, Source, StringPattern,
+};
+use crate::*;
+
+fn table() -> RouteTable {
+    let forward = |name: &str, path: PathMatch, target| Route {
+        name: name.into(),
+        matcher: RouteMatch {
+            path,
+            case_sensitive: true,
+            headers: vec![],
+            query: vec![],
+        },
+        action: RouteAction::Forward(Forward {
+            target,
+            timeout: None,
+            retry: None,
+            path_rewrite: None,
+            host_rewrite: None,
+        }),
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+        origin: None,
+    };
+    let weighted = |cluster: &str, weight| WeightedCluster {
+        cluster: cluster.into(),
+        weight,
+        request_headers: HeaderOps::default(),
+        response_headers: HeaderOps::default(),
+    };
+    let split = Target::Weighted(vec![weighted("a", 90), weighted("b", 10)]);
+    let config = RouteConfig {
+        name: "80".into(),
+        virtual_hosts: vec![VirtualHost {
+            name: "reviews".into(),
+            domains: vec!["reviews".into()],
+            routes: vec![
+                forward("split", PathMatch::Prefix("/split".into()), split),
+                forward(
+                    "one",
+                    PathMatch::Exact("/one".into()),
+                    Target::Cluster("one".into()),
+                ),
+            ],
+        }],
+        ignore_port_in_host: true,
+    };
+    RouteTable::compile(Arc::new(config)).0
+}
+
+fn connection<'a>(peer: Option<&'a PeerIdentity>) -> ConnectionFacts<'a> {
+    let source = "10.0.0.1:1".parse().unwrap();
+    ConnectionFacts {
+        peer,
+        ..ConnectionFacts::plaintext(source, "10.0.0.2:80".parse().unwrap())
+    }
+}
+
+fn decide<'a>(
+    policy: &'a HttpPolicy,
+    table: &'a RouteTable,
+    path: &str,
+    tokens: Tokens<'_>,
+) -> Decision<'a> {
+    let server = Server {
+        policy,
+        routes: Some(table),
+    };
+    let request = Request {
+        connection: &connection(None),
+        head: &PlainRequest::get("reviews", path),
+        tokens,
+    };
+    evaluate(server, &request, &mut || 95, &mut ())
+}
+
+fn everything(name: &str) -> AuthorizationPolicy {
+    AuthorizationPolicy {
+        namespace: "ns".into(),
+        name: name.into(),
+        dry_run: false,
+        rules: vec![AuthorizationRule::default()],
+    }
+}
+
+fn rejection<'a>(decision: &Decision<'a>) -> Rejection<'a> {
+    match decision.action {
+        Action::Reject(rejection) => rejection,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_target_is_picked_by_weight_and_only_then_is_a_number_drawn() {
+    let (policy, table) = (HttpPolicy::default(), table());
+    let cluster = |path| match decide(&policy, &table, path, Tokens::None).action {
+        Action::Forward(forwarding) => forwarding.picked.cluster.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([cluster("/split"), cluster("/one")], ["b", "one"]);
+    let request = Request {
+        connection: &connection(None),
+        head: &PlainRequest::get("reviews", "/one"),
+        tokens: Tokens::None,
+    };
+    let server = Server {
+        policy: &policy,
+        routes: Some(&table),
+    };
+    evaluate(
+        server,
+        &request,
+        &mut || panic!("nothing to draw for"),
+        &mut (),
+    );
+}
+
+#[test]
+fn what_no_route_takes_and_unknown_routes_are_no_route() {
+    let (policy, table) = (HttpPolicy::default(), table());
+    let decision = decide(&policy, &table, "/other", Tokens::None);
+    assert!(matches!(decision.action, Action::NoRoute));
+}
+
+#[test]
+fn a_denied_request_gets_403_before_it_is_routed() {
+    let policy = HttpPolicy::builder()
+        .authorize(&Authorization {
+            deny: vec![everything("no")],
+            ..Authorization::default()
+        })
+        .build();
+    let table = table();
+    for path in ["/one", "/other"] {
+        let rejection = rejection(&decide(&policy, &table, path, Tokens::None));
+        assert_eq!(
+            (rejection.code(), rejection.body()),
+            (403, "RBAC: access denied")
+        );
+        let details = rejection.details();
+        assert_eq!(
+            &*details,
+            "rbac_access_denied_matched_policy[ns[ns]-policy[no]-rule[0]]"
+        );
+    }
+}
+
+#[test]
+fn custom_comes_first_and_an_unknown_provider_denies() {
+    let policy = HttpPolicy::builder()
+        .external(&ExternalAuthorization {
+            provider: None,
+            policies: vec![everything("ask")],
+        })
+        .authorize(&Authorization {
+            deny: vec![everything("no")],
+            ..Authorization::default()
+        })
+        .build();
+    let table = table();
+    let rejection = rejection(&decide(&policy, &table, "/one", Tokens::None));
+    assert!(matches!(rejection, Rejection::UnknownProvider(rule) if rule.name.contains("ask")));
+    assert_eq!(rejection.code(), 403);
+}
+
+#[test]
+fn a_wrong_token_gets_401_and_none_passes() {
+    let rule = JwtRule {
+        issuer: "i".into(),
+        audiences: vec![],
+        jwks: "".into(),
+        locations: vec![],
+        forward_original_token: false,
+        output_payload_to_header: None,
+        output_claims: vec![],
+        origin: None,
+    };
+    let policy = HttpPolicy::builder()
+        .authenticate(&RequestAuthentication { rules: vec![rule] })
+        .build();
+    let table = table();
+    let wrong = Tokens::Invalid(TokenError::Expired);
+    let rejection = rejection(&decide(&policy, &table, "/one", wrong));
+    assert_eq!(
+        (rejection.code(), rejection.body()),
+        (401, "Jwt is expired")
+    );
+    assert_eq!(
+        &*rejection.details(),
+        "jwt_authn_access_denied{Jwt_is_expired}"
+    );
+    let without = decide(&policy, &table, "/one", Tokens::None);
+    assert!(matches!(without.action, Action::Forward(_)));
+
+    let preflight = PlainRequest {
+        method: "OPTIONS".into(),
+        ..PlainRequest::get("reviews", "/one")
+    };
+    let preflight = preflight
+        .with_header("origin", "https://a.example")
+        .with_header("access-control-request-method", "PUT");
+    let request = Request {
+        connection: &connection(None),
+        head: &preflight,
+        tokens: wrong,
+    };
+    let server = Server {
+        policy: &policy,
+        routes: Some(&table),
+    };
+    let decision = evaluate(server, &request, &mut || 0, &mut ());
+    assert!(
+        matches!(decision.action, Action::Forward(_)),
+        "preflights pass"
+    );
+}
+
+fn patterns() -> impl Strategy<Value = Constraint<StringPattern>> {
+    let texts = || prop::collection::vec("[ab/]{0,3}[*]?|[*][ab/]{1,2}", 0..3);
+    (texts(), texts()).prop_map(|(values, not_values)| {
+        let parse = |texts: Vec<String>| {
+            texts
+                .iter()
+                .map(|text| StringPattern::parse(text))
+                .collect()
+        };
+        Constraint {
+            values: parse(values),
+            not_values: parse(not_values),
+        }
+    })
+}
+
+fn rules() -> impl Strategy<Value = Vec<AuthorizationRule>> {
+    let rule = (patterns(), patterns(), patterns(), 0..4_u8).prop_map(
+        |(namespaces, hosts, paths, parts)| {
+            let path = |patterns: Vec<StringPattern>| {
+                patterns.into_iter().map(PathPattern::Text).collect()
+            };
+            let source = Source {
+                namespaces,
+                ..Source::default()
+            };
+            let operation = Operation {
+                hosts,
+                paths: Constraint {
+                    values: path(paths.values),
+                    not_values: path(paths.not_values),
+                },
+                ..Operation::default()
+            };
+            AuthorizationRule {
+                from: (parts & 1 == 1).then_some(source).into_iter().collect(),
+                to: (parts & 2 == 2).then_some(operation).into_iter().collect(),
+                ..AuthorizationRule::default()
+            }
+        },
+    );
+    prop::collection::vec(rule, 0..8).prop_map(|rules| {
+        (0..)
+            .zip(rules)
+            .map(|(index, rule)| AuthorizationRule { index, ..rule })
+            .collect()
+    })
+}
+
+proptest! {
+    /// Rules that are looked up and rules that are tried one by one, with reasons, lead to the same decision.
+    #[test]
+    fn a_trace_changes_no_decision(
+        deny in rules(),
+        allow in rules(),
+        namespace in prop::option::of("[ab]{1,2}"),
+        host in "[abAB/]{0,3}[.]?(:80)?",
+        path in "[ab/]{0,4}",
+        drawn in any::<u64>(),
+    ) {
+        let policy = |name: &str, rules| AuthorizationPolicy {
+            namespace: "ns".into(),
+            name: name.into(),
+            dry_run: false,
+            rules,
+        };
+        let policy = HttpPolicy::builder()
+            .authorize(&Authorization {
+                deny: vec![policy("deny", deny)],
+                allow: vec![policy("allow", allow)],
+                ..Authorization::default()
+            })
+            .build();
+        let table = table();
+        let peer = namespace.map(|namespace| {
+            PeerIdentity::parse(&format!("spiffe://td/ns/{namespace}/sa/x")).unwrap()
+        });
+        let request = Request {
+            connection: &connection(peer.as_ref()),
+            head: &PlainRequest::get(&host, &path),
+            tokens: Tokens::None,
+        };
+        let server = Server { policy: &policy, routes: Some(&table) };
+        let quick = evaluate(server, &request, &mut || drawn, &mut ());
+        let mut explanation = Explanation::default();
+        let explained = evaluate(server, &request, &mut || drawn, &mut explanation);
+        prop_assert_eq!(format!("{quick:?}"), format!("{explained:?}"));
+        for step in &explanation.steps {
+            prop_assert!(!step.to_string().is_empty());
+        }
+        // A rule is taken down as matched exactly when it is the one that decides.
+        let matched = explanation.steps.iter().filter(|step| {
+            step.stage == Stage::Authorization && step.outcome == StepOutcome::Matched
+        });
+        let decided = match quick.authorized.unwrap().verdict {
+            Verdict::Allowed(rule) | Verdict::Denied(rule) => rule.is_some(),
+        };
+        prop_assert_eq!(matched.count(), usize::from(decided));
+    }
+}
