@@ -266,6 +266,19 @@ impl Route {
     }
 }
 
+// === impl PathMatch ===
+
+impl PathMatch {
+    /// Whether every path matches: the prefix `/`, or `.*` as a regular expression, as in Istio.
+    pub fn is_catch_all(&self) -> bool {
+        match self {
+            Self::Prefix(prefix) => matches!(&**prefix, "" | "/"),
+            Self::Regex(pattern) => &**pattern == ".*",
+            Self::SegmentPrefix(_) | Self::Exact(_) => false,
+        }
+    }
+}
+
 // === impl RouteMatch ===
 
 impl RouteMatch {
@@ -282,6 +295,11 @@ impl RouteMatch {
     /// Every request.
     pub fn everything() -> Self {
         Self::prefix("/")
+    }
+
+    /// Whether every request matches, so that no route behind this one is ever taken.
+    pub fn is_catch_all(&self) -> bool {
+        self.path.is_catch_all() && self.headers.is_empty() && self.query.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::HttpPolicy;
+use mesh_ir::evaluate::{ChainSelector, ConnectionFacts, HttpPolicy};
 use mesh_ir::{HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
@@ -14,6 +14,7 @@ use crate::telemetry::access_log::AccessLog;
 pub struct Listener {
     /// As configured.
     pub config: Arc<mesh_ir::Listener>,
+    selector: ChainSelector,
     /// Chains, and the one for what no chain takes.
     chains: Vec<Arc<Chain>>,
     default: Option<Arc<Chain>>,
@@ -24,8 +25,6 @@ pub struct Listener {
 pub struct Chain {
     /// Its name.
     pub name: Arc<str>,
-    port: Option<u16>,
-    http: bool,
     /// What happens.
     pub network: Network,
 }
@@ -73,53 +72,34 @@ impl Listener {
         let chain = |chain: &mesh_ir::FilterChain| {
             Arc::new(Chain {
                 name: chain.name.clone(),
-                port: chain.matcher.destination_port,
-                http: !chain.matcher.application_protocols.is_empty(),
                 network: network(&chain.network),
             })
         };
         Self {
+            selector: ChainSelector::new(&config.chains),
             chains: config.chains.iter().map(chain).collect(),
             default: config.default_chain.as_ref().map(chain),
             config,
         }
     }
 
-    /// The chain of a connection: the most specific one, by its destination's port first and then by what is spoken.
-    ///
-    /// `http` tells whether HTTP/1.1 was detected; none that it has not been looked for.
-    pub fn chain(&self, destination: SocketAddr, http: Option<bool>) -> Option<&Arc<Chain>> {
-        let by = |port: Option<u16>| {
-            let of_port = move |chain: &&Arc<Chain>| chain.port == port;
-            let detected = self.chains.iter().filter(of_port).find(|chain| chain.http);
-            let plain = self.chains.iter().filter(of_port).find(|chain| !chain.http);
-            // A port's chains are tried before those of all ports, as Envoy does: nothing falls back across.
-            match (detected, plain) {
-                (Some(detected), _) if http == Some(true) => Some(Some(detected)),
-                (None, None) => None,
-                (_, plain) => Some(plain),
-            }
-        };
-        by(Some(destination.port()))
-            .or_else(|| by(None))
-            .flatten()
+    /// The chain of a connection.
+    pub fn chain(&self, connection: &ConnectionFacts<'_>) -> Option<&Arc<Chain>> {
+        let selected = self.selector.select(connection, &mut ());
+        selected
+            .and_then(|position| self.chains.get(position))
             .or(self.default.as_ref())
     }
 
     /// Whether the chain depends on what is spoken.
     pub fn detects(&self, destination: SocketAddr) -> bool {
-        let of_port = |port| {
-            self.chains
-                .iter()
-                .any(|chain| chain.http && chain.port == port)
-        };
-        self.config.inspect.http && (of_port(Some(destination.port())) || of_port(None))
+        self.config.inspect.http && self.selector.looks_at(destination.port()).protocols
     }
 
     /// Whether it matters where connections were meant to go, which only the kernel knows.
     pub fn needs_destination(&self) -> bool {
         self.config.inspect.original_destination
             || self.config.use_original_destination
-            || self.chains.iter().any(|chain| chain.port.is_some())
+            || self.selector.looks_at_destination()
     }
 }

@@ -4,17 +4,27 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use mesh_ir::evaluate::ConnectionFacts;
+
 use super::local::{View, Worker};
 use crate::runtime::{Chain, Network};
+
+/// Application protocols that the first bytes of a connection show.
+pub type Protocols = &'static [&'static str];
+
+/// HTTP/1.1, as filter chains name it.
+pub const HTTP1: Protocols = &["http/1.1"];
 
 /// A connection's chain, together with the view that its positions belong to.
 #[derive(Clone, Debug)]
 pub struct Binding {
     listener: Arc<str>,
+    /// The client.
+    source: SocketAddr,
     /// Where the connection was meant to go.
     pub destination: SocketAddr,
     /// What was detected.
-    http: Option<bool>,
+    protocols: Protocols,
     /// The view.
     pub view: Rc<View>,
     /// The chain.
@@ -30,18 +40,20 @@ impl Binding {
     pub fn new(
         view: Rc<View>,
         listener: &Arc<str>,
-        destination: SocketAddr,
-        http: Option<bool>,
+        (source, destination): (SocketAddr, SocketAddr),
+        protocols: Protocols,
     ) -> Option<Self> {
-        let chain = view
-            .runtime
-            .listener(listener)?
-            .chain(destination, http)?
-            .clone();
+        let connection = ConnectionFacts {
+            application_protocols: protocols,
+            ..ConnectionFacts::plaintext(source, destination)
+        };
+        let found = view.runtime.listener(listener)?.chain(&connection)?;
+        let chain = found.clone();
         Some(Self {
             listener: listener.clone(),
+            source,
             destination,
-            http,
+            protocols,
             view,
             chain,
             retired: false,
@@ -59,7 +71,8 @@ impl Binding {
 
     #[cold]
     fn rebind(&mut self, view: Rc<View>) {
-        match Self::new(view, &self.listener, self.destination, self.http) {
+        let addresses = (self.source, self.destination);
+        match Self::new(view, &self.listener, addresses, self.protocols) {
             Some(binding) if binding.is_http() == self.is_http() => *self = binding,
             _ => self.retired = true,
         }

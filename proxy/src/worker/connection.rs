@@ -17,7 +17,7 @@ use mesh_ir::Capture;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::binding::Binding;
+use super::binding::{Binding, HTTP1};
 use super::client::Client;
 use super::local::Worker;
 use super::scratch::Scratch;
@@ -100,12 +100,13 @@ pub async fn to_listener(
         .runtime
         .listener(name)
         .is_some_and(|listener| listener.detects(destination));
-    let http = if detects {
-        Some(detect(worker, client, &mut scratch).await)
+    let protocols = if detects && detect(worker, client, &mut scratch).await {
+        HTTP1
     } else {
-        None
+        &[]
     };
-    let Some(binding) = Binding::new(worker.view(), name, destination, http) else {
+    let addresses = (client.remote, destination);
+    let Some(binding) = Binding::new(worker.view(), name, addresses, protocols) else {
         worker.naming.metrics.cells().no_filter_chain_match.inc();
         return;
     };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
-use super::binding::Binding;
+use super::binding::{Binding, HTTP1};
 use super::client::{Arrival, Client};
 use super::connection::to_listener;
 use super::exchange::{Exchange, Next, Terms};
@@ -63,7 +63,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
         }
         match &mut known {
             Some(known) if known.authority == request.authority() => known.binding.refresh(worker),
-            _ => known = find(worker, &listener, request),
+            _ => known = find(worker, &listener, client.remote, request),
         }
         let Some(known) = &mut known else {
             worker.naming.metrics.cells().no_filter_chain_match.inc();
@@ -163,7 +163,12 @@ fn goes_to_original(
 }
 
 /// The chain for a request's authority.
-fn find(worker: &Rc<Worker>, own: &Arc<str>, request: RequestRef<'_>) -> Option<Known> {
+fn find(
+    worker: &Rc<Worker>,
+    own: &Arc<str>,
+    source: SocketAddr,
+    request: RequestRef<'_>,
+) -> Option<Known> {
     let view = worker.view();
     let authority = String::from_utf8_lossy(request.authority()).into_owned();
     let (host, port) = resolve::split(&authority, default_port(request));
@@ -175,7 +180,7 @@ fn find(worker: &Rc<Worker>, own: &Arc<str>, request: RequestRef<'_>) -> Option<
     };
     // The request itself shows that HTTP is spoken.
     Some(Known {
-        binding: Binding::new(view, &name, destination, Some(true))?,
+        binding: Binding::new(view, &name, (source, destination), HTTP1)?,
         authority: authority.into_bytes(),
         address,
     })

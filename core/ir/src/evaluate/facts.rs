@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::Transport;
 use crate::policy::PeerIdentity;
 
 /// What is known of a connection.
@@ -16,21 +17,11 @@ pub struct ConnectionFacts<'a> {
     /// Name that the peer asked for in TLS.
     pub server_name: Option<&'a str>,
     /// What the connection begins with.
-    pub transport: TransportProtocol,
+    pub transport: Transport,
     /// Protocols that the peer offers in TLS, or `http/1.1` or `h2c` where its first bytes show that; by the peer's preference.
     pub application_protocols: &'a [&'a str],
     /// Who the peer is by its verified certificate; none without one.
     pub peer: Option<&'a PeerIdentity>,
-}
-
-/// What a connection begins with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TransportProtocol {
-    /// Anything but TLS.
-    #[default]
-    Plaintext,
-    /// A TLS handshake.
-    Tls,
 }
 
 /// The tokens of a request.
@@ -81,7 +72,7 @@ impl ConnectionFacts<'_> {
             source,
             destination,
             server_name: None,
-            transport: TransportProtocol::Plaintext,
+            transport: Transport::Plaintext,
             application_protocols: &[],
             peer: None,
         }

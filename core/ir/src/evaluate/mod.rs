@@ -10,6 +10,7 @@
 //! Nothing here reads bytes, checks a signature, knows the time or draws a number: facts and draws are handed in.
 
 mod authorization;
+mod chain;
 mod decision;
 mod draw;
 mod facts;
@@ -20,9 +21,10 @@ mod remote;
 pub mod retry;
 
 pub use authorization::{Authorized, RuleId, Verdict};
+pub use chain::{ChainSelector, LooksAt};
 pub use decision::{Action, Decision, Forwarding, Rejection};
 pub use draw::Draw;
-pub use facts::{ConnectionFacts, TokenError, Tokens, TransportProtocol, VerifiedToken};
+pub use facts::{ConnectionFacts, TokenError, Tokens, VerifiedToken};
 pub use fault::{InjectedAbort, InjectedFault, inject};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
 pub use network::NetworkPolicy;

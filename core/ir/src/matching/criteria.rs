@@ -99,7 +99,7 @@ impl Criteria {
 impl Path {
     fn new(spec: &PathMatch) -> Result<Self, InvalidRegex> {
         Ok(match spec {
-            PathMatch::Prefix(text) if text.is_empty() || &**text == "/" => Self::Any,
+            _ if spec.is_catch_all() => Self::Any,
             PathMatch::Prefix(text) => Self::Prefix(text.clone()),
             PathMatch::SegmentPrefix(text) => Self::SegmentPrefix(text.clone()),
             PathMatch::Exact(text) => Self::Exact(text.clone()),

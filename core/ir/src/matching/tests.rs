@@ -372,6 +372,21 @@ fn weighted(weights: &[u32]) -> Target {
     )
 }
 
+#[test]
+fn an_expression_for_everything_is_a_catch_all_like_the_prefix_of_all() {
+    let catch_all = |path| {
+        let matcher = RouteMatch {
+            path,
+            ..RouteMatch::everything()
+        };
+        matcher.is_catch_all()
+    };
+    assert!(catch_all(PathMatch::Regex(".*".into())));
+    assert!(catch_all(PathMatch::Prefix("/".into())));
+    assert!(!catch_all(PathMatch::Regex("/.*".into())));
+    assert!(!catch_all(PathMatch::Exact("/".into())));
+}
+
 proptest! {
     #[test]
     fn picks_follow_the_weights(weights in prop::collection::vec(0u32..20, 1..6), start in prop::num::u32::ANY) {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use mesh_ir::PathMatch;
 use serde::Serialize;
 
 use crate::analyze::context::Context;
 use crate::analyze::finding;
 use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::model::HttpMatchRequest;
+use crate::model::{HttpMatchRequest, StringMatch};
 use crate::resource::Resource;
 
 /// A rule as this file sees it.
@@ -118,18 +119,29 @@ fn text<T: Serialize>(condition: &T) -> String {
     serde_json::to_string(condition).unwrap_or_default()
 }
 
-/// Whether a condition holds for every request: it is empty, or asks for the path prefix `/` alone.
+/// Whether a condition holds for every request: it is empty, or asks for nothing but a path that every request has.
 fn is_any_request(condition: &HttpMatchRequest) -> bool {
     let mut rest = condition.clone();
     rest.name = None;
     rest.stat_prefix = None;
     rest.ignore_uri_case = false;
-    if rest
-        .uri
-        .as_ref()
-        .is_some_and(|uri| uri.prefix.as_deref() == Some("/"))
-    {
+    if rest.uri.as_ref().is_some_and(is_any_path) {
         rest.uri = None;
     }
     rest == HttpMatchRequest::default()
+}
+
+fn is_any_path(uri: &StringMatch) -> bool {
+    let path = match uri {
+        StringMatch {
+            prefix: Some(prefix),
+            ..
+        } => PathMatch::Prefix(prefix.as_str().into()),
+        StringMatch {
+            regex: Some(pattern),
+            ..
+        } => PathMatch::Regex(pattern.as_str().into()),
+        _ => return false,
+    };
+    path.is_catch_all()
 }

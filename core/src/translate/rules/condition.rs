@@ -13,16 +13,6 @@ use crate::snapshot::resolve_gateways;
 const NOT_HEADERS: [&str; 4] = ["uri", "scheme", "method", "authority"];
 const CLAIM_PREFIX: &str = "@request.auth.claims";
 
-/// Whether a matcher takes every request.
-pub(super) fn is_everything(matcher: &RouteMatch) -> bool {
-    let path = match &matcher.path {
-        PathMatch::Prefix(prefix) => &**prefix == "/",
-        PathMatch::Regex(pattern) => &**pattern == ".*",
-        PathMatch::SegmentPrefix(_) | PathMatch::Exact(_) => false,
-    };
-    path && matcher.headers.is_empty() && matcher.query.is_empty()
-}
-
 // === impl Compiler ===
 
 impl Compiler<'_> {

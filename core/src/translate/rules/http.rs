@@ -9,7 +9,6 @@ use mesh_ir::{
 };
 
 use super::action::RedirectPort;
-use super::condition::is_everything;
 use super::headers::Changes;
 use super::{Compiler, Destination, Refused, SourceMatch, WeightedDestination};
 use crate::diag::FieldPath;
@@ -47,7 +46,7 @@ impl CompiledRoute {
     }
 
     pub(in crate::translate) fn is_catch_all(&self) -> bool {
-        is_everything(&self.route.matcher)
+        self.route.matcher.is_catch_all()
     }
 
     fn target(&self, cluster: impl Fn(&Destination) -> Arc<str>) -> Target {
