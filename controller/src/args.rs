@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use mesh_core::install::{DEFAULT_REVISION, check_revision};
 
 use crate::run::BadUsage;
 
@@ -36,6 +37,9 @@ pub struct Args {
     /// Address of xDS in plain text, for tests; only loopback addresses are allowed
     #[arg(long = "plaintext-xds", value_name = "ADDRESS", value_parser = loopback)]
     pub plaintext_xds: Option<SocketAddr>,
+    /// Address of the webhooks over TLS; empty turns them off
+    #[arg(long = "httpsAddr", default_value = ":15017")]
+    pub webhooks: String,
     /// Address of /metrics, /version and /debug; empty turns it off
     #[arg(long = "monitoringAddr", default_value = ":15014")]
     pub monitoring: String,
@@ -51,6 +55,12 @@ pub struct Args {
     /// Namespace this runs in
     #[arg(long, default_value = "istio-system", env = "POD_NAMESPACE")]
     pub namespace: String,
+    /// Name of the pod this runs in, by which it stands for election among its replicas; a random one if empty
+    #[arg(long = "podName", default_value = "", env = "POD_NAME")]
+    pub pod_name: String,
+    /// Name of this control plane among several in the cluster
+    #[arg(long, default_value = DEFAULT_REVISION, env = "REVISION", value_parser = revision)]
+    pub revision: String,
     /// Log filter, such as `info` or `mesh_controller=debug`
     #[arg(long = "log_output_level", default_value = "info")]
     pub log_level: String,
@@ -93,6 +103,10 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         ));
     }
     Ok(address)
+}
+
+fn revision(text: &str) -> Result<String, String> {
+    check_revision(text).map(|()| text.to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

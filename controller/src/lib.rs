@@ -23,7 +23,13 @@ mod publish;
 
 mod ads;
 mod identity;
+mod leader;
 mod monitor;
+mod serving;
+mod webhook;
+
+#[cfg(test)]
+mod testing;
 
 pub use args::Args;
 pub use program::main;

@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use kube::api::{DynamicObject, ListParams};
-use mesh_core::install::{Identity, KINDS, LEFTOVERS, OWNER_LABEL, ResourceType};
+use mesh_core::install::{Identity, KINDS, LEFTOVERS, OWNER_LABEL, REVISION_LABEL, ResourceType};
 
 use super::{api, api_everywhere, explain};
 
@@ -28,9 +28,17 @@ pub struct Found {
     pub object: DynamicObject,
 }
 
-/// Everything that carries the label of an installation, in the order of phases.
-pub async fn owned(client: &Client, control_plane: &str) -> anyhow::Result<Vec<Found>> {
-    let selector = ListParams::default().labels(&format!("{OWNER_LABEL}={control_plane}"));
+/// Everything that carries the label of an installation, of one revision or of all, in the order of phases.
+pub async fn owned(
+    client: &Client,
+    control_plane: &str,
+    revision: Option<&str>,
+) -> anyhow::Result<Vec<Found>> {
+    let mut labels = format!("{OWNER_LABEL}={control_plane}");
+    if let Some(revision) = revision {
+        labels.push_str(&format!(",{REVISION_LABEL}={revision}"));
+    }
+    let selector = ListParams::default().labels(&labels);
     list(client, &KINDS, &selector, None).await
 }
 

@@ -53,7 +53,9 @@ impl Writer {
         }
         let mut params = PatchParams::apply(FIELD_MANAGER).force();
         params.dry_run = self.dry_run;
-        let patch = Patch::Apply(&object.value);
+        let live = before.as_ref().map(|before| &before.data);
+        let value = object.over(live.unwrap_or(&Value::Null));
+        let patch = Patch::Apply(&value);
         let after = match api.patch(object.name(), &params, &patch).await {
             Ok(after) => after,
             Err(error) => return Err(explain(&tried, error)),

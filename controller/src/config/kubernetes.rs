@@ -14,7 +14,7 @@ use mesh_core::source::Origin;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::Event;
+use super::{Event, WatchBackoff};
 
 /// Starts the watchers. They run until the set is dropped.
 ///
@@ -57,7 +57,8 @@ async fn watch_kind(
     api: Api<DynamicObject>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut stream =
+        pin!(watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()));
     let mut listed: Vec<Arc<Resource>> = Vec::new();
     let mut known_empty = false;
     let mut failing = false;
@@ -178,3 +179,6 @@ fn decode(mut object: DynamicObject) -> Option<Resource> {
     }
     resource.filter(|resource| !resource.malformed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! files (a directory) ----------------+
 //! ```
 
+mod backoff;
 mod files;
 mod kubernetes;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use mesh_core::resource::{Kind, Resource, ResourceKey};
 
+pub use backoff::WatchBackoff;
 pub use files::watch as watch_files;
 pub use kubernetes::watch as watch_kubernetes;
 

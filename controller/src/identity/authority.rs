@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use k8s_openapi::ByteString;
@@ -14,11 +15,21 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::serving::Issued;
 
 /// Name of the Secret, as Istio's.
 const SECRET: &str = "istio-ca-secret";
 const CERTIFICATE: &str = "ca-cert.pem";
 const KEY: &str = "ca-key.pem";
+
+/// Life of the root.
+const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// Life of a serving certificate.
+const SERVING_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// By how much the clocks of clients may be behind ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
 /// The authority of the mesh.
 pub struct Authority {
@@ -38,7 +49,7 @@ impl Authority {
         if let Some(secret) = secrets.get_opt(SECRET).await? {
             return Self::from_secret(&secret);
         }
-        let (certificate, key) = generate()?;
+        let (certificate, key) = generate(SystemTime::now())?;
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(SECRET.to_owned()),
@@ -86,28 +97,44 @@ impl Authority {
         &self.root_pem
     }
 
-    /// A TLS configuration for serving under these names, HTTP/2 only.
+    /// An authority that nobody else knows.
+    #[cfg(test)]
+    pub fn generated() -> anyhow::Result<Self> {
+        let (certificate, key) = generate(SystemTime::now())?;
+        Self::from_pem(&certificate, &key)
+    }
+
+    /// A certificate for serving under these names, valid for a day.
     ///
     /// # Errors
     /// When the certificate cannot be made.
-    pub fn server_config(&self, names: Vec<String>) -> anyhow::Result<rustls::ServerConfig> {
+    pub fn issue_serving(&self, names: &[String], now: SystemTime) -> anyhow::Result<Issued> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let expires = now + SERVING_LIFE;
+        params.not_before = (now - CLOCK_SKEW).into();
+        params.not_after = expires.into();
         let certificate = params.signed_by(&key, &self.issuer)?;
         let root = CertificateDer::from_pem_slice(self.root_pem.as_bytes())?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-        let mut config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone(), root], key)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
+        Ok(Issued {
+            key: Arc::new(CertifiedKey::new(
+                vec![certificate.der().clone(), root],
+                key,
+            )),
+            issued: now,
+            expires,
+        })
     }
 }
 
-fn generate() -> anyhow::Result<(String, String)> {
+fn generate(now: SystemTime) -> anyhow::Result<(String, String)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
+    params.not_before = (now - CLOCK_SKEW).into();
+    params.not_after = (now + ROOT_LIFE).into();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
         .distinguished_name
@@ -123,13 +150,12 @@ mod tests {
 
     #[test]
     fn an_authority_survives_its_secret() {
-        let (certificate, key) = generate().unwrap();
+        let (certificate, key) = generate(SystemTime::now()).unwrap();
         let authority = Authority::from_pem(&certificate, &key).unwrap();
         assert_eq!(&**authority.root_pem(), certificate);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        authority
-            .server_config(vec!["istiod.istio-system.svc".to_owned()])
-            .unwrap();
+        let names = ["istiod.istio-system.svc".to_owned()];
+        authority.issue_serving(&names, SystemTime::now()).unwrap();
     }
 
     #[test]

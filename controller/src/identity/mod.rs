@@ -1,7 +1,7 @@
 //! Who the control plane is and who may talk to it.
 //!
 //! ```text
-//! authority (a root that only this process and its Secret know) -> serving certificate of 15012
+//! authority (a root that only this process and its Secret know) -> serving certificates (`serving`)
 //!         \-> roots: ConfigMap istio-ca-root-cert in every namespace, which proxies mount
 //! tokens: service account tokens of proxies, reviewed by the API server
 //! ```

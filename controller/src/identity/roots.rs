@@ -10,17 +10,19 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
+use crate::config::WatchBackoff;
+
 /// Name of the ConfigMap, as Istio's.
 const CONFIG_MAP: &str = "istio-ca-root-cert";
 /// Its key.
 const KEY: &str = "root-cert.pem";
 
-/// Keeps the ConfigMap in every namespace until the future is dropped.
+/// Keeps the ConfigMap in every namespace until the future is dropped. One replica is enough: the leader.
 pub async fn publish(client: Client, root_pem: Arc<str>) {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut stream = pin!(
         watcher(namespaces, watcher::Config::default())
-            .default_backoff()
+            .backoff(WatchBackoff::default())
             .applied_objects()
     );
     while let Some(event) = stream.next().await {

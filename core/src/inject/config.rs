@@ -136,7 +136,11 @@ impl InjectConfig {
 
     /// Address of the control plane, `istiod.istio-system.svc:15012`.
     pub fn discovery_address(&self) -> String {
-        format!("istiod.{}.svc:15012", self.injector.values.istio_namespace)
+        let service = crate::install::revised("istiod", &self.injector.revision);
+        format!(
+            "{service}.{}.svc:15012",
+            self.injector.values.istio_namespace
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use super::template::Template;
 use super::{InjectConfig, InjectError, Policy};
 
 /// Namespaces of Kubernetes itself; nothing is injected there.
-const SYSTEM_NAMESPACES: [&str; 4] = [
+pub(crate) const SYSTEM_NAMESPACES: [&str; 4] = [
     "kube-system",
     "kube-public",
     "kube-node-lease",

@@ -3,10 +3,10 @@
 //! ```text
 //! kube-inject text --inject_text--+
 //!                                 +-> decide -> inject_pod -> changed value
-//! admission request --admit_pod --+
+//! admission request --admit_*   --+
 //! ```
 //!
-//! Both doors lead into one room. Objects are changed as raw values and only where injection changes something, so unknown
+//! Both entry points call one function. Objects are changed as raw values and only where injection changes something, so unknown
 //! fields and old API versions survive. Documents that are not touched leave byte for byte as they came, and a second
 //! injection changes nothing.
 
@@ -26,8 +26,9 @@ mod template;
 mod text;
 mod workload;
 
-pub use admit::admit_pod;
+pub use admit::{admit_pod, admit_selected_pod};
 pub use config::{ConfigError, InjectConfig, InjectorSettings, Policy, ProxyValues};
+pub(crate) use decide::SYSTEM_NAMESPACES;
 pub use decide::{Decision, Namespace, SkipReason, decide};
 pub use error::InjectError;
 pub use pod::{InjectedPod, Owner, inject_pod};

@@ -21,8 +21,8 @@ pub(super) fn objects(
     selector: &BTreeMap<String, String>,
     workload: &Workload,
 ) -> Vec<Object> {
-    let name = component.app();
-    let named = || metadata(component, &settings.namespace, Some(namespace), name);
+    let name = &component.name(&settings.revision);
+    let named = || metadata(component, settings, Some(namespace), name);
     let mut objects = Vec::new();
     let autoscale = workload.autoscale.as_ref();
     let least = autoscale.map(|bounds| bounds.min).or(workload.replicas);

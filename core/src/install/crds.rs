@@ -38,7 +38,7 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let installed = crds().into_iter().map(|mut crd| {
         let name = crd.metadata.name.take().unwrap_or_default();
         let annotations = crd.metadata.annotations.take();
-        crd.metadata = metadata(&component, &settings.namespace, None, &name);
+        crd.metadata = metadata(&component, settings, None, &name);
         crd.metadata.annotations = annotations;
         Object::new(&component, Phase::Definitions, &crd)
     });

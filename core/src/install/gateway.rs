@@ -20,7 +20,7 @@ pub(super) fn objects(settings: &Settings, gateway: &Gateway) -> Vec<Object> {
         ("prometheus.io/port", "15020"),
         ("prometheus.io/scrape", "true"),
     ]);
-    annotations.insert("istio.io/rev".into(), super::REVISION.into());
+    annotations.insert("istio.io/rev".into(), settings.revision.clone());
     let router = Router {
         name,
         namespace: &gateway.namespace,
@@ -98,7 +98,7 @@ fn service_account(settings: &Settings, gateway: &Gateway, name: &str) -> Object
     let component = &gateway.component;
     let namespace = Some(gateway.namespace.as_str());
     let account = ServiceAccount {
-        metadata: metadata(component, &settings.namespace, namespace, name),
+        metadata: metadata(component, settings, namespace, name),
         ..ServiceAccount::default()
     };
     Object::new(component, Phase::Access, &account)
@@ -107,7 +107,7 @@ fn service_account(settings: &Settings, gateway: &Gateway, name: &str) -> Object
 fn service(settings: &Settings, gateway: &Gateway) -> Object {
     let component = &gateway.component;
     let namespace = Some(gateway.namespace.as_str());
-    let mut metadata = metadata(component, &settings.namespace, namespace, component.app());
+    let mut metadata = metadata(component, settings, namespace, component.app());
     let labels = metadata.labels.get_or_insert_default();
     labels.extend(gateway.labels.clone());
     let GatewayService {

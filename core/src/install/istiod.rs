@@ -1,5 +1,6 @@
-//! The control plane: its Service and Deployment. It has no webhooks yet, so there is no port 443: sidecars are injected by
-//! `meshctl kube-inject`, or by the sandbox's API server.
+//! The control plane: its Service and Deployment.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
@@ -9,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::autoscaling;
 use super::object::{Component, Object, Phase, metadata};
-use super::rbac::SERVICE_ACCOUNT;
+use super::rbac::account;
+use super::revision::DEFAULT_REVISION;
 use super::settings::{Pilot, Settings};
 use super::workload::{Program, texts};
 use crate::inject::{PROXY_UID, env};
@@ -18,22 +20,32 @@ use crate::inject::{PROXY_UID, env};
 const READY: i32 = 8080;
 /// Port of xDS over TLS.
 const XDS: i32 = 15012;
+/// Port of webhooks, which the Service has at 443.
+const WEBHOOKS: i32 = 15017;
 /// Port of metrics and questions.
 const MONITORING: i32 = 15014;
 
-const SELECTOR: [(&str, &str); 2] = [("app", "istiod"), ("istio", "pilot")];
+/// Labels of the pods. Those of a named revision are told apart by it; the default one has kept the labels it always had.
+fn selector(settings: &Settings) -> BTreeMap<String, String> {
+    let mut labels = texts([("app", "istiod"), ("istio", "pilot")]);
+    if settings.revision != DEFAULT_REVISION {
+        labels.insert("istio.io/rev".into(), settings.revision.clone());
+        labels.insert("istio".into(), format!("pilot-{}", settings.revision));
+    }
+    labels
+}
 
 pub(super) fn objects(settings: &Settings, pilot: &Pilot) -> Vec<Object> {
     let program = Program {
         component: &Component::Istiod,
         namespace: &settings.namespace,
-        selector: texts(SELECTOR),
+        selector: selector(settings),
         labels: texts([]),
         annotations: texts([
             ("prometheus.io/port", "15014"),
             ("prometheus.io/scrape", "true"),
         ]),
-        service_account: SERVICE_ACCOUNT,
+        service_account: &account(settings),
         container: container(settings, pilot),
         volumes: Vec::new(),
         workload: &pilot.workload,
@@ -43,7 +55,7 @@ pub(super) fn objects(settings: &Settings, pilot: &Pilot) -> Vec<Object> {
         settings,
         &Component::Istiod,
         &settings.namespace,
-        &texts(SELECTOR),
+        &selector(settings),
         &pilot.workload,
     ));
     objects
@@ -52,9 +64,10 @@ pub(super) fn objects(settings: &Settings, pilot: &Pilot) -> Vec<Object> {
 fn service(settings: &Settings, pilot: &Pilot) -> Object {
     let own = &settings.namespace;
     let component = Component::Istiod;
-    let mut metadata = metadata(&component, own, Some(own), component.app());
+    let name = component.name(&settings.revision);
+    let mut metadata = metadata(&component, settings, Some(own), &name);
     let labels = metadata.labels.get_or_insert_default();
-    labels.extend(texts(SELECTOR));
+    labels.extend(selector(settings));
     let annotations = pilot.service_annotations.clone();
     metadata.annotations = Some(annotations).filter(|all| !all.is_empty());
     let port = |name: &str, number| ServicePort {
@@ -63,14 +76,19 @@ fn service(settings: &Settings, pilot: &Pilot) -> Object {
         protocol: Some("TCP".into()),
         ..ServicePort::default()
     };
+    let webhooks = ServicePort {
+        target_port: Some(IntOrString::Int(WEBHOOKS)),
+        ..port("https-webhook", 443)
+    };
     let service = Service {
         metadata,
         spec: Some(ServiceSpec {
             ports: Some(vec![
                 port("https-dns", XDS),
+                webhooks,
                 port("http-monitoring", MONITORING),
             ]),
-            selector: Some(texts(SELECTOR)),
+            selector: Some(selector(settings)),
             ..ServiceSpec::default()
         }),
         status: None,
@@ -102,6 +120,7 @@ fn container(settings: &Settings, pilot: &Pilot) -> Container {
         ports: Some(vec![
             port("http-ready", READY),
             port("https-dns", XDS),
+            port("https-webhooks", WEBHOOKS),
             port("http-monitoring", MONITORING),
         ]),
         resources: Some(workload.resources.clone()),
@@ -138,7 +157,7 @@ fn environment(settings: &Settings, pilot: &Pilot) -> Vec<EnvVar> {
     };
     let values = &settings.inject.injector.values;
     let mut all = vec![
-        env("REVISION", super::REVISION),
+        env("REVISION", settings.revision.as_str()),
         env("CLUSTER_ID", values.cluster_id.as_str()),
         of_pod("POD_NAME", "metadata.name"),
         of_pod("POD_NAMESPACE", "metadata.namespace"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::keys::Keys;
 use super::merge::{merge, prune_null, remove};
 use super::profile::Profile;
+use super::revision::check_revision;
 use super::set::Assignment;
 use super::settings::Settings;
 use super::spec::InstallSpec;
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub sets: &'a [String],
     /// Namespace of the control plane, when it is not what the values say.
     pub namespace: Option<&'a str>,
+    /// Name of the control plane among several, when it is not what the values say.
+    pub revision: Option<&'a str>,
 }
 
 /// A file of values: an `IstioOperator`, or its `spec` alone, or values of the Helm charts.
@@ -104,7 +107,8 @@ impl Layers {
         let mut sets = Vec::new();
         let namespace = request.namespace;
         let namespace = namespace.map(|name| format!("values.global.istioNamespace={name}"));
-        for text in request.sets.iter().chain(&namespace) {
+        let revision = request.revision.map(|name| format!("revision={name}"));
+        for text in request.sets.iter().chain(&namespace).chain(&revision) {
             match Assignment::read(text) {
                 Ok(assignment) => sets.push((text.clone(), assignment)),
                 Err(message) => self.error(format!("--set {text}"), message),
@@ -236,6 +240,16 @@ impl Layers {
                 return None;
             }
         };
+        for (key, given) in [
+            ("revision", &spec.revision),
+            ("values.revision", &spec.values.revision),
+        ] {
+            let wrong = given.as_deref().filter(|given| !given.is_empty());
+            if let Some(Err(message)) = wrong.map(check_revision) {
+                self.error(key, message);
+                return None;
+            }
+        }
         let mut mesh = Value::Object(spec.values.mesh_config.clone());
         merge(&mut mesh, Value::Object(spec.mesh_config.clone()));
         let typed: MeshConfig = serde_json::from_value(mesh.clone()).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! profile + files + --set --layers--> InstallSpec (typed, checked) --settings--> Settings (decided)
-//!     --objects--> typed Kubernetes objects --plan--> phases: CRDs, access, configuration, services, workloads
+//!     --objects--> typed Kubernetes objects --plan--> phases: CRDs, access, configuration, services, workloads, webhooks
 //! ```
 //!
 //! The values have the names of Istio's `IstioOperator` and Helm values, so that what people know carries over; a key that is
@@ -22,23 +22,27 @@ mod object;
 mod plan;
 mod profile;
 mod rbac;
+mod revision;
 mod set;
 mod settings;
 mod spec;
 mod values;
+mod webhooks;
 mod without_effect;
 mod workload;
 
+pub use config_maps::{INJECTOR_CONFIG_MAP, MESH_CONFIG_MAP};
 pub use crds::crds;
 pub use layers::{Request, ValuesError, ValuesFile};
 pub use object::{
-    Component, FIELD_MANAGER, Identity, KINDS, LEFTOVERS, OWNER_LABEL, Object, Phase, ResourceType,
+    Component, FIELD_MANAGER, Identity, KINDS, LEFTOVERS, OWNER_LABEL, Object, Phase,
+    REVISION_LABEL, ResourceType,
 };
 pub use plan::{Plan, plan};
 pub use profile::Profile;
-
-/// Name of this control plane among several. There is one so far.
-const REVISION: &str = "default";
+pub use rbac::LEADER_LEASE;
+pub use revision::{DEFAULT_REVISION, check_revision, revised};
+pub use webhooks::{injector_webhook, validator_webhook};
 
 #[cfg(test)]
 mod tests;

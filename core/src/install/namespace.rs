@@ -8,7 +8,7 @@ use super::settings::Settings;
 pub(super) fn namespace(settings: &Settings) -> Object {
     let component = Component::Base;
     let namespace = Namespace {
-        metadata: metadata(&component, &settings.namespace, None, &settings.namespace),
+        metadata: metadata(&component, settings, None, &settings.namespace),
         ..Namespace::default()
     };
     Object::new(&component, Phase::Definitions, &namespace)

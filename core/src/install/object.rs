@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::revision::{DEFAULT_REVISION, revised};
+use super::settings::Settings;
 use crate::inject::VERSION;
 
 /// Who the fields of installed objects belong to.
@@ -16,8 +18,11 @@ pub const FIELD_MANAGER: &str = "meshctl";
 /// find objects by it.
 pub const OWNER_LABEL: &str = "install.meshctl.io/control-plane";
 
+/// Label that says which of several control planes an object belongs to.
+pub const REVISION_LABEL: &str = "istio.io/rev";
+
 /// Every kind that an installation of any version has made, in the order of phases.
-pub const KINDS: [ResourceType; 13] = [
+pub const KINDS: [ResourceType; 15] = [
     ResourceType::new("", "v1", "Namespace", "namespaces", false),
     ResourceType::new(
         "apiextensions.k8s.io",
@@ -55,6 +60,20 @@ pub const KINDS: [ResourceType; 13] = [
         "horizontalpodautoscalers",
         true,
     ),
+    ResourceType::new(
+        ADMISSION,
+        "v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        false,
+    ),
+    ResourceType::new(
+        ADMISSION,
+        "v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+    ),
 ];
 
 /// Objects that the running control plane makes, which nobody labels: kind and name.
@@ -63,6 +82,7 @@ pub const LEFTOVERS: [(&str, &str); 2] = [
     ("ConfigMap", "istio-ca-root-cert"),
 ];
 
+const ADMISSION: &str = "admissionregistration.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// A kind of the API server.
@@ -93,6 +113,8 @@ pub enum Phase {
     Services,
     /// The programs, and what watches over their number.
     Workloads,
+    /// What makes the API server call the programs.
+    Webhooks,
 }
 
 /// The part of the mesh that an object belongs to.
@@ -175,6 +197,14 @@ impl Component {
         }
     }
 
+    /// Name of its Deployment and Service.
+    pub(super) fn name(&self, revision: &str) -> String {
+        match self {
+            Self::Istiod => revised(self.app(), revision),
+            _ => self.app().to_owned(),
+        }
+    }
+
     /// Value of `app.kubernetes.io/name`.
     pub(super) fn app(&self) -> &str {
         match self {
@@ -216,6 +246,11 @@ impl Object {
         }
     }
 
+    /// The value to apply where the object is there already: what the running control plane has decided stays.
+    pub fn over(&self, live: &Value) -> Value {
+        super::webhooks::keep_decided(self.value.clone(), live)
+    }
+
     /// Name.
     pub fn name(&self) -> &str {
         self.value["metadata"]["name"].as_str().unwrap_or_default()
@@ -250,28 +285,33 @@ fn without_empty(mut value: Value) -> Value {
 /// Name, namespace and labels of an object.
 pub(super) fn metadata(
     component: &Component,
-    control_plane: &str,
+    settings: &Settings,
     namespace: Option<&str>,
     name: &str,
 ) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: namespace.map(str::to_owned),
-        labels: Some(labels(component, control_plane)),
+        labels: Some(labels(component, settings)),
         ..ObjectMeta::default()
     }
 }
 
 /// The labels of every object.
-fn labels(component: &Component, control_plane: &str) -> BTreeMap<String, String> {
+fn labels(component: &Component, settings: &Settings) -> BTreeMap<String, String> {
+    let revision = match component {
+        // All revisions share them, and none takes them away with it.
+        Component::Base => DEFAULT_REVISION,
+        _ => &settings.revision,
+    };
     [
         ("app.kubernetes.io/instance", "istio"),
         ("app.kubernetes.io/managed-by", FIELD_MANAGER),
         ("app.kubernetes.io/name", component.app()),
         ("app.kubernetes.io/part-of", "istio"),
         ("app.kubernetes.io/version", VERSION),
-        (OWNER_LABEL, control_plane),
-        ("istio.io/rev", super::REVISION),
+        (OWNER_LABEL, &settings.namespace),
+        (REVISION_LABEL, revision),
         ("operator.istio.io/component", component.label()),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))

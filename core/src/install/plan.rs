@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::layers::{Request, ValuesError};
 use super::object::{Object, Phase};
 use super::settings::Settings;
-use super::{config_maps, crds, gateway, istiod, namespace, rbac};
+use super::{config_maps, crds, gateway, istiod, namespace, rbac, webhooks};
 use crate::yaml::to_yaml;
 
 /// All objects of an installation.
@@ -15,6 +15,8 @@ pub struct Plan {
     pub profile: &'static str,
     /// Namespace of the control plane.
     pub namespace: String,
+    /// Name of the control plane among several.
+    pub revision: String,
     /// In the order in which they are applied.
     pub objects: Vec<Object>,
     /// What the user should know.
@@ -33,6 +35,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<ValuesError>> {
     Ok(Plan {
         profile: profile.name(),
         namespace: settings.namespace,
+        revision: settings.revision,
         objects,
         warnings,
     })
@@ -48,6 +51,7 @@ fn objects(settings: &Settings) -> Vec<Object> {
         objects.extend(rbac::objects(settings));
         objects.extend(config_maps::objects(settings));
         objects.extend(istiod::objects(settings, pilot));
+        objects.extend(webhooks::objects(settings));
     }
     for gateway in &settings.gateways {
         objects.extend(gateway::objects(settings, gateway));

@@ -1,5 +1,5 @@
 //! What the control plane may do in the cluster: watch the kinds that it reads and write their status, have tokens reviewed,
-//! publish its root certificate, and keep its own key. Nothing else.
+//! publish its root certificate, keep its own key, elect a leader, and write its CA bundle into its webhook configurations. Nothing else.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -7,24 +7,34 @@ use k8s_openapi::api::rbac::v1::{
 };
 
 use super::object::{Component, Object, Phase, metadata};
+use super::revision::revised;
 use super::settings::Settings;
+use super::webhooks::{injector_webhook, validator_webhook};
 use crate::resource::{Row, Watch, rows};
 
 /// Service account of the control plane.
-pub(super) const SERVICE_ACCOUNT: &str = "istiod";
+pub(super) fn account(settings: &Settings) -> String {
+    revised("istiod", &settings.revision)
+}
+
+/// Name of the Lease by which replicas of the control plane choose their leader.
+pub const LEADER_LEASE: &str = "istio-leader";
 
 const WATCH: [&str; 3] = ["get", "list", "watch"];
+const WATCH_AND_PATCH: [&str; 4] = ["get", "list", "watch", "patch"];
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let component = Component::Istiod;
     let own = &settings.namespace;
     // Objects of the cluster carry the namespace in their names, so that control planes do not share them.
-    let of_cluster = format!("istiod-clusterrole-{own}");
-    let in_namespace = |name: &str| metadata(&component, own, Some(own), name);
+    let of_cluster = revised("istiod-clusterrole", &settings.revision);
+    let of_cluster = format!("{of_cluster}-{own}");
+    let account = account(settings);
+    let in_namespace = |name: &str| metadata(&component, settings, Some(own), name);
     let subjects = Some(vec![Subject {
         kind: "ServiceAccount".into(),
-        name: SERVICE_ACCOUNT.into(),
+        name: account.clone(),
         namespace: Some(own.clone()),
         ..Subject::default()
     }]);
@@ -39,7 +49,7 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
             &component,
             access,
             &ServiceAccount {
-                metadata: in_namespace(SERVICE_ACCOUNT),
+                metadata: in_namespace(&account),
                 ..ServiceAccount::default()
             },
         ),
@@ -47,8 +57,8 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
             &component,
             access,
             &ClusterRole {
-                metadata: metadata(&component, own, None, &of_cluster),
-                rules: Some(cluster_rules()),
+                metadata: metadata(&component, settings, None, &of_cluster),
+                rules: Some(cluster_rules(settings)),
                 ..ClusterRole::default()
             },
         ),
@@ -56,7 +66,7 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
             &component,
             access,
             &ClusterRoleBinding {
-                metadata: metadata(&component, own, None, &of_cluster),
+                metadata: metadata(&component, settings, None, &of_cluster),
                 role_ref: role_ref("ClusterRole", &of_cluster),
                 subjects: subjects.clone(),
             },
@@ -65,16 +75,16 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
             &component,
             access,
             &Role {
-                metadata: in_namespace(SERVICE_ACCOUNT),
-                rules: Some(own_rules()),
+                metadata: in_namespace(&account),
+                rules: Some(own_rules(settings)),
             },
         ),
         Object::new(
             &component,
             access,
             &RoleBinding {
-                metadata: in_namespace(SERVICE_ACCOUNT),
-                role_ref: role_ref("Role", SERVICE_ACCOUNT),
+                metadata: in_namespace(&account),
+                role_ref: role_ref("Role", &account),
                 subjects,
             },
         ),
@@ -112,7 +122,7 @@ fn by_group(
     groups.into_iter().map(rule_of).collect()
 }
 
-fn cluster_rules() -> Vec<PolicyRule> {
+fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
     let mut rules = by_group(
         |row| matches!(row.watch, Watch::Always | Watch::WhenInstalled),
         |row| row.plural.to_owned(),
@@ -140,11 +150,24 @@ fn cluster_rules() -> Vec<PolicyRule> {
             &["get", "patch", "update"],
             &["istio-ca-root-cert"],
         ),
+        // The CA bundle in the webhook configurations of this control plane.
+        rule(
+            "admissionregistration.k8s.io",
+            &["mutatingwebhookconfigurations"],
+            &WATCH_AND_PATCH,
+            &[&injector_webhook(&settings.revision, &settings.namespace)],
+        ),
+        rule(
+            "admissionregistration.k8s.io",
+            &["validatingwebhookconfigurations"],
+            &WATCH_AND_PATCH,
+            &[&validator_webhook(&settings.revision, &settings.namespace)],
+        ),
     ]);
     rules
 }
 
-fn own_rules() -> Vec<PolicyRule> {
+fn own_rules(settings: &Settings) -> Vec<PolicyRule> {
     let mut rules = by_group(
         |row| row.watch == Watch::OwnNamespace,
         |row| row.plural.to_owned(),
@@ -153,6 +176,14 @@ fn own_rules() -> Vec<PolicyRule> {
     rules.extend([
         rule("", &["secrets"], &["create"], &[]),
         rule("", &["secrets"], &["get"], &["istio-ca-secret"]),
+        // Leader election. A name cannot restrict who creates.
+        rule("coordination.k8s.io", &["leases"], &["create"], &[]),
+        rule(
+            "coordination.k8s.io",
+            &["leases"],
+            &["get", "update"],
+            &[&revised(LEADER_LEASE, &settings.revision)],
+        ),
     ]);
     rules
 }

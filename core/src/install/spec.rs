@@ -24,6 +24,8 @@ pub(super) struct InstallSpec {
     pub(super) tag: Option<String>,
     /// Namespace of the control plane.
     pub(super) namespace: Option<String>,
+    /// Name of the control plane among several; `default` if there is none.
+    pub(super) revision: Option<String>,
     /// Settings of the whole mesh.
     #[schemars(with = "MeshConfig")]
     pub(super) mesh_config: Map<String, Value>,

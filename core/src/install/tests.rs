@@ -19,6 +19,7 @@ fn planned(sets: &[&str], files: &[(&str, &str)]) -> Result<Plan, Vec<ValuesErro
         files: &files,
         sets: &sets,
         namespace: None,
+        revision: None,
     })
 }
 
@@ -229,7 +230,7 @@ fn wrong_types_name_the_path() {
             "profile=big",
             "there is no profile \"big\"; there are default, demo, minimal, empty",
         ),
-        ("revision=canary", "revisions are not supported yet"),
+        ("revision=1.32", "is no name of a revision"),
     ] {
         let found = errors(&[set], &[]);
         assert!(
@@ -473,4 +474,71 @@ proptest! {
 fn a_bottomless_path_is_refused() {
     let set = format!("meshConfig.defaultConfig.tracing{}=1", ".a".repeat(100_000));
     assert!(errors(&[&set], &[])[0].contains("the path has more than 64 keys"));
+}
+
+#[test]
+fn a_named_revision_shares_only_base_objects_with_the_default_one() {
+    let default = plan_of(&["profile=minimal"]);
+    let canary = plan_of(&["profile=minimal", "revision=canary"]);
+    let identities = |plan: &Plan| {
+        plan.objects
+            .iter()
+            .map(Object::identity)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let (mine, theirs) = (identities(&default), identities(&canary));
+    for shared in mine.intersection(&theirs) {
+        assert!(
+            ["Namespace", "CustomResourceDefinition"].contains(&shared.kind.as_str()),
+            "{shared}"
+        );
+    }
+    assert_eq!(mine.len(), theirs.len());
+    let labels = |kind: &str, name: &str| {
+        canary.find(kind, name).unwrap()["metadata"]["labels"]["istio.io/rev"].clone()
+    };
+    assert_eq!(labels("Namespace", "istio-system"), "default");
+    assert_eq!(labels("Deployment", "istiod-canary"), "canary");
+    let selector = |plan: &Plan, name: &str| {
+        let service = plan.find("Service", name).unwrap();
+        service["spec"]["selector"].clone()
+    };
+    assert_ne!(
+        selector(&default, "istiod"),
+        selector(&canary, "istiod-canary")
+    );
+    let injector = canary
+        .find("ConfigMap", "istio-sidecar-injector-canary")
+        .unwrap();
+    let text = injector["data"]["config"].as_str().unwrap();
+    assert!(text.contains("revision: canary"), "{text}");
+}
+
+#[test]
+fn webhooks_come_last_and_leave_system_namespaces_alone() {
+    let plan = plan_of(&["profile=demo"]);
+    let kinds: Vec<&str> = plan
+        .objects
+        .iter()
+        .rev()
+        .take(2)
+        .map(|object| object.resource.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "ValidatingWebhookConfiguration",
+            "MutatingWebhookConfiguration"
+        ]
+    );
+    let injector = plan
+        .find("MutatingWebhookConfiguration", "istio-sidecar-injector")
+        .unwrap();
+    for webhook in injector["webhooks"].as_array().unwrap() {
+        let excluded = webhook["namespaceSelector"].to_string();
+        for name in ["kube-system", "istio-system"] {
+            assert!(excluded.contains(name), "{excluded}");
+        }
+        assert_eq!(webhook["failurePolicy"], "Fail");
+    }
 }

@@ -15,6 +15,8 @@ use crate::model::MeshConfig;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct HelmValues {
+    /// Name of the control plane among several; `revision` beside `values` goes before it.
+    pub(super) revision: Option<String>,
     /// What concerns several parts.
     pub(super) global: Global,
     /// The control plane.

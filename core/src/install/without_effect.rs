@@ -69,15 +69,7 @@ const WITHOUT_EFFECT: [&str; 61] = [
 ];
 
 /// Paths that are refused, with the reason.
-const REFUSED: [(&str, &str); 5] = [
-    (
-        "revision",
-        "revisions are not supported yet: there is one control plane for each cluster",
-    ),
-    (
-        "values.revision",
-        "revisions are not supported yet: there is one control plane for each cluster",
-    ),
+const REFUSED: [(&str, &str); 3] = [
     (
         "values.global.externalIstiod",
         "a control plane outside of the cluster is not supported yet",

@@ -50,9 +50,8 @@ pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String
 impl Program<'_> {
     /// The Deployment.
     pub(super) fn deployment(self, settings: &Settings) -> Object {
-        let own = &settings.namespace;
-        let name = self.component.app().to_owned();
-        let mut metadata = metadata(self.component, own, Some(self.namespace), &name);
+        let name = self.component.name(&settings.revision);
+        let mut metadata = metadata(self.component, settings, Some(self.namespace), &name);
         let labels = metadata.labels.get_or_insert_default();
         labels.extend(self.selector.clone());
         let component = self.component.clone();
@@ -97,7 +96,7 @@ impl Program<'_> {
             ("app.kubernetes.io/instance", "istio"),
             ("app.kubernetes.io/name", self.component.app()),
             ("app.kubernetes.io/part-of", "istio"),
-            ("istio.io/rev", super::REVISION),
+            ("istio.io/rev", &settings.revision),
             ("sidecar.istio.io/inject", "false"),
         ]);
         labels.extend(self.labels);

@@ -21,11 +21,13 @@ use crate::runtime::block_on;
   meshctl install                                          # control plane and ingress gateway
   meshctl install --profile demo -y                        # with an egress gateway and access logs, for trying things out
   meshctl install --set meshConfig.accessLogFile=/dev/stdout --dry-run
+  meshctl install --revision canary --profile minimal      # a second control plane
   meshctl install -f values.yaml --set values.pilot.replicaCount=2
 
 Profiles: default, demo, minimal (the control plane alone), empty. Keys are those of Istio's IstioOperator and Helm values; one
 that is not known is an error. Running the command again with other values changes the installation, and removes what is no
-longer wanted. There are no webhooks yet: outside of the sandbox, sidecars come from `meshctl kube-inject`.")]
+longer wanted. With --revision a second control plane is installed beside the first; namespaces choose it by the label
+istio.io/rev.")]
 pub struct Args {
     #[command(flatten)]
     values: Values,

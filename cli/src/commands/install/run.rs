@@ -50,6 +50,7 @@ pub async fn install_profile(
     let values = Values {
         profile: Some(profile.to_owned()),
         sets: sets.to_owned(),
+        revision: None,
         files: Vec::new(),
     };
     let plan = values.plan("istio-system")?;
@@ -87,6 +88,8 @@ pub async fn install(
         if let Some(limit) = readiness_timeout {
             wait_for_programs(client, plan, limit, reporter).await?;
         }
+        // Last: from now on the API server calls what runs.
+        installed.count(write_all(&writer, plan.phase(Phase::Webhooks)).await?);
     }
     installed.pruned = prune(client, plan, reporter).await?;
     Ok(installed)
@@ -163,7 +166,7 @@ async fn prune(client: &Client, plan: &Plan, reporter: &Reporter) -> anyhow::Res
 /// What an earlier installation had beside the plan.
 pub(super) async fn superfluous(client: &Client, plan: &Plan) -> anyhow::Result<Vec<apply::Found>> {
     let wanted: BTreeSet<Identity> = plan.objects.iter().map(Object::identity).collect();
-    let mut old = apply::owned(client, &plan.namespace).await?;
+    let mut old = apply::owned(client, &plan.namespace, Some(&plan.revision)).await?;
     old.retain(|found| {
         let stays = ["Namespace", "CustomResourceDefinition"].contains(&found.resource.kind);
         !stays && !wanted.contains(&found.identity())

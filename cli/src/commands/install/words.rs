@@ -24,6 +24,9 @@ pub struct Values {
     /// Value of a key, such as values.pilot.replicaCount=2 or components.egressGateways[0].enabled=true
     #[arg(short, long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Name of the control plane among several, such as canary
+    #[arg(short = 'r', long, value_name = "NAME")]
+    pub revision: Option<String>,
     /// File of values: an IstioOperator or values of Istio's Helm charts; - for standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -41,10 +44,13 @@ impl Values {
             files: &files,
             sets: &self.sets,
             namespace: Some(namespace).filter(|name| *name != USUAL_NAMESPACE),
+            revision: self.revision.as_deref(),
         };
         plan(&request).map_err(|errors| {
             let of_words = errors.iter().all(|error| {
-                error.origin.starts_with("--set") || error.origin.starts_with("profile")
+                ["--set", "profile", "revision"]
+                    .iter()
+                    .any(|origin| error.origin.starts_with(origin))
             });
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             let error = anyhow::anyhow!("{}", lines.join("\n       "));

@@ -107,6 +107,7 @@ fn wanted(args: Args) -> anyhow::Result<Wanted> {
         let values = Values {
             profile: Some(args.profile.clone()),
             sets: args.sets.clone(),
+            revision: None,
             files: Vec::new(),
         };
         values.plan("istio-system")?;

@@ -19,6 +19,7 @@ const SHARED: [&str; 2] = ["Namespace", "CustomResourceDefinition"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl uninstall              # control plane and gateways; CRDs and routing rules stay
+  meshctl uninstall -r canary    # one of several control planes
   meshctl uninstall --purge -y   # everything, with the CRDs and thereby all routing rules
 
 Injected sidecars keep running with their last configuration until their pods are replaced.")]
@@ -27,6 +28,9 @@ pub struct Args {
     /// of the control plane if nothing else is in it
     #[arg(long)]
     purge: bool,
+    /// Remove only the control plane of this revision, and what was installed with it; the default one is called default
+    #[arg(short = 'r', long, value_name = "NAME", conflicts_with = "purge")]
+    revision: Option<String>,
     /// Do not ask
     #[arg(short = 'y', long, alias = "skip-confirmation")]
     yes: bool,
@@ -44,7 +48,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         let cluster = context.cluster().await?;
         let (client, reporter) = (&cluster.client, context.reporter());
         let control_plane = context.istio_namespace();
-        let mut found = apply::owned(client, control_plane).await?;
+        let revision = args.revision.as_deref();
+        let mut found = apply::owned(client, control_plane, revision).await?;
         if args.purge {
             found.extend(apply::leftovers(client, control_plane).await?);
         } else {
@@ -88,19 +93,20 @@ async fn remove(
     let (namespaces, mut rest): (Vec<Found>, Vec<Found>) = found
         .into_iter()
         .partition(|one| one.resource.kind == "Namespace");
-    // Leftovers come last in the list and are made again while the control plane runs, so programs go first.
-    rest.sort_by_key(|one| match one.resource.kind {
-        "Deployment" | "HorizontalPodAutoscaler" => 0,
-        "CustomResourceDefinition" => 2,
-        _ => 1,
-    });
+    // Leftovers come last in the list and are made again while the control plane runs, so programs go first; and before them what
+    // makes the API server call them, or no pod could be created meanwhile.
+    let rank = |one: &Found| match one.resource.kind {
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => 0,
+        "Deployment" | "HorizontalPodAutoscaler" => 1,
+        "CustomResourceDefinition" => 3,
+        _ => 2,
+    };
+    rest.sort_by_key(rank);
     let step = reporter.step("removing the mesh");
-    let programs = rest.partition_point(|one| {
-        one.resource.kind == "Deployment" || one.resource.kind == "HorizontalPodAutoscaler"
-    });
-    let (programs, others) = rest.split_at(programs);
+    let (webhooks, others) = rest.split_at(rest.partition_point(|one| rank(one) == 0));
+    let (programs, others) = others.split_at(others.partition_point(|one| rank(one) == 1));
     let mut removed = 0;
-    for group in [programs, others] {
+    for group in [webhooks, programs, others] {
         for one in group {
             step.say(&format!("removing {}", one.identity()));
             removed += usize::from(apply::delete(client, one).await?);

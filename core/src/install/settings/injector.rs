@@ -25,7 +25,7 @@ pub(super) fn decide(
         },
         always_inject_selector: unchecked(&webhook.always_inject_selector),
         never_inject_selector: unchecked(&webhook.never_inject_selector),
-        revision: crate::install::REVISION.to_owned(),
+        revision: super::revision(spec),
         values: ProxyValues {
             hub: hub.unwrap_or(defaults.hub),
             tag: tag.unwrap_or(defaults.tag),

@@ -16,6 +16,7 @@ pub(in crate::install) use gateway::{Gateway, GatewayService};
 pub(in crate::install) use workload::{Autoscale, Workload};
 
 use self::workload::{OfChart, over};
+use super::revision::DEFAULT_REVISION;
 use super::spec::InstallSpec;
 use crate::inject::{InjectConfig, ProxyValues};
 use crate::model::MeshConfig;
@@ -24,6 +25,8 @@ use crate::model::MeshConfig;
 pub(in crate::install) struct Settings {
     /// Namespace of the control plane.
     pub(in crate::install) namespace: String,
+    /// Name of the control plane among several.
+    pub(in crate::install) revision: String,
     /// Whether namespace and CRDs are installed.
     pub(in crate::install) base: bool,
     /// The mesh's settings as they are written down: also fields that this version does not know.
@@ -80,6 +83,7 @@ impl Settings {
         Self {
             base: spec.components.base.enabled.unwrap_or(false),
             namespace,
+            revision: revision(spec),
             mesh,
             inject,
             pilot,
@@ -93,6 +97,14 @@ fn namespace(spec: &InstallSpec) -> String {
     let given = given.or(spec.namespace.as_ref());
     given.map_or_else(|| "istio-system".to_owned(), String::clone)
 }
+
+/// Name of the control plane among several.
+fn revision(spec: &InstallSpec) -> String {
+    let given = spec.revision.as_ref().or(spec.values.revision.as_ref());
+    let given = given.filter(|given| !given.is_empty());
+    given.map_or_else(|| DEFAULT_REVISION.to_owned(), String::clone)
+}
+
 // === impl Pilot ===
 
 impl Pilot {

@@ -1,0 +1,131 @@
+//! Keeps the webhook configurations usable: the CA bundle by which the API server knows us, and `failurePolicy: Fail` for
+//! validation once it is served. The leader alone writes, and only what differs.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use mesh_core::install::{injector_webhook, validator_webhook};
+use serde_json::{Value, json};
+
+use crate::config::WatchBackoff;
+
+/// Field manager of what the running control plane writes.
+const MANAGER: &str = "istiod";
+const GROUP: &str = "admissionregistration.k8s.io";
+
+/// The configurations of a control plane.
+#[derive(Clone, Debug)]
+pub struct Names {
+    injector: String,
+    validator: String,
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Those of a revision in a namespace.
+    pub fn new(revision: &str, namespace: &str) -> Self {
+        Self {
+            injector: injector_webhook(revision, namespace),
+            validator: validator_webhook(revision, namespace),
+        }
+    }
+}
+
+/// Keeps both configurations until it is dropped.
+pub async fn keep(client: Client, names: Names, root_pem: Arc<str>) {
+    let bundle = STANDARD.encode(root_pem.as_bytes());
+    let injector = one(
+        &client,
+        "MutatingWebhookConfiguration",
+        &names.injector,
+        |value| wanted(value, &bundle, false),
+    );
+    let validator = one(
+        &client,
+        "ValidatingWebhookConfiguration",
+        &names.validator,
+        |value| wanted(value, &bundle, true),
+    );
+    futures::join!(injector, validator);
+}
+
+/// Keeps one of them.
+async fn one(client: &Client, kind: &str, name: &str, wanted: impl Fn(&Value) -> Option<Value>) {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", kind));
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut objects = pin!(
+        watcher(api.clone(), config)
+            .backoff(WatchBackoff::default())
+            .applied_objects()
+    );
+    while let Some(object) = objects.next().await {
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => {
+                tracing::debug!(kind, name, %error, "failed to watch a webhook configuration; trying again");
+                continue;
+            }
+        };
+        let Some(webhooks) = wanted(&object.data["webhooks"]) else {
+            continue;
+        };
+        let patch = json!({"apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": {"name": name}, "webhooks": webhooks});
+        let params = PatchParams::apply(MANAGER).force();
+        match api.patch(name, &params, &Patch::Apply(&patch)).await {
+            Ok(_) => tracing::info!(kind, name, "the webhook configuration has our CA bundle"),
+            // What was written by others meanwhile comes as an event, and with it another attempt.
+            Err(error) => {
+                tracing::warn!(kind, name, %error, "failed to write the CA bundle into a webhook configuration");
+            }
+        }
+    }
+}
+
+/// What to apply to the webhooks of a configuration; none if they are as they should be.
+fn wanted(webhooks: &Value, bundle: &str, fail: bool) -> Option<Value> {
+    let webhooks = webhooks.as_array()?;
+    let is_right = |webhook: &Value| {
+        webhook["clientConfig"]["caBundle"] == bundle
+            && (!fail || webhook["failurePolicy"] == "Fail")
+    };
+    if webhooks.iter().all(is_right) {
+        return None;
+    }
+    let right = |webhook: &Value| {
+        let mut right = json!({"name": webhook["name"], "clientConfig": {"caBundle": bundle}});
+        if fail {
+            right["failurePolicy"] = json!("Fail");
+        }
+        right
+    };
+    Some(webhooks.iter().map(right).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let webhooks = json!([{"name": "a", "failurePolicy": "Ignore", "clientConfig": {"service": {"name": "istiod"}}},
+            {"name": "b", "failurePolicy": "Fail", "clientConfig": {"caBundle": "x"}}]);
+        let all = wanted(&webhooks, "x", true).unwrap();
+        assert_eq!(
+            all[0],
+            json!({"name": "a", "clientConfig": {"caBundle": "x"}, "failurePolicy": "Fail"})
+        );
+        assert_eq!(all[1]["name"], "b");
+        assert_eq!(wanted(&all, "x", true), None);
+        assert!(wanted(&all, "y", false).is_some());
+        assert_eq!(wanted(&Value::Null, "x", true), None);
+    }
+}
