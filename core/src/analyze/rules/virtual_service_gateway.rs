@@ -7,7 +7,7 @@ use crate::analyze::context::Context;
 use crate::analyze::routes::gateways;
 use crate::analyze::{Rule, finding};
 use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::model::{GatewaySpec, VirtualServiceSpec};
+use crate::model::{GatewaySpec, VirtualServiceSpec, gateway_api};
 use crate::resource::{Kind, Object, Resource};
 use crate::snapshot::{MESH_GATEWAY, hosts_overlap};
 
@@ -19,10 +19,11 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
-    let all: BTreeMap<(&str, &str), &Arc<Resource>> = context
-        .snapshot
-        .resources(Kind::Gateway)
-        .iter()
+    // Of one name in both groups Istio's counts.
+    let gateways_by_name = [Kind::KubernetesGateway, Kind::Gateway]
+        .into_iter()
+        .flat_map(|kind| context.snapshot.resources(kind));
+    let all: BTreeMap<(&str, &str), &Arc<Resource>> = gateways_by_name
         .map(|gateway| ((&*gateway.key.namespace, &*gateway.key.name), gateway))
         .collect();
     for (resource, object) in context.virtual_services() {
@@ -36,10 +37,12 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
                 findings.extend(unserved(resource, object, key, path));
                 continue;
             };
-            if let Object::Gateway(spec) = &gateway.object
-                && !object.hosts.is_empty()
-                && !serves(spec, key.0, object, &resource.key.namespace)
-            {
+            let served = match &gateway.object {
+                Object::Gateway(spec) => serves(spec, key.0, object, &resource.key.namespace),
+                Object::KubernetesGateway(spec) => listens_for(spec, object),
+                _ => true,
+            };
+            if !served {
                 findings.extend(unserved(resource, object, key, path));
             }
         }
@@ -107,6 +110,23 @@ fn unserved(
     ))
 }
 
+/// Whether some listener of a gateway of the Gateway API is for some host of a VirtualService. One without a host is for all.
+fn listens_for(gateway: &gateway_api::GatewaySpec, object: &VirtualServiceSpec) -> bool {
+    gateway.listeners.iter().any(|listener| {
+        let pattern = listener
+            .hostname
+            .as_ref()
+            .map(|host| host.to_ascii_lowercase());
+        pattern.is_none_or(|pattern| is_for(&pattern, object))
+    })
+}
+
+/// Whether a host or pattern is one of a VirtualService's, or overlaps with one.
+fn is_for(pattern: &str, object: &VirtualServiceSpec) -> bool {
+    let mut hosts = object.hosts.iter();
+    hosts.any(|host| hosts_overlap(pattern, &host.to_ascii_lowercase()))
+}
+
 /// Whether some server of a gateway is for some host of a VirtualService. A server's host may be for the VirtualServices of
 /// one namespace only.
 fn serves(
@@ -123,11 +143,6 @@ fn serves(
             "." => gateway_namespace == namespace,
             scope => scope == namespace,
         };
-        let pattern = pattern.to_ascii_lowercase();
-        in_scope
-            && object
-                .hosts
-                .iter()
-                .any(|host| hosts_overlap(&pattern, &host.to_ascii_lowercase()))
+        in_scope && is_for(&pattern.to_ascii_lowercase(), object)
     })
 }
