@@ -76,6 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         snapshots.clone(),
         Arc::clone(&connections),
         Arc::clone(&metrics),
+        &mut tasks,
     );
     let monitor = Monitor {
         published: snapshots,

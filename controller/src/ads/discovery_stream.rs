@@ -17,6 +17,8 @@ pub trait DiscoveryStream: Send + 'static {
     type Response: prost::Message + 'static;
     /// Name of the variant.
     const VARIANT: &'static str;
+    /// Whether clients of the variant can discover virtual hosts.
+    const HAS_VHDS: bool;
 
     fn new(identifier: String) -> Self;
     fn node(&self) -> Option<&Node>;
@@ -39,6 +41,7 @@ impl DiscoveryStream for DeltaStream {
     type Request = DeltaDiscoveryRequest;
     type Response = DeltaDiscoveryResponse;
     const VARIANT: &'static str = "delta";
+    const HAS_VHDS: bool = true;
 
     fn new(identifier: String) -> Self {
         Self::new(identifier)
@@ -81,6 +84,7 @@ impl DiscoveryStream for SotwStream {
     type Request = DiscoveryRequest;
     type Response = DiscoveryResponse;
     const VARIANT: &'static str = "sotw";
+    const HAS_VHDS: bool = false;
 
     fn new(identifier: String) -> Self {
         Self::new(identifier)
@@ -107,7 +111,7 @@ impl DiscoveryStream for SotwStream {
     }
 
     fn wake_at(&self) -> Option<SystemTime> {
-        None
+        self.wake_at()
     }
 
     fn status(&self, kind: ResourceType) -> TypeStatus {

@@ -1,98 +1,235 @@
-//! Encoded configuration: translated and encoded once for each generation, whoever asks first.
+//! Encoded configuration, made once for all who need it and handed to each stream as it becomes ready.
 //!
-//! Proxies of one namespace share the outbound part, which is nearly all there is; equal scopes share even the rest.
+//! ```text
+//! Published --> one blocking task: outbound tables by namespace --> encoded layers (mesh-xds)
+//!                                  own parts by scope ---------------^   |
+//!                                                                        v
+//!                                  streams of a scope <--watch-- ResourceSnapshot
+//! ```
+//!
+//! Translation and encoding run on the blocking pool, one batch after the other and outside of all locks: streams never wait for more
+//! than their own snapshot. Proxies of one namespace share the outbound part, which is nearly all there is; equal scopes share even the
+//! rest.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mesh_core::translate::{Outbound, OutboundKey};
-use mesh_ir::{ProxyConfig, ProxyScope};
-use mesh_xds::resource::{Encoder, ResourceSnapshot};
+use mesh_ir::{ProxyConfig, ProxyScope, RouteConfig};
+use mesh_xds::resource::{ConfigLayers, Encoder, ProxyTables, ResourceSnapshot, VirtualHosts};
 use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::publish::Published;
 
-/// What has been encoded for the current generation.
+/// What has been encoded, and for whom.
 #[derive(Default)]
 pub struct Encodings {
-    current: Mutex<Current>,
-    encoder: Mutex<Encoder>,
+    slots: Mutex<FxHashMap<Key, Weak<Slot>>>,
+    /// Tells the encoding task of new slots.
+    wanted: Notify,
+    encoder: Encoder,
+}
+
+/// All that a configuration depends on beside the publication.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose configuration.
+    pub scope: ProxyScope,
+    /// How it gets virtual hosts.
+    pub hosts: VirtualHosts,
+}
+
+/// A snapshot and where it comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// What the proxy should have, numbered by the generation; 0 while there is nothing.
+    pub snapshot: ResourceSnapshot,
+    /// When it was published.
+    pub published: Option<Instant>,
+}
+
+/// The snapshots of one key, for as long as it is held.
+pub struct Subscription {
+    /// Keeps it among those that are encoded.
+    _slot: Arc<Slot>,
+    snapshots: watch::Receiver<Encoded>,
+}
+
+/// The latest snapshot of a key.
+struct Slot {
+    key: Key,
+    latest: watch::Sender<Encoded>,
+    /// What the next layers of its own part are made from.
+    own: Mutex<ConfigLayers>,
+}
+
+/// What the batches of one encoding task remember: the outbound parts by their keys.
+#[derive(Default)]
+struct Outbounds {
+    generation: u64,
+    parts: FxHashMap<(OutboundKey, VirtualHosts), Part>,
 }
 
 #[derive(Default)]
-struct Current {
+struct Part {
     generation: u64,
-    scopes: FxHashMap<ProxyScope, Cell>,
-    outbound: FxHashMap<OutboundKey, Cell>,
+    layers: ConfigLayers,
+    tables: ProxyTables,
 }
-
-/// A place that the first one who needs it fills.
-type Cell = Arc<OnceLock<ResourceSnapshot>>;
 
 // === impl Encodings ===
 
 impl Encodings {
-    /// What a proxy of this scope should have, numbered by the generation.
-    pub fn of(&self, published: &Published, scope: &ProxyScope) -> ResourceSnapshot {
-        let encode = || self.encode(published, scope);
-        match self.cell(published.generation, scope) {
-            Some(cell) => cell.get_or_init(encode).clone(),
-            None => encode(),
+    /// The snapshots for a key, from now on.
+    pub fn subscribe(&self, key: Key) -> Subscription {
+        let slot = self.slot(key);
+        let snapshots = slot.latest.subscribe();
+        self.wanted.notify_one();
+        Subscription {
+            _slot: slot,
+            snapshots,
         }
     }
 
-    fn encode(&self, published: &Published, scope: &ProxyScope) -> ResourceSnapshot {
+    /// Encodes each publication for all who are subscribed, and the latest one for those who come. Ends with the publications.
+    pub async fn run(self: Arc<Self>, mut publications: watch::Receiver<Arc<Published>>) {
+        let mut outbounds = Outbounds::default();
+        loop {
+            let published = publications.borrow_and_update().clone();
+            if published.generation > 0 {
+                let this = Arc::clone(&self);
+                let batch = tokio::task::spawn_blocking(move || {
+                    this.encode(&published, &mut outbounds);
+                    outbounds
+                });
+                outbounds = match batch.await {
+                    Ok(outbounds) => outbounds,
+                    Err(error) => {
+                        tracing::error!(%error, "failed to encode a configuration; proxies keep the one before");
+                        Outbounds::default()
+                    }
+                };
+            }
+            tokio::select! {
+                changed = publications.changed() => if changed.is_err() {
+                    return;
+                },
+                () = self.wanted.notified() => {}
+            }
+        }
+    }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get(&key).and_then(Weak::upgrade) {
+            return slot;
+        }
+        let slot = Arc::new(Slot {
+            key: key.clone(),
+            latest: watch::Sender::default(),
+            own: Mutex::default(),
+        });
+        slots.insert(key, Arc::downgrade(&slot));
+        slot
+    }
+
+    fn slots(&self) -> MutexGuard<'_, FxHashMap<Key, Weak<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings all slots up to date.
+    fn encode(&self, published: &Published, outbounds: &mut Outbounds) {
+        let slots: Vec<Arc<Slot>> = {
+            let mut slots = self.slots();
+            slots.retain(|_, slot| slot.strong_count() > 0);
+            slots.values().filter_map(Weak::upgrade).collect()
+        };
+        for slot in slots {
+            if slot.latest.borrow().snapshot.version() < published.generation {
+                self.encode_slot(&slot, published, outbounds);
+            }
+        }
+        outbounds.forget_unused(published.generation);
+    }
+
+    fn encode_slot(&self, slot: &Slot, published: &Published, outbounds: &mut Outbounds) {
+        let Key { scope, hosts } = &slot.key;
+        let tables = outbounds.tables(published, scope, *hosts);
+        let own = {
+            let mut own = slot.own.lock().unwrap_or_else(PoisonError::into_inner);
+            *own = own.next(&published.translator.own(scope), |_| *hosts);
+            own.clone()
+        };
+        let before = slot.latest.borrow().snapshot.clone();
+        let snapshot = self.encoder.encode_after(&before, &tables.over(&own));
+        slot.latest.send_replace(Encoded {
+            snapshot: snapshot.with_version(published.generation),
+            published: Some(published.at),
+        });
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// The latest snapshot.
+    pub fn latest(&mut self) -> Encoded {
+        self.snapshots.borrow_and_update().clone()
+    }
+
+    /// Waits for a snapshot that has not been looked at.
+    pub async fn changed(&mut self) {
+        if self.snapshots.changed().await.is_err() {
+            // The slot, and with it the sender, lives as long as this.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+// === impl Outbounds ===
+
+impl Outbounds {
+    /// The outbound part that a proxy of this scope shares with others.
+    fn tables(
+        &mut self,
+        published: &Published,
+        scope: &ProxyScope,
+        hosts: VirtualHosts,
+    ) -> ProxyTables {
         let translator = &published.translator;
         let key = OutboundKey::of(translator.snapshot(), scope);
-        // The values themselves are forgotten as soon as they are encoded.
-        let encode = || {
-            let outbound = translator.outbound_once(&key);
-            self.encoder().encode(&whole(outbound))
-        };
-        let shared = match self.outbound_cell(published.generation, &key) {
-            Some(cell) => cell.get_or_init(encode).clone(),
-            None => encode(),
-        };
-        let own = translator.own(scope);
-        self.encoder()
-            .encode_over(&shared, &own)
-            .with_version(published.generation)
-    }
-
-    /// The place for a scope's result; none for a generation that is over.
-    fn cell(&self, generation: u64, scope: &ProxyScope) -> Option<Cell> {
-        let mut current = self.current(generation)?;
-        if let Some(cell) = current.scopes.get(scope) {
-            return Some(Arc::clone(cell));
+        let part = self.parts.entry((key.clone(), hosts)).or_default();
+        if part.generation < published.generation {
+            let outbound = whole(&translator.outbound(&key));
+            part.generation = published.generation;
+            part.layers = part.layers.next(&outbound, |table| discovery(table, hosts));
+            part.tables = ProxyTables::default().over(&part.layers);
         }
-        Some(Arc::clone(current.scopes.entry(scope.clone()).or_default()))
+        part.tables.clone()
     }
 
-    /// The same for an outbound part.
-    fn outbound_cell(&self, generation: u64, key: &OutboundKey) -> Option<Cell> {
-        let mut current = self.current(generation)?;
-        Some(Arc::clone(current.outbound.entry(key.clone()).or_default()))
-    }
-
-    /// The places of a generation; the first one who asks for a newer generation begins it.
-    fn current(&self, generation: u64) -> Option<MutexGuard<'_, Current>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.generation < generation {
-            *current = Current {
-                generation,
-                ..Current::default()
-            };
-            self.encoder().sweep();
+    /// Forgets what no slot of a publication has used.
+    fn forget_unused(&mut self, generation: u64) {
+        if self.generation < generation {
+            self.generation = generation;
+            self.parts.retain(|_, part| part.generation == generation);
         }
-        (current.generation == generation).then_some(current)
     }
+}
 
-    fn encoder(&self) -> MutexGuard<'_, Encoder> {
-        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
+/// How the virtual hosts of an outbound table are sent to those who discover them. The tables of ports grow with the mesh; those of
+/// one service have one virtual host and come as a whole.
+fn discovery(table: &RouteConfig, hosts: VirtualHosts) -> VirtualHosts {
+    if table.name.bytes().all(|byte| byte.is_ascii_digit()) {
+        hosts
+    } else {
+        VirtualHosts::Inline
     }
 }
 
 /// The outbound part as a configuration.
-fn whole(outbound: Outbound) -> ProxyConfig {
+fn whole(outbound: &Outbound) -> ProxyConfig {
     let Outbound {
         listeners,
         routes,
@@ -102,11 +239,11 @@ fn whole(outbound: Outbound) -> ProxyConfig {
         diagnostics: _,
     } = outbound;
     ProxyConfig {
-        listeners,
-        routes,
-        clusters,
-        endpoints,
+        listeners: listeners.clone(),
+        routes: routes.clone(),
+        clusters: clusters.clone(),
+        endpoints: endpoints.clone(),
         secrets: Vec::new(),
-        names,
+        names: names.clone(),
     }
 }

@@ -1,15 +1,17 @@
 //! The discovery service: one session per stream, all on shared encodings.
 //!
 //! ```text
-//! Published --watch--> Session (a stream of mesh-xds) <--gRPC--> proxy
-//!                        |        |
-//!            Encodings (by scope) Connections (who has what) --> monitor
+//! Published --watch--> Encodings --by scope--> Session (a stream of mesh-xds) <--gRPC--> proxy
+//!                                                 |
+//!                                             Connections (who has what) --> monitor
 //! ```
 //!
-//! A session translates for its proxy's scope, and equal scopes share one result. It sends one response at a time and only what its
-//! stream says is due; large responses take their permit, so that many proxies at once need no more memory than a few.
+//! A session sends one response at a time and only what its stream says is due, and takes up a new snapshot ten times a second at most.
+//! Large responses take a permit, so that many proxies at once need no more memory than a few. What a session holds does not grow while
+//! its proxy does not read: the newest snapshot replaces the one before.
 
 mod encodings;
+mod quota;
 mod throttle;
 
 mod connections;
@@ -29,16 +31,23 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::identity::Tokens;
+use crate::identity::{Identity, Tokens};
 use crate::metrics::Metrics;
 use crate::publish::Published;
 use encodings::Encodings;
+use quota::Quota;
 use throttle::Throttle;
 
 pub use connections::Connections;
 
 /// Most streams at a time; a proxy has one.
 const MOST_STREAMS: usize = 16 * 1024;
+
+/// Most streams of one service account, so that no one keeps all others out.
+const STREAMS_PER_IDENTITY: usize = MOST_STREAMS / 4;
+
+/// Most streams of one proxy: a new one may come before the loss of the old one is noticed.
+const STREAMS_PER_PROXY: usize = 4;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -51,30 +60,35 @@ pub struct Ads {
 
 /// What all sessions share.
 struct Shared {
-    snapshots: watch::Receiver<Arc<Published>>,
-    encodings: Encodings,
+    encodings: Arc<Encodings>,
     throttle: Throttle,
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
+    identities: Arc<Quota<Identity>>,
+    proxies: Arc<Quota<String>>,
 }
 
 // === impl Ads ===
 
 impl Ads {
-    /// Serves the latest of these snapshots, and notes who is connected.
+    /// Serves the latest of these snapshots until the set is dropped, and notes who is connected.
     pub fn new(
         snapshots: watch::Receiver<Arc<Published>>,
         connections: Arc<Connections>,
         metrics: Arc<Metrics>,
+        tasks: &mut JoinSet<()>,
     ) -> Self {
+        let encodings = Arc::<Encodings>::default();
+        tasks.spawn(Arc::clone(&encodings).run(snapshots));
         let shared = Shared {
-            snapshots,
-            encodings: Encodings::default(),
+            encodings,
             throttle: Throttle::default(),
             connections,
             metrics,
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            identities: Arc::new(Quota::new(STREAMS_PER_IDENTITY)),
+            proxies: Arc::new(Quota::new(STREAMS_PER_PROXY)),
         };
         Self {
             shared: Arc::new(shared),

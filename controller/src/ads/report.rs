@@ -142,7 +142,7 @@ fn nonces(types: &BTreeMap<ResourceType, TypeStatus>, kind: ResourceType) -> (St
         return Default::default();
     };
     let nonce = |exchange: &Option<Exchange>| match exchange {
-        Some(exchange) => exchange.nonce.clone(),
+        Some(exchange) => exchange.nonce.to_string(),
         None => String::new(),
     };
     if status.sent.is_none() && status.synced.is_some() {
@@ -179,7 +179,7 @@ mod tests {
     fn status(synced: u64, nonces: (Option<&str>, Option<&str>)) -> TypeStatus {
         let exchange = |nonce: &str| Exchange {
             version: synced,
-            nonce: nonce.to_owned(),
+            nonce: nonce.into(),
             at: std::time::UNIX_EPOCH,
         };
         TypeStatus {

@@ -21,7 +21,7 @@ use super::service::{DiscoveryService, Peer};
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 16 * 1024;
 /// Most streams of one connection; a proxy has one.
-const STREAMS_PER_CONNECTION: u32 = 64;
+const STREAMS_PER_CONNECTION: u32 = 8;
 /// Limit for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often an idle connection is tried, and how long the other side may take to answer.

@@ -58,11 +58,23 @@ impl DiscoveryService {
                 )
             }
         };
+        let share = match &identity {
+            None => None,
+            Some(identity) => {
+                let share = self.shared.identities.take(identity.clone());
+                Some(share.ok_or_else(|| {
+                    Status::resource_exhausted(
+                        "too many proxies of this service account are connected; try another replica",
+                    )
+                })?)
+            }
+        };
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let caller = Caller {
             identity,
             peer,
             _permit: permit,
+            _share: share,
         };
         let session = Session::<M>::new(Arc::clone(&self.shared), request.into_inner(), caller);
         Ok(Box::pin(stream::unfold(

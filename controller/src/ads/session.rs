@@ -4,24 +4,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mesh_ir::ProxyScope;
+use mesh_xds::resource::VirtualHosts;
 use mesh_xds::server::Received;
 use mesh_xds::service::Requests;
 use mesh_xds::{NodeInfo, ResourceType};
 use prost::Message as _;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;
 use super::connections::{Progress, Registration};
 use super::discovery_stream::DiscoveryStream;
+use super::encodings::{Key, Subscription};
+use super::quota::Share;
 use super::throttle::Permit;
 use crate::identity::Identity;
-use crate::publish::Published;
 
 /// How long a client may take to say who it is.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Shortest time between two snapshots that a proxy is sent: ten pushes a second, however often something changes.
+const PACE: Duration = Duration::from_millis(100);
 /// A time that does not come.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -30,7 +33,6 @@ pub struct Session<M: DiscoveryStream> {
     shared: Arc<Shared>,
     stream: M,
     requests: Requests<M::Request>,
-    snapshots: watch::Receiver<Arc<Published>>,
     caller: Caller,
     /// Who it is, once it has said so.
     client: Option<Client>,
@@ -47,14 +49,24 @@ pub struct Caller {
     pub peer: Option<SocketAddr>,
     /// Counts it among the streams.
     pub _permit: OwnedSemaphorePermit,
+    /// Counts it among those of its service account.
+    pub _share: Option<Share<Identity>>,
 }
 
 struct Client {
-    scope: ProxyScope,
     registration: Registration,
-    /// The publication that the stream works on.
-    current: Arc<Published>,
-    /// Whether something was sent of it.
+    subscription: Subscription,
+    /// Counts it among the streams of the proxy.
+    _share: Share<String>,
+    /// The generation that the stream works on; 0 while there is none.
+    generation: u64,
+    /// When that was published.
+    published: Option<Instant>,
+    /// When the stream may go on to the next snapshot.
+    next_update: Instant,
+    /// Whether there is a newer snapshot.
+    outdated: bool,
+    /// Whether something was sent of the generation.
     told: bool,
     /// When it came.
     since: Instant,
@@ -77,7 +89,6 @@ impl<M: DiscoveryStream> Session<M> {
                 )
                 .to_owned(),
             ),
-            snapshots: shared.snapshots.clone(),
             shared,
             requests,
             caller,
@@ -105,15 +116,13 @@ impl<M: DiscoveryStream> Session<M> {
                         return None;
                     }
                 },
-                changed = self.snapshots.changed(), if self.client.is_some() => match changed {
-                    Ok(()) => self.refresh(),
-                    Err(_) => return Some(Err(Status::unavailable("the control plane is stopping"))),
-                },
+                () = newer(&mut self.client) => self.refresh(),
                 () = tokio::time::sleep_until(timer) => {
                     if self.client.is_none() && self.began.elapsed() >= FIRST_REQUEST_TIMEOUT {
                         return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
                     }
                     self.expire();
+                    self.refresh_if_due();
                 }
             }
         }
@@ -122,7 +131,7 @@ impl<M: DiscoveryStream> Session<M> {
     /// The response that is due now, once its initial sync is permitted.
     async fn due(&mut self) -> Option<M::Response> {
         let client = self.client.as_mut()?;
-        if client.admission.is_none() && client.synced.is_none() && client.current.generation > 0 {
+        if client.admission.is_none() && client.synced.is_none() && client.generation > 0 {
             client.admission = self.shared.throttle.admission().await;
         }
         let response = self.stream.poll(SystemTime::now());
@@ -182,39 +191,64 @@ impl<M: DiscoveryStream> Session<M> {
         if let Some(identity) = &self.caller.identity {
             identity.may_be(&node).map_err(Status::permission_denied)?;
         }
-        let scope = node.scope();
+        let hosts = if M::HAS_VHDS && node.has_vhds() {
+            VirtualHosts::Discovered
+        } else {
+            VirtualHosts::Inline
+        };
+        let key = Key {
+            scope: node.scope(),
+            hosts,
+        };
         let registration = self.shared.connections.register(node, M::VARIANT);
-        let current = self.snapshots.borrow_and_update().clone();
+        let proxy = registration.connection.proxy();
+        let share = self.shared.proxies.take(proxy).ok_or_else(|| {
+            Status::resource_exhausted("the proxy has too many streams; it needs only one")
+        })?;
+        let now = Instant::now();
         self.client = Some(Client {
-            scope,
             registration,
-            current,
+            subscription: self.shared.encodings.subscribe(key),
+            _share: share,
+            generation: 0,
+            published: None,
+            next_update: now,
+            outdated: true,
             told: false,
-            since: Instant::now(),
+            since: now,
             admission: None,
             synced: None,
         });
         tracing::info!(proxy = self.name(), peer = ?self.caller.peer, variant = M::VARIANT, "a proxy has connected");
-        self.update();
+        self.refresh();
         Ok(())
     }
 
-    /// Takes the latest publication.
+    /// Notes that there is a newer snapshot, and goes on to it once it may.
     fn refresh(&mut self) {
-        let latest = self.snapshots.borrow_and_update().clone();
         if let Some(client) = &mut self.client {
-            client.current = latest;
-            client.told = false;
+            client.outdated = true;
         }
-        self.update();
+        self.refresh_if_due();
     }
 
-    fn update(&mut self) {
-        if let Some(client) = &self.client
-            && client.current.generation > 0
-        {
-            self.stream
-                .update(self.shared.encodings.of(&client.current, &client.scope));
+    fn refresh_if_due(&mut self) {
+        let now = Instant::now();
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        if !client.outdated || client.next_update > now {
+            return;
+        }
+        let latest = client.subscription.latest();
+        client.outdated = false;
+        let generation = latest.snapshot.version();
+        if generation > client.generation {
+            client.generation = generation;
+            client.published = latest.published;
+            client.next_update = now + PACE;
+            client.told = false;
+            self.stream.update(latest.snapshot);
         }
     }
 
@@ -245,11 +279,15 @@ impl<M: DiscoveryStream> Session<M> {
             .client
             .as_ref()
             .and_then(|client| Some(client.admission.as_ref()?.until));
+        let update = self
+            .client
+            .as_ref()
+            .and_then(|client| client.outdated.then_some(client.next_update));
         let introduction = self
             .client
             .is_none()
             .then(|| self.began + FIRST_REQUEST_TIMEOUT);
-        [wake, permit, admission, introduction]
+        [wake, permit, admission, update, introduction]
             .into_iter()
             .flatten()
             .min()
@@ -261,6 +299,14 @@ impl<M: DiscoveryStream> Session<M> {
             .as_ref()
             .map(|client| client.registration.connection.proxy())
             .unwrap_or_default()
+    }
+}
+
+/// Waits for a newer snapshot than the one that the stream works on or waits for.
+async fn newer(client: &mut Option<Client>) {
+    match client {
+        Some(client) if !client.outdated => client.subscription.changed().await,
+        _ => std::future::pending().await,
     }
 }
 
@@ -288,11 +334,14 @@ impl Client {
             self.synced = acknowledged;
             self.admission = None;
         }
-        if self.told && acknowledged >= Some(self.current.generation) {
+        if self.told
+            && acknowledged >= Some(self.generation)
+            && let Some(published) = self.published
+        {
             self.told = false;
             shared
                 .metrics
-                .converged(self.current.at.max(self.since).elapsed());
+                .converged(published.max(self.since).elapsed());
         }
         self.registration.connection.set_progress(progress);
     }

@@ -10,7 +10,7 @@ use mesh_xds::client::{Client, Event};
 use mesh_xds::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use mesh_xds::resource;
 use mesh_xds::service::AdsClient;
-use mesh_xds::{NodeInfo, ResourceType};
+use mesh_xds::{NodeInfo, ResourceType, node};
 use tokio::sync::mpsc;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
@@ -19,6 +19,8 @@ use super::*;
 use crate::config::Event as Change;
 use crate::publish::{self, Debounce, Observers};
 use crate::versions::Question;
+
+mod faults;
 
 /// Longest time for what should happen at once.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -96,7 +98,7 @@ impl Plane {
             observers,
         ));
         let connections = Arc::<Connections>::default();
-        let ads = Ads::new(snapshots, Arc::clone(&connections), metrics);
+        let ads = Ads::new(snapshots, Arc::clone(&connections), metrics, &mut tasks);
         let free = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -129,7 +131,7 @@ impl Plane {
     async fn open(&self, mut client: Client) -> Result<Proxy, Status> {
         let uri = format!("http://{}", self.address);
         let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
-        client.connect();
+        client.connect(Duration::ZERO);
         let (requests, receiver) = mpsc::unbounded_channel();
         while let Some(request) = client.next_request() {
             requests.send(request).unwrap();
@@ -190,15 +192,17 @@ impl Proxy {
                 .extend(ResourceType::from_type_url(&response.type_url));
         }
         let refuses = self.refuses;
-        let events = self.client.receive_with(response, |kind, any| {
-            let value = resource::decode(kind, any).map_err(|error| error.to_string())?;
-            match value.name() {
-                name if kind == ResourceType::Cluster && name == refuses => {
-                    Err("it is too small".to_owned())
+        let events = self
+            .client
+            .receive_with(response, Duration::ZERO, |kind, any| {
+                let value = resource::decode(kind, any).map_err(|error| error.to_string())?;
+                match value.name() {
+                    name if kind == ResourceType::Cluster && name == refuses => {
+                        Err("it is too small".to_owned())
+                    }
+                    _ => Ok(value),
                 }
-                _ => Ok(value),
-            }
-        });
+            });
         assert!(
             !events
                 .iter()
@@ -230,6 +234,23 @@ async fn a_change_reaches_those_that_it_concerns_and_nobody_else() {
     plane.arrived(2, &mut [&mut left, &mut right]).await;
     assert_eq!(left.received, [ResourceType::Route]);
     assert_eq!(right.received, []);
+}
+
+#[tokio::test]
+async fn a_changed_rule_sends_its_virtual_host_to_those_who_discover_them() {
+    let plane = Plane::start().await;
+    let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "proxy", "left");
+    node.set_text(node::keys::VHDS, "true");
+    let mut proxy = plane.open(Client::new(node.to_node())).await.unwrap();
+    let mut whole = plane.proxy("left").await;
+    plane.arrived(1, &mut [&mut proxy, &mut whole]).await;
+    assert!(proxy.client.is_settled());
+    assert_eq!(*proxy.client.config().routes, *whole.client.config().routes);
+    proxy.received.clear();
+    plane.apply(2).await;
+    plane.arrived(2, &mut [&mut proxy, &mut whole]).await;
+    assert_eq!(proxy.received, [ResourceType::VirtualHost]);
+    assert_eq!(*proxy.client.config().routes, *whole.client.config().routes);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Bytes that may be on their way.
@@ -21,7 +22,7 @@ const UNIT: usize = 1 << 10;
 
 /// Proxies that may be on their way from nothing to everything. Until a proxy has everything, its stream notes for each resource that
 /// it does not have it yet.
-const INITIAL_SYNCS: usize = 24;
+pub(super) const INITIAL_SYNCS: usize = 24;
 /// How long an initial sync counts that does not end.
 const INITIAL_SYNC_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,10 +32,10 @@ pub struct Throttle {
     initial_syncs: Arc<Semaphore>,
 }
 
-/// A response or an initial sync that is counted.
+/// A response or an initial sync that is counted: until this is dropped or its time is over, whatever its stream does meanwhile.
 #[derive(Debug)]
 pub struct Permit {
-    _permit: OwnedSemaphorePermit,
+    timer: AbortHandle,
     /// When it no longer counts.
     pub until: Instant,
 }
@@ -54,10 +55,7 @@ impl Throttle {
     /// Waits until an initial sync may begin.
     pub async fn admission(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.initial_syncs).acquire_owned().await.ok()?;
-        Some(Permit {
-            _permit: permit,
-            until: Instant::now() + INITIAL_SYNC_TIMEOUT,
-        })
+        Some(Permit::new(permit, INITIAL_SYNC_TIMEOUT))
     }
 
     /// Waits until a response of this size may be sent. Small ones are not counted.
@@ -70,16 +68,51 @@ impl Throttle {
             .acquire_many_owned(units)
             .await
             .ok()?;
-        Some(Permit {
-            _permit: permit,
-            until: Instant::now() + ANSWER_TIMEOUT,
-        })
+        Some(Permit::new(permit, ANSWER_TIMEOUT))
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    fn new(permit: OwnedSemaphorePermit, timeout: Duration) -> Self {
+        let until = Instant::now() + timeout;
+        // A stream whose proxy does not read is not polled, and could not give it back.
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            drop(permit);
+        });
+        let timer = timer.abort_handle();
+        Self { timer, until }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.timer.abort();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_expire_though_nobody_looks_at_them() {
+        let throttle = Throttle::default();
+        let mut held = vec![];
+        for _ in 0..INITIAL_SYNCS {
+            held.push(throttle.admission().await);
+        }
+        let before = Instant::now();
+        assert!(throttle.admission().await.is_some());
+        assert!(before.elapsed() >= INITIAL_SYNC_TIMEOUT);
+        assert!(
+            held.iter()
+                .flatten()
+                .all(|permit| permit.until <= Instant::now())
+        );
+    }
 
     #[tokio::test]
     async fn large_responses_wait_for_each_other_and_small_ones_for_none() {

@@ -41,6 +41,12 @@ pub struct ClusterName {
 #[error("{0:?} is not a cluster name of the form direction|port|subset|host")]
 pub struct InvalidClusterName(pub String);
 
+/// The name under which a virtual host of a route configuration is a resource of its own, `TABLE/HOST`. Envoy takes what is before the
+/// last slash for the table.
+pub fn virtual_host_resource(table: &str, host: &str) -> Arc<str> {
+    [table, "/", host].concat().into()
+}
+
 // === impl ClusterName ===
 
 impl ClusterName {

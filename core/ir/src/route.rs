@@ -12,7 +12,9 @@ pub struct RouteConfig {
     /// Name that listeners refer to: `9080`, `http.8080`, `inbound|9080||`.
     pub name: Arc<str>,
     /// Virtual hosts; their domains do not overlap.
-    pub virtual_hosts: Vec<VirtualHost>,
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
+    /// Whether the table has more virtual hosts, each a resource of its own (VHDS). A table that a proxy works with never has.
+    pub discovers_virtual_hosts: bool,
     /// Whether the port of the `Host` header is ignored when domains are compared (Istio ignores it).
     pub ignore_port_in_host: bool,
 }

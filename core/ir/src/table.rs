@@ -126,6 +126,11 @@ impl<T> Layer<T> {
         Some(steps.iter().flat_map(|step| step.names.iter()))
     }
 
+    /// Earlier layers that [`Self::changed_since`] knows, the newest first.
+    pub fn earlier(&self) -> impl Iterator<Item = LayerId> {
+        self.history.iter().rev().map(|step| step.from)
+    }
+
     /// The layer with something derived from each value, under the same names and versions and with the same identity. Only what
     /// changed since `previous`, the result for an earlier layer, is derived again.
     pub fn map<U>(
@@ -349,6 +354,15 @@ impl<T> Table<T> {
         let mut layers = self.layers.clone();
         layers.push(layer);
         Self { layers, sum }
+    }
+
+    /// The table with something derived from each value. `derive` gives of each layer what [`Layer::map`] makes of it, so that both
+    /// tables have the same names and versions.
+    pub fn map_layers<U>(&self, derive: impl FnMut(&Arc<Layer<T>>) -> Arc<Layer<U>>) -> Table<U> {
+        Table {
+            layers: self.layers.iter().map(derive).collect(),
+            sum: self.sum,
+        }
     }
 
     /// The layers, the lowest first.

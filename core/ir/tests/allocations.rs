@@ -42,11 +42,12 @@ fn table() -> RouteTable {
     };
     let config = RouteConfig {
         name: "9080".into(),
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: "reviews".into(),
             domains: vec!["reviews".into()],
             routes: vec![route("v2", vec![jason]), route("v1", vec![])],
-        }],
+        })],
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     };
     RouteTable::compile(Arc::new(config)).0

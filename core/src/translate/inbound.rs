@@ -282,14 +282,15 @@ fn routes(port: &InboundPort) -> RouteConfig {
     };
     RouteConfig {
         name: cluster,
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: format!("inbound|http|{}", port.port.port).into(),
             domains: vec!["*".into()],
             routes: vec![Route {
                 name: "default".into(),
                 ..Route::new(RouteMatch::everything(), RouteAction::Forward(forward))
             }],
-        }],
+        })],
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     }
 }

@@ -228,8 +228,10 @@ fn table(table: &RouteConfig) -> (String, Value) {
     let RouteConfig {
         name,
         virtual_hosts,
+        discovers_virtual_hosts,
         ignore_port_in_host,
     } = table;
+    assert!(!discovers_virtual_hosts, "a whole table");
     assert!(*ignore_port_in_host, "rendered as if always so");
     // A table that the proxy would refuse is a bug whatever the golden file says.
     let (_, refused) = mesh_ir::matching::RouteTable::compile(Arc::new(table.clone()));

@@ -77,6 +77,8 @@ pub mod keys {
     pub const WORKLOAD_NAME: &str = "WORKLOAD_NAME";
     /// `REDIRECT`, `TPROXY` or `NONE`.
     pub const INTERCEPTION_MODE: &str = "INTERCEPTION_MODE";
+    /// Ours: whether it discovers virtual hosts one by one (VHDS), which Envoy never says by itself.
+    pub const VHDS: &str = "VHDS";
     /// Ours: where the application binds, when nothing redirects traffic.
     pub const MESH_APP_ADDRESS: &str = "MESH_APP_ADDRESS";
 }
@@ -127,6 +129,16 @@ impl NodeInfo {
         self.metadata
             .fields
             .insert(key.to_owned(), Value::from(value.into()));
+    }
+
+    /// Whether it asks for route configurations that leave virtual hosts to discovery.
+    pub fn has_vhds(&self) -> bool {
+        let value = self.metadata.fields.get(keys::VHDS);
+        match value.and_then(|value| value.kind.as_ref()) {
+            Some(Kind::BoolValue(asked)) => *asked,
+            Some(Kind::StringValue(text)) => text == "true",
+            _ => false,
+        }
     }
 
     /// Labels of the pod.

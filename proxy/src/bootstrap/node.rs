@@ -101,6 +101,7 @@ fn known_metadata(node: &mut NodeInfo, env: &Environment, config: &ProxyConfig, 
     node.set_text(keys::NAME, pod);
     node.set_text(keys::NAMESPACE, namespace);
     node.set_text(keys::ISTIO_VERSION, VERSION);
+    node.set_text(keys::VHDS, "true");
     if !ips.is_empty() {
         node.set_text(keys::INSTANCE_IPS, ips);
     }

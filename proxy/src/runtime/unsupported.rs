@@ -75,6 +75,7 @@ pub fn check(resource: &Resource) -> Result<(), String> {
         }
         Resource::Cluster(cluster) => rows(CLUSTER, cluster, ""),
         Resource::Route(_)
+        | Resource::VirtualHost(_)
         | Resource::Endpoints(_)
         | Resource::Secret(_)
         | Resource::NameTable(_) => Ok(()),

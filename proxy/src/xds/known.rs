@@ -74,6 +74,22 @@ impl Known {
         self.resources.get(&kind)?.get(name)
     }
 
+    /// About a route table: its own version and time, or those of the virtual host that changed after it, where these are resources of
+    /// their own.
+    pub fn table_meta(&self, name: &str) -> Option<&Meta> {
+        let start = [name, "/"].concat();
+        let hosts = self.resources.get(&ResourceType::VirtualHost);
+        let hosts = hosts
+            .into_iter()
+            .flat_map(|hosts| hosts.range(start.clone()..));
+        let hosts = hosts.take_while(|(host, _)| host.starts_with(&start));
+        let hosts = hosts.map(|(_, meta)| meta);
+        self.meta(ResourceType::Route, name)
+            .into_iter()
+            .chain(hosts)
+            .max_by_key(|meta| meta.updated)
+    }
+
     /// The refusals of a type.
     pub fn refused(&self, kind: ResourceType) -> impl Iterator<Item = (&str, &Refusal)> {
         self.refused

@@ -28,6 +28,7 @@ use mesh_xds::resource::{self, Resource};
 use mesh_xds::service::AdsClient;
 use mesh_xds::{DeltaDiscoveryResponse, ResourceType};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
 
 use crate::runtime::check_supported;
@@ -36,6 +37,9 @@ use backoff::Backoff;
 
 /// Limit for a stream to be opened, after the connection was.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
+
+/// Names without an answer that are logged.
+const MOST_SILENT: usize = 10;
 
 /// Requests that wait for the connection to take them.
 const REQUESTS: usize = 64;
@@ -47,6 +51,8 @@ pub struct Follower {
     configs: watch::Sender<Arc<ProxyConfig>>,
     known: Arc<SharedKnown>,
     backoff: Backoff,
+    /// What the client's times are counted from.
+    started: Instant,
 }
 
 /// Why a stream has ended.
@@ -78,6 +84,7 @@ impl Follower {
             configs,
             known,
             backoff: Backoff::default(),
+            started: Instant::now(),
         }
     }
 
@@ -115,18 +122,56 @@ impl Follower {
         if let Some(token) = token {
             request.metadata_mut().insert("authorization", token);
         }
-        self.client.connect();
+        self.client.connect(self.started.elapsed());
         self.send(&requests).await?;
         let mut responses = open(&mut ads, request).await?;
         self.known
             .change(|known| known.connected = Some(SystemTime::now()));
         tracing::info!("connected to the control plane");
-        while let Some(response) = responses.message().await? {
-            self.backoff.reset();
-            self.receive(response);
-            self.send(&requests).await?;
+        loop {
+            let deadline = self.client.deadline().map(|at| self.started + at);
+            let overdue = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                response = responses.message() => {
+                    let response = response?.ok_or(StreamEnd::Closed)?;
+                    self.backoff.reset();
+                    self.receive(response);
+                    self.send(&requests).await?;
+                }
+                () = overdue => self.give_up(),
+            }
         }
-        Err(StreamEnd::Closed)
+    }
+
+    /// Goes on without what the control plane does not answer.
+    fn give_up(&mut self) {
+        let silent: Vec<String> = self
+            .client
+            .unanswered()
+            .map(|(kind, name)| format!("{kind} {name}"))
+            .take(MOST_SILENT)
+            .collect();
+        tracing::warn!(
+            names = silent.join(", "),
+            "the control plane does not answer; what refers to these names is not in force"
+        );
+        if self.client.give_up(self.started.elapsed()) == Some(Event::Changed) {
+            let Self {
+                client,
+                configs,
+                known,
+                ..
+            } = self;
+            known.change(|known| {
+                known.config = Arc::new(client.config());
+                configs.send_replace(known.config.clone());
+            });
+        }
     }
 
     async fn send(
@@ -167,7 +212,9 @@ impl Follower {
                 "ignored resources of a type that nobody asked for"
             );
         }
-        let events = self.client.receive_with(response, decode);
+        let events = self
+            .client
+            .receive_with(response, self.started.elapsed(), decode);
         let Self {
             client,
             configs,
@@ -219,6 +266,12 @@ fn check(resource: &Resource) -> Result<(), String> {
     match resource {
         Resource::Listener(listener) => check_listener(listener),
         Resource::Route(config) => check_routes(config),
+        Resource::VirtualHost(discovered) => check_routes(&Arc::new(RouteConfig {
+            name: discovered.name.clone(),
+            virtual_hosts: vec![discovered.host.clone()],
+            discovers_virtual_hosts: false,
+            ignore_port_in_host: true,
+        })),
         Resource::Cluster(_)
         | Resource::Endpoints(_)
         | Resource::Secret(_)

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mesh_ir::{Cluster, ClusterKind, ProxyKind};
 use mesh_xds::discovery::DiscoveryRequest;
-use mesh_xds::resource::{Encoder, Entry, ResourceSet, ResourceSnapshot};
+use mesh_xds::resource::{Encoder, Entry, ProxyTables, ResourceSet, ResourceSnapshot};
 use mesh_xds::server::DeltaStream;
 use mesh_xds::service::{AdsServer, AdsService, Requests, ResponseStream};
 use mesh_xds::{DiscoveryResponse, NodeInfo};
@@ -138,14 +138,14 @@ fn snapshot() -> ResourceSnapshot {
         clusters: vec![Arc::new(cluster())],
         ..ProxyConfig::default()
     };
-    let good = Encoder::default().encode(&config);
+    let good = Encoder::default().encode(&ProxyTables::from(&config));
     let bad = Entry {
         version: 7,
         any: vec![0xff, 0xff].into(),
     };
     let clusters = good.get(ResourceType::Cluster).iter();
     let clusters: ResourceSet = clusters
-        .map(|(name, entry)| (name.clone(), entry.clone()))
+        .map(|(name, entry)| (name.clone(), (**entry).clone()))
         .chain([("bad".into(), bad)])
         .collect();
     good.with(ResourceType::Cluster, Arc::new(clusters))

@@ -41,7 +41,7 @@ fn table() -> RouteTable {
     let split = Target::Weighted(vec![weighted("a", 90), weighted("b", 10)]);
     let config = RouteConfig {
         name: "80".into(),
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: "reviews".into(),
             domains: vec!["reviews".into()],
             routes: vec![
@@ -52,7 +52,8 @@ fn table() -> RouteTable {
                     Target::Cluster("one".into()),
                 ),
             ],
-        }],
+        })],
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     };
     RouteTable::compile(Arc::new(config)).0

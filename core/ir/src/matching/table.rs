@@ -218,7 +218,7 @@ impl RouteTable {
         host: &'a CompiledVirtualHost,
         route: &'a CompiledRoute,
     ) -> Option<Matched<'a>> {
-        let virtual_host = self.config.virtual_hosts.get(host.index)?;
+        let virtual_host: &VirtualHost = self.config.virtual_hosts.get(host.index)?;
         Some(Matched {
             virtual_host,
             virtual_host_index: host.index,
@@ -239,7 +239,8 @@ impl CompiledVirtualHost {
 
     /// The virtual host in the table's configuration.
     pub fn config<'a>(&self, table: &'a RouteTable) -> Option<&'a VirtualHost> {
-        table.config.virtual_hosts.get(self.index)
+        let host = table.config.virtual_hosts.get(self.index)?;
+        Some(host)
     }
 }
 

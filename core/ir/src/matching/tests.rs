@@ -63,7 +63,8 @@ fn host(name: &str, domains: &[&str], routes: Vec<Route>) -> VirtualHost {
 fn compile(virtual_hosts: Vec<VirtualHost>) -> (RouteTable, Vec<InvalidRoute>) {
     RouteTable::compile(Arc::new(RouteConfig {
         name: "test".into(),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into_iter().map(Arc::new).collect(),
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     }))
 }
@@ -126,7 +127,8 @@ fn domains_are_searched_from_exact_to_any() {
 fn the_port_counts_unless_ignored() {
     let (table, _) = RouteTable::compile(Arc::new(RouteConfig {
         name: "test".into(),
-        virtual_hosts: vec![host("a", &["a:80"], vec![route("a", any())])],
+        virtual_hosts: vec![host("a", &["a:80"], vec![route("a", any())]).into()],
+        discovers_virtual_hosts: false,
         ignore_port_in_host: false,
     }));
     check(&table, &PlainRequest::get("A:80", "/"), "a");

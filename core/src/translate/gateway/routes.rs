@@ -70,7 +70,8 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
     }
     RouteConfig {
         name: name(port),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into_iter().map(Arc::new).collect(),
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn routes(view: &View<'_>, rules: &MeshRules, slots: &Slots) -> Vec<A
             ),
             Some(HttpSlot::Service(name, service, port)) => RouteConfig {
                 name: name.clone(),
-                virtual_hosts: vec![virtual_host(view, rules, service, port, true)],
+                virtual_hosts: vec![virtual_host(view, rules, service, port, true).into()],
+                discovers_virtual_hosts: false,
                 ignore_port_in_host: true,
             },
         };
@@ -139,7 +140,8 @@ fn port_table(
     }
     RouteConfig {
         name: port.to_string().into(),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into_iter().map(Arc::new).collect(),
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     }
 }

@@ -6,16 +6,21 @@
 //!                  +------- ACK, NACK, wants --+
 //! ```
 //!
-//! The client wants all clusters, listeners and names, and by name the endpoints of its clusters, the routes of its listeners, and the
-//! secrets that the caller tells.
+//! The client wants all clusters, listeners and names, and by name the endpoints of its clusters, the routes of its listeners, the
+//! virtual hosts of routes that do not have them, and the secrets that the caller tells.
 //! Each resource is applied or refused on its own; of a refused one the last good version stays. A new cluster counts once its
-//! endpoints are known, a changed listener once its routes are. What was received survives the stream: after a reconnect only changes
-//! come.
+//! endpoints are known, a changed listener once its routes are, a route table once its virtual hosts are. What was received survives
+//! the stream: after a reconnect only changes come.
+//!
+//! A configuration is complete when everything that was asked for is answered. A server that never answers a name holds this up for a
+//! limited time only. Time is what has passed since some moment that the caller chooses, and never goes backwards.
 
 mod store;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_ir::{Listener, Network, ProxyConfig, Routes};
 
@@ -25,12 +30,20 @@ use crate::discovery::{
 };
 use crate::resource::{self, Resource};
 use store::Store;
+use tables::Tables;
 
 /// gRPC's code for refused content.
 const INVALID_ARGUMENT: i32 = 3;
 
 /// Longest text of a refusal.
 const MESSAGE_LIMIT: usize = 16 * 1024;
+
+/// How long the first configuration waits for a name that the server does not answer. A server that many clients return to at once
+/// lets them wait before it answers anything.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long later changes wait for a name that the server does not answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The types that are wanted as a whole.
 const WILDCARDS: [ResourceType; 3] = [
@@ -47,6 +60,9 @@ pub struct Client {
     outbox: VecDeque<DeltaDiscoveryRequest>,
     /// Whether something was applied since the last [`Event::Changed`].
     dirty: bool,
+    /// Whether there was a complete configuration.
+    had_config: bool,
+    tables: Tables,
 }
 
 /// What became of a response.
@@ -76,17 +92,20 @@ impl Client {
             node,
             stores: ResourceType::ALL
                 .into_iter()
-                .map(|kind| (kind, Store::default()))
+                .map(|kind| (kind, Store::new(kind)))
                 .collect(),
             outbox: VecDeque::new(),
             dirty: false,
+            had_config: false,
+            tables: Tables::default(),
         }
     }
 
     /// Begins a stream: requests of an earlier one are forgotten, what is known is told.
-    pub fn connect(&mut self) {
+    pub fn connect(&mut self, now: Duration) {
         self.outbox.clear();
-        for (kind, store) in &self.stores {
+        for (kind, store) in &mut self.stores {
+            store.wait_again(now);
             let names = if WILDCARDS.contains(kind) {
                 vec!["*".to_owned()]
             } else {
@@ -107,11 +126,9 @@ impl Client {
 
     /// Sets the names of the secrets that are wanted; nothing else that is received says which those are. [`Self::is_settled`] waits for
     /// them, as for everything that was asked for.
-    pub fn want_secrets<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        self.want(
-            ResourceType::Secret,
-            names.into_iter().map(Arc::from).collect(),
-        );
+    pub fn want_secrets<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, now: Duration) {
+        let names = names.into_iter().map(Arc::from).collect();
+        self.want(ResourceType::Secret, names, now);
     }
 
     /// The next request to send, if there is one now.
@@ -120,8 +137,8 @@ impl Client {
     }
 
     /// Takes a response.
-    pub fn receive(&mut self, response: DeltaDiscoveryResponse) -> Vec<Event> {
-        self.receive_with(response, |kind, any| {
+    pub fn receive(&mut self, response: DeltaDiscoveryResponse, now: Duration) -> Vec<Event> {
+        self.receive_with(response, now, |kind, any| {
             resource::decode(kind, any).map_err(|error| error.to_string())
         })
     }
@@ -130,6 +147,7 @@ impl Client {
     pub fn receive_with(
         &mut self,
         response: DeltaDiscoveryResponse,
+        now: Duration,
         mut decode: impl FnMut(ResourceType, &[u8]) -> Result<Resource, String>,
     ) -> Vec<Event> {
         let DeltaDiscoveryResponse {
@@ -144,7 +162,7 @@ impl Client {
             return vec![Event::UnknownType(type_url)];
         };
         self.keep_ready(kind, &resources);
-        let store = self.stores.entry(kind).or_default();
+        let store = store_mut(&mut self.stores, kind);
         store.answered_all = true;
         let mut refused = vec![];
         for wire in resources {
@@ -153,7 +171,7 @@ impl Client {
                 resource,
                 name,
             } = wire;
-            if !store.is_wanted(kind, &name) {
+            if !store.is_wanted(&name) {
                 // On its way while the subscription ended.
                 continue;
             }
@@ -163,18 +181,27 @@ impl Client {
                 inner => Err(format!("the resource calls itself {inner:?}")),
             });
             match decoded {
-                Ok(value) => self.dirty |= store.insert(name.into(), version, value),
+                Ok(value) => {
+                    if let Some(table) = table_of(kind, &name) {
+                        self.tables.note(table);
+                    }
+                    self.dirty |= store.insert(name.into(), version, value);
+                }
                 Err(reason) => {
                     // It is known that it exists, even if it cannot be used.
-                    store.answered.insert(name.as_str().into());
+                    store.note_answered(&name);
                     refused.push((name, reason));
                 }
             }
         }
         for name in removed_resources {
+            if let Some(table) = table_of(kind, &name) {
+                self.tables.note(table);
+            }
             self.dirty |= store.remove(&name);
         }
-        self.refresh_wants(kind);
+        self.refresh_wants(kind, now);
+        self.complete_tables();
         self.outbox.push_back(DeltaDiscoveryRequest {
             type_url,
             response_nonce: nonce,
@@ -185,20 +212,56 @@ impl Client {
             .into_iter()
             .map(|(name, reason)| Event::Refused { kind, name, reason })
             .collect();
-        if self.dirty && self.is_settled() {
-            self.dirty = false;
-            self.settle();
-            events.push(Event::Changed);
-        }
+        events.extend(self.change(now));
         events
     }
 
-    /// Whether everything that was asked for has been answered, and so [`Self::config`] is complete.
+    /// When [`Self::give_up`] has something to do, unless responses come first.
+    pub fn deadline(&self) -> Option<Duration> {
+        let since = self
+            .stores
+            .values()
+            .filter_map(Store::waiting_since)
+            .min()?;
+        Some(since + self.answer_timeout())
+    }
+
+    /// Waits no longer for names that the server has not answered in time; to be called at the [`deadline`](Self::deadline). What
+    /// refers to them stays out of the configuration, or in the version before, until they are answered.
+    pub fn give_up(&mut self, now: Duration) -> Option<Event> {
+        if let Some(asked_before) = now.checked_sub(self.answer_timeout()) {
+            for store in self.stores.values_mut() {
+                store.give_up(asked_before);
+            }
+        }
+        self.change(now)
+    }
+
+    fn answer_timeout(&self) -> Duration {
+        if self.had_config {
+            ANSWER_TIMEOUT
+        } else {
+            FIRST_ANSWER_TIMEOUT
+        }
+    }
+
+    /// The event of a configuration that is complete and new.
+    fn change(&mut self, now: Duration) -> Option<Event> {
+        if !self.dirty || !self.is_settled() {
+            return None;
+        }
+        self.dirty = false;
+        self.had_config = true;
+        self.settle(now);
+        Some(Event::Changed)
+    }
+
+    /// Whether nothing is waited for any more, and so [`Self::config`] is complete.
     pub fn is_settled(&self) -> bool {
         let answered_all = [ResourceType::Cluster, ResourceType::Listener]
             .iter()
             .all(|kind| self.store(*kind).is_some_and(|store| store.answered_all));
-        answered_all && self.unanswered().next().is_none()
+        answered_all && !self.stores.values().any(Store::is_waiting)
     }
 
     /// What was asked for and is not answered, for logs.
@@ -224,7 +287,12 @@ impl Client {
                     Resource::Endpoints(value) => config.endpoints.push(value),
                     Resource::Secret(value) => config.secrets.push(value),
                     Resource::Listener(value) => config.listeners.push(value),
+                    Resource::Route(value) if value.discovers_virtual_hosts => {
+                        config.routes.extend(self.tables.get(&value.name).cloned());
+                    }
                     Resource::Route(value) => config.routes.push(value),
+                    // Parts of the tables.
+                    Resource::VirtualHost(_) => {}
                     Resource::NameTable(value) => config.names = value,
                 }
             }
@@ -254,7 +322,7 @@ impl Client {
 
     /// Keeps versions that are in use while newer ones, which are about to be stored, wait.
     fn keep_ready(&mut self, kind: ResourceType, resources: &[Wire]) {
-        if kind != ResourceType::Listener {
+        if !matches!(kind, ResourceType::Listener | ResourceType::Route) {
             return;
         }
         let Some(store) = self.store(kind) else {
@@ -266,7 +334,7 @@ impl Client {
             .filter(|(_, stored)| self.is_ready(&stored.value))
             .map(|(name, stored)| (name.clone(), stored.value.clone()))
             .collect();
-        let store = self.stores.entry(kind).or_default();
+        let store = store_mut(&mut self.stores, kind);
         for (name, value) in ready {
             if let Some(stored) = store.resources.get_mut(&name) {
                 stored.before = Some(value);
@@ -285,37 +353,78 @@ impl Client {
                 mesh_ir::ClusterKind::Eds => answered(ResourceType::Endpoints, &cluster.name),
                 _ => true,
             },
-            Resource::Listener(listener) => {
-                route_names(listener).all(|name| answered(ResourceType::Route, name))
+            Resource::Listener(listener) => route_names(listener)
+                .all(|name| answered(ResourceType::Route, name) && self.has_hosts(name)),
+            Resource::Route(config) if config.discovers_virtual_hosts => {
+                answered(ResourceType::VirtualHost, &config.name)
             }
             _ => true,
         }
     }
 
+    /// Whether nothing is missing of a route table, if there is one.
+    fn has_hosts(&self, table: &str) -> bool {
+        let stored = self
+            .store(ResourceType::Route)
+            .and_then(|store| store.resources.get(table));
+        stored.is_none_or(|stored| {
+            let mut versions = std::iter::once(&stored.value).chain(&stored.before);
+            versions.any(|value| self.is_ready(value))
+        })
+    }
+
+    /// Brings the route tables up to date with their virtual hosts.
+    fn complete_tables(&mut self) {
+        let (routes, hosts) = (
+            self.stores.get(&ResourceType::Route),
+            self.stores.get(&ResourceType::VirtualHost),
+        );
+        let (Some(routes), Some(hosts)) = (routes, hosts) else {
+            return;
+        };
+        self.tables.update(|name| {
+            let (name, stored) = routes.resources.get_key_value(name)?;
+            match &stored.value {
+                Resource::Route(config) if config.discovers_virtual_hosts => {
+                    Some((&**config, hosts.members(name)))
+                }
+                _ => None,
+            }
+        });
+    }
+
     /// Versions that were kept for the time of waiting are no longer needed.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Duration) {
         for store in self.stores.values_mut() {
             for stored in store.resources.values_mut() {
                 stored.before = None;
             }
         }
-        self.refresh_wants(ResourceType::Listener);
+        self.refresh_wants(ResourceType::Listener, now);
     }
 
     /// Subscribes to what new resources of a type refer to, and unsubscribes from what nothing refers to any more.
-    fn refresh_wants(&mut self, kind: ResourceType) {
-        match kind {
-            ResourceType::Cluster => self.want(ResourceType::Endpoints, self.wanted_endpoints()),
-            ResourceType::Listener => self.want(ResourceType::Route, self.wanted_routes()),
-            _ => {}
+    fn refresh_wants(&mut self, kind: ResourceType, now: Duration) {
+        if kind == ResourceType::Cluster {
+            self.want(ResourceType::Endpoints, self.wanted_endpoints(), now);
+        }
+        if kind == ResourceType::Listener {
+            self.want(ResourceType::Route, self.wanted_routes(), now);
+        }
+        if matches!(kind, ResourceType::Listener | ResourceType::Route) {
+            self.want(ResourceType::VirtualHost, self.wanted_hosts(), now);
         }
     }
 
-    fn want(&mut self, target: ResourceType, wanted: BTreeSet<Arc<str>>) {
-        let store = self.stores.entry(target).or_default();
-        let (subscribe, unsubscribe) = store.want(wanted);
+    fn want(&mut self, target: ResourceType, wanted: BTreeSet<Arc<str>>, now: Duration) {
+        let (subscribe, unsubscribe) = store_mut(&mut self.stores, target).want(wanted, now);
         if subscribe.is_empty() && unsubscribe.is_empty() {
             return;
+        }
+        if matches!(target, ResourceType::Route | ResourceType::VirtualHost) {
+            for table in &unsubscribe {
+                self.tables.note(table);
+            }
         }
         self.outbox.push_back(DeltaDiscoveryRequest {
             type_url: target.type_url().to_owned(),
@@ -346,12 +455,36 @@ impl Client {
             .collect()
     }
 
+    /// The names of the route tables whose virtual hosts are resources of their own.
+    fn wanted_hosts(&self) -> BTreeSet<Arc<str>> {
+        self.values(ResourceType::Route)
+            .filter_map(|value| match value {
+                Resource::Route(config) if config.discovers_virtual_hosts => {
+                    Some(config.name.clone())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The values of a type with those that are kept while new ones wait.
     fn values(&self, kind: ResourceType) -> impl Iterator<Item = &Resource> {
         self.store(kind)
             .into_iter()
             .flat_map(|store| store.resources.values())
             .flat_map(|stored| std::iter::once(&stored.value).chain(&stored.before))
+    }
+}
+
+fn store_mut(stores: &mut BTreeMap<ResourceType, Store>, kind: ResourceType) -> &mut Store {
+    stores.entry(kind).or_insert_with(|| Store::new(kind))
+}
+
+/// The route table that a resource belongs to.
+fn table_of(kind: ResourceType, name: &str) -> Option<&str> {
+    match kind {
+        ResourceType::Route => Some(name),
+        _ => kind.collection(name),
     }
 }
 
@@ -390,3 +523,6 @@ fn refusal(refused: &[(String, String)]) -> Option<Status> {
         message,
     })
 }
+
+#[cfg(test)]
+mod tests;

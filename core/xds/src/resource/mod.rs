@@ -18,6 +18,7 @@ mod tcp_proxy;
 mod trust;
 
 mod route;
+mod virtual_host;
 
 mod header_match;
 mod header_ops;
@@ -37,15 +38,22 @@ mod secret;
 
 mod address;
 mod metadata;
-mod set;
 mod types;
 mod values;
 
-pub use border::{InvalidReason, InvalidResource};
-pub use set::{Encoder, Entry, ResourceSet, ResourceSnapshot};
-pub use types::ResourceType;
+mod encoder;
+mod set;
+mod tables;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+pub use border::{InvalidReason, InvalidResource};
+pub use encoder::Encoder;
+pub use set::{Entry, ResourceSet, ResourceSnapshot};
+pub use tables::{ConfigLayers, ProxyTables, VirtualHosts};
+pub(crate) use types::PerType;
+pub use types::ResourceType;
+pub use virtual_host::DiscoveredHost;
+
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -87,6 +95,8 @@ pub enum Resource {
     Listener(Arc<Listener>),
     /// RDS.
     Route(Arc<RouteConfig>),
+    /// VHDS.
+    VirtualHost(Arc<DiscoveredHost>),
     /// NDS.
     NameTable(Arc<NameTable>),
 }
@@ -105,6 +115,7 @@ pub fn decode(kind: ResourceType, any: &[u8]) -> Result<Resource, InvalidResourc
         ResourceType::Secret => Resource::Secret(arc(any)?),
         ResourceType::Listener => Resource::Listener(arc(any)?),
         ResourceType::Route => Resource::Route(arc(any)?),
+        ResourceType::VirtualHost => Resource::VirtualHost(arc(any)?),
         ResourceType::NameTable => Resource::NameTable(arc(any)?),
     })
 }
@@ -120,21 +131,13 @@ impl Resource {
             Self::Secret(value) => XdsResource::name(&**value),
             Self::Listener(value) => XdsResource::name(&**value),
             Self::Route(value) => XdsResource::name(&**value),
+            Self::VirtualHost(value) => XdsResource::name(&**value),
             Self::NameTable(value) => XdsResource::name(&**value),
         }
     }
 }
 
-/// The version of a value: a hash of its content, equal in every process of one build.
-///
-/// It is SipHash with fixed keys, so equal values have equal versions after a restart, and different values practically never do.
-/// Encoded bytes would not serve: the order of protobuf maps is not fixed.
-pub fn version_of(value: &impl Hash) -> u64 {
-    // `DefaultHasher::new` (unlike `RandomState`) has no random keys.
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
+pub use mesh_ir::version_of;
 
 /// A version as it is written to the wire.
 pub(crate) fn format_version(version: u64) -> String {
@@ -146,9 +149,18 @@ pub(crate) fn parse_version(text: &str) -> u64 {
     u64::from_str_radix(text, 16).unwrap_or(0)
 }
 
-/// Implements [`XdsResource`] by the two functions `to_proto` and `from_proto` of a module.
+/// Implements [`XdsResource`] by two functions, `to_proto` and `from_proto` of a module where it names only that.
 macro_rules! resource {
     ($value:ty, $kind:expr, |$this:ident| $name:expr, $module:ident) => {
+        resource!(
+            $value,
+            $kind,
+            |$this| $name,
+            $module::to_proto,
+            $module::from_proto
+        );
+    };
+    ($value:ty, $kind:expr, |$this:ident| $name:expr, $encode:path, $decode:path) => {
         impl XdsResource for $value {
             const TYPE: ResourceType = $kind;
 
@@ -158,11 +170,11 @@ macro_rules! resource {
             }
 
             fn encode(&self) -> Bytes {
-                wrap(Self::TYPE, &$module::to_proto(self))
+                wrap(Self::TYPE, &$encode(self))
             }
 
             fn decode(any: &[u8]) -> Result<Self, InvalidResource> {
-                $module::from_proto(unwrap(Self::TYPE, any)?, &At::root())
+                $decode(unwrap(Self::TYPE, any)?, &At::root())
             }
         }
     };
@@ -182,6 +194,13 @@ resource!(
     listener
 );
 resource!(RouteConfig, ResourceType::Route, |this| &this.name, route);
+resource!(
+    DiscoveredHost,
+    ResourceType::VirtualHost,
+    |this| &this.name,
+    virtual_host::discovered_to_proto,
+    virtual_host::discovered_from_proto
+);
 resource!(Secret, ResourceType::Secret, |this| &this.name, secret);
 resource!(
     NameTable,
@@ -233,4 +252,4 @@ fn unpack<T: Message + Name + Default>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,64 +6,69 @@
 )]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::{
-    Route as RouteProto, RouteConfiguration as Proto, RouteMatch as MatchProto,
-    VirtualHost as HostProto, route::Action, route_match::PathSpecifier,
+    Route as RouteProto, RouteConfiguration as Proto, RouteMatch as MatchProto, Vhds,
+    route::Action, route_match::PathSpecifier,
 };
 use mesh_ir::matching::Rewriter;
 use mesh_ir::{Forward, PathMatch, Route, RouteAction, RouteConfig, RouteMatch, VirtualHost};
 
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
-use super::{header_match, header_ops, redirect, route_action, values};
+use super::{header_match, header_ops, redirect, route_action, values, virtual_host};
 
 /// The longest direct response that Envoy accepts without being told.
 const DEFAULT_BODY_LIMIT: usize = 4096;
+/// The longest direct response that Istio's API allows. Where virtual hosts are discovered, no table says which is the longest.
+const MAX_BODY_LIMIT: u32 = 1 << 20;
 
 pub(super) fn to_proto(value: &RouteConfig) -> Proto {
     let RouteConfig {
         name,
         virtual_hosts,
+        discovers_virtual_hosts,
         ignore_port_in_host,
     } = value;
-    let longest = virtual_hosts
+    let body_limit = if *discovers_virtual_hosts {
+        Some(MAX_BODY_LIMIT)
+    } else {
+        body_limit(virtual_hosts)
+    };
+    Proto {
+        name: name.to_string(),
+        virtual_hosts: virtual_hosts
+            .iter()
+            .map(|host| virtual_host::to_proto(host))
+            .collect(),
+        vhds: discovers_virtual_hosts.then(|| Vhds {
+            config_source: values::ads(),
+        }),
+        ignore_port_in_host_matching: *ignore_port_in_host,
+        // Clusters may arrive after the routes that name them.
+        validate_clusters: values::bool_value(false),
+        max_direct_response_body_size_bytes: body_limit.and_then(values::u32_value),
+        ..Proto::default()
+    }
+}
+
+/// What Envoy must be told for it to accept the longest direct response of a table.
+fn body_limit(virtual_hosts: &[Arc<VirtualHost>]) -> Option<u32> {
+    let bodies = virtual_hosts
         .iter()
         .flat_map(|host| &host.routes)
         .filter_map(|route| match &route.action {
             RouteAction::Direct(direct) => Some(direct.body.len()),
             RouteAction::Forward(_) | RouteAction::Redirect(_) => None,
-        })
+        });
+    let longest = bodies
         .max()
-        .unwrap_or(0);
-    Proto {
-        name: name.to_string(),
-        virtual_hosts: virtual_hosts.iter().map(virtual_host).collect(),
-        ignore_port_in_host_matching: *ignore_port_in_host,
-        // Clusters may arrive after the routes that name them.
-        validate_clusters: values::bool_value(false),
-        max_direct_response_body_size_bytes: (longest > DEFAULT_BODY_LIMIT)
-            .then(|| u32::try_from(longest).unwrap_or(u32::MAX))
-            .and_then(values::u32_value),
-        ..Proto::default()
-    }
+        .filter(|longest| *longest > DEFAULT_BODY_LIMIT)?;
+    Some(u32::try_from(longest).unwrap_or(u32::MAX))
 }
 
-fn virtual_host(value: &VirtualHost) -> HostProto {
-    let VirtualHost {
-        name,
-        domains,
-        routes,
-    } = value;
-    HostProto {
-        name: name.to_string(),
-        domains: domains.iter().map(ToString::to_string).collect(),
-        routes: routes.iter().map(route).collect(),
-        ..HostProto::default()
-    }
-}
-
-fn route(value: &Route) -> RouteProto {
+pub(super) fn route(value: &Route) -> RouteProto {
     let Route {
         name,
         matcher,
@@ -119,9 +124,9 @@ fn matcher_proto(value: &RouteMatch) -> MatchProto {
 
 pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<RouteConfig, InvalidResource> {
     open!(at, proto => Proto {
-        keep { name, virtual_hosts, ignore_port_in_host_matching }
+        keep { name, virtual_hosts, vhds, ignore_port_in_host_matching }
         refuse {
-            vhds, internal_only_headers, response_headers_to_add, response_headers_to_remove, request_headers_to_add,
+            internal_only_headers, response_headers_to_add, response_headers_to_remove, request_headers_to_add,
             request_headers_to_remove, cluster_specifier_plugins, request_mirror_policies, vhost_header,
             ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers,
         }
@@ -129,8 +134,14 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<RouteConfig, Inval
             most_specific_header_mutations_wins, validate_clusters, max_direct_response_body_size_bytes, metadata,
         }
     });
-    let virtual_hosts: Vec<VirtualHost> =
-        at.list("virtual_hosts", virtual_hosts, from_virtual_host)?;
+    if let Some(Vhds { config_source }) = &vhds {
+        let at = at.field("vhds");
+        values::from_ads(config_source.clone(), &at.field("config_source"))?;
+    }
+    let virtual_hosts: Vec<Arc<VirtualHost>> =
+        at.list("virtual_hosts", virtual_hosts, |host, at| {
+            virtual_host::from_proto(host, at).map(Arc::new)
+        })?;
     let mut taken = BTreeSet::new();
     for (index, host) in virtual_hosts.iter().enumerate() {
         for domain in &host.domains {
@@ -146,34 +157,12 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<RouteConfig, Inval
     Ok(RouteConfig {
         name: name.into(),
         virtual_hosts,
+        discovers_virtual_hosts: vhds.is_some(),
         ignore_port_in_host: ignore_port_in_host_matching,
     })
 }
 
-fn from_virtual_host(proto: HostProto, at: &At<'_>) -> Result<VirtualHost, InvalidResource> {
-    open!(at, proto => HostProto {
-        keep { name, domains, routes }
-        refuse {
-            matcher, require_tls, rate_limits, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-            response_headers_to_remove, cors, typed_per_filter_config, include_attempt_count_in_response, retry_policy,
-            retry_policy_typed_config, hedge_policy, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies, route_specifiers,
-        }
-        ignore {
-            virtual_clusters, include_request_attempt_count, include_is_timeout_retry_header, metadata,
-        }
-    });
-    Ok(VirtualHost {
-        name: name.into(),
-        domains: domains
-            .into_iter()
-            .map(|domain| domain.to_ascii_lowercase().into())
-            .collect(),
-        routes: at.list("routes", routes, from_route)?,
-    })
-}
-
-fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, InvalidResource> {
+pub(super) fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, InvalidResource> {
     open!(at, proto => RouteProto {
         keep {
             name, r#match, metadata, request_headers_to_add, request_headers_to_remove, response_headers_to_add,

@@ -8,30 +8,32 @@ use super::kind::{Batch, KindState};
 use super::status::{Exchange, TypeStatus};
 use crate::ResourceType;
 use crate::discovery::{ControlPlane, Node};
-use crate::resource::{ResourceSet, ResourceSnapshot};
+use crate::resource::{PerType, ResourceSet, ResourceSnapshot};
 
-/// Names of one type that a client may subscribe to.
-const MAX_NAMES: usize = 1 << 16;
+/// Bytes of the names of one type that a client may subscribe to: those of some 400,000 clusters of Kubernetes services. Names that
+/// exist are shared by all streams, so that in practice a stream costs a fraction of it.
+const MAX_NAME_BYTES: usize = 32 << 20;
 
 /// How long a client that resumes may take to ask for the types that it had.
 const RESUME_GRACE: Duration = Duration::from_secs(5);
 
 /// Removals go from what refers to what is referred to.
-const BREAK_ORDER: [ResourceType; 6] = [
+const BREAK_ORDER: [ResourceType; ResourceType::ALL.len()] = [
     ResourceType::Listener,
     ResourceType::Route,
+    ResourceType::VirtualHost,
     ResourceType::Cluster,
     ResourceType::Endpoints,
     ResourceType::Secret,
     ResourceType::NameTable,
 ];
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Core {
     node: Option<Node>,
     identifier: String,
     snapshot: Option<ResourceSnapshot>,
-    kinds: [KindState; ResourceType::ALL.len()],
+    kinds: PerType<KindState>,
     nonces: u64,
     /// End of the time in which a resuming client's other types are waited for before anything is removed.
     grace: Option<SystemTime>,
@@ -41,7 +43,7 @@ pub(super) struct Core {
 #[derive(Debug)]
 pub(super) struct Next {
     pub(super) kind: ResourceType,
-    pub(super) nonce: String,
+    pub(super) nonce: Arc<str>,
     pub(super) version: u64,
     pub(super) batch: Batch,
 }
@@ -51,8 +53,12 @@ pub(super) struct Next {
 impl Core {
     pub(super) fn new(identifier: String) -> Self {
         Self {
+            node: None,
             identifier,
-            ..Self::default()
+            snapshot: None,
+            kinds: PerType::new(KindState::new),
+            nonces: 0,
+            grace: None,
         }
     }
 
@@ -81,7 +87,9 @@ impl Core {
 
     /// When the next call of [`Self::next`] may yield something without a request.
     pub(super) fn wake_at(&self) -> Option<SystemTime> {
-        self.grace
+        let kinds = ResourceType::ALL.into_iter();
+        let tries = kinds.filter_map(|kind| self.kind(kind).wake_at());
+        self.grace.into_iter().chain(tries).min()
     }
 
     pub(super) fn update(&mut self, snapshot: ResourceSnapshot) {
@@ -96,34 +104,18 @@ impl Core {
     }
 
     pub(super) fn kind(&self, kind: ResourceType) -> &KindState {
-        let [clusters, endpoints, secrets, listeners, routes, names] = &self.kinds;
-        match kind {
-            ResourceType::Cluster => clusters,
-            ResourceType::Endpoints => endpoints,
-            ResourceType::Secret => secrets,
-            ResourceType::Listener => listeners,
-            ResourceType::Route => routes,
-            ResourceType::NameTable => names,
-        }
+        self.kinds.get(kind)
     }
 
     pub(super) fn kind_mut(&mut self, kind: ResourceType) -> &mut KindState {
-        let [clusters, endpoints, secrets, listeners, routes, names] = &mut self.kinds;
-        match kind {
-            ResourceType::Cluster => clusters,
-            ResourceType::Endpoints => endpoints,
-            ResourceType::Secret => secrets,
-            ResourceType::Listener => listeners,
-            ResourceType::Route => routes,
-            ResourceType::NameTable => names,
-        }
+        self.kinds.get_mut(kind)
     }
 
     pub(super) fn check_names(&self, kind: ResourceType) -> Result<(), StreamError> {
-        if self.kind(kind).name_count() > MAX_NAMES {
+        if self.kind(kind).name_bytes() > MAX_NAME_BYTES {
             return Err(StreamError::TooManyNames {
                 kind,
-                limit: MAX_NAMES,
+                limit: MAX_NAME_BYTES,
             });
         }
         Ok(())
@@ -144,23 +136,23 @@ impl Core {
         }
         if self
             .grace
-            .is_some_and(|end| now >= end || self.is_complete())
+            .is_some_and(|end| now >= end || self.is_complete(&snapshot))
         {
             self.grace = None;
         }
         let version = snapshot.version();
-        let next = match self.next_make() {
+        let next = match self.next_make(now) {
             Some(kind) => Some((
                 kind,
                 KindState::take_additions as fn(&mut KindState, Exchange) -> Batch,
             )),
             None => self
-                .next_break()
+                .next_break(now)
                 .map(|kind| (kind, KindState::take_removals as _)),
         }
         .map(|(kind, take)| {
             self.nonces += 1;
-            let nonce = self.nonces.to_string();
+            let nonce: Arc<str> = self.nonces.to_string().into();
             let exchange = Exchange {
                 version,
                 nonce: nonce.clone(),
@@ -175,20 +167,20 @@ impl Core {
             }
         });
         for kind in ResourceType::ALL {
-            self.kind_mut(kind).note_synced(version);
+            self.kind_mut(kind).note_synced(version, now);
         }
         self.snapshot = Some(snapshot);
         next
     }
 
     /// The type whose additions may go now.
-    fn next_make(&self) -> Option<ResourceType> {
+    fn next_make(&self, now: SystemTime) -> Option<ResourceType> {
         let mut blocked = false;
         for kind in ResourceType::ALL {
             let state = self.kind(kind);
             // Endpoints and secrets are sent for what the client knows already, and let it finish with it.
             let waits = blocked && !matches!(kind, ResourceType::Endpoints | ResourceType::Secret);
-            if state.is_subscribed() && state.has_additions() {
+            if state.is_subscribed() && state.has_additions(now) {
                 if !waits && !state.is_pending() {
                     return Some(kind);
                 }
@@ -201,21 +193,23 @@ impl Core {
     }
 
     /// Whether the types that refer to others have been asked for.
-    fn is_complete(&self) -> bool {
+    fn is_complete(&self, snapshot: &ResourceSnapshot) -> bool {
+        let hosts = !snapshot.get(ResourceType::VirtualHost).is_empty();
         [
             ResourceType::Cluster,
             ResourceType::Listener,
             ResourceType::Route,
         ]
         .into_iter()
+        .chain(hosts.then_some(ResourceType::VirtualHost))
         .all(|kind| self.kind(kind).is_subscribed())
     }
 
     /// The type whose removals may go now: none before all is added and answered.
-    fn next_break(&self) -> Option<ResourceType> {
+    fn next_break(&self, now: SystemTime) -> Option<ResourceType> {
         let busy = ResourceType::ALL.into_iter().any(|kind| {
             let state = self.kind(kind);
-            state.is_subscribed() && (state.is_pending() || state.has_additions())
+            state.is_subscribed() && (state.is_pending() || state.has_additions(now))
         });
         if busy || self.grace.is_some() {
             return None;

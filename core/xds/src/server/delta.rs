@@ -78,7 +78,7 @@ impl DeltaStream {
                     version: parse_version(version),
                     any: Bytes::new(),
                 };
-                (Arc::from(name.as_str()), entry)
+                (Arc::from(name.as_str()), Arc::new(entry))
             }));
             if resource_names_subscribe.is_empty() && kind.is_wildcard() {
                 state.subscribe_all();
@@ -135,12 +135,12 @@ impl DeltaStream {
                 .into_iter()
                 .map(|(name, entry)| Resource {
                     version: format_version(entry.version),
-                    resource: entry.any,
+                    resource: entry.any.clone(),
                     name: name.to_string(),
                 })
                 .collect(),
             type_url: kind.type_url().to_owned(),
-            nonce,
+            nonce: nonce.to_string(),
             removed_resources: batch
                 .removed
                 .into_iter()
@@ -150,7 +150,8 @@ impl DeltaStream {
         })
     }
 
-    /// When to poll again even if nothing happens: a client that resumes gets removals no later than then.
+    /// When to poll again even if nothing happens: a client that resumes gets removals no later than then, and one that refused
+    /// resources without naming them gets the next part of them.
     pub fn wake_at(&self) -> Option<SystemTime> {
         self.core.wake_at()
     }

@@ -4,24 +4,33 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::probes::Probes;
 use super::refusal;
 use super::status::{Exchange, Refusal, TypeStatus};
+use crate::ResourceType;
 use crate::resource::{Entry, ResourceSet};
+
+/// What is told of resources that were refused together with others, before it is known which of them are bad.
+const SUSPECTED: &str = "refused together with others; they are tried one after the other";
 
 /// The state of one type on one stream.
 ///
 /// The client's knowledge is `base` with the exceptions in `differ`: a name in there is known in another version (or not at all) than
 /// in `base`. Names outside of the subscription do not count. Sending something means taking it out of `differ`; a refusal puts it back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KindState {
+    kind: ResourceType,
     subscribed: bool,
     wildcard: bool,
     names: BTreeSet<Arc<str>>,
+    /// Bytes of all names.
+    name_bytes: usize,
     base: Arc<ResourceSet>,
-    differ: BTreeMap<Arc<str>, Option<Entry>>,
+    differ: BTreeMap<Arc<str>, Option<Arc<Entry>>>,
     refused: BTreeMap<Arc<str>, Refusal>,
     /// Groups of resources of which at least one is bad.
     suspects: VecDeque<BTreeSet<Arc<str>>>,
+    probes: Probes,
     pending: Option<Pending>,
     /// Whether the client may have resources from earlier streams of which it does not tell.
     forgetful: bool,
@@ -37,14 +46,22 @@ pub(super) struct KindState {
 #[derive(Debug)]
 struct Pending {
     exchange: Exchange,
-    /// For each resource in it: what the client had before, and the version that was sent.
-    undo: BTreeMap<Arc<str>, (Option<Entry>, u64)>,
+    /// What a refusal puts back, by the names in the response.
+    undo: BTreeMap<Arc<str>, Undo>,
+}
+
+#[derive(Debug)]
+struct Undo {
+    /// What the client had before.
+    had: Option<Arc<Entry>>,
+    /// The version that was sent; none for a removal.
+    sent: Option<u64>,
 }
 
 /// The content of a response.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) resources: Vec<(Arc<str>, Entry)>,
+    pub(super) resources: Vec<(Arc<str>, Arc<Entry>)>,
     pub(super) removed: Vec<Arc<str>>,
 }
 
@@ -59,24 +76,52 @@ pub(super) enum Answer {
 // === impl KindState: subscription ===
 
 impl KindState {
+    pub(super) fn new(kind: ResourceType) -> Self {
+        Self {
+            kind,
+            subscribed: false,
+            wildcard: false,
+            names: BTreeSet::new(),
+            name_bytes: 0,
+            base: Arc::default(),
+            differ: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            suspects: VecDeque::new(),
+            probes: Probes::default(),
+            pending: None,
+            forgetful: false,
+            owed: false,
+            sent: None,
+            acked: None,
+            nacked: None,
+            synced: None,
+        }
+    }
+
     pub(super) fn is_subscribed(&self) -> bool {
         self.subscribed
     }
 
-    pub(super) fn name_count(&self) -> usize {
-        self.names.len()
+    pub(super) fn name_bytes(&self) -> usize {
+        self.name_bytes
     }
 
     pub(super) fn names(&self) -> &BTreeSet<Arc<str>> {
         &self.names
     }
 
+    /// Whether a name is subscribed to: as such, with its collection, or with everything.
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
+        self.wildcard || self.wants_by_name(name)
+    }
+
+    fn wants_by_name(&self, name: &str) -> bool {
+        let collection = || self.kind.collection(name);
+        self.names.contains(name) || collection().is_some_and(|it| self.names.contains(it))
     }
 
     /// The first request of the type. `known` are versions that the client has from an earlier stream.
-    pub(super) fn begin(&mut self, known: impl Iterator<Item = (Arc<str>, Entry)>) {
+    pub(super) fn begin(&mut self, known: impl Iterator<Item = (Arc<str>, Arc<Entry>)>) {
         self.subscribed = true;
         self.differ = known.map(|(name, entry)| (name, Some(entry))).collect();
         // A client that starts waits for an answer; one that resumes has had it.
@@ -95,44 +140,80 @@ impl KindState {
 
     pub(super) fn subscribe_all(&mut self) {
         if !self.wildcard {
-            self.wildcard = true;
-            for (name, _) in self.base.iter() {
-                if !self.names.contains(name) {
+            let base = self.base.clone();
+            for (name, _) in base.iter() {
+                if !self.wants(name) {
                     self.differ.insert(name.clone(), None);
                 }
             }
+            self.wildcard = true;
         }
     }
 
     pub(super) fn unsubscribe_all(&mut self) {
         self.wildcard = false;
-        let names = &self.names;
-        self.differ.retain(|name, _| names.contains(name));
+        let mut differ = std::mem::take(&mut self.differ);
+        differ.retain(|name, _| self.wants(name));
+        self.differ = differ;
     }
 
-    /// Adds a name. The client gets it again even if it has it, unless it has just told its version. Names that `known` has are
-    /// shared with it: a thousand clients that want the same do not need a thousand copies of each name.
+    /// Adds a name. The client gets it (of a collection all) again even if it has it, unless it has just told its version. Names that
+    /// `known` has are shared with it: a thousand clients that want the same do not need a thousand copies of each name.
     pub(super) fn subscribe(&mut self, name: &str, resumes: bool, known: Option<&ResourceSet>) {
         let shared = known.and_then(|known| known.name(name));
         let name: Arc<str> = shared.unwrap_or_else(|| name.into());
-        if !resumes || !self.differ.contains_key(&name) {
-            self.differ.insert(name.clone(), None);
+        let base = self.base.clone();
+        let members = members(self.kind, &base, &name, usize::MAX);
+        for name in members.into_iter().chain([&name]) {
+            self.refused.remove(name);
+            if !resumes || !self.differ.contains_key(name) {
+                self.differ.insert(name.clone(), None);
+            }
         }
-        self.refused.remove(&name);
-        self.names.insert(name);
+        let bytes = name.len();
+        if self.names.insert(name) {
+            self.name_bytes += bytes;
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, name: &str) {
-        self.names.remove(name);
+        if self.names.remove(name) {
+            self.name_bytes -= name.len();
+        }
         if self.wildcard {
             return;
         }
-        self.differ.remove(name);
-        self.refused.remove(name);
-        if let Some(pending) = &mut self.pending {
-            pending.undo.remove(name);
+        let base = self.base.clone();
+        let members = members(self.kind, &base, name, usize::MAX).into_iter();
+        let mut gone: Vec<Arc<str>> = members.cloned().chain([name.into()]).collect();
+        gone.retain(|name| !self.wants(name));
+        for name in &gone {
+            self.differ.remove(name);
+            self.refused.remove(name);
+            if let Some(pending) = &mut self.pending {
+                pending.undo.remove(name);
+            }
         }
     }
+}
+
+/// The names of a collection's resources, no more than `most`; none for types without collections.
+fn members<'a>(
+    kind: ResourceType,
+    set: &'a ResourceSet,
+    collection: &str,
+    most: usize,
+) -> Vec<&'a Arc<str>> {
+    if !kind.has_collections() {
+        return Vec::new();
+    }
+    let start = [collection, "/"].concat();
+    set.iter_from(&start)
+        .map(|(name, _)| name)
+        .take_while(|name| name.starts_with(&*start))
+        .filter(|name| kind.collection(name) == Some(collection))
+        .take(most)
+        .collect()
 }
 
 // === impl KindState: differences ===
@@ -142,9 +223,14 @@ impl KindState {
     pub(super) fn rebase(&mut self, target: &Arc<ResourceSet>) {
         if !Arc::ptr_eq(&self.base, target) {
             let old = std::mem::replace(&mut self.base, target.clone());
-            for name in old.changed(target) {
-                if !self.differ.contains_key(name) && self.wants(name) {
-                    self.differ.insert(name.clone(), old.get(name).cloned());
+            for name in target.changed_since(&old) {
+                // A new version is not suspected.
+                for group in &mut self.suspects {
+                    group.remove(&name);
+                }
+                if !self.differ.contains_key(&name) && self.wants(&name) {
+                    let had = old.get(&name).cloned();
+                    self.differ.insert(name, had);
                 }
             }
             let base = &self.base;
@@ -153,24 +239,25 @@ impl KindState {
                     .is_some_and(|entry| entry.version == refusal.version)
             });
         }
-        let (base, names, wildcard) = (&self.base, &self.names, self.wildcard);
-        self.differ.retain(|name, had| {
+        let mut differ = std::mem::take(&mut self.differ);
+        differ.retain(|name, had| {
             let has = had.as_ref().map(|entry| entry.version);
-            let should = base.get(name).map(|entry| entry.version);
-            // Neither had nor there: worth telling once, to those who asked by name.
-            let missing = should.is_none() && has.is_none();
-            (wildcard || names.contains(name))
-                && if missing {
-                    names.contains(name)
-                } else {
-                    has != should
-                }
+            let should = self.base.get(name).map(|entry| entry.version);
+            if should.is_none() && has.is_none() {
+                // Neither had nor there: worth telling once, to those who asked by name. A collection is there if a member is.
+                self.names.contains(name) && members(self.kind, &self.base, name, 1).is_empty()
+            } else {
+                has != should && self.wants(name)
+            }
         });
+        self.differ = differ;
     }
 
-    /// Whether something is to be added or changed.
-    pub(super) fn has_additions(&self) -> bool {
-        self.owed || self.additions().next().is_some()
+    /// Whether something may be added or changed now.
+    pub(super) fn has_additions(&self, now: SystemTime) -> bool {
+        self.owed
+            || self.certain_additions().next().is_some()
+            || self.probes.may_try(now) && self.has_suspects()
     }
 
     /// Whether something is to be removed, or told to be missing.
@@ -184,9 +271,14 @@ impl KindState {
 
     /// Whether resources are on their way.
     pub(super) fn adds_in_flight(&self) -> bool {
-        self.pending
-            .as_ref()
-            .is_some_and(|pending| !pending.undo.is_empty())
+        let adds = |pending: &Pending| pending.undo.values().any(|undo| undo.sent.is_some());
+        self.pending.as_ref().is_some_and(adds)
+    }
+
+    /// When a group of suspected resources may be tried that has to wait.
+    pub(super) fn wake_at(&self) -> Option<SystemTime> {
+        let waits = self.subscribed && self.pending.is_none() && self.has_suspects();
+        waits.then(|| self.probes.next_try()).flatten()
     }
 
     fn additions(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -202,6 +294,19 @@ impl KindState {
             .map(|(name, _)| name)
     }
 
+    /// Additions that are not among the suspects.
+    fn certain_additions(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.additions().filter(|name| !self.is_suspect(name))
+    }
+
+    fn is_suspect(&self, name: &str) -> bool {
+        self.suspects.iter().any(|group| group.contains(name))
+    }
+
+    fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty() && self.additions().any(|name| self.is_suspect(name))
+    }
+
     fn removals(&self) -> impl Iterator<Item = &Arc<str>> {
         self.differ
             .iter()
@@ -210,7 +315,7 @@ impl KindState {
     }
 
     /// Everything that the client has once it has processed what was sent, for responses that hold the full state.
-    pub(super) fn state(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+    pub(super) fn state(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Entry>)> {
         let unchanged = self
             .base
             .iter()
@@ -227,36 +332,49 @@ impl KindState {
 // === impl KindState: exchange ===
 
 impl KindState {
-    /// Takes what is to be added next.
+    /// Takes what is to be added next; of types that change as a whole, what is to be removed too.
     pub(super) fn take_additions(&mut self, exchange: Exchange) -> Batch {
         self.owed = false;
-        let suspected: BTreeSet<&Arc<str>> = self.suspects.iter().flatten().collect();
-        let mut names: Vec<Arc<str>> = self
-            .additions()
-            .filter(|name| !suspected.contains(name))
-            .cloned()
-            .collect();
-        while names.is_empty()
-            && let Some(group) = self.suspects.pop_front()
-        {
-            names = self
-                .additions()
-                .filter(|name| group.contains(*name))
-                .cloned()
-                .collect();
+        let mut names: Vec<Arc<str>> = self.certain_additions().cloned().collect();
+        if names.is_empty() {
+            names = self.next_suspects(exchange.at);
         }
         let mut batch = Batch::default();
         let mut undo = BTreeMap::new();
         for name in names {
             let had = self.differ.remove(&name).flatten();
             if let Some(entry) = self.base.get(&name) {
-                undo.insert(name.clone(), (had, entry.version));
+                let sent = Some(entry.version);
+                undo.insert(name.clone(), Undo { had, sent });
                 self.refused.remove(&name);
                 batch.resources.push((name, entry.clone()));
             }
         }
+        if self.kind.is_atomic() {
+            batch.removed = self.removals().cloned().collect();
+            for name in &batch.removed {
+                let had = self.differ.remove(name).flatten();
+                undo.insert(name.clone(), Undo { had, sent: None });
+            }
+        }
         self.send(exchange, undo);
         batch
+    }
+
+    /// The next group of suspects that are still to be added.
+    fn next_suspects(&mut self, now: SystemTime) -> Vec<Arc<str>> {
+        while let Some(group) = self.suspects.pop_front() {
+            let names: Vec<Arc<str>> = self
+                .additions()
+                .filter(|name| group.contains(*name))
+                .cloned()
+                .collect();
+            if !names.is_empty() {
+                self.probes.take(now);
+                return names;
+            }
+        }
+        vec![]
     }
 
     /// Takes what is to be removed.
@@ -272,21 +390,21 @@ impl KindState {
         }
     }
 
-    fn send(&mut self, exchange: Exchange, undo: BTreeMap<Arc<str>, (Option<Entry>, u64)>) {
+    fn send(&mut self, exchange: Exchange, undo: BTreeMap<Arc<str>, Undo>) {
         self.sent = Some(exchange.clone());
         self.pending = Some(Pending { exchange, undo });
     }
 
     /// Whether a nonce is that of the last response, answered or not.
     pub(super) fn is_last_nonce(&self, nonce: &str) -> bool {
-        self.sent.as_ref().is_some_and(|sent| sent.nonce == nonce)
+        self.sent.as_ref().is_some_and(|sent| *sent.nonce == *nonce)
     }
 
     /// The client's answer to a response.
     pub(super) fn answer(&mut self, nonce: &str, refusal: Option<&str>, now: SystemTime) -> Answer {
         let Some(Pending { exchange, undo }) = self
             .pending
-            .take_if(|pending| pending.exchange.nonce == nonce)
+            .take_if(|pending| *pending.exchange.nonce == *nonce)
         else {
             return Answer::Stale;
         };
@@ -307,53 +425,67 @@ impl KindState {
         }
     }
 
-    fn refuse(&mut self, mut undo: BTreeMap<Arc<str>, (Option<Entry>, u64)>, message: &str) {
-        let named = if undo.len() == 1 {
-            undo.keys().cloned().collect()
-        } else {
-            refusal::named(message, undo.keys())
+    fn refuse(&mut self, mut undo: BTreeMap<Arc<str>, Undo>, message: &str) {
+        let candidates = undo.iter().filter(|(_, undo)| undo.sent.is_some());
+        let candidates: Vec<Arc<str>> = candidates.map(|(name, _)| name.clone()).collect();
+        let named = match &candidates[..] {
+            [_] => candidates.clone(),
+            _ => refusal::named(message, candidates.iter()),
         };
         let reason: Arc<str> = message.into();
+        for name in &named {
+            if let Some(Undo { had, sent }) = undo.remove(name) {
+                self.refuse_one(name, had, sent, reason.clone());
+            }
+        }
         if named.is_empty() {
             // Nothing says which one it is: try the halves.
-            let names: Vec<Arc<str>> = undo.keys().cloned().collect();
-            let (left, right) = names.split_at(names.len() / 2);
-            for half in [left, right].into_iter().filter(|half| !half.is_empty()) {
-                self.suspects.push_back(half.iter().cloned().collect());
-            }
-            for (name, (had, _)) in undo {
-                // Good ones may have been applied: which version the client has is unknown until it accepts one.
-                let had = Entry {
-                    version: 0,
-                    ..had.unwrap_or_default()
-                };
-                self.differ.insert(name, Some(had));
-            }
+            let (left, right) = candidates.split_at(candidates.len() / 2);
+            let halves = [left, right].into_iter().filter(|half| !half.is_empty());
+            self.suspects
+                .extend(halves.map(|half| half.iter().cloned().collect()));
+        } else if !self.kind.is_atomic() {
+            // All others were applied.
             return;
         }
-        for name in named {
-            if let Some((had, version)) = undo.remove(&name) {
-                // If it has changed or gone meanwhile, the refusal is history.
-                if self
-                    .base
-                    .get(&name)
-                    .is_some_and(|entry| entry.version == version)
-                {
-                    let reason = reason.clone();
-                    self.refused
-                        .insert(name.clone(), Refusal { version, reason });
-                }
-                let had = had.or_else(|| self.forgetful.then(Entry::default));
-                self.differ.insert(name, had);
-            }
+        for (name, Undo { had, sent }) in undo {
+            let had = match sent {
+                // Good ones may have been applied: which version the client has is unknown until it accepts one.
+                Some(_) => Some(Arc::new(Entry {
+                    version: 0,
+                    any: had.map(|had| had.any.clone()).unwrap_or_default(),
+                })),
+                // A removal goes with the next additions.
+                None => had,
+            };
+            self.differ.insert(name, had);
         }
     }
 
+    fn refuse_one(
+        &mut self,
+        name: &Arc<str>,
+        had: Option<Arc<Entry>>,
+        sent: Option<u64>,
+        reason: Arc<str>,
+    ) {
+        // If it has changed or gone meanwhile, the refusal is history.
+        let current = self.base.get(name).map(|entry| entry.version);
+        if let Some(version) = sent
+            && current == Some(version)
+        {
+            self.refused
+                .insert(name.clone(), Refusal { version, reason });
+        }
+        let had = had.or_else(|| self.forgetful.then(Arc::default));
+        self.differ.insert(name.clone(), had);
+    }
+
     /// Notes that nothing is left to send of a snapshot.
-    pub(super) fn note_synced(&mut self, version: u64) {
+    pub(super) fn note_synced(&mut self, version: u64, now: SystemTime) {
         if self.subscribed
             && self.pending.is_none()
-            && !self.has_additions()
+            && !self.has_additions(now)
             && !self.has_removals()
         {
             self.synced = Some(version);
@@ -361,6 +493,13 @@ impl KindState {
     }
 
     pub(super) fn status(&self) -> TypeStatus {
+        let mut refused = self.refused.clone();
+        for name in self.suspects.iter().flatten() {
+            if let Some(entry) = self.base.get(name) {
+                let (version, reason) = (entry.version, SUSPECTED.into());
+                refused.insert(name.clone(), Refusal { version, reason });
+            }
+        }
         TypeStatus {
             subscribed: self.subscribed,
             pending: self.pending.is_some(),
@@ -368,7 +507,7 @@ impl KindState {
             acked: self.acked.clone(),
             nacked: self.nacked.clone(),
             synced: self.synced,
-            refused: self.refused.clone(),
+            refused,
         }
     }
 }

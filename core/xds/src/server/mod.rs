@@ -12,10 +12,11 @@
 //! * **Order.** Clusters and endpoints come before listeners and routes; listeners and routes wait until new clusters are
 //!   acknowledged, because only then the client has asked for their endpoints.
 //! * **Make before break.** Removals come when nothing is left to add and everything sent is acknowledged: listeners, then routes,
-//!   then clusters, then endpoints.
+//!   then virtual hosts, then clusters, then endpoints. Virtual hosts are the exception: theirs come with the additions, because a
+//!   domain may pass from one to another. A route configuration comes before its virtual hosts.
 //! * **Backpressure.** At most one response per type is unanswered. Snapshots that arrive meanwhile replace each other.
 //! * **Isolation.** A resource that the client refuses is not sent again until it changes; its last good version stays, all others
-//!   go on. Where the refusal does not say which resource it means, halves are tried until it is found.
+//!   go on. Where the refusal does not say which resource it means, halves are tried until it is found, but not without limit.
 //!
 //! A stream holds the snapshot that its client has and the differences, not a copy: a thousand streams of equal proxies share
 //! everything but a few bytes.
@@ -23,6 +24,7 @@
 mod core;
 mod delta;
 mod kind;
+mod probes;
 mod refusal;
 mod sotw;
 mod status;
@@ -35,11 +37,11 @@ pub use status::{Exchange, Refusal, TypeStatus};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     /// The client asks for more names than any proxy needs.
-    #[error("the client subscribes to more than {limit} names of {kind}")]
+    #[error("the names of {kind} that the client subscribes to have more than {limit} bytes")]
     TooManyNames {
         /// The type.
         kind: crate::ResourceType,
-        /// How many are allowed.
+        /// How many bytes are allowed.
         limit: usize,
     },
 }

@@ -62,7 +62,9 @@ impl SotwStream {
             error_detail,
         } = request;
         self.core.set_node(node);
-        let Some(kind) = ResourceType::from_type_url(&type_url) else {
+        let Some(kind) =
+            ResourceType::from_type_url(&type_url).filter(|kind| kind.has_state_of_the_world())
+        else {
             return Ok(Received::UnknownType(type_url));
         };
         let newest = self.core.newest(kind);
@@ -75,7 +77,7 @@ impl SotwStream {
             // The client answers an old response; it will answer the newer one too, with the names it wants by then.
             return Ok(Received::Stale(kind));
         }
-        let before = state.name_count();
+        let before = state.names().len();
         if resource_names.iter().any(|name| name == ALL)
             || (resource_names.is_empty() && kind.is_wildcard())
         {
@@ -139,17 +141,22 @@ impl SotwStream {
                 batch
                     .resources
                     .into_iter()
-                    .map(|(_, entry)| entry.any)
+                    .map(|(_, entry)| entry.any.clone())
                     .collect()
             };
             return Some(DiscoveryResponse {
                 version_info: version.to_string(),
                 resources,
                 type_url: kind.type_url().to_owned(),
-                nonce,
+                nonce: nonce.to_string(),
                 control_plane: self.core.control_plane(),
             });
         }
+    }
+
+    /// When to poll again even if nothing happens: a client that refused resources without naming them gets the next part of them.
+    pub fn wake_at(&self) -> Option<SystemTime> {
+        self.core.wake_at()
     }
 
     /// Progress of one type.

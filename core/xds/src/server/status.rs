@@ -29,7 +29,7 @@ pub struct Exchange {
     /// Version of the snapshot.
     pub version: u64,
     /// Nonce.
-    pub nonce: String,
+    pub nonce: Arc<str>,
     /// When it was sent or answered.
     pub at: SystemTime,
 }

@@ -232,7 +232,8 @@ where
 // === impl Requests ===
 
 impl<T: Message + Default> Requests<T> {
-    pub(super) fn new(body: tonic::body::Body) -> Self {
+    /// The requests in the body of a gRPC call.
+    pub fn new(body: tonic::body::Body) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),

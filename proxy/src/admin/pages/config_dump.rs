@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::server_info::node_json;
 use super::{Ask, Page, State};
 use crate::telemetry::time::rfc3339;
-use crate::xds::{Known, Refusal};
+use crate::xds::{Known, Meta, Refusal};
 
 /// Parameters that would change what is shown, which nothing here does.
 const UNSUPPORTED: [&str; 3] = ["mask", "resource", "name_regex"];
@@ -124,7 +124,7 @@ fn routes(state: &State, known: &Known) -> Value {
             })
         })
         .collect();
-    let discovered = dynamic(known, "route_config", &known.config.routes);
+    let discovered = route_tables(known);
     section(
         "RoutesConfigDump",
         [
@@ -174,6 +174,25 @@ fn section<const N: usize>(name: &str, members: [(&str, Value); N]) -> Value {
     Value::Object(section)
 }
 
+/// Discovered route tables with all of their virtual hosts, however these came.
+fn route_tables(known: &Known) -> Value {
+    let kind = ResourceType::VirtualHost;
+    let tables = known.config.routes.iter().map(|table| {
+        let mut item = item_of(known.table_meta(&table.name), "route_config", &**table);
+        add_error(known, ResourceType::Route, &table.name, &mut item);
+        let mut hosts = known.refused(kind);
+        if let Some((_, refusal)) =
+            hosts.find(|(name, _)| kind.collection(name) == Some(&*table.name))
+        {
+            item.insert("error_state".to_owned(), error_state(refusal));
+        }
+        Value::Object(item)
+    });
+    let refused = never_good(known, ResourceType::Route)
+        .map(|(_, refusal)| json!({ "error_state": error_state(refusal) }));
+    tables.chain(refused).collect()
+}
+
 fn dynamic<T: XdsResource>(known: &Known, field: &str, resources: &[Arc<T>]) -> Value {
     let items = resources.iter().map(|resource| {
         let mut item = item(known, field, &**resource);
@@ -187,8 +206,11 @@ fn dynamic<T: XdsResource>(known: &Known, field: &str, resources: &[Arc<T>]) -> 
 
 /// A resource with its version and time.
 fn item<T: XdsResource>(known: &Known, field: &str, value: &T) -> Map<String, Value> {
+    item_of(known.meta(T::TYPE, value.name()), field, value)
+}
+
+fn item_of(meta: Option<&Meta>, field: &str, value: &impl XdsResource) -> Map<String, Value> {
     let mut item = Map::new();
-    let meta = known.meta(T::TYPE, value.name());
     if let Some(meta) = meta {
         item.insert("version_info".to_owned(), meta.version.as_str().into());
     }

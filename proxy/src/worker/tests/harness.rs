@@ -339,11 +339,12 @@ pub fn retry(attempts: u32, on: &[RetryOn]) -> RetryPolicy {
 pub fn manager(routes: Vec<Route>) -> HttpConnectionManager {
     let table = RouteConfig {
         name: "test".into(),
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: "all".into(),
             domains: vec!["*".into()],
             routes,
-        }],
+        })],
+        discovers_virtual_hosts: false,
         ignore_port_in_host: true,
     };
     let routes = Routes::Inline(Arc::new(table));

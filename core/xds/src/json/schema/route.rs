@@ -14,6 +14,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Repeated(&Nested("envoy.config.route.v3.VirtualHost")),
             ),
             (7, "validate_clusters", Wrapped(&Bool)),
+            (9, "vhds", Nested("envoy.config.route.v3.Vhds")),
             (
                 11,
                 "max_direct_response_body_size_bytes",
@@ -21,6 +22,14 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (14, "ignore_port_in_host_matching", Bool),
         ],
+    ),
+    (
+        "envoy.config.route.v3.Vhds",
+        &[(
+            1,
+            "config_source",
+            Nested("envoy.config.core.v3.ConfigSource"),
+        )],
     ),
     (
         "envoy.config.route.v3.VirtualHost",

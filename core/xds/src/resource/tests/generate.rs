@@ -215,18 +215,25 @@ fn route() -> impl Strategy<Value = Route> {
 
 pub(crate) fn route_config() -> impl Strategy<Value = RouteConfig> {
     let hosts = btree_map(text(), vec(route(), 0..3), 0..3);
-    (text(), hosts, any::<bool>()).prop_map(|(name, hosts, ignore_port_in_host)| RouteConfig {
-        name,
-        virtual_hosts: hosts
-            .into_iter()
-            .map(|(domain, routes)| VirtualHost {
-                name: domain.clone(),
-                domains: vec![domain],
-                routes,
-            })
-            .collect(),
-        ignore_port_in_host,
-    })
+    let flags = (any::<bool>(), any::<bool>());
+    let all = (text(), hosts, flags);
+    all.prop_map(
+        |(name, hosts, (discovers_virtual_hosts, ignore_port_in_host))| RouteConfig {
+            name,
+            discovers_virtual_hosts,
+            virtual_hosts: hosts
+                .into_iter()
+                .map(|(domain, routes)| {
+                    Arc::new(VirtualHost {
+                        name: domain.clone(),
+                        domains: vec![domain],
+                        routes,
+                    })
+                })
+                .collect(),
+            ignore_port_in_host,
+        },
+    )
 }
 
 fn access_log() -> impl Strategy<Value = AccessLog> {

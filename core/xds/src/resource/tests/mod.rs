@@ -5,9 +5,15 @@ mod generate;
 use std::fmt::Debug;
 
 use envoy_types::pb::envoy::config as envoy;
+use mesh_ir::ProxyConfig;
 use proptest::prelude::*;
 
 use super::*;
+
+/// A cluster whose endpoints are discovered.
+pub(crate) fn cluster_with_eds(name: &str) -> Cluster {
+    Cluster::new(name, mesh_ir::ClusterKind::Eds)
+}
 
 fn round_trip<T: XdsResource + PartialEq + Debug>(value: &T) -> Result<(), TestCaseError> {
     let decoded = T::decode(&value.encode());
@@ -26,6 +32,17 @@ proptest! {
     #[test]
     fn routes_round_trip(value in generate::route_config()) {
         round_trip(&value)?;
+    }
+
+    #[test]
+    fn virtual_hosts_round_trip(value in generate::route_config()) {
+        for host in value.virtual_hosts {
+            let name = mesh_ir::names::virtual_host_resource(&value.name, &host.name);
+            // The last slash ends the name of the table.
+            if !host.name.contains('/') {
+                round_trip(&DiscoveredHost { name, host })?;
+            }
+        }
     }
 
     #[test]
@@ -208,20 +225,79 @@ fn type_urls_are_those_of_the_messages() {
 }
 
 #[test]
-fn the_encoder_shares_what_is_equal_and_forgets_what_is_unused() {
-    let endpoints = |cluster: &str| {
+fn layers_are_encoded_once_and_forgotten_with_their_snapshots() {
+    let endpoints = |cluster: &str, priority| {
         Arc::new(Endpoints {
             cluster: cluster.into(),
-            localities: vec![],
+            localities: vec![mesh_ir::LocalityEndpoints {
+                locality: mesh_ir::Locality::default(),
+                priority,
+                endpoints: vec![],
+            }],
         })
     };
-    let mut encoder = Encoder::default();
-    let one = encoder.set(&[endpoints("a"), endpoints("b")]);
-    let two = encoder.set(&[endpoints("b")]);
-    let (left, right) = (one.get("b").unwrap(), two.get("b").unwrap());
-    assert_eq!(left.any.as_ptr(), right.any.as_ptr());
-    encoder.sweep();
-    encoder.set(&[endpoints("b")]);
-    encoder.sweep();
-    assert_eq!(encoder.len(), 1);
+    let config = |second| ProxyConfig {
+        endpoints: vec![endpoints("a", 0), endpoints("b", second)],
+        ..ProxyConfig::default()
+    };
+    let whole = |_: &RouteConfig| VirtualHosts::Inline;
+    let encoder = Encoder::default();
+    let layers = ConfigLayers::default().next(&config(0), whole);
+    let first = encoder.encode(&ProxyTables::default().over(&layers));
+    let same = encoder.encode(&ProxyTables::default().over(&layers.next(&config(0), whole)));
+    let kind = ResourceType::Endpoints;
+    let any =
+        |snapshot: &ResourceSnapshot, name: &str| snapshot.get(kind).get(name).unwrap().any.clone();
+    assert_eq!(any(&first, "b").as_ptr(), any(&same, "b").as_ptr());
+    drop(same);
+
+    let layers = layers.next(&config(1), whole);
+    let tables = ProxyTables::default().over(&layers);
+    let next = encoder.encode_after(&first, &tables);
+    assert_eq!(any(&first, "a").as_ptr(), any(&next, "a").as_ptr());
+    assert_ne!(any(&first, "b"), any(&next, "b"));
+    assert_eq!(next.get(kind).changed_since(first.get(kind)), ["b".into()]);
+    assert!(Arc::ptr_eq(
+        next.get(ResourceType::Cluster),
+        first.get(ResourceType::Cluster)
+    ));
+    assert!(Arc::ptr_eq(
+        encoder.encode_after(&next, &tables).get(kind),
+        next.get(kind)
+    ));
+    assert_eq!(encoder.len(), 2);
+    drop((first, next));
+    assert!(encoder.is_empty());
+}
+
+#[test]
+fn a_table_is_split_into_its_virtual_hosts() {
+    let host = |name: &str| {
+        Arc::new(mesh_ir::VirtualHost {
+            name: name.into(),
+            domains: vec![name.into()],
+            routes: vec![],
+        })
+    };
+    let table = RouteConfig {
+        name: "80".into(),
+        virtual_hosts: vec![host("a"), host("b")],
+        discovers_virtual_hosts: false,
+        ignore_port_in_host: true,
+    };
+    let config = ProxyConfig {
+        routes: vec![Arc::new(table)],
+        ..ProxyConfig::default()
+    };
+    let layers = ConfigLayers::default().next(&config, |_| VirtualHosts::Discovered);
+    let snapshot = Encoder::default().encode(&ProxyTables::default().over(&layers));
+    let names = |kind| -> Vec<String> {
+        let set = snapshot.get(kind).iter();
+        set.map(|(name, _)| name.to_string()).collect()
+    };
+    assert_eq!(names(ResourceType::Route), ["80"]);
+    assert_eq!(names(ResourceType::VirtualHost), ["80/a", "80/b"]);
+    let head = &snapshot.get(ResourceType::Route).get("80").unwrap().any;
+    let head = RouteConfig::decode(head).unwrap();
+    assert!(head.discovers_virtual_hosts && head.virtual_hosts.is_empty());
 }

@@ -1,7 +1,7 @@
 //! The delta server against the client of this crate, over a link that fails.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -55,7 +55,7 @@ struct Sim {
 
 fn client() -> Client {
     let mut client = Client::new(Node::default());
-    client.want_secrets(world::SECRETS);
+    client.want_secrets(world::SECRETS, Duration::ZERO);
     client
 }
 
@@ -89,7 +89,7 @@ impl Sim {
         self.to_client.clear();
         self.server = DeltaStream::new("test");
         self.server.update(self.spec.snapshot(self.version));
-        self.client.connect();
+        self.client.connect(Duration::ZERO);
     }
 
     fn step(&mut self, step: Step) {
@@ -113,7 +113,9 @@ impl Sim {
                 if let Some(response) = take(&mut self.to_client, pick, self.ordered, |message| {
                     &message.type_url
                 }) {
-                    let events = self.client.receive_with(response, world::decode);
+                    let events = self
+                        .client
+                        .receive_with(response, Duration::ZERO, world::decode);
                     self.changed |= events.contains(&Event::Changed);
                 }
             }
@@ -173,10 +175,12 @@ impl Sim {
             wanted.difference(there).cloned().collect()
         };
         let wanted_routes = world::route_names(&config.listeners);
-        let wanted_clusters = wanted_routes
-            .iter()
-            .map(|name| name.replace('r', "c"))
-            .collect();
+        let tables = config.routes.iter();
+        let wanted_tables = tables.filter(|table| wanted_routes.contains(&*table.name));
+        let hosts = wanted_tables.flat_map(|table| &table.virtual_hosts);
+        let hosts = hosts.filter_map(|host| Some(format!("c{}", host.name.strip_prefix('h')?)));
+        let routed = wanted_routes.iter().map(|name| name.replace('r', "c"));
+        let wanted_clusters = routed.chain(hosts).collect();
         prop_assert_eq!(
             missing(&wanted_routes, &routes),
             Vec::<String>::new(),

@@ -4,24 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::names::virtual_host_resource;
 use mesh_ir::*;
 use proptest::prelude::*;
 
 use crate::ResourceType;
-use crate::resource::{self, Encoder, Resource, ResourceSnapshot};
+use crate::resource::{self, DiscoveredHost, Encoder, ProxyTables, Resource, ResourceSnapshot};
 
 /// What a control plane serves: marks by the names of the resources. A route refers to the cluster of its own number, a listener to
-/// the route that it names.
+/// the route that it names; a virtual host that is a resource of its own to the cluster of its own number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spec {
     pub(super) clusters: BTreeMap<u8, u8>,
     pub(super) endpoints: BTreeMap<u8, u8>,
     pub(super) listeners: BTreeMap<u8, (u8, u8)>,
     pub(super) routes: BTreeMap<u8, u8>,
+    /// By route and own number; only routes from [`DISCOVERS`] on have any.
+    pub(super) hosts: BTreeMap<(u8, u8), u8>,
     pub(super) secrets: BTreeMap<u8, u8>,
     /// Of the name table, of which there is one.
     pub(super) names: u8,
 }
+
+/// The first route whose virtual hosts are resources of their own.
+const DISCOVERS: u8 = 2;
 
 /// The secrets that clients want; some are served, others never.
 pub(super) const SECRETS: [&str; 3] = ["s0", "s1", "s9"];
@@ -30,13 +36,15 @@ pub(super) const SECRETS: [&str; 3] = ["s0", "s1", "s9"];
 pub(super) fn any_spec(marks: u8) -> impl Strategy<Value = Spec> {
     let map = move || proptest::collection::btree_map(0u8..5, 0..marks, 0..5);
     let listeners = proptest::collection::btree_map(0u8..4, (0..marks, 0u8..5), 0..4);
-    let all = (map(), map(), listeners, map(), map(), 0..marks);
+    let hosts = proptest::collection::btree_map((DISCOVERS..5, 0u8..5), 0..marks, 0..6);
+    let all = (map(), map(), listeners, map(), hosts, map(), 0..marks);
     all.prop_map(
-        |(clusters, endpoints, listeners, routes, secrets, names)| Spec {
+        |(clusters, endpoints, listeners, routes, hosts, secrets, names)| Spec {
             clusters,
             endpoints,
             listeners,
             routes,
+            hosts,
             secrets,
             names,
         },
@@ -51,6 +59,9 @@ pub(super) fn whole_spec() -> impl Strategy<Value = Spec> {
         }
         for route in spec.routes.keys() {
             spec.clusters.entry(*route).or_insert(1);
+        }
+        for (_, host) in spec.hosts.keys() {
+            spec.clusters.entry(*host).or_insert(1);
         }
         for cluster in spec.clusters.keys() {
             spec.endpoints.entry(*cluster).or_insert(1);
@@ -76,7 +87,15 @@ impl Spec {
             secrets: arcs(&self.secrets, |name, mark| secret(name, *mark)),
             names: Arc::new(name_table(self.names)),
         };
-        Encoder::default().encode(&config).with_version(version)
+        let hosts = self.hosts.iter().map(|((route, host), mark)| {
+            let value = virtual_host(*host, *mark);
+            let table = numbered('r', *route);
+            let name = virtual_host_resource(&table, &value.name);
+            (name, Arc::new(value))
+        });
+        let mut tables = ProxyTables::from(&config);
+        tables.virtual_hosts = Table::new(Layer::new(hosts));
+        Encoder::default().encode(&tables).with_version(version)
     }
 
     /// Marks by name, of one type.
@@ -90,6 +109,14 @@ impl Spec {
             ResourceType::Cluster => plain(&self.clusters, 'c'),
             ResourceType::Endpoints => plain(&self.endpoints, 'c'),
             ResourceType::Route => plain(&self.routes, 'r'),
+            ResourceType::VirtualHost => {
+                let name =
+                    |route, host| format!("{}/{}", numbered('r', route), numbered('h', host));
+                let hosts = self.hosts.iter();
+                hosts
+                    .map(|((route, host), mark)| (name(*route, *host), *mark))
+                    .collect()
+            }
             ResourceType::Listener => self
                 .listeners
                 .iter()
@@ -144,12 +171,22 @@ fn listener(name: u8, mark: u8, route: u8) -> Listener {
 fn route(name: u8, mark: u8) -> RouteConfig {
     RouteConfig {
         name: numbered('r', name).into(),
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: mark.to_string().into(),
             domains: vec!["*".into()],
             routes: vec![],
-        }],
+        })],
+        discovers_virtual_hosts: name >= DISCOVERS,
         ignore_port_in_host: true,
+    }
+}
+
+fn virtual_host(name: u8, mark: u8) -> VirtualHost {
+    let name = numbered('h', name);
+    VirtualHost {
+        domains: vec![format!("{mark}.{name}").into()],
+        name: name.into(),
+        routes: vec![],
     }
 }
 
@@ -174,7 +211,14 @@ pub(super) fn mark(resource: &Resource) -> u8 {
         Resource::Cluster(cluster) => cluster.client.connect_timeout.as_secs() as u8,
         Resource::Endpoints(endpoints) => endpoints.localities[0].priority as u8,
         Resource::Listener(listener) => listener.address.port() as u8,
-        Resource::Route(route) => route.virtual_hosts[0].name.parse().unwrap(),
+        Resource::Route(route) => {
+            let own = route.virtual_hosts.iter().find(|host| is_own(host));
+            own.unwrap().name.parse().unwrap()
+        }
+        Resource::VirtualHost(discovered) => {
+            let (mark, _) = discovered.host.domains[0].split_once('.').unwrap();
+            mark.parse().unwrap()
+        }
         Resource::Secret(secret) => match &secret.kind {
             SecretKind::Trust { roots } => roots.parse().unwrap(),
             SecretKind::Certificate { .. } => panic!("there is no such secret"),
@@ -184,6 +228,11 @@ pub(super) fn mark(resource: &Resource) -> u8 {
             _ => panic!("there is no such table"),
         },
     }
+}
+
+/// Whether a virtual host is part of its table.
+fn is_own(host: &VirtualHost) -> bool {
+    host.domains.iter().any(|domain| &**domain == "*")
 }
 
 /// Decodes as a client that refuses bad marks.
@@ -208,12 +257,21 @@ pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String)
     let secrets = secrets.iter().cloned().map(Resource::Secret);
     let names = (!names.hosts.is_empty()).then(|| Resource::NameTable(names.clone()));
     let listeners = listeners.iter().cloned().map(Resource::Listener);
+    let hosts = routes.iter().flat_map(|table| {
+        let discovered = table.virtual_hosts.iter().filter(|host| !is_own(host));
+        discovered.map(|host| {
+            let name = virtual_host_resource(&table.name, &host.name);
+            let host = host.clone();
+            Resource::VirtualHost(Arc::new(DiscoveredHost { name, host }))
+        })
+    });
     let routes = routes.iter().cloned().map(Resource::Route);
     let clusters = clusters.iter().cloned().map(Resource::Cluster);
     let endpoints = endpoints.iter().cloned().map(Resource::Endpoints);
     let kind = |resource: &Resource| match resource {
         Resource::Listener(_) => ResourceType::Listener,
         Resource::Route(_) => ResourceType::Route,
+        Resource::VirtualHost(_) => ResourceType::VirtualHost,
         Resource::Cluster(_) => ResourceType::Cluster,
         Resource::Endpoints(_) => ResourceType::Endpoints,
         Resource::Secret(_) => ResourceType::Secret,
@@ -221,6 +279,7 @@ pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String)
     };
     listeners
         .chain(routes)
+        .chain(hosts)
         .chain(clusters)
         .chain(endpoints)
         .chain(secrets)
@@ -272,6 +331,10 @@ pub(super) fn check_converged(
             .filter(|(name, _)| match kind {
                 ResourceType::Endpoints => clusters.contains(name),
                 ResourceType::Route => routes.contains(name),
+                ResourceType::VirtualHost => {
+                    let table = kind.collection(name).unwrap_or_default();
+                    has.contains_key(&(ResourceType::Route, table.to_owned()))
+                }
                 ResourceType::Secret => SECRETS.contains(&name.as_str()),
                 _ => true,
             })
