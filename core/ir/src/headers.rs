@@ -16,7 +16,8 @@ pub struct HeaderOps {
 pub struct HeaderValue {
     /// Name as it is written to the wire.
     pub name: Arc<str>,
-    /// Value; command operators such as `%REQ(x)%` are not expanded.
+    /// Value, with Envoy's command operators such as `%REQ(x)%`; a percent sign of its own is written `%%` (see
+    /// [`crate::substitution`]).
     pub value: Arc<str>,
     /// What becomes of values that are there already.
     pub append: HeaderAppend,

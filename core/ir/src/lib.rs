@@ -31,6 +31,7 @@ pub mod policy;
 pub mod ports;
 pub mod route;
 pub mod secret;
+pub mod substitution;
 pub mod trace;
 
 pub use cidr::{Cidr, InvalidCidr};

@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 pub use cluster::{Cluster, Endpoint, Resolved, Source};
 pub use compile::{ApplyError, Compiler};
 pub use listener::{Chain, Http, Listener, Network, Tcp};
-pub use routes::Routes;
+pub use routes::{Routes, check_substitutions};
 pub use unsupported::check as check_supported;
 
 /// Position of a cluster in its runtime.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use mesh_ir::evaluate::Forwarding;
 use mesh_ir::matching::{InvalidRoute, Matched, RouteTable};
 use mesh_ir::{RouteAction, RouteConfig, Target};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::ClusterId;
+use crate::telemetry::substitution::Substitution;
 
 /// A route table of one runtime.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct Routes {
     pub table: Arc<RouteTable>,
     /// By virtual host, route and position among the targets; none for clusters that do not exist.
     targets: Vec<Vec<SmallVec<[Option<ClusterId>; 1]>>>,
+    /// Values of header changes that have command operators or escaped percent signs.
+    substitutions: FxHashMap<Arc<str>, Substitution>,
 }
 
 // === impl Routes ===
@@ -31,7 +35,24 @@ impl Routes {
                 routes.map(|route| resolve(&route.action, &find)).collect()
             })
             .collect();
-        Self { table, targets }
+        // What cannot be compiled was refused when it came.
+        let compile = |value: &Arc<str>| Some((value.clone(), Substitution::compile(value).ok()?));
+        let substitutions = formats(table.config()).map(|(_, value)| value);
+        Self {
+            targets,
+            substitutions: substitutions.filter_map(compile).collect(),
+            table,
+        }
+    }
+
+    /// Whether some header changes have values that are not literal.
+    pub fn substitutes(&self) -> bool {
+        !self.substitutions.is_empty()
+    }
+
+    /// The compiled form of a value of a header change; none for literal ones.
+    pub fn substitution(&self, value: &str) -> Option<&Substitution> {
+        self.substitutions.get(value)
     }
 
     /// The cluster that a request is forwarded to; none if it does not exist.
@@ -48,6 +69,41 @@ impl Routes {
         host.and_then(|routes| routes.get(matched.route_index))
             .map_or(&[], |targets| targets.as_slice())
     }
+}
+
+/// Whether this proxy knows all command operators in header changes.
+///
+/// # Errors
+/// Names the header and the operator that it does not know.
+pub fn check_substitutions(config: &RouteConfig) -> Result<(), String> {
+    formats(config).try_for_each(|(name, value)| {
+        Substitution::compile(value)
+            .map(drop)
+            .map_err(|reason| format!("the value {value:?} of header {name}: {reason}"))
+    })
+}
+
+/// Names and values of header changes that are not literal.
+fn formats(config: &RouteConfig) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+    let routes = config.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let ops = routes.flat_map(|route| {
+        let weighted = match &route.action {
+            RouteAction::Forward(forward) => match &forward.target {
+                Target::Weighted(clusters) => clusters.as_slice(),
+                Target::Cluster(_) => &[],
+            },
+            RouteAction::Redirect(_) | RouteAction::Direct(_) => &[],
+        };
+        let weighted = weighted
+            .iter()
+            .flat_map(|one| [&one.request_headers, &one.response_headers]);
+        [&route.request_headers, &route.response_headers]
+            .into_iter()
+            .chain(weighted)
+    });
+    ops.flat_map(|ops| &ops.set)
+        .filter(|set| set.value.contains('%'))
+        .map(|set| (&set.name, &set.value))
 }
 
 fn resolve(

@@ -8,5 +8,6 @@
 
 pub mod access_log;
 pub mod metrics;
+pub mod substitution;
 
 pub(crate) mod time;

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use mesh_ir::PathNormalization;
 
+use mesh_ir::HeaderOps;
+
 use super::buffer::Buffer;
 use crate::http1::{Refusal, RequestHead, ResponseHead};
 
@@ -45,6 +47,8 @@ pub struct Written {
     pub forwarded_for: Vec<u8>,
     /// The path with query, if it was rewritten.
     pub path: Vec<u8>,
+    /// The route's changes to request headers, where their values have command operators.
+    pub ops: Option<Box<[HeaderOps; 2]>>,
 }
 
 // === impl Scratch ===
@@ -93,10 +97,12 @@ impl Written {
             request_id,
             forwarded_for,
             path,
+            ops,
         } = self;
         request_id.clear();
         forwarded_for.clear();
         path.clear();
+        *ops = None;
     }
 }
 

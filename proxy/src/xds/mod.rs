@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
 
-use crate::runtime::check_supported;
+use crate::runtime::{check_substitutions, check_supported};
 use crate::telemetry::access_log;
 use backoff::Backoff;
 
@@ -301,7 +301,7 @@ fn check_routes(config: &Arc<RouteConfig>) -> Result<(), String> {
     let (_, invalid) = RouteTable::compile(config.clone());
     match invalid.first() {
         Some(invalid) => Err(invalid.to_string()),
-        None => Ok(()),
+        None => check_substitutions(config),
     }
 }
 

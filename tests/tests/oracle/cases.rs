@@ -317,6 +317,12 @@ pub const CASES: &[Case] = &[
         "204",
     ),
     sidecar(
+        "command operators in header values",
+        REVIEWS,
+        "GET /operators/a?b HTTP/1.1\r\nHost: reviews\r\nx-test-user: anna\r\nx-test-none: kept",
+        "200 v1",
+    ),
+    sidecar(
         "header changes",
         REVIEWS,
         "GET /headers HTTP/1.1\r\nHost: reviews\r\nx-test-gone: 1\r\nx-test-set: old",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesh_ir::substitution::to_format;
 use mesh_ir::{HeaderAppend, HeaderOps, HeaderValue};
 
 use super::{Compiler, Refused};
@@ -46,7 +47,7 @@ impl Compiler<'_> {
                 }
                 changes.ops.set.push(HeaderValue {
                     name: name.as_str().into(),
-                    value: value.as_str().into(),
+                    value: to_format(value).into(),
                     append,
                 });
             }

@@ -1,4 +1,4 @@
-//! Header changes. Envoy expands `%operators%` in values, the mesh's values are literal: percent signs are doubled on the wire.
+//! Header changes. Values are formats with Envoy's command operators on both sides.
 
 #![expect(
     deprecated,
@@ -34,7 +34,7 @@ fn option(header: &HeaderValue) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(ValueProto {
             key: name.to_string(),
-            value: value.replace('%', "%%"),
+            value: value.to_string(),
             raw_value: vec![],
         }),
         append: None,
@@ -84,15 +84,9 @@ fn from_option(
     if value.is_empty() && !keep_empty_value {
         return Ok(None);
     }
-    let literal = value.replace("%%", "");
-    if literal.contains('%') {
-        return Err(at.value(format!(
-            "the value {value:?} contains a command operator, only literal values (with %% for %) can be used"
-        )));
-    }
     Ok(Some(HeaderValue {
         name: key.into(),
-        value: value.replace("%%", "%").into(),
+        value: value.into(),
         append,
     }))
 }

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use mesh_ir::AccessLog as Config;
 use serde_json::Value;
 
-use super::operator::{Field, Operator};
 use crate::record::Record;
+use crate::telemetry::substitution::{Field, Operator, Substitution};
 
 /// What stands for a value that there is none of.
 const NOTHING: &[u8] = b"-";
@@ -22,15 +22,8 @@ pub struct InvalidFormat {
 /// A compiled format.
 #[derive(Clone, Debug)]
 pub(super) enum Format {
-    Text(Vec<Piece>),
+    Text(Substitution),
     Json(Node),
-}
-
-/// A part of a text.
-#[derive(Clone, Debug)]
-pub(super) enum Piece {
-    Literal(Vec<u8>),
-    Operator(Operator),
 }
 
 /// A part of a JSON object.
@@ -41,7 +34,7 @@ pub(super) enum Node {
     /// One operator and nothing else: keeps its type, and is null without value.
     Typed(Operator),
     /// A text with operators in it.
-    Text(Vec<Piece>),
+    Text(Substitution),
     /// Keys are written already, with their colon.
     Object(Vec<(Vec<u8>, Node)>),
     List(Vec<Node>),
@@ -54,7 +47,8 @@ impl Format {
         let Config { path, format, json } = config;
         let compiled = match (json, format) {
             (false, format) => {
-                pieces(format.as_deref().unwrap_or(Config::DEFAULT_TEXT)).map(Self::Text)
+                Substitution::compile(format.as_deref().unwrap_or(Config::DEFAULT_TEXT))
+                    .map(Self::Text)
             }
             (true, None) => default_json().map(Self::Json),
             (true, Some(text)) => serde_json::from_str::<Value>(text)
@@ -71,36 +65,10 @@ impl Format {
     /// Writes a line without its line feed.
     pub(super) fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, now: SystemTime) {
         match self {
-            Self::Text(pieces) => write_pieces(out, pieces, record, now),
+            Self::Text(text) => text.write(out, record, now, NOTHING),
             Self::Json(node) => node.write(out, record, now),
         }
     }
-}
-
-/// A text cut at its operators.
-fn pieces(text: &str) -> Result<Vec<Piece>, String> {
-    let mut pieces = vec![];
-    let mut literal = Vec::new();
-    let mut rest = text;
-    while let Some((before, tail)) = rest.split_once('%') {
-        literal.extend_from_slice(before.as_bytes());
-        if let Some(tail) = tail.strip_prefix('%') {
-            literal.push(b'%');
-            rest = tail;
-            continue;
-        }
-        let (operator, tail) = Operator::parse(tail)?;
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-        }
-        pieces.push(Piece::Operator(operator));
-        rest = tail;
-    }
-    literal.extend_from_slice(rest.as_bytes());
-    if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
-    }
-    Ok(pieces)
 }
 
 fn default_json() -> Result<Node, String> {
@@ -128,13 +96,10 @@ fn node(value: &Value) -> Result<Node, String> {
 }
 
 fn text_node(text: &str) -> Result<Node, String> {
-    let mut pieces = pieces(text)?;
-    Ok(match (pieces.pop(), pieces.is_empty()) {
-        (Some(Piece::Operator(operator)), true) => Node::Typed(operator),
-        (last, _) => {
-            pieces.extend(last);
-            Node::Text(pieces)
-        }
+    let text = Substitution::compile(text)?;
+    Ok(match text.only_operator() {
+        Some(operator) => Node::Typed(operator.clone()),
+        None => Node::Text(text),
     })
 }
 
@@ -145,18 +110,6 @@ fn key(name: &str) -> Vec<u8> {
     out
 }
 
-fn write_pieces(out: &mut Vec<u8>, pieces: &[Piece], record: &Record<'_>, now: SystemTime) {
-    for piece in pieces {
-        match piece {
-            Piece::Literal(text) => out.extend_from_slice(text),
-            Piece::Operator(operator) => match operator.value(record, now) {
-                Some(field) => field.write(out),
-                None => out.extend_from_slice(NOTHING),
-            },
-        }
-    }
-}
-
 // === impl Node ===
 
 impl Node {
@@ -164,14 +117,14 @@ impl Node {
         match self {
             Self::Fixed(text) => out.extend_from_slice(text),
             Self::Typed(operator) => match operator.value(record, now) {
-                Some(Field::Number(number)) => Field::Number(number).write(out),
+                Some(Field::Number(number)) => Field::Number(number).write(out, NOTHING),
                 Some(Field::Bytes(bytes)) => quote(out, &String::from_utf8_lossy(&bytes)),
                 None => out.extend_from_slice(b"null"),
             },
-            Self::Text(pieces) => {
-                let mut text = vec![];
-                write_pieces(&mut text, pieces, record, now);
-                quote(out, &String::from_utf8_lossy(&text));
+            Self::Text(text) => {
+                let mut written = vec![];
+                text.write(&mut written, record, now, NOTHING);
+                quote(out, &String::from_utf8_lossy(&written));
             }
             Self::Object(members) => join(out, b'{', b'}', members, |out, (key, node)| {
                 out.extend_from_slice(key);

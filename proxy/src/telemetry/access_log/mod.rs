@@ -10,7 +10,6 @@
 //! A worker never waits for a file: when the queue is full, lines are dropped and counted.
 
 mod format;
-mod operator;
 mod writer;
 
 pub use format::InvalidFormat;

@@ -63,7 +63,7 @@ impl Exchange<'_> {
         if let Some(reply) = refused {
             return Box::pin(self.answer(scratch, reply, route, Some(cluster))).await;
         }
-        self.prepare(scratch, forwarding);
+        self.prepare(scratch, way);
         let forward = forwarding.map(|forwarding| forwarding.forward);
         let policy = forward.and_then(|forward| forward.retry.as_ref());
         let mut progress = Progress {
@@ -92,7 +92,7 @@ impl Exchange<'_> {
     }
 
     /// Computes what is written into the request: its id, the way it came, its path.
-    fn prepare(&self, scratch: &mut Scratch, forwarding: Option<Forwarding<'_>>) {
+    fn prepare(&self, scratch: &mut Scratch, way: Way<'_>) {
         let Scratch {
             input,
             request,
@@ -115,9 +115,22 @@ impl Exchange<'_> {
             }
             write_ip(&mut written.forwarded_for, self.client.remote);
         }
-        if let Some(forwarding) = forwarding
-            && let Some(path) = forwarding.path(request.path())
-        {
+        let Some(forwarding) = way.forwarding else {
+            return;
+        };
+        // Before the path and the host are rewritten, as in Envoy.
+        scratch.written.ops = self.substitute(forwarding.request_ops(), scratch, way);
+        let Scratch {
+            input,
+            request,
+            written,
+            ..
+        } = scratch;
+        let request = RequestRef {
+            head: request,
+            bytes: input.filled(),
+        };
+        if let Some(path) = forwarding.path(request.path()) {
             written.path.extend_from_slice(&path);
             if let Some(query) = request.query() {
                 written.path.push(b'?');
@@ -144,7 +157,11 @@ impl Exchange<'_> {
         let edge = self.terms.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
         let edit = RequestEdit {
-            ops: forwarding.map_or([None; 2], |forwarding| forwarding.request_ops()),
+            ops: match (&written.ops, forwarding) {
+                (Some(ops), _) => ops.each_ref().map(Some),
+                (None, Some(forwarding)) => forwarding.request_ops(),
+                (None, None) => [None; 2],
+            },
             request_id: Some(&*written.request_id).filter(|id| !id.is_empty()),
             forwarded_for: edge.then_some(&*written.forwarded_for),
             // No client has a certificate yet, so that all other modes come to the same.

@@ -10,6 +10,7 @@
 mod forward;
 mod relay;
 mod report;
+mod substitute;
 mod uuid;
 
 use std::borrow::Cow;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use mesh_ir::evaluate::Forwarding;
 use tokio::time::Instant;
 
 use super::forward::{Progress, Trial};
 use super::{Exchange, IDLE, Next, Way};
 use crate::http1::{BodyPipe, Framing, Known, ResponseLine, write_response};
 use crate::record::ResponseFlags;
+use crate::runtime::Routes;
 use crate::worker::attempt::End;
 use crate::worker::edit::ResponseEdit;
 use crate::worker::scratch::Scratch;
@@ -45,7 +45,7 @@ impl Exchange<'_> {
             now,
             now.saturating_duration_since(flow.uploaded_at(self.begun)),
         );
-        self.write_reply(scratch, way.forwarding, line, now);
+        self.write_reply(scratch, way, line, now);
         scratch.answer.consume(scratch.response.length);
         if upgraded {
             return Box::pin(self.tunnel(scratch, connection)).await;
@@ -82,7 +82,8 @@ impl Exchange<'_> {
         self.out.details = Cow::Borrowed("via_upstream");
         self.out.has_response = true;
         self.out.ended = Some(now);
-        if self.terms.http.log.is_some() {
+        let substitutes = self.terms.routes.is_some_and(Routes::substitutes);
+        if self.terms.http.log.is_some() || substitutes {
             let Scratch {
                 answer,
                 response,
@@ -98,10 +99,18 @@ impl Exchange<'_> {
     fn write_reply(
         &mut self,
         scratch: &mut Scratch,
-        forwarding: Option<Forwarding<'_>>,
+        way: Way<'_>,
         line: ResponseLine,
         now: Instant,
     ) {
+        let configured = way
+            .forwarding
+            .map_or([None; 2], |forwarding| forwarding.response_ops());
+        let substituted = self.substitute(configured, scratch, way);
+        let ops = match &substituted {
+            Some(ops) => ops.each_ref().map(Some),
+            None => configured,
+        };
         let Scratch {
             answer,
             response,
@@ -110,7 +119,6 @@ impl Exchange<'_> {
         } = scratch;
         let bytes = answer.filled();
         let dated = response.fields(bytes).known(Known::Date).is_some();
-        let ops = forwarding.map_or([None; 2], |forwarding| forwarding.response_ops());
         let (server, service_time) = (self.server(), self.out.service_time);
         reply.clear();
         self.worker.calendar.with(now, |date| {

@@ -61,7 +61,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn to_record<'r>(
+    pub(super) fn to_record<'r>(
         &'r self,
         scratch: &'r Scratch,
         route: &'r str,

@@ -209,6 +209,44 @@ fn other_upgrades_are_refused() {
 }
 
 #[test]
+fn command_operators_in_header_changes_are_replaced() {
+    let mut changed = forward(Target::Cluster("one".into()));
+    changed.path_rewrite = Some(PathRewrite::Full("/new".into()));
+    changed.host_rewrite = Some("other".into());
+    let set = |name: &str, value: &str| HeaderValue {
+        name: name.into(),
+        value: value.into(),
+        append: HeaderAppend::Overwrite,
+    };
+    let mut route = prefix("/", RouteAction::Forward(changed));
+    route.request_headers.set = vec![
+        set("x-copy", "<%REQ(x-user)%>"),
+        set("x-kept", "%REQ(x-missing)%"),
+        set("x-from", "%REQ(:authority)%%REQ(:path)%"),
+        set("x-all", "100%%"),
+    ];
+    route.response_headers.set = vec![set(
+        "x-answer",
+        "%PROTOCOL% %REQ(x-user)% %RESP(content-length)%",
+    )];
+    let proxy = http_proxy(vec![route], vec![static_cluster("one", &[echo("one")])]);
+    let mut wire = proxy.connect();
+    for _ in 0..2 {
+        wire.send("GET /old?q HTTP/1.1\r\nHost: test\r\nX-User: anna\r\nX-Kept: 1\r\n\r\n");
+        let answer = wire.answer();
+        let seen = &answer.body;
+        assert_eq!(field(seen, "x-copy"), Some("<anna>"));
+        assert_eq!(field(seen, "x-kept"), Some("1"), "no value changes nothing");
+        assert_eq!(field(seen, "x-from"), Some("test/old?q"));
+        assert_eq!(field(seen, "x-all"), Some("100%"));
+        assert!(seen.contains("GET /new?q HTTP/1.1\r\nhost: other\r\n"));
+        let length = answer.body.len();
+        let expect = format!("HTTP/1.1 anna {length}");
+        assert_eq!(answer.field("x-answer"), Some(&*expect));
+    }
+}
+
+#[test]
 fn rewrites_header_changes_redirects_and_answers_of_the_proxy() {
     let mut changed = forward(Target::Cluster("one".into()));
     changed.path_rewrite = Some(PathRewrite::Prefix("/new".into()));

@@ -9,7 +9,7 @@ use crate::telemetry::time::{self, TimeFormat};
 
 /// A compiled operator.
 #[derive(Clone, Debug)]
-pub(super) struct Operator {
+pub(crate) struct Operator {
     source: Source,
     /// Most bytes of the value that are written.
     limit: Option<usize>,
@@ -32,7 +32,7 @@ enum Source {
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(u64),
     Bytes(Cow<'a, [u8]>),
 }
@@ -141,7 +141,7 @@ impl Operator {
     ///
     /// # Errors
     /// With what is wrong.
-    pub(super) fn parse(tail: &str) -> Result<(Self, &str), String> {
+    pub(crate) fn parse(tail: &str) -> Result<(Self, &str), String> {
         let unclosed = || format!("the operator at %{tail} does not end in %");
         let name_end = tail
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -167,7 +167,7 @@ impl Operator {
     }
 
     /// The value, if there is one.
-    pub(super) fn value<'r>(&self, record: &Record<'r>, now: SystemTime) -> Option<Field<'r>> {
+    pub(crate) fn value<'r>(&self, record: &Record<'r>, now: SystemTime) -> Option<Field<'r>> {
         let value = match &self.source {
             Source::Request(name, alternative) => {
                 first(name, alternative, |name| record.request_field(name))
@@ -282,11 +282,12 @@ fn number<'r>(value: impl Into<u64>) -> Option<Field<'r>> {
 // === impl Field ===
 
 impl Field<'_> {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the value, or `absent` in place of an empty one.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, absent: &[u8]) {
         match self {
             // Writing to a vector does not fail.
             Self::Number(number) => drop(write!(out, "{number}")),
-            Self::Bytes(bytes) if bytes.is_empty() => out.push(b'-'),
+            Self::Bytes(bytes) if bytes.is_empty() => out.extend_from_slice(absent),
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
         }
     }
