@@ -68,6 +68,8 @@ struct Client {
     outdated: bool,
     /// Whether something was sent of the generation.
     told: bool,
+    /// Whether something has happened that the registry has not been told.
+    unreported: bool,
     /// When it came.
     since: Instant,
     /// Its permit to get everything for the first time.
@@ -135,9 +137,11 @@ impl<M: DiscoveryStream> Session<M> {
             client.admission = self.shared.throttle.admission().await;
         }
         let response = self.stream.poll(SystemTime::now());
-        client.report(&self.stream, &self.shared);
+        client.told |= response.is_some();
+        if response.is_some() || std::mem::take(&mut client.unreported) {
+            client.report(&self.stream, &self.shared);
+        }
         let response = response?;
-        client.told = true;
         let bytes = response.encoded_len();
         if let Some(kind) = M::kind(&response) {
             self.shared.metrics.pushed(kind, bytes);
@@ -156,6 +160,9 @@ impl<M: DiscoveryStream> Session<M> {
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
         if self.client.is_none() {
             self.identify()?;
+        }
+        if let Some(client) = &mut self.client {
+            client.unreported = true;
         }
         match received {
             Received::Acknowledged(kind) => self.answered(kind),
@@ -215,6 +222,7 @@ impl<M: DiscoveryStream> Session<M> {
             next_update: now,
             outdated: true,
             told: false,
+            unreported: true,
             since: now,
             admission: None,
             synced: None,
@@ -248,6 +256,7 @@ impl<M: DiscoveryStream> Session<M> {
             client.published = latest.published;
             client.next_update = now + PACE;
             client.told = false;
+            client.unreported = true;
             self.stream.update(latest.snapshot);
         }
     }

@@ -239,7 +239,7 @@ async fn a_change_reaches_those_that_it_concerns_and_nobody_else() {
 #[tokio::test]
 async fn a_changed_rule_sends_its_virtual_host_to_those_who_discover_them() {
     let plane = Plane::start().await;
-    let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "proxy", "left");
+    let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "discovering", "left");
     node.set_text(node::keys::VHDS, "true");
     let mut proxy = plane.open(Client::new(node.to_node())).await.unwrap();
     let mut whole = plane.proxy("left").await;

@@ -122,7 +122,8 @@ fn resolve(
     }
 }
 
-/// The table of a configuration; the one before if it is of the same one.
+/// The table of a configuration; the one before if it is of the same one. Of a table that has changed, only the virtual hosts that have
+/// are compiled.
 pub(super) fn table(
     config: &Arc<RouteConfig>,
     before: Option<&Arc<Routes>>,
@@ -133,7 +134,8 @@ pub(super) fn table(
     {
         return before.table.clone();
     }
-    let (table, found) = RouteTable::compile(config.clone());
+    let before = before.map(|before| &*before.table);
+    let (table, found) = RouteTable::compile_after(config.clone(), before);
     invalid.extend(found);
     Arc::new(table)
 }

@@ -1,6 +1,7 @@
 //! Compiled route tables.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::criteria::Criteria;
@@ -25,7 +26,7 @@ pub struct RouteTable {
 pub struct CompiledVirtualHost {
     /// Position in [`RouteConfig::virtual_hosts`].
     index: usize,
-    routes: Vec<CompiledRoute>,
+    routes: Arc<[CompiledRoute]>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +85,20 @@ pub enum InvalidRouteReason {
 impl RouteTable {
     /// Compiles a table. What is invalid is left out and reported, everything else works.
     pub fn compile(config: Arc<RouteConfig>) -> (Self, Vec<InvalidRoute>) {
+        Self::compile_after(config, None)
+    }
+
+    /// The same for a table that comes after another. Virtual hosts that are the very same values are taken over as they are; what was
+    /// invalid in them is not reported again.
+    pub fn compile_after(
+        config: Arc<RouteConfig>,
+        before: Option<&Self>,
+    ) -> (Self, Vec<InvalidRoute>) {
+        let known: BTreeMap<*const VirtualHost, &CompiledVirtualHost> = before
+            .into_iter()
+            .flat_map(|before| before.config.virtual_hosts.iter().zip(&before.hosts))
+            .map(|(host, compiled)| (Arc::as_ptr(host), compiled))
+            .collect();
         let mut invalid = Vec::new();
         let mut domains = DomainsBuilder::default();
         let mut hosts = Vec::with_capacity(config.virtual_hosts.len());
@@ -99,6 +114,11 @@ impl RouteTable {
                     report(InvalidRouteReason::DuplicateDomain(domain.clone()));
                 }
             }
+            if let Some(known) = known.get(&Arc::as_ptr(host)) {
+                let routes = known.routes.clone();
+                hosts.push(CompiledVirtualHost { index, routes });
+                continue;
+            }
             let mut routes = Vec::with_capacity(host.routes.len());
             for (index, route) in host.routes.iter().enumerate() {
                 match CompiledRoute::new(index, route) {
@@ -110,6 +130,7 @@ impl RouteTable {
                     }),
                 }
             }
+            let routes = routes.into();
             hosts.push(CompiledVirtualHost { index, routes });
         }
         let table = Self {

@@ -461,3 +461,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_takes_over_the_hosts_that_stay() {
+    let config = |hosts: Vec<Arc<VirtualHost>>| {
+        Arc::new(RouteConfig {
+            name: "80".into(),
+            virtual_hosts: hosts,
+            discovers_virtual_hosts: false,
+            ignore_port_in_host: true,
+        })
+    };
+    let host = |name: &str| Arc::new(host(name, &[name], vec![route(name, any())]));
+    let (a, b, c) = (host("a"), host("b"), host("c"));
+    let (before, _) = RouteTable::compile(config(vec![a, b.clone()]));
+    let (table, invalid) = RouteTable::compile_after(config(vec![c, b]), Some(&before));
+    assert_eq!(invalid, []);
+    let taken = |table: &RouteTable, name: &str| {
+        let host = table.virtual_host(name)?;
+        Some((host.index(), host.config(table)?.name.to_string()))
+    };
+    assert_eq!(taken(&table, "a"), None);
+    assert_eq!(taken(&table, "b"), Some((1, "b".to_owned())));
+    assert_eq!(taken(&table, "c"), Some((0, "c".to_owned())));
+}
