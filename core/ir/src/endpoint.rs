@@ -23,6 +23,8 @@ pub struct LocalityEndpoints {
     pub locality: Locality,
     /// 0 is used first.
     pub priority: u32,
+    /// Share of the traffic of its priority, relative to other localities; only with [`crate::ClientPolicy::weighted_localities`].
+    pub weight: Option<u32>,
     /// Endpoints, sorted by address.
     pub endpoints: Vec<Endpoint>,
 }
@@ -36,6 +38,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// What the control plane knows of its health.
     pub health: EndpointHealth,
+    /// Whether it accepts the mesh's mutual TLS (label `security.istio.io/tlsMode: istio`).
+    pub offers_mtls: bool,
     /// What runs there, for metrics.
     pub workload: Option<Workload>,
 }
@@ -85,6 +89,7 @@ impl LocalityEndpoints {
         Self {
             locality,
             priority: 0,
+            weight: None,
             endpoints,
         }
     }
@@ -99,6 +104,7 @@ impl Endpoint {
             address,
             weight: 1,
             health: EndpointHealth::Healthy,
+            offers_mtls: false,
             workload: None,
         }
     }

@@ -20,12 +20,23 @@ pub struct HttpConnectionManager {
     pub normalization: PathNormalization,
     /// What is believed of what clients say about themselves and those before them.
     pub trust: Trust,
+    /// What is done with requests before they are routed, in this order.
+    pub filters: Vec<HttpFilter>,
     /// Whether `Upgrade: websocket` requests may turn into tunnels.
     pub websocket: bool,
     /// How long a connection may stay without requests.
     pub idle_timeout: Option<Duration>,
     /// Where requests are logged; none means not at all.
     pub access_log: Option<AccessLog>,
+}
+
+/// What is done with requests before they are routed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HttpFilter {
+    /// Failures are injected, as routes say ([`crate::RoutePolicy::fault`]).
+    Fault,
+    /// Pages of other origins are let in, as routes say ([`crate::RoutePolicy::cors`]).
+    Cors,
 }
 
 /// Where an HTTP connection manager finds its routes.
@@ -133,7 +144,7 @@ pub enum StripPort {
 // === impl HttpConnectionManager ===
 
 impl HttpConnectionManager {
-    /// A manager that trusts nobody, limits nothing but to defaults, logs nothing, and serves WebSockets.
+    /// A manager that trusts nobody, limits nothing but to defaults, logs nothing, and serves WebSockets; without filters.
     pub fn new(stat_prefix: Arc<str>, direction: Direction, routes: Routes) -> Self {
         Self {
             stat_prefix,
@@ -142,6 +153,7 @@ impl HttpConnectionManager {
             codec: HttpCodec::default(),
             normalization: PathNormalization::default(),
             trust: Trust::default(),
+            filters: Vec::new(),
             websocket: true,
             idle_timeout: None,
             access_log: None,

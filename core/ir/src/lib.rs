@@ -22,6 +22,7 @@ pub mod endpoint;
 pub mod evaluate;
 pub mod fraction;
 pub mod headers;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod matching;
@@ -32,17 +33,22 @@ pub mod ports;
 pub mod route;
 pub mod secret;
 pub mod substitution;
+pub mod tls;
 pub mod trace;
 
 pub use cidr::{Cidr, InvalidCidr};
-pub use client::{ClientPolicy, HttpProtocol, Limits, LoadBalancing};
+pub use client::{
+    ClientPolicy, ConsistentHash, HttpProtocol, Limits, LoadBalancing, ProxyProtocol, RetryBudget,
+    SlowStart, TcpKeepalive,
+};
 pub use cluster::{Cluster, ClusterKind, ServiceRef};
 pub use config::{ConfigRef, ProxyConfig};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
+pub use health::{HealthCheck, OutlierDetection, Probe};
 pub use http::{
-    CertificateDetails, ForwardClientCertificate, HttpCodec, HttpConnectionManager,
+    CertificateDetails, ForwardClientCertificate, HttpCodec, HttpConnectionManager, HttpFilter,
     PathNormalization, Routes, StripPort, Trust,
 };
 pub use listener::{
@@ -52,10 +58,14 @@ pub use name_table::NameTable;
 pub use names::ClusterName;
 pub use persistent::PersistentMap;
 pub use route::{
-    DirectResponse, Forward, HeaderMatch, PathMatch, PathRewrite, QueryMatch, Redirect, RetryOn,
-    RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, StringMatch, Target, ValueMatch,
-    VirtualHost, WeightedCluster,
+    CorsPolicy, DirectResponse, Forward, HashPolicy, HeaderMatch, Mirror, PathMatch, PathRewrite,
+    QueryMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch,
+    RoutePolicy, StringMatch, Target, ValueMatch, VirtualHost, WeightedCluster,
 };
 pub use scope::{Capture, ProxyKind, ProxyScope};
 pub use secret::{Secret, SecretKind, SecretText};
 pub use table::{Item, Layer, LayerEdit, LayerId, Table, version_of};
+pub use tls::{
+    CertificateSource, ClientCertificate, ClientTls, NameKind, PeerValidation, ServerName,
+    ServerTls, SubjectAltName, TlsParameters, TlsVersion, TrustSource, UpstreamTls,
+};

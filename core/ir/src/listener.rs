@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cidr, HttpConnectionManager};
+use crate::{Cidr, HttpConnectionManager, ServerTls};
 
 /// Which way traffic flows, seen from the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct FilterChain {
     pub name: Arc<str>,
     /// Which connections.
     pub matcher: ChainMatch,
+    /// How they speak TLS; none is plain text, or TLS that is left to somebody else.
+    pub tls: Option<Arc<ServerTls>>,
     /// What happens to them.
     pub network: Network,
 }
@@ -158,6 +160,7 @@ impl FilterChain {
         Self {
             name: name.into(),
             matcher,
+            tls: None,
             network,
         }
     }

@@ -4,7 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{ConfigRef, HeaderOps};
+use crate::policy::Fault;
+use crate::{ConfigRef, Fraction, HeaderOps};
 
 /// A route table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,12 +40,42 @@ pub struct Route {
     pub matcher: RouteMatch,
     /// What happens to them.
     pub action: RouteAction,
+    /// What the filters of the HTTP server do to them before.
+    pub policy: RoutePolicy,
     /// Changes to request headers.
     pub request_headers: HeaderOps,
     /// Changes to response headers.
     pub response_headers: HeaderOps,
     /// The object that this rule came from.
     pub origin: Option<ConfigRef>,
+}
+
+/// What the filters of the HTTP server do to the requests of one route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RoutePolicy {
+    /// Failures that are injected, if the server has [`crate::HttpFilter::Fault`].
+    pub fault: Option<Arc<Fault>>,
+    /// Which other origins may read the answers, if the server has [`crate::HttpFilter::Cors`].
+    pub cors: Option<Arc<CorsPolicy>>,
+}
+
+/// Cross-origin resource sharing: what browsers let pages of other origins do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CorsPolicy {
+    /// Origins.
+    pub allow_origins: Vec<StringMatch>,
+    /// Methods.
+    pub allow_methods: Vec<Arc<str>>,
+    /// Request headers.
+    pub allow_headers: Vec<Arc<str>>,
+    /// Response headers that pages may read.
+    pub expose_headers: Vec<Arc<str>>,
+    /// Seconds for which browsers may remember the answer to a preflight.
+    pub max_age: Option<u64>,
+    /// Whether requests may carry credentials; none says nothing about it.
+    pub allow_credentials: Option<bool>,
+    /// Whether preflights of other origins go upstream; otherwise they are answered with 200 and without permission.
+    pub forward_unmatched_preflights: bool,
 }
 
 /// Criteria of a route; all must hold.
@@ -140,6 +171,44 @@ pub struct Forward {
     pub path_rewrite: Option<PathRewrite>,
     /// New `Host`.
     pub host_rewrite: Option<Arc<str>>,
+    /// Clusters that get copies of requests; their answers are thrown away.
+    pub mirrors: Vec<Mirror>,
+    /// What is hashed for [`crate::LoadBalancing::ConsistentHash`]; all that a request has are combined, and without any the endpoint is a
+    /// random one.
+    pub hash: Vec<HashPolicy>,
+    /// How long a request or response may rest; none is the HTTP server's limit.
+    pub idle_timeout: Option<Duration>,
+    /// Longest time from the request's head to the response's end.
+    pub max_stream_duration: Option<Duration>,
+}
+
+/// A cluster that gets copies of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mirror {
+    /// Name of the cluster.
+    pub cluster: Arc<str>,
+    /// Share of the requests.
+    pub fraction: Fraction,
+}
+
+/// A property of a request that is hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HashPolicy {
+    /// A header, by its lower-case name.
+    Header(Arc<str>),
+    /// A cookie.
+    Cookie {
+        /// Name.
+        name: Arc<str>,
+        /// Path of the cookie that is made where a request has none.
+        path: Arc<str>,
+        /// Its life; without one no cookie is made, and 0 makes one for the browser's session.
+        ttl: Option<Duration>,
+    },
+    /// A query parameter.
+    QueryParameter(Arc<str>),
+    /// The client's address.
+    SourceAddress,
 }
 
 /// Where a request goes.
@@ -261,6 +330,7 @@ impl Route {
             name: "".into(),
             matcher,
             action,
+            policy: RoutePolicy::default(),
             request_headers: HeaderOps::default(),
             response_headers: HeaderOps::default(),
             origin: None,
@@ -316,6 +386,10 @@ impl Forward {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            mirrors: Vec::new(),
+            hash: Vec::new(),
+            idle_timeout: None,
+            max_stream_duration: None,
         }
     }
 }

@@ -168,6 +168,7 @@ impl Reader {
             Kind::Bool => (raw.number().map_err(fail)? != 0).into(),
             Kind::Unsigned => raw.number().map_err(fail)?.into(),
             Kind::Signed64 => (raw.number().map_err(fail)? as i64).to_string().into(),
+            Kind::Double => number_json(f64::from_bits(raw.number().map_err(fail)?)),
             Kind::Enum(names) => {
                 let number = raw.number().map_err(fail)? as i32;
                 let known = names.iter().find(|(value, _)| *value == number);
@@ -243,6 +244,12 @@ impl Raw {
                     .filter(|length| *length <= bytes.remaining())
                     .ok_or("a field is longer than its message")?;
                 Ok(Self::Bytes(bytes.split_to(length)))
+            }
+            WireType::SixtyFourBit => {
+                if bytes.remaining() < 8 {
+                    return Err("a number is longer than its message".to_owned());
+                }
+                Ok(Self::Number(bytes.get_u64_le()))
             }
             other => Err(format!("no field has the wire type {other:?}")),
         }

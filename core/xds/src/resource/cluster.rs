@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::{
     Cluster as Proto,
-    cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy},
+    cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig},
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints,
 };
-use mesh_ir::{ClientPolicy, Cluster, ClusterKind, LoadBalancing};
+use mesh_ir::{ClientPolicy, Cluster, ClusterKind, ServerName, UpstreamTls};
 
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
-use super::{address, bind, circuit_breakers, endpoints, http_protocol_options, values};
+use super::{
+    address, balancing, bind, circuit_breakers, client_tls, endpoints, health_check,
+    http_protocol_options, keepalive, outlier_detection, values,
+};
 
 pub(super) fn to_proto(value: &Cluster) -> Proto {
     let Cluster {
@@ -30,28 +33,44 @@ pub(super) fn to_proto(value: &Cluster) -> Proto {
     } = value;
     let ClientPolicy {
         connect_timeout,
+        tls,
         balancing,
+        slow_start,
+        weighted_localities,
+        panic_threshold,
         protocol,
         limits,
+        keepalive,
+        outliers,
+        health_checks,
+        proxy_protocol,
         source_address,
     } = client;
+    let (lb_policy, lb_config) = balancing::to_proto(*balancing, *slow_start);
+    let (transport_socket, transport_socket_matches) = client_tls::to_proto(tls, *proxy_protocol);
+    let name_of_request = names_request(tls);
     let mut proto = Proto {
         name: name.to_string(),
         connect_timeout: values::duration(*connect_timeout),
-        lb_policy: match balancing {
-            LoadBalancing::RoundRobin => LbPolicy::RoundRobin,
-            LoadBalancing::LeastRequest => LbPolicy::LeastRequest,
-            LoadBalancing::Random => LbPolicy::Random,
-            LoadBalancing::ClusterProvided => LbPolicy::ClusterProvided,
-        }
-        .into(),
+        lb_policy: lb_policy.into(),
+        lb_config,
+        common_lb_config: balancing::common(*weighted_localities, *panic_threshold),
+        transport_socket,
+        transport_socket_matches,
+        upstream_connection_options: keepalive.as_ref().map(keepalive::to_proto),
+        outlier_detection: outliers.as_ref().map(outlier_detection::to_proto),
+        health_checks: health_checks.iter().map(health_check::to_proto).collect(),
         circuit_breakers: Some(circuit_breakers::to_proto(limits)),
-        typed_extension_protocol_options: http_protocol_options::to_proto(*protocol, limits),
+        typed_extension_protocol_options: http_protocol_options::to_proto(
+            *protocol,
+            limits,
+            name_of_request,
+        ),
         upstream_bind_config: source_address.map(bind::to_proto),
         metadata: IstioMetadata {
             config: origin.clone(),
             services: services.clone(),
-            workload: None,
+            ..IstioMetadata::default()
         }
         .to_proto(),
         ..Proto::default()
@@ -101,19 +120,21 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
     open!(at, proto => Proto {
         keep {
             name, eds_cluster_config, connect_timeout, lb_policy, load_assignment, circuit_breakers,
-            typed_extension_protocol_options, metadata, cluster_discovery_type, upstream_bind_config,
+            typed_extension_protocol_options, metadata, cluster_discovery_type, upstream_bind_config, lb_config,
+            common_lb_config, outlier_detection, health_checks, upstream_connection_options, transport_socket,
+            transport_socket_matches,
         }
         refuse {
-            transport_socket_matches, transport_socket_matcher, health_checks, max_requests_per_connection,
-            upstream_http_protocol_options, common_http_protocol_options, http_protocol_options, http2_protocol_options,
-            outlier_detection, lb_subset_config, transport_socket, protocol_selection, filters, load_balancing_policy,
-            upstream_config, connection_pool_per_downstream_connection, lb_config, queuing_policies,
+            transport_socket_matcher, max_requests_per_connection, upstream_http_protocol_options,
+            common_http_protocol_options, http_protocol_options, http2_protocol_options, lb_subset_config,
+            protocol_selection, filters, load_balancing_policy, upstream_config,
+            connection_pool_per_downstream_connection, queuing_policies,
         }
         ignore {
             alt_stat_name, stats_matcher, per_connection_buffer_limit_bytes, per_connection_buffer_high_watermark_timeout,
             dns_refresh_rate, dns_jitter, dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
             use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
-            cleanup_interval, common_lb_config, upstream_connection_options, close_connections_on_host_health_failure,
+            cleanup_interval, close_connections_on_host_health_failure,
             ignore_health_on_host_removal, lrs_server, lrs_report_endpoint_metrics, track_timeout_budgets,
             track_cluster_stats, preconnect_policy,
         }
@@ -139,14 +160,9 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
         Ok(DiscoveryType::OriginalDst) => ClusterKind::OriginalDestination,
         Ok(DiscoveryType::LogicalDns) | Err(_) => return Err(at.field("type").unsupported()),
     };
-    let balancing = match LbPolicy::try_from(lb_policy) {
-        Ok(LbPolicy::RoundRobin) => LoadBalancing::RoundRobin,
-        Ok(LbPolicy::LeastRequest) => LoadBalancing::LeastRequest,
-        Ok(LbPolicy::Random) => LoadBalancing::Random,
-        Ok(LbPolicy::ClusterProvided) => LoadBalancing::ClusterProvided,
-        Ok(LbPolicy::RingHash | LbPolicy::Maglev | LbPolicy::LoadBalancingPolicyConfig)
-        | Err(_) => return Err(at.field("lb_policy").unsupported()),
-    };
+    let (balancing, slow_start) = balancing::from_proto(lb_policy, lb_config, at)?;
+    let (weighted_localities, panic_threshold) =
+        balancing::from_common(common_lb_config, &at.field("common_lb_config"))?;
     let timeout = at.field("connect_timeout");
     // Envoy's default is 5 s.
     let connect_timeout = connect_timeout
@@ -154,20 +170,37 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
             values::from_duration(value, &timeout)
         })?;
     let mut limits = circuit_breakers::from_proto(circuit_breakers, &at.field("circuit_breakers"))?;
-    let protocol = http_protocol_options::from_proto(
+    let http = http_protocol_options::from_proto(
         typed_extension_protocol_options,
         &mut limits,
         &at.field("typed_extension_protocol_options"),
     )?;
+    let sockets = (transport_socket, transport_socket_matches);
+    let (tls, proxy_protocol) = client_tls::from_proto(sockets, http.name_of_request, at)?;
+    if http.name_of_request && !names_request(&tls) {
+        return Err(at
+            .field("typed_extension_protocol_options")
+            .value("auto_sni needs TLS without a server name"));
+    }
     let metadata = IstioMetadata::from_proto(metadata.as_ref());
     Ok(Cluster {
         name: name.into(),
         kind,
         client: ClientPolicy {
             connect_timeout,
+            tls,
             balancing,
-            protocol,
+            slow_start,
+            weighted_localities,
+            panic_threshold,
+            protocol: http.protocol,
             limits,
+            keepalive: upstream_connection_options.and_then(keepalive::from_proto),
+            outliers: outlier_detection
+                .map(|proto| outlier_detection::from_proto(proto, &at.field("outlier_detection")))
+                .transpose()?,
+            health_checks: at.list("health_checks", health_checks, health_check::from_proto)?,
+            proxy_protocol,
             source_address: upstream_bind_config
                 .map(|config| bind::from_proto(config, &at.field("upstream_bind_config")))
                 .transpose()?,
@@ -175,6 +208,16 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
         services: metadata.services,
         origin: metadata.config,
     })
+}
+
+/// Whether servers are asked for the host of each request.
+fn names_request(tls: &UpstreamTls) -> bool {
+    match tls {
+        UpstreamTls::Plaintext => false,
+        UpstreamTls::Always(client) | UpstreamTls::WhereOffered(client) => {
+            client.server_name == ServerName::OfRequest
+        }
+    }
 }
 
 fn check_eds(config: EdsClusterConfig, name: &str, at: &At<'_>) -> Result<(), InvalidResource> {

@@ -31,6 +31,7 @@ fn locality(value: &LocalityEndpoints) -> LocalityLbEndpoints {
             subzone,
         },
         priority,
+        weight,
         endpoints,
     } = value;
     LocalityLbEndpoints {
@@ -41,6 +42,7 @@ fn locality(value: &LocalityEndpoints) -> LocalityLbEndpoints {
         }),
         lb_endpoints: endpoints.iter().map(endpoint).collect(),
         priority: *priority,
+        load_balancing_weight: weight.and_then(values::u32_value),
         ..LocalityLbEndpoints::default()
     }
 }
@@ -50,6 +52,7 @@ fn endpoint(value: &Endpoint) -> LbEndpoint {
         address,
         weight,
         health,
+        offers_mtls,
         workload,
     } = value;
     let health = match health {
@@ -61,6 +64,7 @@ fn endpoint(value: &Endpoint) -> LbEndpoint {
         health_status: health.into(),
         metadata: IstioMetadata {
             workload: workload.as_ref().map(ToString::to_string),
+            offers_mtls: *offers_mtls,
             ..IstioMetadata::default()
         }
         .to_proto(),
@@ -102,11 +106,10 @@ fn from_locality(
     proto: LocalityLbEndpoints,
     at: &At<'_>,
 ) -> Result<LocalityEndpoints, InvalidResource> {
-    // The weight of a locality only counts with locality-weighted balancing, which clusters refuse.
     open!(at, proto => LocalityLbEndpoints {
-        keep { locality, lb_endpoints, priority }
+        keep { locality, lb_endpoints, priority, load_balancing_weight }
         refuse { lb_config }
-        ignore { metadata, load_balancing_weight, proximity }
+        ignore { metadata, proximity }
     });
     let core::Locality {
         region,
@@ -120,6 +123,7 @@ fn from_locality(
             subzone: sub_zone.into(),
         },
         priority,
+        weight: load_balancing_weight.map(|weight| weight.value),
         endpoints: at.list("lb_endpoints", lb_endpoints, from_endpoint)?,
     })
 }
@@ -146,13 +150,13 @@ fn from_endpoint(proto: LbEndpoint, at: &At<'_>) -> Result<Endpoint, InvalidReso
             .value("must be at least 1"));
     }
     let address = from_host(host_identifier, at)?;
+    let metadata = IstioMetadata::from_proto(metadata.as_ref());
     Ok(Endpoint {
         address: address::from_proto(address, &at.field("endpoint").field("address"))?,
         weight,
         health,
-        workload: IstioMetadata::from_proto(metadata.as_ref())
-            .workload
-            .and_then(|text| text.parse().ok()),
+        offers_mtls: metadata.offers_mtls,
+        workload: metadata.workload.and_then(|text| text.parse().ok()),
     })
 }
 

@@ -109,7 +109,7 @@ pub(super) fn from_query(
     })
 }
 
-fn string(value: &StringMatch) -> StringMatcher {
+pub(super) fn string(value: &StringMatch) -> StringMatcher {
     StringMatcher {
         ignore_case: false,
         match_pattern: Some(match value {
@@ -121,7 +121,10 @@ fn string(value: &StringMatch) -> StringMatcher {
     }
 }
 
-fn from_string(proto: StringMatcher, at: &At<'_>) -> Result<StringMatch, InvalidResource> {
+pub(super) fn from_string(
+    proto: StringMatcher,
+    at: &At<'_>,
+) -> Result<StringMatch, InvalidResource> {
     open!(at, proto => StringMatcher {
         keep { match_pattern }
         refuse { ignore_case }

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::HttpProtocolOptions;
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager as Proto, HttpFilter, Rds, http_connection_manager, http_filter,
+    HttpConnectionManager as Proto, Rds, http_connection_manager,
 };
 use http_connection_manager::{
     CodecType, RouteSpecifier, ServerHeaderTransformation, UpgradeConfig,
@@ -20,9 +19,8 @@ use mesh_ir::{Direction, HttpCodec, HttpConnectionManager, Routes};
 
 use super::border::{At, InvalidResource};
 use super::trust::{self, TrustFields};
-use super::{access_log, normalization, pack, route, unpack, values};
+use super::{access_log, http_filters, normalization, route, values};
 
-const ROUTER: &str = "envoy.filters.http.router";
 const WEBSOCKET: &str = "websocket";
 /// What the header `server` of responses says.
 const SERVER: &str = "istio-envoy";
@@ -35,6 +33,7 @@ pub(super) fn to_proto(value: &HttpConnectionManager) -> Proto {
         codec,
         normalization,
         trust,
+        filters,
         websocket,
         idle_timeout,
         access_log,
@@ -65,13 +64,7 @@ pub(super) fn to_proto(value: &HttpConnectionManager) -> Proto {
             }),
             Routes::Inline(config) => RouteSpecifier::RouteConfig(route::to_proto(config)),
         }),
-        http_filters: vec![HttpFilter {
-            name: ROUTER.to_owned(),
-            config_type: Some(http_filter::ConfigType::TypedConfig(pack(
-                &Router::default(),
-            ))),
-            ..HttpFilter::default()
-        }],
+        http_filters: http_filters::to_proto(filters),
         upgrade_configs: upgrade.into_iter().collect(),
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: values::limit(*idle_timeout),
@@ -117,7 +110,6 @@ pub(super) fn from_proto(
             request_id_extension, stream_error_on_invalid_http_message, proxy_status_config,
         }
     });
-    check_http_filters(http_filters, at)?;
     let upgrades: Vec<bool> = at.list("upgrade_configs", upgrade_configs, from_upgrade)?;
     let trust = TrustFields {
         use_remote_address,
@@ -146,6 +138,7 @@ pub(super) fn from_proto(
             at,
         )?,
         trust: trust::from_proto(trust, at)?,
+        filters: http_filters::from_proto(http_filters, at)?,
         websocket: upgrades.contains(&true),
         idle_timeout: from_common(
             common_http_protocol_options.unwrap_or_default(),
@@ -192,38 +185,6 @@ fn from_routes(specifier: Option<RouteSpecifier>, at: &At<'_>) -> Result<Routes,
         }
         Some(RouteSpecifier::ScopedRoutes(_)) => Err(at.field("scoped_routes").unsupported()),
         None => Err(at.field("rds").missing()),
-    }
-}
-
-/// The router must be the last filter; no other has an effect here.
-fn check_http_filters(filters: Vec<HttpFilter>, at: &At<'_>) -> Result<(), InvalidResource> {
-    let routers: Vec<bool> = at.list("http_filters", filters, |filter, at| {
-        let HttpFilter {
-            name,
-            is_optional,
-            disabled,
-            config_type,
-        } = filter;
-        let known = match &config_type {
-            Some(http_filter::ConfigType::TypedConfig(any)) => {
-                unpack::<Router>(any, &at.field("typed_config"))?.is_some()
-            }
-            Some(http_filter::ConfigType::ConfigDiscovery(_)) => false,
-            None => name == ROUTER,
-        };
-        if known || is_optional || disabled {
-            Ok(known && !disabled)
-        } else {
-            Err(at.value(format!(
-                "the HTTP filter {name:?} is not supported by this proxy"
-            )))
-        }
-    })?;
-    match routers.last() {
-        Some(true) => Ok(()),
-        _ => Err(at
-            .field("http_filters")
-            .value("the last filter must be the router")),
     }
 }
 

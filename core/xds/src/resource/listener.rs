@@ -5,6 +5,7 @@
     reason = "messages are opened completely, deprecated fields included"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
@@ -12,7 +13,7 @@ use envoy_types::pb::envoy::config::listener::v3::{FilterChain as ChainProto, Li
 use mesh_ir::{Direction, FilterChain, Listener};
 
 use super::border::{At, InvalidResource};
-use super::{address, chain_match, inspect, network, values};
+use super::{address, chain_match, inspect, network, server_tls, values};
 
 pub(super) fn to_proto(value: &Listener) -> Proto {
     let Listener {
@@ -52,11 +53,13 @@ fn chain(value: &FilterChain) -> ChainProto {
     let FilterChain {
         name,
         matcher,
+        tls,
         network,
     } = value;
     ChainProto {
         filter_chain_match: chain_match::to_proto(matcher),
         filters: vec![network::to_proto(network)],
+        transport_socket: tls.as_deref().map(server_tls::to_proto),
         name: name.to_string(),
         ..ChainProto::default()
     }
@@ -116,8 +119,8 @@ fn from_chain(
     at: &At<'_>,
 ) -> Result<FilterChain, InvalidResource> {
     open!(at, proto => ChainProto {
-        keep { filter_chain_match, filters, name }
-        refuse { use_proxy_proto, transport_socket }
+        keep { filter_chain_match, filters, name, transport_socket }
+        refuse { use_proxy_proto }
         ignore { metadata, transport_socket_connect_timeout }
     });
     let list = at.field("filters");
@@ -130,6 +133,10 @@ fn from_chain(
     Ok(FilterChain {
         name: name.into(),
         matcher: chain_match::from_proto(filter_chain_match, &at.field("filter_chain_match"))?,
+        tls: transport_socket
+            .map(|socket| server_tls::from_proto(socket, &at.field("transport_socket")))
+            .transpose()?
+            .map(Arc::new),
         network: network::from_proto(filter, direction, &list.index(0))?,
     })
 }

@@ -1,5 +1,5 @@
-//! `filter_metadata.istio`: where a resource came from and what it serves. Metadata never changes what happens to traffic, so that what
-//! is unknown in it is left out.
+//! Metadata: where a resource came from and what it serves (`istio`), and which transport socket an endpoint is for
+//! (`envoy.transport_socket_match`). Nothing else in it changes what happens to traffic, so that what is unknown is left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +8,12 @@ use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value, value::Kind};
 use mesh_ir::{ConfigRef, ServiceRef};
 
+use super::client_tls;
+
 /// Istio's namespace in metadata maps.
 const ISTIO: &str = "istio";
+/// Envoy's namespace for what transport sockets are chosen by.
+const SOCKET_MATCH: &str = "envoy.transport_socket_match";
 
 /// The fields that are known.
 #[derive(Default)]
@@ -17,6 +21,8 @@ pub(super) struct IstioMetadata {
     pub(super) config: Option<ConfigRef>,
     pub(super) services: Vec<ServiceRef>,
     pub(super) workload: Option<String>,
+    /// Whether an endpoint is matched by the transport socket of the mesh's TLS.
+    pub(super) offers_mtls: bool,
 }
 
 pub(super) fn string(text: &str) -> Value {
@@ -33,6 +39,7 @@ impl IstioMetadata {
             config,
             services,
             workload,
+            offers_mtls,
         } = self;
         let mut fields = HashMap::new();
         if let Some(config) = config {
@@ -50,18 +57,27 @@ impl IstioMetadata {
         if let Some(workload) = workload {
             fields.insert("workload".to_owned(), string(workload));
         }
-        (!fields.is_empty()).then(|| Metadata {
-            filter_metadata: HashMap::from([(ISTIO.to_owned(), Struct { fields })]),
+        let mut filter_metadata = HashMap::new();
+        if !fields.is_empty() {
+            filter_metadata.insert(ISTIO.to_owned(), Struct { fields });
+        }
+        if *offers_mtls {
+            filter_metadata.insert(SOCKET_MATCH.to_owned(), client_tls::offers_mtls());
+        }
+        (!filter_metadata.is_empty()).then(|| Metadata {
+            filter_metadata,
             typed_filter_metadata: HashMap::new(),
         })
     }
 
     pub(super) fn from_proto(metadata: Option<&Metadata>) -> Self {
-        let Some(fields) = metadata
-            .and_then(|metadata| metadata.filter_metadata.get(ISTIO))
-            .map(|istio| &istio.fields)
-        else {
-            return Self::default();
+        let of = |namespace: &str| metadata?.filter_metadata.get(namespace);
+        let offers_mtls = of(SOCKET_MATCH) == Some(&client_tls::offers_mtls());
+        let Some(fields) = of(ISTIO).map(|istio| &istio.fields) else {
+            return Self {
+                offers_mtls,
+                ..Self::default()
+            };
         };
         let services = match fields.get("services").and_then(|value| value.kind.as_ref()) {
             Some(Kind::ListValue(list)) => list.values.iter().filter_map(from_service).collect(),
@@ -71,6 +87,7 @@ impl IstioMetadata {
             config: text(fields, "config").and_then(|text| text.parse().ok()),
             services,
             workload: text(fields, "workload").map(str::to_owned),
+            offers_mtls,
         }
     }
 }

@@ -11,33 +11,47 @@ mod listener;
 mod access_log;
 mod chain_match;
 mod http_connection_manager;
+mod http_filters;
 mod inspect;
 mod network;
 mod normalization;
+mod server_tls;
 mod tcp_proxy;
 mod trust;
 
 mod route;
 mod virtual_host;
 
+mod cors;
+mod fault;
+mod hash_policy;
 mod header_match;
 mod header_ops;
+mod mirror;
 mod redirect;
 mod retry;
 mod route_action;
+mod route_policy;
 
 mod cluster;
 
+mod balancing;
 mod bind;
 mod circuit_breakers;
+mod client_tls;
 mod endpoints;
+mod health_check;
 mod http_protocol_options;
+mod keepalive;
+mod outlier_detection;
 
 mod name_table;
 mod secret;
 
 mod address;
+mod fraction;
 mod metadata;
+mod tls;
 mod types;
 mod values;
 

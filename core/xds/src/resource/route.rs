@@ -17,7 +17,7 @@ use mesh_ir::{Forward, PathMatch, Route, RouteAction, RouteConfig, RouteMatch, V
 
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
-use super::{header_match, header_ops, redirect, route_action, values, virtual_host};
+use super::{header_match, header_ops, redirect, route_action, route_policy, values, virtual_host};
 
 /// The longest direct response that Envoy accepts without being told.
 const DEFAULT_BODY_LIMIT: usize = 4096;
@@ -73,6 +73,7 @@ pub(super) fn route(value: &Route) -> RouteProto {
         name,
         matcher,
         action,
+        policy,
         request_headers,
         response_headers,
         origin,
@@ -92,6 +93,7 @@ pub(super) fn route(value: &Route) -> RouteProto {
         request_headers_to_remove,
         response_headers_to_add,
         response_headers_to_remove,
+        typed_per_filter_config: route_policy::to_proto(policy),
         action: Some(match action {
             RouteAction::Forward(forward) => Action::Route(route_action::to_proto(forward)),
             RouteAction::Redirect(redirect) => Action::Redirect(redirect::to_proto(redirect)),
@@ -166,10 +168,10 @@ pub(super) fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, Invali
     open!(at, proto => RouteProto {
         keep {
             name, r#match, metadata, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-            response_headers_to_remove, action,
+            response_headers_to_remove, action, typed_per_filter_config,
         }
         refuse {
-            typed_per_filter_config, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers,
+            per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers,
         }
         ignore { decorator, tracing, stat_prefix }
     });
@@ -194,6 +196,7 @@ pub(super) fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, Invali
         name: name.into(),
         matcher,
         action,
+        policy: route_policy::from_proto(typed_per_filter_config, at)?,
         request_headers: header_ops::from_proto(
             request_headers_to_add,
             request_headers_to_remove,

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::route::v3::{
     RouteAction as Proto, WeightedCluster as WeightedProto,
-    route_action::{ClusterSpecifier, HostRewriteSpecifier},
+    route_action::{ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration},
     weighted_cluster::ClusterWeight,
 };
 use mesh_ir::{Forward, PathRewrite, Target, WeightedCluster};
 
 use super::border::{At, InvalidResource};
-use super::{header_ops, redirect, retry, values};
+use super::{hash_policy, header_ops, mirror, redirect, retry, values};
 
 /// Envoy's limit for requests whose route names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,10 +30,21 @@ pub(super) fn to_proto(value: &Forward) -> Proto {
         retry,
         path_rewrite,
         host_rewrite,
+        mirrors,
+        hash,
+        idle_timeout,
+        max_stream_duration,
     } = value;
     let mut proto = Proto {
         timeout: values::limit(*timeout),
+        idle_timeout: idle_timeout.and_then(values::duration),
+        max_stream_duration: max_stream_duration.map(|limit| MaxStreamDuration {
+            max_stream_duration: values::duration(limit),
+            ..MaxStreamDuration::default()
+        }),
         retry_policy: retry.as_ref().map(retry::to_proto),
+        request_mirror_policies: mirrors.iter().map(mirror::to_proto).collect(),
+        hash_policy: hash.iter().map(hash_policy::to_proto).collect(),
         host_rewrite_specifier: host_rewrite
             .as_ref()
             .map(|host| HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
@@ -85,13 +96,14 @@ fn weighted(value: &WeightedCluster) -> ClusterWeight {
 pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Forward, InvalidResource> {
     open!(at, proto => Proto {
         keep {
-            cluster_specifier, timeout, retry_policy, prefix_rewrite, regex_rewrite, host_rewrite_specifier,
+            cluster_specifier, timeout, idle_timeout, max_stream_duration, retry_policy, prefix_rewrite, regex_rewrite,
+            host_rewrite_specifier, request_mirror_policies, hash_policy,
         }
         refuse {
             cluster_not_found_response_code, metadata_match, path_rewrite_policy, path_rewrite, append_x_forwarded_host,
-            idle_timeout, flush_timeout, early_data_policy, retry_policy_typed_config, request_mirror_policies, priority,
-            rate_limits, include_vh_rate_limits, hash_policy, cors, grpc_timeout_offset, upgrade_configs,
-            internal_redirect_policy, internal_redirect_action, max_internal_redirects, hedge_policy, max_stream_duration,
+            flush_timeout, early_data_policy, retry_policy_typed_config, priority, rate_limits, include_vh_rate_limits, cors,
+            grpc_timeout_offset, upgrade_configs, internal_redirect_policy, internal_redirect_action,
+            max_internal_redirects, hedge_policy,
         }
         ignore { max_grpc_timeout }
     });
@@ -119,7 +131,34 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Forward, InvalidRe
             .transpose()?,
         path_rewrite,
         host_rewrite,
+        mirrors: at.list(
+            "request_mirror_policies",
+            request_mirror_policies,
+            mirror::from_proto,
+        )?,
+        hash: at.list("hash_policy", hash_policy, hash_policy::from_proto)?,
+        idle_timeout: idle_timeout
+            .map(|idle| values::from_duration(idle, &at.field("idle_timeout")))
+            .transpose()?,
+        max_stream_duration: match max_stream_duration {
+            None => None,
+            Some(limits) => from_max_stream(limits, &at.field("max_stream_duration"))?,
+        },
     })
+}
+
+fn from_max_stream(
+    proto: MaxStreamDuration,
+    at: &At<'_>,
+) -> Result<Option<Duration>, InvalidResource> {
+    open!(at, proto => MaxStreamDuration {
+        keep { max_stream_duration }
+        refuse { grpc_timeout_header_max, grpc_timeout_header_offset }
+        ignore {}
+    });
+    max_stream_duration
+        .map(|limit| values::from_duration(limit, &at.field("max_stream_duration")))
+        .transpose()
 }
 
 /// Recognises the form in which [`PathRewrite::Full`] is written.

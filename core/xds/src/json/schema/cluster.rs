@@ -1,12 +1,66 @@
 //! Clusters and endpoints.
 
-use super::Kind::{Any, Bool, Duration, Enum, Map, Nested, Repeated, Text, Unsigned, Wrapped};
+use super::Kind::{
+    Any, Bool, Duration, Enum, Map, Nested, Repeated, Struct, Text, Unsigned, Wrapped,
+};
 use super::Message;
 
 pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.cluster.v3.Cluster",
         &[
+            (
+                8,
+                "health_checks",
+                Repeated(&Nested("envoy.config.core.v3.HealthCheck")),
+            ),
+            (
+                19,
+                "outlier_detection",
+                Nested("envoy.config.cluster.v3.OutlierDetection"),
+            ),
+            (
+                27,
+                "common_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.CommonLbConfig"),
+            ),
+            (
+                23,
+                "ring_hash_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.RingHashLbConfig"),
+            ),
+            (
+                52,
+                "maglev_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.MaglevLbConfig"),
+            ),
+            (
+                37,
+                "least_request_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig"),
+            ),
+            (
+                56,
+                "round_robin_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig"),
+            ),
+            (
+                24,
+                "transport_socket",
+                Nested("envoy.config.core.v3.TransportSocket"),
+            ),
+            (
+                43,
+                "transport_socket_matches",
+                Repeated(&Nested(
+                    "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+                )),
+            ),
+            (
+                30,
+                "upstream_connection_options",
+                Nested("envoy.config.cluster.v3.UpstreamConnectionOptions"),
+            ),
             (1, "name", Text),
             (
                 2,
@@ -88,6 +142,11 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
+            (
+                8,
+                "retry_budget",
+                Nested("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget"),
+            ),
             (1, "priority", Enum(&[(0, "DEFAULT"), (1, "HIGH")])),
             (2, "max_connections", Wrapped(&Unsigned)),
             (3, "max_pending_requests", Wrapped(&Unsigned)),
@@ -99,6 +158,18 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         &[
+            (
+                2,
+                "upstream_http_protocol_options",
+                Nested("envoy.config.core.v3.UpstreamHttpProtocolOptions"),
+            ),
+            (
+                4,
+                "use_downstream_protocol_config",
+                Nested(
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+                ),
+            ),
             (
                 1,
                 "common_http_protocol_options",
@@ -173,5 +244,131 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.endpoint.v3.Endpoint",
         &[(1, "address", Nested("envoy.config.core.v3.Address"))],
+    ),
+    (
+        "envoy.config.cluster.v3.OutlierDetection",
+        &[
+            (1, "consecutive_5xx", Wrapped(&Unsigned)),
+            (2, "interval", Duration),
+            (3, "base_ejection_time", Duration),
+            (4, "max_ejection_percent", Wrapped(&Unsigned)),
+            (5, "enforcing_consecutive_5xx", Wrapped(&Unsigned)),
+            (6, "enforcing_success_rate", Wrapped(&Unsigned)),
+            (10, "consecutive_gateway_failure", Wrapped(&Unsigned)),
+            (
+                11,
+                "enforcing_consecutive_gateway_failure",
+                Wrapped(&Unsigned),
+            ),
+            (12, "split_external_local_origin_errors", Bool),
+            (13, "consecutive_local_origin_failure", Wrapped(&Unsigned)),
+            (
+                14,
+                "enforcing_consecutive_local_origin_failure",
+                Wrapped(&Unsigned),
+            ),
+            (
+                15,
+                "enforcing_local_origin_success_rate",
+                Wrapped(&Unsigned),
+            ),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+        &[
+            (
+                1,
+                "healthy_panic_threshold",
+                Nested("envoy.type.v3.Percent"),
+            ),
+            (
+                3,
+                "locality_weighted_lb_config",
+                Nested("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig"),
+            ),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig",
+        &[],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
+        &[(1, "minimum_ring_size", Wrapped(&Unsigned))],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.MaglevLbConfig",
+        &[(1, "table_size", Wrapped(&Unsigned))],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
+        &[(
+            3,
+            "slow_start_config",
+            Nested("envoy.config.cluster.v3.Cluster.SlowStartConfig"),
+        )],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig",
+        &[(
+            1,
+            "slow_start_config",
+            Nested("envoy.config.cluster.v3.Cluster.SlowStartConfig"),
+        )],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.SlowStartConfig",
+        &[
+            (1, "slow_start_window", Duration),
+            (
+                2,
+                "aggression",
+                Nested("envoy.config.core.v3.RuntimeDouble"),
+            ),
+            (3, "min_weight_percent", Nested("envoy.type.v3.Percent")),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+        &[
+            (1, "name", Text),
+            (2, "match", Struct),
+            (
+                3,
+                "transport_socket",
+                Nested("envoy.config.core.v3.TransportSocket"),
+            ),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.UpstreamConnectionOptions",
+        &[(
+            1,
+            "tcp_keepalive",
+            Nested("envoy.config.core.v3.TcpKeepalive"),
+        )],
+    ),
+    (
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+        &[
+            (1, "budget_percent", Nested("envoy.type.v3.Percent")),
+            (2, "min_retry_concurrency", Wrapped(&Unsigned)),
+        ],
+    ),
+    (
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+        &[
+            (
+                1,
+                "http_protocol_options",
+                Nested("envoy.config.core.v3.Http1ProtocolOptions"),
+            ),
+            (
+                2,
+                "http2_protocol_options",
+                Nested("envoy.config.core.v3.Http2ProtocolOptions"),
+            ),
+        ],
     ),
 ];

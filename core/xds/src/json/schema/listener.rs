@@ -39,6 +39,11 @@ pub(super) const MESSAGES: &[Message] = &[
         "envoy.config.listener.v3.FilterChain",
         &[
             (
+                6,
+                "transport_socket",
+                Nested("envoy.config.core.v3.TransportSocket"),
+            ),
+            (
                 1,
                 "filter_chain_match",
                 Nested("envoy.config.listener.v3.FilterChainMatch"),

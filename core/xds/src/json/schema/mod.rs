@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Unsigned,
     /// A text in JSON.
     Signed64,
+    Double,
     /// Number and name of each value.
     Enum(&'static [(i32, &'static str)]),
     Nested(&'static str),

@@ -1,6 +1,8 @@
 //! Route configurations.
 
-use super::Kind::{Any, Bool, Duration, Enum, Nested, Repeated, Signed64, Text, Unsigned, Wrapped};
+use super::Kind::{
+    Any, Bool, Duration, Enum, Map, Nested, Repeated, Signed64, Text, Unsigned, Wrapped,
+};
 use super::Message;
 
 pub(super) const MESSAGES: &[Message] = &[
@@ -46,6 +48,7 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.route.v3.Route",
         &[
+            (13, "typed_per_filter_config", Map(&Any)),
             (1, "match", Nested("envoy.config.route.v3.RouteMatch")),
             (2, "route", Nested("envoy.config.route.v3.RouteAction")),
             (
@@ -127,6 +130,24 @@ pub(super) const MESSAGES: &[Message] = &[
     (
         "envoy.config.route.v3.RouteAction",
         &[
+            (
+                15,
+                "hash_policy",
+                Repeated(&Nested("envoy.config.route.v3.RouteAction.HashPolicy")),
+            ),
+            (24, "idle_timeout", Duration),
+            (
+                30,
+                "request_mirror_policies",
+                Repeated(&Nested(
+                    "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+                )),
+            ),
+            (
+                36,
+                "max_stream_duration",
+                Nested("envoy.config.route.v3.RouteAction.MaxStreamDuration"),
+            ),
             (1, "cluster", Text),
             (
                 3,
@@ -247,5 +268,132 @@ pub(super) const MESSAGES: &[Message] = &[
             (1, "status", Unsigned),
             (2, "body", Nested("envoy.config.core.v3.DataSource")),
         ],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.HashPolicy",
+        &[
+            (
+                1,
+                "header",
+                Nested("envoy.config.route.v3.RouteAction.HashPolicy.Header"),
+            ),
+            (
+                2,
+                "cookie",
+                Nested("envoy.config.route.v3.RouteAction.HashPolicy.Cookie"),
+            ),
+            (
+                3,
+                "connection_properties",
+                Nested("envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties"),
+            ),
+            (
+                5,
+                "query_parameter",
+                Nested("envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter"),
+            ),
+        ],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.HashPolicy.Header",
+        &[(1, "header_name", Text)],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.HashPolicy.Cookie",
+        &[(1, "name", Text), (2, "ttl", Duration), (3, "path", Text)],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties",
+        &[(1, "source_ip", Bool)],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter",
+        &[(1, "name", Text)],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+        &[
+            (1, "cluster", Text),
+            (
+                3,
+                "runtime_fraction",
+                Nested("envoy.config.core.v3.RuntimeFractionalPercent"),
+            ),
+            (4, "trace_sampled", Wrapped(&Bool)),
+        ],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+        &[(1, "max_stream_duration", Duration)],
+    ),
+    (
+        "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        &[
+            (
+                1,
+                "allow_origin_string_match",
+                Repeated(&Nested("envoy.type.matcher.v3.StringMatcher")),
+            ),
+            (2, "allow_methods", Text),
+            (3, "allow_headers", Text),
+            (4, "expose_headers", Text),
+            (5, "max_age", Text),
+            (6, "allow_credentials", Wrapped(&Bool)),
+            (
+                7,
+                "filter_enabled",
+                Nested("envoy.config.core.v3.RuntimeFractionalPercent"),
+            ),
+            (10, "forward_not_matching_preflights", Wrapped(&Bool)),
+        ],
+    ),
+    ("envoy.extensions.filters.http.cors.v3.Cors", &[]),
+    (
+        "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        &[
+            (
+                1,
+                "delay",
+                Nested("envoy.extensions.filters.common.fault.v3.FaultDelay"),
+            ),
+            (
+                2,
+                "abort",
+                Nested("envoy.extensions.filters.http.fault.v3.FaultAbort"),
+            ),
+        ],
+    ),
+    (
+        "envoy.extensions.filters.common.fault.v3.FaultDelay",
+        &[
+            (3, "fixed_delay", Duration),
+            (4, "percentage", Nested("envoy.type.v3.FractionalPercent")),
+            (
+                5,
+                "header_delay",
+                Nested("envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay"),
+            ),
+        ],
+    ),
+    (
+        "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
+        &[],
+    ),
+    (
+        "envoy.extensions.filters.http.fault.v3.FaultAbort",
+        &[
+            (2, "http_status", Unsigned),
+            (3, "percentage", Nested("envoy.type.v3.FractionalPercent")),
+            (
+                4,
+                "header_abort",
+                Nested("envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort"),
+            ),
+            (5, "grpc_status", Unsigned),
+        ],
+    ),
+    (
+        "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
+        &[],
     ),
 ];

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::policy::*;
 use mesh_ir::*;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -154,23 +155,117 @@ fn target() -> impl Strategy<Value = Target> {
     ]
 }
 
-fn route_action() -> impl Strategy<Value = RouteAction> {
+fn fraction() -> impl Strategy<Value = Fraction> {
+    let per = proptest::sample::select(vec![
+        Denominator::Hundred,
+        Denominator::TenThousand,
+        Denominator::Million,
+    ]);
+    (0u32..200, per).prop_map(|(numerator, per)| Fraction { numerator, per })
+}
+
+fn hash_policy() -> impl Strategy<Value = HashPolicy> {
+    prop_oneof![
+        text().prop_map(HashPolicy::Header),
+        (text(), any_text(), of(duration())).prop_map(|(name, path, ttl)| HashPolicy::Cookie {
+            name,
+            path,
+            ttl
+        }),
+        text().prop_map(HashPolicy::QueryParameter),
+        Just(HashPolicy::SourceAddress),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let duration = prop_oneof![
+        duration().prop_map(DelayDuration::Fixed),
+        Just(DelayDuration::Header)
+    ];
+    let delay = (duration, fraction()).prop_map(|(duration, percentage)| FaultDelay {
+        duration,
+        percentage,
+    });
+    let status = prop_oneof![
+        (200u16..600).prop_map(AbortStatus::Http),
+        (0u32..17).prop_map(AbortStatus::Grpc),
+        Just(AbortStatus::Header),
+    ];
+    let abort =
+        (status, fraction()).prop_map(|(status, percentage)| FaultAbort { status, percentage });
+    (of(delay), of(abort)).prop_map(|(delay, abort)| Fault { delay, abort })
+}
+
+fn string_match() -> impl Strategy<Value = StringMatch> {
+    prop_oneof![
+        text().prop_map(StringMatch::Exact),
+        text().prop_map(StringMatch::Prefix),
+        text().prop_map(StringMatch::Suffix),
+        pattern().prop_map(StringMatch::Regex),
+    ]
+}
+
+fn cors() -> impl Strategy<Value = CorsPolicy> {
+    let names = || vec(text(), 0..3);
+    (
+        vec(string_match(), 0..3),
+        [names(), names(), names()],
+        of(any::<u64>()),
+        of(any::<bool>()),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(allow_origins, [methods, headers, expose], max_age, credentials, forward)| {
+                CorsPolicy {
+                    allow_origins,
+                    allow_methods: methods,
+                    allow_headers: headers,
+                    expose_headers: expose,
+                    max_age,
+                    allow_credentials: credentials,
+                    forward_unmatched_preflights: forward,
+                }
+            },
+        )
+}
+
+fn route_policy() -> BoxedStrategy<RoutePolicy> {
+    (of(fault()), of(cors()))
+        .prop_map(|(fault, cors)| RoutePolicy {
+            fault: fault.map(Arc::new),
+            cors: cors.map(Arc::new),
+        })
+        .boxed()
+}
+
+fn route_action() -> BoxedStrategy<RouteAction> {
+    let mirror = (text(), fraction()).prop_map(|(cluster, fraction)| Mirror { cluster, fraction });
     let forward = (
         target(),
         of(duration()),
         of(retry()),
         of(path_rewrite()),
         of(text()),
+        vec(mirror, 0..2),
+        vec(hash_policy(), 0..3),
+        of(duration()),
+        of(duration()),
     )
-        .prop_map(|(target, timeout, retry, path_rewrite, host_rewrite)| {
-            RouteAction::Forward(Forward {
-                target,
-                timeout,
-                retry,
-                path_rewrite,
-                host_rewrite,
-            })
-        });
+        .prop_map(
+            |(target, timeout, retry, path, host, mirrors, hash, idle_timeout, max_stream)| {
+                RouteAction::Forward(Forward {
+                    target,
+                    timeout,
+                    retry,
+                    path_rewrite: path,
+                    host_rewrite: host,
+                    mirrors,
+                    hash,
+                    idle_timeout,
+                    max_stream_duration: max_stream,
+                })
+            },
+        );
     let redirect = (
         proptest::sample::select(vec![301u16, 302, 303, 307, 308]),
         of(text()),
@@ -189,31 +284,34 @@ fn route_action() -> impl Strategy<Value = RouteAction> {
         });
     let direct = (200u16..600, any_text())
         .prop_map(|(code, body)| RouteAction::Direct(DirectResponse { code, body }));
-    prop_oneof![3 => forward, 1 => redirect, 1 => direct]
+    prop_oneof![3 => forward, 1 => redirect, 1 => direct].boxed()
 }
 
-fn route() -> impl Strategy<Value = Route> {
+fn route() -> BoxedStrategy<Route> {
     (
         any_text(),
         route_match(),
         route_action(),
+        route_policy(),
         header_ops(),
         header_ops(),
         of(config_ref()),
     )
         .prop_map(
-            |(name, matcher, action, request_headers, response_headers, origin)| Route {
+            |(name, matcher, action, policy, request_headers, response_headers, origin)| Route {
                 name,
                 matcher,
                 action,
+                policy,
                 request_headers,
                 response_headers,
                 origin,
             },
         )
+        .boxed()
 }
 
-pub(crate) fn route_config() -> impl Strategy<Value = RouteConfig> {
+pub(crate) fn route_config() -> BoxedStrategy<RouteConfig> {
     let hosts = btree_map(text(), vec(route(), 0..3), 0..3);
     let flags = (any::<bool>(), any::<bool>());
     let all = (text(), hosts, flags);
@@ -234,6 +332,7 @@ pub(crate) fn route_config() -> impl Strategy<Value = RouteConfig> {
             ignore_port_in_host,
         },
     )
+    .boxed()
 }
 
 fn access_log() -> impl Strategy<Value = AccessLog> {
@@ -249,7 +348,7 @@ fn access_log() -> impl Strategy<Value = AccessLog> {
     (text(), format).prop_map(|(path, (format, json))| AccessLog { path, format, json })
 }
 
-fn trust() -> impl Strategy<Value = Trust> {
+fn trust() -> BoxedStrategy<Trust> {
     let certificate = proptest::sample::select(vec![
         ForwardClientCertificate::Sanitize,
         ForwardClientCertificate::Forward,
@@ -269,28 +368,30 @@ fn trust() -> impl Strategy<Value = Trust> {
     });
     let strip =
         proptest::sample::select(vec![StripPort::Never, StripPort::Matching, StripPort::Any]);
-    (any::<[bool; 3]>(), 0u32..4, certificate, details, strip).prop_map(
-        |(
-            [remote, skip, dot],
-            trusted_hops,
-            client_certificate,
-            certificate_details,
-            strip_port,
-        )| {
-            Trust {
-                use_remote_address: remote,
+    (any::<[bool; 3]>(), 0u32..4, certificate, details, strip)
+        .prop_map(
+            |(
+                [remote, skip, dot],
                 trusted_hops,
-                skip_forwarded_for: skip,
                 client_certificate,
                 certificate_details,
                 strip_port,
-                strip_trailing_dot: dot,
-            }
-        },
-    )
+            )| {
+                Trust {
+                    use_remote_address: remote,
+                    trusted_hops,
+                    skip_forwarded_for: skip,
+                    client_certificate,
+                    certificate_details,
+                    strip_port,
+                    strip_trailing_dot: dot,
+                }
+            },
+        )
+        .boxed()
 }
 
-fn http_connection_manager(direction: Direction) -> impl Strategy<Value = HttpConnectionManager> {
+fn http_connection_manager(direction: Direction) -> BoxedStrategy<HttpConnectionManager> {
     let routes = prop_oneof![
         text().prop_map(Routes::Discovered),
         route_config().prop_map(|config| Routes::Inline(Arc::new(config))),
@@ -308,6 +409,10 @@ fn http_connection_manager(direction: Direction) -> impl Strategy<Value = HttpCo
         codec,
         normalization,
         trust(),
+        vec(
+            prop_oneof![Just(HttpFilter::Fault), Just(HttpFilter::Cors)],
+            0..3,
+        ),
         any::<bool>(),
         of(duration()),
         of(access_log()),
@@ -319,6 +424,7 @@ fn http_connection_manager(direction: Direction) -> impl Strategy<Value = HttpCo
                 codec,
                 normalization,
                 trust,
+                filters,
                 websocket,
                 idle_timeout,
                 access_log,
@@ -329,14 +435,16 @@ fn http_connection_manager(direction: Direction) -> impl Strategy<Value = HttpCo
                 codec,
                 normalization,
                 trust,
+                filters,
                 websocket,
                 idle_timeout,
                 access_log,
             },
         )
+        .boxed()
 }
 
-fn tcp_proxy() -> impl Strategy<Value = TcpProxy> {
+fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
     (
         text(),
         vec((text(), 1u32..9), 1..3),
@@ -351,20 +459,22 @@ fn tcp_proxy() -> impl Strategy<Value = TcpProxy> {
                 access_log,
             },
         )
+        .boxed()
 }
 
-fn network(direction: Direction) -> impl Strategy<Value = Network> {
+fn network(direction: Direction) -> BoxedStrategy<Network> {
     prop_oneof![
         http_connection_manager(direction).prop_map(Network::Http),
         tcp_proxy().prop_map(Network::Tcp),
     ]
+    .boxed()
 }
 
 fn cidr() -> impl Strategy<Value = Cidr> {
     (any::<IpAddr>(), 0u8..=32).prop_map(|(address, length)| Cidr::new(address, length).unwrap())
 }
 
-fn chain_match() -> impl Strategy<Value = ChainMatch> {
+fn chain_match() -> BoxedStrategy<ChainMatch> {
     let protocols = proptest::sample::subsequence(vec!["h2c", "http/1.1", "istio"], 0..=3);
     let transport = of(prop_oneof![
         Just(Transport::Plaintext),
@@ -391,19 +501,111 @@ fn chain_match() -> impl Strategy<Value = ChainMatch> {
                 source_ports,
             },
         )
+        .boxed()
 }
 
-fn chain(direction: Direction) -> impl Strategy<Value = FilterChain> {
-    (any_text(), chain_match(), network(direction)).prop_map(|(name, matcher, network)| {
-        FilterChain {
+fn chain(direction: Direction) -> BoxedStrategy<FilterChain> {
+    (
+        any_text(),
+        chain_match(),
+        of(server_tls()),
+        network(direction),
+    )
+        .prop_map(|(name, matcher, tls, network)| FilterChain {
             name,
             matcher,
+            tls: tls.map(Arc::new),
             network,
-        }
+        })
+        .boxed()
+}
+
+fn certificate() -> impl Strategy<Value = CertificateSource> {
+    prop_oneof![
+        text().prop_map(CertificateSource::Discovered),
+        (text(), text()).prop_map(|(chain, key)| CertificateSource::Files { chain, key }),
+    ]
+}
+
+fn peer_validation() -> impl Strategy<Value = PeerValidation> {
+    let trust = prop_oneof![
+        text().prop_map(TrustSource::Discovered),
+        text().prop_map(TrustSource::File),
+    ];
+    let kind = proptest::sample::select(vec![NameKind::Dns, NameKind::Uri, NameKind::Address]);
+    let name = (kind, string_match()).prop_map(|(kind, name)| SubjectAltName { kind, name });
+    (of(trust), vec(name, 0..3), of(text())).prop_map(|(trust, names, revoked)| PeerValidation {
+        trust,
+        names,
+        revoked,
     })
 }
 
-pub(crate) fn listener() -> impl Strategy<Value = Listener> {
+fn tls_parameters() -> impl Strategy<Value = TlsParameters> {
+    let version = || {
+        of(proptest::sample::select(vec![
+            TlsVersion::V1_0,
+            TlsVersion::V1_1,
+            TlsVersion::V1_2,
+            TlsVersion::V1_3,
+        ]))
+    };
+    (version(), version(), vec(text(), 0..2), vec(text(), 0..2)).prop_map(
+        |(minimum, maximum, cipher_suites, curves)| TlsParameters {
+            minimum,
+            maximum,
+            cipher_suites,
+            curves,
+        },
+    )
+}
+
+fn server_tls() -> BoxedStrategy<ServerTls> {
+    // A validation that accepts everything is not told from none.
+    let validation =
+        || peer_validation().prop_filter("empty", |peer| *peer != PeerValidation::default());
+    let client = prop_oneof![
+        Just(ClientCertificate::NotRequested),
+        validation().prop_map(ClientCertificate::Optional),
+        validation().prop_map(ClientCertificate::Required),
+    ];
+    let parts = (certificate(), client, vec(text(), 0..3), tls_parameters());
+    parts
+        .prop_map(|(certificate, client, alpn, parameters)| ServerTls {
+            certificates: vec![certificate],
+            client,
+            alpn,
+            parameters,
+        })
+        .boxed()
+}
+
+fn client_tls() -> BoxedStrategy<ClientTls> {
+    let server_name = prop_oneof![
+        Just(ServerName::None),
+        text().prop_map(ServerName::Fixed),
+        Just(ServerName::OfRequest),
+    ];
+    (
+        of(certificate()),
+        peer_validation(),
+        server_name,
+        vec(text(), 0..3),
+        tls_parameters(),
+    )
+        .prop_map(
+            |(certificate, server, server_name, alpn, parameters)| ClientTls {
+                certificate,
+                server,
+                server_name,
+                alpn,
+                parameters,
+            },
+        )
+        .boxed()
+}
+
+pub(crate) fn listener() -> BoxedStrategy<Listener> {
     let inspect = any::<[bool; 4]>().prop_map(
         |[proxy_protocol, original_destination, tls, http]| Inspect {
             proxy_protocol,
@@ -413,30 +615,32 @@ pub(crate) fn listener() -> impl Strategy<Value = Listener> {
         },
     );
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
-    (direction, inspect).prop_flat_map(|(direction, inspect)| {
-        (
-            text(),
-            address(),
-            any::<[bool; 2]>(),
-            vec(chain(direction), 0..3),
-            of(chain(direction)),
-        )
-            .prop_map(
-                move |(name, address, [bind, original], chains, default_chain)| Listener {
-                    name,
-                    address,
-                    bind,
-                    use_original_destination: original,
-                    inspect,
-                    direction,
-                    chains,
-                    default_chain,
-                },
+    (direction, inspect)
+        .prop_flat_map(|(direction, inspect)| {
+            (
+                text(),
+                address(),
+                any::<[bool; 2]>(),
+                vec(chain(direction), 0..3),
+                of(chain(direction)),
             )
-    })
+                .prop_map(
+                    move |(name, address, [bind, original], chains, default_chain)| Listener {
+                        name,
+                        address,
+                        bind,
+                        use_original_destination: original,
+                        inspect,
+                        direction,
+                        chains,
+                        default_chain,
+                    },
+                )
+        })
+        .boxed()
 }
 
-pub(crate) fn endpoints() -> impl Strategy<Value = Endpoints> {
+pub(crate) fn endpoints() -> BoxedStrategy<Endpoints> {
     let health = prop_oneof![
         Just(EndpointHealth::Healthy),
         Just(EndpointHealth::Draining),
@@ -449,11 +653,12 @@ pub(crate) fn endpoints() -> impl Strategy<Value = Endpoints> {
         canonical_revision: parts[3].clone(),
         cluster: parts[4].clone(),
     });
-    let endpoint = (address(), 1u32..9, health, of(workload)).prop_map(
-        |(address, weight, health, workload)| Endpoint {
+    let endpoint = (address(), 1u32..9, health, any::<bool>(), of(workload)).prop_map(
+        |(address, weight, health, offers_mtls, workload)| Endpoint {
             address,
             weight,
             health,
+            offers_mtls,
             workload,
         },
     );
@@ -463,68 +668,202 @@ pub(crate) fn endpoints() -> impl Strategy<Value = Endpoints> {
             zone,
             subzone,
         });
-    let group =
-        (locality, 0u32..3, vec(endpoint, 0..4)).prop_map(|(locality, priority, endpoints)| {
-            LocalityEndpoints {
-                locality,
-                priority,
-                endpoints,
+    let group = (locality, 0u32..3, of(1u32..100), vec(endpoint, 0..4)).prop_map(
+        |(locality, priority, weight, endpoints)| LocalityEndpoints {
+            locality,
+            priority,
+            weight,
+            endpoints,
+        },
+    );
+    (text(), vec(group, 0..3))
+        .prop_map(|(cluster, localities)| Endpoints {
+            cluster,
+            localities,
+        })
+        .boxed()
+}
+
+fn limits() -> BoxedStrategy<Limits> {
+    let limit = || of(0u32..10_000);
+    let budget = (0u32..=100_000, any::<u32>())
+        .prop_map(|(percent, minimum)| RetryBudget { percent, minimum });
+    (
+        [limit(), limit(), limit(), limit(), limit()],
+        of(budget),
+        of(duration()),
+        of(duration()),
+        limit(),
+    )
+        .prop_map(
+            |(
+                [connections, pending, requests, per_connection, retries],
+                budget,
+                idle,
+                life,
+                streams,
+            )| {
+                Limits {
+                    max_connections: connections,
+                    max_pending_requests: pending,
+                    max_requests: requests,
+                    max_requests_per_connection: per_connection,
+                    max_retries: retries,
+                    retry_budget: budget,
+                    idle_timeout: idle,
+                    max_connection_duration: life,
+                    max_concurrent_streams: streams,
+                }
+            },
+        )
+        .boxed()
+}
+
+/// A way to choose endpoints, with a slow start where there may be one.
+fn balancing() -> impl Strategy<Value = (LoadBalancing, Option<SlowStart>)> {
+    let size = || of(1u64..8_000_000);
+    let balancing = prop_oneof![
+        Just(LoadBalancing::RoundRobin),
+        Just(LoadBalancing::LeastRequest),
+        Just(LoadBalancing::Random),
+        size().prop_map(
+            |minimum_size| LoadBalancing::ConsistentHash(ConsistentHash::RingHash { minimum_size })
+        ),
+        size().prop_map(
+            |table_size| LoadBalancing::ConsistentHash(ConsistentHash::Maglev { table_size })
+        ),
+        Just(LoadBalancing::ClusterProvided),
+    ];
+    let slow_start =
+        (duration(), any::<u32>(), 0u8..=100).prop_map(|(window, aggression, minimum_percent)| {
+            SlowStart {
+                window,
+                aggression: aggression % 4_000_000,
+                minimum_percent,
             }
         });
-    (text(), vec(group, 0..3)).prop_map(|(cluster, localities)| Endpoints {
-        cluster,
-        localities,
+    (balancing, of(slow_start)).prop_map(|(balancing, slow_start)| {
+        let slow = matches!(
+            balancing,
+            LoadBalancing::RoundRobin | LoadBalancing::LeastRequest
+        );
+        (balancing, slow_start.filter(|_| slow))
     })
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
-    let limit = || of(0u32..10_000);
-    (limit(), limit(), limit(), limit(), limit(), of(duration())).prop_map(
-        |(
-            max_connections,
-            max_pending_requests,
-            max_requests,
-            max_requests_per_connection,
-            max_retries,
-            idle_timeout,
-        )| Limits {
-            max_connections,
-            max_pending_requests,
-            max_requests,
-            max_requests_per_connection,
-            max_retries,
-            idle_timeout,
-        },
-    )
-}
-
-fn client_policy() -> impl Strategy<Value = ClientPolicy> {
-    let balancing = proptest::sample::select(vec![
-        LoadBalancing::RoundRobin,
-        LoadBalancing::LeastRequest,
-        LoadBalancing::Random,
-        LoadBalancing::ClusterProvided,
-    ]);
-    let protocol = prop_oneof![Just(HttpProtocol::Http1), Just(HttpProtocol::Http2)];
+fn outliers() -> impl Strategy<Value = OutlierDetection> {
     (
+        0u32..9,
+        0u32..9,
+        of(0u32..9),
         duration(),
-        balancing,
-        protocol,
-        limits(),
-        of(any::<IpAddr>()),
+        duration(),
+        0u32..=100,
     )
         .prop_map(
-            |(connect_timeout, balancing, protocol, limits, source_address)| ClientPolicy {
-                connect_timeout,
-                balancing,
-                protocol,
-                limits,
-                source_address,
+            |(errors, gateway, local, interval, base_ejection_time, percent)| OutlierDetection {
+                consecutive_5xx: errors,
+                consecutive_gateway_failures: gateway,
+                consecutive_local_failures: local,
+                interval,
+                base_ejection_time,
+                max_ejection_percent: percent,
             },
         )
 }
 
-pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let probe = prop_oneof![
+        Just(Probe::Tcp),
+        (any_text(), path()).prop_map(|(host, path)| Probe::Http { host, path }),
+        any_text().prop_map(|service| Probe::Grpc { service }),
+    ];
+    (duration(), duration(), 1u32..9, 1u32..9, probe).prop_map(
+        |(timeout, interval, unhealthy_threshold, healthy_threshold, probe)| HealthCheck {
+            timeout,
+            interval,
+            unhealthy_threshold,
+            healthy_threshold,
+            probe,
+        },
+    )
+}
+
+fn client_policy() -> BoxedStrategy<ClientPolicy> {
+    let protocol = proptest::sample::select(vec![
+        HttpProtocol::Http1,
+        HttpProtocol::Http2,
+        HttpProtocol::AsClient,
+    ]);
+    let tls = prop_oneof![
+        Just(UpstreamTls::Plaintext),
+        client_tls().prop_map(|client| UpstreamTls::Always(Arc::new(client))),
+        client_tls().prop_map(|client| UpstreamTls::WhereOffered(Arc::new(client))),
+    ];
+    let keepalive = (of(any::<u32>()), of(any::<u32>()), of(any::<u32>())).prop_map(
+        |(probes, time, interval)| TcpKeepalive {
+            probes,
+            time,
+            interval,
+        },
+    );
+    let header = of(prop_oneof![
+        Just(ProxyProtocol::V1),
+        Just(ProxyProtocol::V2)
+    ]);
+    let sockets = (tls, header, of(keepalive), of(any::<IpAddr>()));
+    (
+        duration(),
+        sockets,
+        balancing(),
+        any::<bool>(),
+        of(0u8..=100),
+        protocol,
+        limits(),
+        of(outliers()),
+        vec(health_check(), 0..2),
+    )
+        .prop_map(
+            |(
+                connect_timeout,
+                sockets,
+                balancing,
+                weighted,
+                panic,
+                protocol,
+                limits,
+                outliers,
+                checks,
+            )| {
+                let (tls, proxy_protocol, keepalive, source_address) = sockets;
+                let (balancing, slow_start) = balancing;
+                ClientPolicy {
+                    connect_timeout,
+                    tls,
+                    balancing,
+                    slow_start,
+                    weighted_localities: weighted,
+                    panic_threshold: panic,
+                    protocol,
+                    limits: Limits {
+                        // There are no streams in HTTP/1.1.
+                        max_concurrent_streams: limits
+                            .max_concurrent_streams
+                            .filter(|_| protocol != HttpProtocol::Http1),
+                        ..limits
+                    },
+                    keepalive,
+                    outliers,
+                    health_checks: checks,
+                    proxy_protocol,
+                    source_address,
+                }
+            },
+        )
+        .boxed()
+}
+
+pub(crate) fn cluster() -> BoxedStrategy<Cluster> {
     let kind = prop_oneof![
         Just(ClusterKind::Eds),
         endpoints().prop_map(|endpoints| ClusterKind::Static(Arc::new(endpoints))),
@@ -551,6 +890,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
             services,
             origin,
         })
+        .boxed()
 }
 
 pub(crate) fn secret() -> impl Strategy<Value = Secret> {
