@@ -25,7 +25,8 @@ pub fn pick(
     }
     Some(match (how, candidates.weights()) {
         (LoadBalancing::RoundRobin, None) => next % count,
-        (LoadBalancing::LeastRequest, None) => {
+        // Which property is hashed is not known here yet: requests are spread instead.
+        (LoadBalancing::LeastRequest | LoadBalancing::ConsistentHash(_), None) => {
             let first = below(random(), count);
             // Another one than the first, each as likely.
             let second = (first + 1 + below(random(), count - 1)) % count;
@@ -36,7 +37,7 @@ pub fn pick(
             }
         }
         (LoadBalancing::Random | LoadBalancing::ClusterProvided, None) => below(random(), count),
-        (LoadBalancing::LeastRequest, Some(weights)) => {
+        (LoadBalancing::LeastRequest | LoadBalancing::ConsistentHash(_), Some(weights)) => {
             let first = weighted(weights, random());
             let second = weighted(weights, random());
             if candidates.active(second) < candidates.active(first) {

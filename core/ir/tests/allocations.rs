@@ -11,29 +11,21 @@ use mesh_ir::policy::{
     PeerIdentity, Source, StringPattern,
 };
 use mesh_ir::{
-    Forward, HeaderMatch, HeaderOps, PathMatch, Route, RouteAction, RouteConfig, RouteMatch,
-    StringMatch, Target, ValueMatch, VirtualHost,
+    Forward, HeaderMatch, Route, RouteAction, RouteConfig, RouteMatch, StringMatch, Target,
+    ValueMatch, VirtualHost,
 };
 
 fn table() -> RouteTable {
-    let route = |cluster: &str, headers| Route {
-        name: cluster.into(),
-        matcher: RouteMatch {
-            path: PathMatch::Prefix("/".into()),
-            case_sensitive: true,
+    let route = |cluster: &str, headers| {
+        let matcher = RouteMatch {
             headers,
-            query: vec![],
-        },
-        action: RouteAction::Forward(Forward {
-            target: Target::Cluster(cluster.into()),
-            timeout: None,
-            retry: None,
-            path_rewrite: None,
-            host_rewrite: None,
-        }),
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+            ..RouteMatch::everything()
+        };
+        let forward = Forward::to(Target::Cluster(cluster.into()));
+        Route {
+            name: cluster.into(),
+            ..Route::new(matcher, RouteAction::Forward(forward))
+        }
     };
     let jason = HeaderMatch {
         name: "end-user".into(),

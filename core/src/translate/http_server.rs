@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mesh_ir::{
     AccessLog, CertificateDetails, Direction, ForwardClientCertificate, HttpConnectionManager,
-    PathNormalization, Routes, Trust,
+    HttpFilter, PathNormalization, Routes, Trust,
 };
 
 use crate::model::MeshConfig;
@@ -51,6 +51,7 @@ impl HttpServerSettings {
         HttpConnectionManager {
             normalization: self.normalization,
             trust: trust(role),
+            filters: filters(role),
             access_log: self.access_log.clone(),
             ..HttpConnectionManager::new(
                 format!("{direction}_{listener}").into(),
@@ -58,6 +59,14 @@ impl HttpServerSettings {
                 routes,
             )
         }
+    }
+}
+
+/// What VirtualServices ask for is for the traffic of clients and gateways.
+fn filters(role: ServerRole) -> Vec<HttpFilter> {
+    match role {
+        ServerRole::Outbound | ServerRole::Gateway => vec![HttpFilter::Fault, HttpFilter::Cors],
+        ServerRole::Inbound => Vec::new(),
     }
 }
 

@@ -108,8 +108,10 @@ fn chain(chain: &FilterChain) -> Value {
     let FilterChain {
         name,
         matcher,
+        tls,
         network,
     } = chain;
+    assert!(tls.is_none(), "rendered as if always so");
     let mesh_ir::ChainMatch {
         destination_port,
         destination_prefixes,
@@ -161,6 +163,7 @@ fn chain(chain: &FilterChain) -> Value {
                 codec,
                 normalization,
                 trust,
+                filters,
                 websocket,
                 idle_timeout,
                 access_log,
@@ -169,6 +172,13 @@ fn chain(chain: &FilterChain) -> Value {
                 *websocket && idle_timeout.is_none() && *codec == mesh_ir::HttpCodec::Auto,
                 "rendered as if always so"
             );
+            let expected: &[mesh_ir::HttpFilter] = match direction {
+                mesh_ir::Direction::Inbound => &[],
+                mesh_ir::Direction::Outbound => {
+                    &[mesh_ir::HttpFilter::Fault, mesh_ir::HttpFilter::Cors]
+                }
+            };
+            assert_eq!(filters, expected, "rendered as if always so");
             let mut edge = trusted(trust);
             if *normalization != mesh_ir::PathNormalization::Base {
                 write!(edge, " paths {normalization:?}").unwrap();
@@ -251,11 +261,15 @@ fn route(route: &Route) -> Value {
         name,
         matcher,
         action,
+        policy,
         request_headers,
         response_headers,
         origin,
     } = route;
     let mut map = Map::new();
+    if *policy != mesh_ir::RoutePolicy::default() {
+        map.insert("policy".into(), format!("{policy:?}").into());
+    }
     if !name.is_empty() {
         map.insert("name".into(), name.to_string().into());
     }
@@ -343,6 +357,10 @@ fn render_forward(map: &mut Map<String, Value>, forward: &Forward) {
         retry,
         path_rewrite,
         host_rewrite,
+        mirrors,
+        hash,
+        idle_timeout,
+        max_stream_duration,
     } = forward;
     match target {
         Target::Cluster(cluster) => {
@@ -365,6 +383,25 @@ fn render_forward(map: &mut Map<String, Value>, forward: &Forward) {
     }
     if let Some(timeout) = timeout {
         map.insert("timeout".into(), format!("{timeout:?}").into());
+    }
+    for (name, limit) in [("idle", idle_timeout), ("longest", max_stream_duration)] {
+        if let Some(limit) = limit {
+            map.insert(name.into(), format!("{limit:?}").into());
+        }
+    }
+    for (name, shown) in [
+        (
+            "mirrors",
+            mirrors
+                .iter()
+                .map(|it| format!("{it:?}"))
+                .collect::<Vec<_>>(),
+        ),
+        ("hash", hash.iter().map(|it| format!("{it:?}")).collect()),
+    ] {
+        if !shown.is_empty() {
+            map.insert(name.into(), shown.into());
+        }
     }
     map.insert(
         "retry".into(),
@@ -448,9 +485,17 @@ fn cluster(cluster: &Cluster) -> (String, Value) {
     } = cluster;
     let mesh_ir::ClientPolicy {
         connect_timeout,
+        tls,
         balancing,
+        slow_start,
+        weighted_localities,
+        panic_threshold,
         protocol,
         limits,
+        keepalive,
+        outliers,
+        health_checks,
+        proxy_protocol,
         source_address,
     } = client;
     let mut text = match kind {
@@ -470,6 +515,32 @@ fn cluster(cluster: &Cluster) -> (String, Value) {
     if *limits != Limits::default() {
         write!(text, ", {limits:?}").unwrap();
     }
+    let mut rest = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            write!(text, ", {name} {value}").unwrap();
+        }
+    };
+    let debug = |value: &dyn std::fmt::Debug| Some(format!("{value:?}"));
+    rest(
+        "tls",
+        debug(tls).filter(|_| *tls != mesh_ir::UpstreamTls::Plaintext),
+    );
+    rest("slow start", slow_start.as_ref().and_then(|it| debug(it)));
+    rest("weighted localities", weighted_localities.then(String::new));
+    rest(
+        "panic below",
+        panic_threshold.map(|percent| format!("{percent}%")),
+    );
+    rest("keepalive", keepalive.as_ref().and_then(|it| debug(it)));
+    rest("outliers", outliers.as_ref().and_then(|it| debug(it)));
+    rest(
+        "health checks",
+        debug(health_checks).filter(|_| !health_checks.is_empty()),
+    );
+    rest(
+        "PROXY protocol",
+        proxy_protocol.as_ref().and_then(|it| debug(it)),
+    );
     if let Some(source) = source_address {
         write!(text, ", from {source}").unwrap();
     }

@@ -2,8 +2,8 @@
 //! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
 
 use mesh_ir::{
-    ChainMatch, Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network,
-    StripPort,
+    ChainMatch, Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network, Route,
+    RouteConfig, Routes, StripPort, UpstreamTls, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
@@ -12,6 +12,10 @@ type Row<T> = (&'static str, fn(&T) -> bool);
 
 const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
     listener.inspect.proxy_protocol
+})];
+
+const CHAIN: &[Row<FilterChain>] = &[("TLS of clients (transport_socket)", |chain| {
+    chain.tls.is_some()
 })];
 
 const CHAIN_MATCH: &[Row<ChainMatch>] = &[
@@ -61,7 +65,21 @@ const HTTP: &[Row<HttpConnectionManager>] = &[
     ),
 ];
 
-const CLUSTER: &[Row<Cluster>] = &[];
+/// What clusters ask for beyond that (ejection, hashing, warm-up, weighted localities, keep-alive) makes traffic better, and nothing
+/// wrong or unsafe where it is missing; `analyze` says so.
+const CLUSTER: &[Row<Cluster>] = &[
+    ("TLS to endpoints (transport_socket)", |cluster| {
+        cluster.client.tls != UpstreamTls::Plaintext
+    }),
+    ("the PROXY protocol to endpoints", |cluster| {
+        cluster.client.proxy_protocol.is_some()
+    }),
+    ("active health checks (health_checks)", |cluster| {
+        !cluster.client.health_checks.is_empty()
+    }),
+];
+
+const ROUTE: &[Row<Route>] = &[("injecting faults", |route| route.policy.fault.is_some())];
 
 /// Whether this proxy does all that a resource asks for.
 ///
@@ -74,18 +92,40 @@ pub fn check(resource: &Resource) -> Result<(), String> {
             listener.all_chains().try_for_each(check_chain)
         }
         Resource::Cluster(cluster) => rows(CLUSTER, cluster, ""),
-        Resource::Route(_)
-        | Resource::VirtualHost(_)
-        | Resource::Endpoints(_)
-        | Resource::Secret(_)
-        | Resource::NameTable(_) => Ok(()),
+        Resource::Route(routes) => check_routes(routes),
+        Resource::VirtualHost(host) => check_host(&host.host),
+        Resource::Endpoints(_) | Resource::Secret(_) | Resource::NameTable(_) => Ok(()),
     }
+}
+
+fn check_routes(routes: &RouteConfig) -> Result<(), String> {
+    routes
+        .virtual_hosts
+        .iter()
+        .try_for_each(|host| check_host(host))
+}
+
+fn check_host(host: &VirtualHost) -> Result<(), String> {
+    let refused = host
+        .routes
+        .iter()
+        .find_map(|route| rows(ROUTE, route, "").err());
+    refused.map_or(Ok(()), |refused| {
+        Err(format!("virtual host {}: {refused}", host.name))
+    })
 }
 
 fn check_chain(chain: &FilterChain) -> Result<(), String> {
     rows(CHAIN_MATCH, &chain.matcher, &chain.name)?;
+    rows(CHAIN, chain, &chain.name)?;
     match &chain.network {
-        Network::Http(http) => rows(HTTP, http, &chain.name),
+        Network::Http(http) => {
+            rows(HTTP, http, &chain.name)?;
+            match &http.routes {
+                Routes::Inline(routes) => check_routes(routes),
+                Routes::Discovered(_) => Ok(()),
+            }
+        }
         Network::Tcp(_) => Ok(()),
     }
 }

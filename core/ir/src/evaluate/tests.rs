@@ -13,24 +13,15 @@ use crate::policy::{
 use crate::*;
 
 fn table() -> RouteTable {
-    let forward = |name: &str, path: PathMatch, target| Route {
-        name: name.into(),
-        matcher: RouteMatch {
+    let forward = |name: &str, path: PathMatch, target| {
+        let matcher = RouteMatch {
             path,
-            case_sensitive: true,
-            headers: vec![],
-            query: vec![],
-        },
-        action: RouteAction::Forward(Forward {
-            target,
-            timeout: None,
-            retry: None,
-            path_rewrite: None,
-            host_rewrite: None,
-        }),
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        origin: None,
+            ..RouteMatch::everything()
+        };
+        Route {
+            name: name.into(),
+            ..Route::new(matcher, RouteAction::Forward(Forward::to(target)))
+        }
     };
     let weighted = |cluster: &str, weight| WeightedCluster {
         cluster: cluster.into(),

@@ -281,5 +281,6 @@ fn limits(pool: Option<&ConnectionPoolSettings>) -> Limits {
             .and_then(|http| http.idle_timeout)
             .map(|text| text.0)
             .filter(|timeout| !timeout.is_zero()),
+        ..Limits::default()
     }
 }

@@ -14,9 +14,8 @@ fn endpoints(cluster: &str, priority: u32) -> Endpoints {
     Endpoints {
         cluster: cluster.into(),
         localities: vec![LocalityEndpoints {
-            locality: Locality::default(),
             priority,
-            endpoints: vec![],
+            ..LocalityEndpoints::new(Locality::default(), vec![])
         }],
     }
 }

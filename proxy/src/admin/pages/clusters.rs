@@ -93,6 +93,7 @@ fn hosts(
     for LocalityEndpoints {
         locality,
         priority,
+        weight: _,
         endpoints,
     } in localities.unwrap_or_default()
     {

@@ -230,9 +230,8 @@ fn layers_are_encoded_once_and_forgotten_with_their_snapshots() {
         Arc::new(Endpoints {
             cluster: cluster.into(),
             localities: vec![mesh_ir::LocalityEndpoints {
-                locality: mesh_ir::Locality::default(),
                 priority,
-                endpoints: vec![],
+                ..mesh_ir::LocalityEndpoints::new(mesh_ir::Locality::default(), vec![])
             }],
         })
     };
