@@ -1,7 +1,7 @@
 //! `EnvoyFilter`.
 
 use super::common::regex;
-use super::policy::{check_target_refs, check_workload_selector};
+use super::policy::{at_most_one, check_target_refs, check_workload_selector};
 use super::{At, Violations};
 use crate::model::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilterSpec, FilterMatch,
@@ -88,7 +88,7 @@ fn check_match(
         listener,
         route_configuration,
         cluster,
-        waypoint: _,
+        waypoint,
     } = matches;
     let version = proxy
         .as_ref()
@@ -101,12 +101,13 @@ fn check_match(
         ("listener", listener.is_some()),
         ("routeConfiguration", route_configuration.is_some()),
         ("cluster", cluster.is_some()),
+        ("waypoint", waypoint.is_some()),
     ];
+    at_most_one(&given, at, violations);
     if let Some(wanted) = apply_to.and_then(block_of) {
-        for (name, _) in given
-            .iter()
-            .filter(|(name, given)| *given && *name != wanted)
-        {
+        // Parts of waypoints are found by a block of their own, whatever they are.
+        let fits = |name: &str| name == wanted || name == "waypoint";
+        for (name, _) in given.iter().filter(|(name, given)| *given && !fits(name)) {
             let message = format!("what this patch applies to is found by {wanted}, not by {name}");
             violations.add(&at.key(name), message);
         }

@@ -93,6 +93,14 @@ fn check_target(target: &PolicyTargetReference, at: &At<'_>, violations: &mut Vi
     }
 }
 
+/// Fields of which at most one may be set.
+pub(super) fn at_most_one(fields: &[(&str, bool)], at: &At<'_>, violations: &mut Violations) {
+    if fields.iter().filter(|(_, is_set)| *is_set).count() > 1 {
+        let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        violations.add(at, format!("only one of {} can be set", names.join(", ")));
+    }
+}
+
 /// Values of which none may be empty.
 pub(super) fn not_empty(values: &[String], at: &At<'_>, violations: &mut Violations) {
     for (position, value) in values.iter().enumerate() {

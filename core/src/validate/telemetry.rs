@@ -1,8 +1,8 @@
 //! `Telemetry`.
 
-use super::policy::check_targets;
+use super::policy::{at_most_one, check_targets};
 use super::{At, Violations};
-use crate::model::{Metrics, TelemetrySpec, Tracing};
+use crate::model::{Metrics, TagOperation, TelemetrySpec, Tracing};
 
 pub(crate) fn check(object: &TelemetrySpec, at: &At<'_>, violations: &mut Violations) {
     let TelemetrySpec {
@@ -38,17 +38,45 @@ fn check_tracing(tracing: &Tracing, at: &At<'_>, violations: &mut Violations) {
         let key = at.key("providers");
         violations.warn(&key.index(1), "only the first provider counts");
     }
+    let key = at.key("customTags");
     if tracing.custom_tags.contains_key("") {
-        violations.add(&at.key("customTags"), "the name of a tag is empty");
+        violations.add(&key, "the name of a tag is empty");
+    }
+    for (name, tag) in &tracing.custom_tags {
+        let given = [
+            ("literal", tag.literal.is_some()),
+            ("environment", tag.environment.is_some()),
+            ("header", tag.header.is_some()),
+            ("formatter", tag.formatter.is_some()),
+        ];
+        at_most_one(&given, &key.key(name), violations);
     }
 }
 
 fn check_metrics(metrics: &Metrics, at: &At<'_>, violations: &mut Violations) {
     let key = at.key("overrides");
     for (position, change) in metrics.overrides.iter().enumerate() {
-        if change.tag_overrides.contains_key("") {
-            let at = key.index(position);
-            violations.add(&at.key("tagOverrides"), "the name of a tag is empty");
+        let at = key.index(position);
+        if let Some(selector) = &change.matches {
+            let given = [
+                ("metric", selector.metric.is_some()),
+                ("customMetric", selector.custom_metric.is_some()),
+            ];
+            at_most_one(&given, &at.key("match"), violations);
+        }
+        let tags = at.key("tagOverrides");
+        for (name, tag) in &change.tag_overrides {
+            if name.is_empty() {
+                violations.add(&tags, "the name of a tag is empty");
+            }
+            let is_removed = tag.operation == Some(TagOperation::Remove);
+            if !is_removed && tag.value.as_deref().unwrap_or_default().is_empty() {
+                violations.add_hint(
+                    &tags.key(name),
+                    "the value is missing",
+                    "set value, or operation: REMOVE",
+                );
+            }
         }
     }
 }
