@@ -20,6 +20,9 @@ use mesh_sandbox::node::{Block, Loopback};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+#[path = "api/corpus.rs"]
+mod corpus;
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A server of its own, and a client of it.
@@ -52,6 +55,16 @@ impl World {
             server,
             address,
             ca,
+        }
+    }
+
+    /// Installs the CRDs that an installation brings.
+    async fn install_definitions(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for definition in mesh_core::install::crds() {
+            api.create(&PostParams::default(), &definition)
+                .await
+                .unwrap();
         }
     }
 

@@ -1,29 +1,18 @@
-//! The CRDs of our kinds, made from the rows of the table of kinds and from our types. The versions of a kind have one schema; the
-//! current one is stored.
-//!
-//! What the types give is brought to what API servers want: no defaults (they would be written into users' objects), no
-//! formats that they do not know, and fields that are typed as "any value" keep what is in them. Types that do not have all of
-//! a kind's fields say so themselves (`x-kubernetes-preserve-unknown-fields`), so that a server keeps the others.
+//! The CRDs of our kinds, made from the rows of the table of kinds and from our types. The versions of a kind have one schema
+//! ([`Definition::open_api_schema`]); the current one is stored.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
     CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
-    CustomResourceSubresources, CustomResourceValidation, JSON, JSONSchemaProps,
-    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceSubresources, CustomResourceValidation,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::schema::{OptionalEnum, StructuralSchemaRewriter};
-use schemars::generate::SchemaSettings;
-use serde_json::Value;
 
 use super::object::{Component, Object, Phase, metadata};
 use super::settings::Settings;
 use crate::resource::{Column, Definition, Row, Scope, rows};
-
-/// Formats that API servers know.
-const FORMATS: [&str; 5] = ["int32", "int64", "double", "float", "date-time"];
 
 /// The CRDs, without the labels of an installation.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -48,7 +37,7 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
 fn crd(row: &Row, definition: &Definition) -> CustomResourceDefinition {
     let owned = |all: &[&str]| Some(all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
     let given = |all: &[&str]| owned(all).filter(|all| !all.is_empty());
-    let schema = schema(definition);
+    let schema = definition.open_api_schema();
     let version = |(position, name): (usize, &str)| CustomResourceDefinitionVersion {
         name: name.to_owned(),
         served: true,
@@ -127,87 +116,4 @@ fn columns(definition: &Definition) -> Vec<CustomResourceColumnDefinition> {
         .chain([&age])
         .map(column)
         .collect()
-}
-
-/// The schema of whole objects.
-fn schema(definition: &Definition) -> JSONSchemaProps {
-    let settings = SchemaSettings::openapi3()
-        .with(|settings| {
-            settings.inline_subschemas = true;
-            settings.meta_schema = None;
-        })
-        .with_transform(StructuralSchemaRewriter)
-        .with_transform(OptionalEnum);
-    let mut spec: Value = (definition.schema)(settings);
-    if let Some(root) = spec.as_object_mut() {
-        root.remove("title");
-    }
-    // The types make schemas of the API's own shape; a test reads each of them.
-    let mut spec: JSONSchemaProps = serde_json::from_value(spec).unwrap_or_default();
-    structural(&mut spec);
-    JSONSchemaProps {
-        type_: Some("object".into()),
-        required: Some(vec!["spec".to_owned()]),
-        properties: Some(
-            [
-                ("spec".to_owned(), spec),
-                ("status".to_owned(), any_object()),
-            ]
-            .into(),
-        ),
-        ..JSONSchemaProps::default()
-    }
-}
-
-/// An object with whatever is in it.
-fn any_object() -> JSONSchemaProps {
-    JSONSchemaProps {
-        type_: Some("object".into()),
-        x_kubernetes_preserve_unknown_fields: Some(true),
-        ..JSONSchemaProps::default()
-    }
-}
-
-/// Brings a schema, and all in it, to what API servers want.
-fn structural(schema: &mut JSONSchemaProps) {
-    schema.default = None;
-    // Absent is how a field is left out; the readers of these kinds do not know null.
-    schema.nullable = None;
-    if let Some(all) = &mut schema.enum_ {
-        all.retain(|JSON(value)| !value.is_null());
-    }
-    let unsigned = schema
-        .format
-        .as_deref()
-        .is_some_and(|format| format.starts_with("uint"));
-    if unsigned {
-        schema.minimum.get_or_insert(0.0);
-        if schema.format.as_deref() == Some("uint32") {
-            schema.maximum.get_or_insert(f64::from(u32::MAX));
-        }
-    }
-    let format = schema.format.take();
-    schema.format = format.filter(|format| FORMATS.contains(&format.as_str()));
-    if let Some(text) = &mut schema.description {
-        // Line breaks of the source mean nothing.
-        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    }
-    if schema.type_.is_none() && schema.x_kubernetes_int_or_string.is_none() {
-        schema.x_kubernetes_preserve_unknown_fields = Some(true);
-    }
-    for child in schema
-        .properties
-        .iter_mut()
-        .flat_map(|all| all.values_mut())
-    {
-        structural(child);
-    }
-    match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(item)) => structural(item),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(structural),
-        None => {}
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(other)) = &mut schema.additional_properties {
-        structural(other);
-    }
 }

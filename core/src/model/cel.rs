@@ -10,6 +10,11 @@ pub(super) fn rule(rule: &str, message: &str) -> Value {
     json!({ "rule": rule, "message": message })
 }
 
+/// A rule about one field of an object, which is to blame where the rule does not hold.
+pub(super) fn rule_of(field: &str, rule: &str, message: &str) -> Value {
+    json!({ "rule": rule, "message": message, "fieldPath": format!(".{field}") })
+}
+
 /// At most one of the fields may be set: a `oneof` of protocol buffers.
 pub(super) fn at_most_one(fields: &[&str]) -> Value {
     let message = format!("only one of {} can be set", fields.join(", "));
@@ -34,4 +39,20 @@ fn set(fields: &[&str]) -> String {
         .map(|field| format!("(has(self.{field}) ? 1 : 0)"))
         .collect();
     counted.join(" + ")
+}
+
+/// A duration that is not shorter than a millisecond, the least that Envoy counts.
+pub(super) fn at_least_one_millisecond() -> Value {
+    rule(
+        "duration(self) >= duration('1ms')",
+        "must be a valid duration of at least 1ms",
+    )
+}
+
+/// A port's number.
+pub(super) fn port_number() -> Value {
+    rule(
+        "0 < self && self <= 65535",
+        "port must be in the range 1 to 65535",
+    )
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cel::{at_least_one_millisecond, none_or_one};
 use super::{DurationText, PortSelector, WorkloadSelector};
 
 /// Subsets of a host and how to talk to them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["host"]))]
 pub struct DestinationRuleSpec {
     /// Host; short names belong to the object's own namespace.
     pub host: String,
@@ -30,6 +32,7 @@ pub struct DestinationRuleSpec {
 /// A named group of endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct Subset {
     /// Name that routes refer to.
     pub name: String,
@@ -60,6 +63,7 @@ pub struct TrafficPolicy {
     pub tls: Option<serde_json::Value>,
     /// Replaces the whole policy for single ports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096))]
     pub port_level_settings: Vec<PortTrafficPolicy>,
 }
 
@@ -88,6 +92,7 @@ pub struct PortTrafficPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+#[schemars(extend("oneOf" = none_or_one(&["simple", "consistentHash"])))]
 pub struct LoadBalancerSettings {
     /// A standard algorithm.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,12 +142,14 @@ pub struct TcpSettings {
     pub max_connections: Option<i32>,
     /// Limit for a connection to be established.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub connect_timeout: Option<DurationText>,
     /// Keep-alive probes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_keepalive: Option<serde_json::Value>,
     /// Longest life of a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub max_connection_duration: Option<DurationText>,
     /// How long a connection may be idle.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,9 +177,11 @@ pub struct HttpSettings {
     pub max_retries: Option<i32>,
     /// How long a pooled connection may be idle.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub idle_timeout: Option<DurationText>,
     /// Whether HTTP/1.1 becomes HTTP/2: `DEFAULT`, `DO_NOT_UPGRADE`, `UPGRADE`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]))]
     pub h2_upgrade_policy: Option<String>,
     /// Whether the client's protocol is kept.
     #[serde(skip_serializing_if = "Option::is_none")]

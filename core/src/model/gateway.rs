@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cel::at_most_one;
+
 /// What a gateway proxy accepts from outside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -20,6 +22,7 @@ pub struct GatewaySpec {
 /// One port with the hosts that are served on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["port", "hosts"]))]
 pub struct Server {
     /// Port as the gateway's Service exposes it.
     pub port: GatewayPort,
@@ -42,6 +45,7 @@ pub struct Server {
 /// A named port with its protocol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["number", "protocol", "name"]))]
 pub struct GatewayPort {
     /// Number.
     pub number: u32,
@@ -57,24 +61,34 @@ pub struct GatewayPort {
 /// TLS settings of a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    at_most_one(&["credentialNames", "tlsCertificates"]),
+    at_most_one(&["credentialName", "credentialNames"]),
+    at_most_one(&["credentialName", "tlsCertificates"])
+]))]
 pub struct ServerTls {
     /// Whether plain HTTP is answered with a 301 to HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https_redirect: Option<bool>,
     /// `PASSTHROUGH`, `SIMPLE`, `MUTUAL`, `AUTO_PASSTHROUGH`, `ISTIO_MUTUAL` or `OPTIONAL_MUTUAL`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [
+        "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"
+    ]))]
     pub mode: Option<String>,
     /// Secret that holds certificate and key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_name: Option<String>,
     /// Secrets that hold a certificate and a key each, of different key types; at most two.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 2))]
     pub credential_names: Vec<String>,
     /// Secret that holds the authorities, where it is not the one of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_cert_credential_name: Option<String>,
     /// Files of certificates and keys of different key types; at most two.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 2))]
     pub tls_certificates: Vec<ServerTlsCertificate>,
     /// File of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,9 +113,11 @@ pub struct ServerTls {
     pub subject_alt_names: Vec<String>,
     /// Oldest version, `TLSV1_2`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]))]
     pub min_protocol_version: Option<String>,
     /// Newest version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]))]
     pub max_protocol_version: Option<String>,
     /// Allowed cipher suites.
     #[serde(skip_serializing_if = "Vec::is_empty")]

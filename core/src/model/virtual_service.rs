@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DurationText;
+use super::cel::{at_least_one_millisecond, none_or_one};
 
 /// How requests to hosts are routed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +60,7 @@ pub struct HttpRoute {
     pub rewrite: Option<HttpRewrite>,
     /// Limit for the whole request.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub timeout: Option<DurationText>,
     /// When to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +136,7 @@ pub struct HttpMatchRequest {
 /// How a text is compared. At most one field is set; none is presence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("oneOf" = none_or_one(&["exact", "prefix", "regex"])))]
 pub struct StringMatch {
     /// Equals.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,7 @@ pub struct StringMatch {
 /// A destination with its share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["destination"]))]
 pub struct HttpRouteDestination {
     /// Where to.
     pub destination: Destination,
@@ -163,6 +167,7 @@ pub struct HttpRouteDestination {
 /// A service, perhaps a subset of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["host"]))]
 pub struct Destination {
     /// Host; short names belong to the object's own namespace.
     pub host: String,
@@ -196,6 +201,7 @@ pub struct Delegate {
 /// Sends the client elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("oneOf" = none_or_one(&["port", "derivePort"])))]
 pub struct HttpRedirect {
     /// New path.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,6 +226,7 @@ pub struct HttpRedirect {
 /// Answers instead of forwarding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["status"]))]
 pub struct HttpDirectResponse {
     /// Status code.
     pub status: u32,
@@ -231,12 +238,14 @@ pub struct HttpDirectResponse {
 /// A body.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("oneOf" = none_or_one(&["string", "bytes"])))]
 pub struct HttpBody {
     /// As text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub string: Option<String>,
     /// As base64.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "byte"))]
     pub bytes: Option<String>,
 }
 
@@ -274,12 +283,14 @@ pub struct HttpRetry {
     pub attempts: i32,
     /// Limit of each try.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub per_try_timeout: Option<DurationText>,
     /// Failures that are worth another try, comma separated; numbers are status codes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<String>,
     /// Shortest pause before a try.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub backoff: Option<DurationText>,
     /// Whether other localities may be tried.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -327,6 +338,7 @@ pub struct Percent {
 /// A rule for TLS connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["match"]))]
 pub struct TlsRoute {
     /// Conditions, of which one must hold.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
@@ -340,6 +352,7 @@ pub struct TlsRoute {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+#[schemars(extend("required" = ["sniHosts"]))]
 pub struct TlsMatchAttributes {
     /// Server names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -398,6 +411,7 @@ pub struct L4MatchAttributes {
 /// A destination of a connection with its share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["destination"]))]
 pub struct RouteDestination {
     /// Where to.
     pub destination: Destination,

@@ -3,7 +3,7 @@
 //! words.
 //!
 //! ```text
-//! value --types--> spec without its wrong parts --checks--> violations --effect--> what has none yet
+//! value --types--> spec without its wrong parts --checks, schema--> violations --effect--> what has none yet
 //! ```
 
 use std::sync::{Arc, OnceLock};
@@ -12,9 +12,9 @@ use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Object;
 use super::kinds::{Effect, Row, rows};
 use super::typed::{DecodeError, forgiving, without_nulls};
+use super::{Object, structural};
 use crate::diag::{FieldPath, Level, NO_EFFECT, SCHEMA};
 use crate::validate::{At, Fields, Violation, Violations};
 
@@ -97,6 +97,7 @@ pub(super) fn spec<T: DeserializeOwned + Default>(
         !wrong.iter().any(|wrong| path.starts_with(wrong))
     };
     all.extend(violations.into_found().into_iter().filter(is_new));
+    structural::check(value, row, &mut all);
     Compiled {
         object: spec.map(|spec| wrap(Arc::new(spec))),
         malformed: !wrong.is_empty(),

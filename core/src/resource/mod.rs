@@ -9,8 +9,10 @@
 mod admit;
 mod compile;
 mod decode;
+mod definition;
 mod kinds;
 mod meta;
+mod structural;
 mod typed;
 
 use std::collections::BTreeMap;

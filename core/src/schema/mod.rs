@@ -48,9 +48,16 @@ impl Schema {
         compile::compile(schema).map(|root| Self { root })
     }
 
+    /// The fields of an object that the schema does not have.
+    pub fn unknown(&self, object: &Value) -> Vec<Unknown> {
+        prune::unknown(&self.root, object)
+    }
+
     /// Removes fields that the schema does not have, and tells which.
     pub fn prune(&self, object: &mut Value) -> Vec<Unknown> {
-        prune::prune(&self.root, object)
+        let unknown = self.unknown(object);
+        prune::remove(object, &unknown);
+        unknown
     }
 
     /// Fills in defaults of missing fields. Null counts as missing where the schema does not allow it.
@@ -72,7 +79,16 @@ impl Schema {
             }
             return causes;
         }
-        causes.extend(cel::check(&self.root, object, old));
+        causes.extend(cel::check(&self.root, object, old, &[]));
+        causes
+    }
+
+    /// All that is wrong with an object, which is not compared with another one. Where [`Schema::check`] evaluates no rule
+    /// after some errors, this leaves out only the rules on values with errors inside.
+    pub fn check_all(&self, object: &Value) -> Vec<Cause> {
+        let mut causes = check::check(&self.root, object, None);
+        let broken: Vec<FieldPath> = causes.iter().map(|cause| cause.path.clone()).collect();
+        causes.extend(cel::check(&self.root, object, None, &broken));
         causes
     }
 }

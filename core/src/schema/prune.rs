@@ -15,46 +15,60 @@ pub struct Unknown {
     pub known: Vec<String>,
 }
 
-/// Removes unknown fields.
-pub(super) fn prune(root: &Node, object: &mut Value) -> Vec<Unknown> {
-    let mut pruner = Pruner {
+/// The fields of an object that its schema does not have.
+pub(super) fn unknown(root: &Node, object: &Value) -> Vec<Unknown> {
+    let mut finder = Finder {
         path: Vec::new(),
         unknown: Vec::new(),
     };
-    pruner.value(root, object, true);
-    pruner.unknown
+    finder.value(root, object, true);
+    finder.unknown
 }
 
-struct Pruner {
+/// Removes fields.
+pub(super) fn remove(object: &mut Value, fields: &[Unknown]) {
+    for field in fields {
+        let Some((last, parents)) = field.path.0.split_last() else {
+            continue;
+        };
+        let parent = parents
+            .iter()
+            .try_fold(&mut *object, |value, segment| match segment {
+                Segment::Key(name) => value.get_mut(&**name),
+                Segment::Index(index) => value.get_mut(*index),
+            });
+        if let (Some(Value::Object(map)), Segment::Key(name)) = (parent, last) {
+            map.shift_remove(&**name);
+        }
+    }
+}
+
+struct Finder {
     path: Vec<Segment>,
     unknown: Vec<Unknown>,
 }
 
-impl Pruner {
+impl Finder {
     /// `embedded`: the value is a whole object, whose own fields have rules of their own.
-    fn value(&mut self, node: &Node, value: &mut Value, embedded: bool) {
+    fn value(&mut self, node: &Node, value: &Value, embedded: bool) {
         match value {
             Value::Object(object) => {
-                let names: Vec<String> = object.keys().cloned().collect();
-                for name in names {
+                for (name, value) in object {
                     if embedded && OBJECT_FIELDS.contains(&name.as_str()) {
                         continue;
                     }
                     self.path.push(Segment::Key(name.as_str().into()));
-                    match (node.field(&name), object.get_mut(&name)) {
-                        (Some(inner), Some(value)) => self.value(inner, value, inner.embedded),
-                        (None, Some(_)) if !node.keeps_unknown() => {
-                            object.shift_remove(&name);
-                            self.report(node, embedded);
-                        }
-                        _ => {}
+                    match node.field(name) {
+                        Some(inner) => self.value(inner, value, inner.embedded),
+                        None if node.keeps_unknown() => {}
+                        None => self.report(node, embedded),
                     }
                     self.path.pop();
                 }
             }
             Value::Array(elements) => {
                 let Some(items) = &node.items else { return };
-                for (index, element) in elements.iter_mut().enumerate() {
+                for (index, element) in elements.iter().enumerate() {
                     self.path.push(Segment::Index(index));
                     self.value(items, element, items.embedded);
                     self.path.pop();

@@ -56,7 +56,7 @@ fn check_server(server: &Server, at: &At<'_>, violations: &mut Violations) {
         violations.check(&at.key("bind"), bind_address(bind));
     }
     if hosts.is_empty() {
-        violations.add(at, "the server has no hosts");
+        violations.add(&at.key("hosts"), "the server has no hosts");
     }
     for (position, host) in hosts.iter().enumerate() {
         violations.check(&at.key("hosts").index(position), server_host(host));

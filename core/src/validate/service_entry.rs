@@ -53,7 +53,7 @@ fn check_hosts(
     violations: &mut Violations,
 ) {
     if hosts.is_empty() {
-        violations.add(at, "the entry has no hosts");
+        violations.add(&at.key("hosts"), "the entry has no hosts");
     }
     let by_name = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
     for (position, host) in hosts.iter().enumerate() {

@@ -108,7 +108,7 @@ fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut V
         route: destinations,
     } = route;
     if matches.is_empty() {
-        violations.add(at, "a TLS rule needs a match with sniHosts");
+        violations.add(&at.key("match"), "a TLS rule needs a match with sniHosts");
     }
     for (position, condition) in matches.iter().enumerate() {
         check_tls_match(
@@ -136,7 +136,7 @@ fn check_tls_match(
         gateways,
     } = condition;
     if sni_hosts.is_empty() {
-        violations.add(at, "a TLS match needs sniHosts");
+        violations.add(&at.key("sniHosts"), "a TLS match needs sniHosts");
     }
     for (position, sni) in sni_hosts.iter().enumerate() {
         let key = at.key("sniHosts");

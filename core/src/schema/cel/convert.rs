@@ -124,7 +124,7 @@ fn text(node: Option<&Node>, text: &str) -> CelValue {
 }
 
 /// The name of a field in an expression.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     if RESERVED.contains(&name) {
         return format!("__{name}__");
     }

@@ -1,7 +1,7 @@
 //! CEL rules of schemas, `x-kubernetes-validations`.
 //!
 //! ```text
-//! rule text --program::compile--> Program       parsed once, references checked, loops metered
+//! rule text --program::compile--> Program       parsed once, names checked, loops metered
 //! value     --convert----------> self, oldSelf  by schema: format, numbers, names of fields
 //! ```
 //!
@@ -11,6 +11,7 @@
 mod convert;
 mod functions;
 mod program;
+mod rewrite;
 
 use std::cell::OnceCell;
 
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use self::functions::{Environment, Failure};
 use self::program::Program;
+use self::rewrite::Scope;
 use super::cause::{Cause, Reason, shown};
 use super::check::counterpart;
 use super::node::{Node, Rest};
@@ -55,10 +57,11 @@ pub(super) fn compile(
     path: &FieldPath,
     causes: &mut Vec<Cause>,
 ) -> Vec<Rule> {
+    let whole = path.0.is_empty();
     let path = path.key("x-kubernetes-validations");
     let rules = rules.and_then(Value::as_array).into_iter().flatten();
     let compiled = rules.enumerate().filter_map(|(index, rule)| {
-        match self::rule(rule, node, &path.index(index)) {
+        match self::rule(rule, node, &path.index(index), whole) {
             Ok(rule) => Some(rule),
             Err(cause) => {
                 causes.push(*cause);
@@ -69,7 +72,7 @@ pub(super) fn compile(
     compiled.collect()
 }
 
-fn rule(rule: &Value, node: &Node, path: &FieldPath) -> Result<Rule, Box<Cause>> {
+fn rule(rule: &Value, node: &Node, path: &FieldPath, whole: bool) -> Result<Rule, Box<Cause>> {
     let text = |name: &str| rule[name].as_str().filter(|text| !text.is_empty());
     let invalid =
         |name: &str, why: &str| Box::new(Cause::invalid(path.key(name), &rule[name], why));
@@ -79,11 +82,17 @@ fn rule(rule: &Value, node: &Node, path: &FieldPath) -> Result<Rule, Box<Cause>>
             "rule is not specified",
         )));
     };
+    let optional_old = rule["optionalOldSelf"].as_bool() == Some(true);
+    let scope = Scope {
+        node,
+        whole: whole || node.embedded,
+        optional_old,
+    };
     let parse = |name: &str, source: &str| {
-        program::compile(source).map_err(|why| invalid(name, &format!("compilation failed: {why}")))
+        program::compile(source, scope)
+            .map_err(|why| invalid(name, &format!("compilation failed: {why}")))
     };
     let program = parse("rule", source)?;
-    let optional_old = rule["optionalOldSelf"].as_bool() == Some(true);
     if optional_old && !program.uses_old() {
         let why = "may not be set if oldSelf is not used in rule";
         return Err(invalid("optionalOldSelf", why));
@@ -155,13 +164,19 @@ fn is_field(node: &Node, path: &FieldPath) -> bool {
         .is_some()
 }
 
-/// The rules that an object breaks.
-pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+/// The rules that an object breaks. Values in which something else is wrong at one of the paths `broken` are left out.
+pub(super) fn check(
+    root: &Node,
+    object: &Value,
+    old: Option<&Value>,
+    broken: &[FieldPath],
+) -> Vec<Cause> {
     if !root.has_rules() {
         return Vec::new();
     }
     let mut checker = Checker {
         environment: OnceCell::new(),
+        broken,
         path: Vec::new(),
         causes: Vec::new(),
         exhausted: false,
@@ -170,15 +185,16 @@ pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>) -> Vec<Cau
     checker.causes
 }
 
-struct Checker {
+struct Checker<'b> {
     environment: OnceCell<Environment>,
+    broken: &'b [FieldPath],
     path: Vec<Segment>,
     causes: Vec<Cause>,
     /// No rule is evaluated any more.
     exhausted: bool,
 }
 
-impl Checker {
+impl Checker<'_> {
     /// `whole`: the value is an object with metadata.
     fn value(&mut self, node: &Node, value: &Value, old: Option<&Value>, whole: bool) {
         if !node.has_rules() || self.exhausted || (value.is_null() && node.nullable) {
@@ -218,7 +234,8 @@ impl Checker {
             _ => true,
         };
         let mut rules = node.rules.iter().filter(applies).peekable();
-        if rules.peek().is_none() {
+        let is_broken = |broken: &FieldPath| broken.0.starts_with(&self.path);
+        if rules.peek().is_none() || self.broken.iter().any(is_broken) {
             return;
         }
         let environment = self.environment.get_or_init(Environment::new);
@@ -244,10 +261,8 @@ impl Checker {
                     break;
                 }
                 Err(Failure::Error(why)) => {
-                    causes.push((
-                        rule,
-                        format!("rule could not be evaluated: {why}: {}", rule.source),
-                    ));
+                    let about = rule.message.as_deref().unwrap_or(&rule.source);
+                    causes.push((rule, format!("{why} evaluating rule: {about}")));
                 }
             }
         }

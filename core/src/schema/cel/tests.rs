@@ -65,7 +65,7 @@ const HOLD: &[&str] = &[
     "'aXa'.replace('a', 'b') == 'bXb'",
     "sets.contains(self.list, ['aa'])",
     "dyn(self.text) == 'héllo'",
-    "true || self.nothing.at.all == 1",
+    "true || self.map.nothing == '1'",
     "self.list == ['aa', 'ab'] ? true : false",
     "!(self.text in ['x', 'y'])",
     "-5 % 3 == -2",
@@ -99,6 +99,17 @@ fn rules_that_cannot_be_compiled_are_refused() {
         ),
         ("Message{a: 1}.a == 1", "undeclared reference to 'Message'"),
         ("self.text.matches('(')", "is not a regular expression"),
+        ("self.nothing == 1", "undefined field 'nothing'"),
+        ("self.inner.b == ''", "undefined field 'b'"),
+        (
+            "self.list.all(x, x.y == 1)",
+            "type 'string' does not support field selection",
+        ),
+        (
+            "self.list[0].z == 1",
+            "type 'string' does not support field selection",
+        ),
+        ("oldSelf.nothing == 1", "undefined field 'nothing'"),
         ("@meter(true, false, null)", "token recognition error"),
     ] {
         let causes = schema(fields(), json!([{"rule": rule}])).unwrap_err();
@@ -149,7 +160,7 @@ fn broken_rules_are_told_with_field_reason_and_message() {
     assert_eq!(
         outcome(&schema, json!({"text": "good"}), None),
         [
-            "spec: Invalid value: \"object\": rule could not be evaluated: no such key: list: self.list.size() < 9"
+            "spec: Invalid value: \"object\": no such key: list evaluating rule: self.list.size() < 9"
         ]
     );
 }

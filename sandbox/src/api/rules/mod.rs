@@ -10,17 +10,27 @@ use serde_json::Value;
 use super::kinds::Served;
 use super::status::{Cause, Status};
 
-/// Checks an object before it is stored; of a write to its status only the schema is of interest.
+/// Checks an object before it is stored; of a write to its status only the schema is of interest. What the client should know
+/// of an object that is accepted comes back.
 pub fn check(
     served: &Served,
     new: &Value,
     old: Option<&Value>,
     status_only: bool,
-) -> Result<(), Status> {
+) -> Result<Vec<String>, Status> {
     let kind = &served.kind;
     let mut causes = Vec::new();
+    let mut warnings = Vec::new();
     if let Some(custom) = served.custom() {
-        causes.extend(custom.check(new, old));
+        let changed = old.is_none_or(|old| old["spec"] != new["spec"]);
+        if changed && !status_only {
+            let (errors, others) = mesh(new);
+            causes.extend(errors);
+            warnings.extend(others);
+        }
+        if causes.is_empty() {
+            causes.extend(custom.check(new, old));
+        }
     }
     if !status_only {
         causes.extend(metadata::check(&new["metadata"]));
@@ -39,10 +49,31 @@ pub fn check(
         }
     }
     if causes.is_empty() {
-        return Ok(());
+        return Ok(warnings);
     }
     let name = new["metadata"]["name"].as_str().unwrap_or_default();
     Err(Status::invalid(&kind.group, &kind.kind, name, causes))
+}
+
+/// What the mesh's own compiler refuses and warns about, as its validating webhook would. It makes the checks of the CRD's
+/// schema as well.
+fn mesh(object: &Value) -> (Vec<Cause>, Vec<String>) {
+    let admission = mesh_core::resource::admit(object);
+    let causes = admission.errors.into_iter().map(|finding| {
+        let field = finding.path.to_string();
+        let message = match finding.message.strip_prefix(&format!("{field}: ")) {
+            Some(message) => message.to_owned(),
+            None => finding.message,
+        };
+        Cause {
+            reason: "FieldValueInvalid",
+            message,
+            field,
+        }
+    });
+    let warnings = admission.warnings.into_iter();
+    let texts = warnings.map(|finding| format!("[{}] {}", finding.code, finding.message));
+    (causes.collect(), texts.collect())
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -93,7 +93,10 @@ impl Write<'_> {
         }
         defaults::allocate(context.api, context.kind, state, &key, &mut new)?;
         let status_only = self.part == Part::Status;
-        rules::check(context.served, &new, old.map(|old| &**old), status_only)?;
+        let warnings = rules::check(context.served, &new, old.map(|old| &**old), status_only)?;
+        warnings
+            .into_iter()
+            .for_each(|warning| context.warn(warning));
         count_generation(context, old.map(|old| &**old), &mut new);
         self.settle_owners(old.map(|old| &**old), &mut new);
         self.keep(state, key, old, new)
