@@ -55,6 +55,14 @@ pub struct Args {
     /// Namespace this runs in
     #[arg(long, default_value = "istio-system", env = "POD_NAMESPACE")]
     pub namespace: String,
+    /// Namespaces beside the control plane's own whose service accounts may see debug pages from outside of loopback
+    #[arg(
+        long = "debugNamespaces",
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES"
+    )]
+    pub debug_namespaces: Vec<String>,
     /// Name of the pod this runs in, by which it stands for election among its replicas; a random one if empty
     #[arg(long = "podName", default_value = "", env = "POD_NAME")]
     pub pod_name: String,
@@ -69,6 +77,12 @@ pub struct Args {
 // === impl Args ===
 
 impl Args {
+    /// Namespaces whose service accounts may see debug pages.
+    pub fn debug_readers(&self) -> Vec<String> {
+        let own = std::iter::once(&self.namespace);
+        own.chain(&self.debug_namespaces).cloned().collect()
+    }
+
     /// Resolves `:PORT` to the address this process should bind: the pod's own address where one is given
     /// (`MESH_BIND_ADDRESS`), else all interfaces.
     ///

@@ -3,7 +3,7 @@
 //! ```text
 //! cluster | directory --config--> Store --publish--> Snapshot --ads--> proxies
 //!                                                       |
-//!                                                       +--monitor--> /ready, /metrics, /debug
+//!                                                       +--monitor--> /ready, /metrics, /debug (pages of `debug`)
 //! ```
 //!
 //! One event loop owns the store. Everything behind it works on immutable snapshots, so a proxy that is slow or gone holds
@@ -22,10 +22,12 @@ mod metrics;
 mod publish;
 
 mod ads;
+mod debug;
 mod identity;
 mod leader;
 mod monitor;
 mod serving;
+mod status;
 mod webhook;
 
 #[cfg(test)]

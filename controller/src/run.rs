@@ -11,14 +11,16 @@ use mesh_core::snapshot::SnapshotOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::ads::{Ads, Connections};
+use crate::ads::{Ads, Connections, DebugAnswers};
 use crate::args::Args;
-use crate::config::{self, watch_files, watch_kubernetes};
+use crate::config::{self, Reader, watch_files, watch_kubernetes};
+use crate::debug::{Access, Debug};
 use crate::identity::Tokens;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::publish::{self, Debounce, Observers, Published};
+use crate::status::{self, Ledger, Refusals};
 use crate::versions::Versions;
 use client::client;
 use cluster::Candidacy;
@@ -41,9 +43,11 @@ pub struct BadUsage(pub String);
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let client = client(&args).await?;
+    let ledger = Arc::<Ledger>::default();
+    let reader = Reader::new(&args.namespace, &args.revision, Arc::clone(&ledger));
     let (events, receiver) = mpsc::channel(config::QUEUE);
     let sources = match (&client, &args.config_dir) {
-        (Some(client), _) => watch_kubernetes(client, &args.namespace, &events, &mut tasks),
+        (Some(client), _) => watch_kubernetes(client, &reader, &events, &mut tasks),
         (None, Some(directory)) => watch_files(directory, &events, &mut tasks)
             .await
             .with_context(|| {
@@ -72,16 +76,26 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     ));
 
     let connections = Arc::new(Connections::default());
+    let debug = Debug {
+        published: snapshots.clone(),
+        connections: Arc::clone(&connections),
+        versions,
+        cluster_id: args.cluster_id.clone(),
+    };
+    let tokens = client.clone().map(|client| Arc::new(Tokens::new(client)));
+    let access = Access::new(tokens, args.debug_readers());
     let ads = Ads::new(
         snapshots.clone(),
         Arc::clone(&connections),
         Arc::clone(&metrics),
+        Arc::new(debug_answers(&args, &debug, &access)),
         &mut tasks,
     );
     let monitor = Monitor {
-        published: snapshots,
-        connections,
-        versions,
+        published: snapshots.clone(),
+        connections: Arc::clone(&connections),
+        debug,
+        access,
         metrics,
     };
     for address in [&args.monitoring, &args.http] {
@@ -93,6 +107,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .as_ref()
         .map(|client| Candidacy::begin(client, &args))
         .unzip();
+    if let Some((client, leadership)) = client.clone().zip(leadership.clone()) {
+        let (published, connections) = (snapshots, Arc::clone(&connections));
+        let refusals = move || status::refusals(&published.borrow().clone(), &connections);
+        tasks.spawn(write_status(client, leadership, ledger, refusals));
+    }
     let serve = async {
         serve_xds(&args, client.zip(leadership), &ads, &mut tasks).await?;
         until_a_part_ends(&mut tasks).await
@@ -107,6 +126,30 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         candidacy.end().await;
     }
     outcome
+}
+
+/// Writes the status of objects, as leader.
+fn write_status(
+    client: Client,
+    leadership: Leadership,
+    ledger: Arc<Ledger>,
+    refusals: impl Fn() -> Refusals + Clone,
+) -> impl Future<Output = ()> {
+    let write = move || status::write(client.clone(), Arc::clone(&ledger), refusals.clone());
+    leadership.run(write)
+}
+
+/// The debug types of the ADS stream, as the pages show them.
+fn debug_answers(args: &Args, debug: &Debug, access: &Access) -> DebugAnswers {
+    let (debug, access) = (debug.clone(), access.clone());
+    let identifier = serde_json::json!({
+        "Component": "istiod", "ID": args.pod_name, "Info": { "version": env!("CARGO_PKG_VERSION") },
+    });
+    DebugAnswers {
+        identifier: identifier.to_string(),
+        allows: Box::new(move |identity| access.allows(identity)),
+        answer: Box::new(move |request| debug.exchange(request)),
+    }
 }
 
 async fn serve_xds(

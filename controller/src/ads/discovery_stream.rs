@@ -3,18 +3,18 @@
 use std::time::SystemTime;
 
 use mesh_xds::ResourceType;
-use mesh_xds::discovery::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
-};
+use mesh_xds::discovery::Node;
 use mesh_xds::resource::ResourceSnapshot;
 use mesh_xds::server::{DeltaStream, Received, SotwStream, StreamError, TypeStatus};
 
+use super::debug::DebugVariant;
+
 /// The server's side of a stream, as `mesh_xds` has it.
-pub trait DiscoveryStream: Send + 'static {
-    /// What the client sends.
-    type Request: prost::Message + Default + 'static;
-    /// What it gets.
-    type Response: prost::Message + 'static;
+pub trait DiscoveryStream:
+    DebugVariant<Request: prost::Message + Default + 'static, Response: prost::Message + 'static>
+    + Send
+    + 'static
+{
     /// Name of the variant.
     const VARIANT: &'static str;
     /// Whether clients of the variant can discover virtual hosts.
@@ -38,8 +38,6 @@ pub trait DiscoveryStream: Send + 'static {
 // === impl DiscoveryStream ===
 
 impl DiscoveryStream for DeltaStream {
-    type Request = DeltaDiscoveryRequest;
-    type Response = DeltaDiscoveryResponse;
     const VARIANT: &'static str = "delta";
     const HAS_VHDS: bool = true;
 
@@ -81,8 +79,6 @@ impl DiscoveryStream for DeltaStream {
 }
 
 impl DiscoveryStream for SotwStream {
-    type Request = DiscoveryRequest;
-    type Response = DiscoveryResponse;
     const VARIANT: &'static str = "sotw";
     const HAS_VHDS: bool = false;
 

@@ -15,6 +15,7 @@ mod quota;
 mod throttle;
 
 mod connections;
+mod debug;
 mod discovery_stream;
 mod session;
 
@@ -38,7 +39,10 @@ use encodings::Encodings;
 use quota::Quota;
 use throttle::Throttle;
 
-pub use connections::Connections;
+#[cfg(test)]
+pub use connections::Registration;
+pub use connections::{Connection, Connections};
+pub use debug::{DebugAnswer, DebugAnswers, DebugRequest};
 
 /// Most streams at a time; a proxy has one.
 const MOST_STREAMS: usize = 16 * 1024;
@@ -67,16 +71,18 @@ struct Shared {
     streams: Arc<Semaphore>,
     identities: Arc<Quota<Identity>>,
     proxies: Arc<Quota<String>>,
+    debug: Arc<DebugAnswers>,
 }
 
 // === impl Ads ===
 
 impl Ads {
-    /// Serves the latest of these snapshots until the set is dropped, and notes who is connected.
+    /// Serves the latest of these snapshots until the set is dropped, notes who is connected, and has debug types answered.
     pub fn new(
         snapshots: watch::Receiver<Arc<Published>>,
         connections: Arc<Connections>,
         metrics: Arc<Metrics>,
+        debug: Arc<DebugAnswers>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let encodings = Arc::<Encodings>::default();
@@ -89,6 +95,7 @@ impl Ads {
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             identities: Arc::new(Quota::new(STREAMS_PER_IDENTITY)),
             proxies: Arc::new(Quota::new(STREAMS_PER_PROXY)),
+            debug,
         };
         Self {
             shared: Arc::new(shared),

@@ -15,6 +15,7 @@ use tonic::Status;
 
 use super::Shared;
 use super::connections::{Progress, Registration};
+use super::debug::DebugExchange;
 use super::discovery_stream::DiscoveryStream;
 use super::encodings::{Key, Subscription};
 use super::quota::Share;
@@ -36,6 +37,8 @@ pub struct Session<M: DiscoveryStream> {
     caller: Caller,
     /// Who it is, once it has said so.
     client: Option<Client>,
+    /// What people's tools ask.
+    debug: DebugExchange<M::Response>,
     /// The last large response, while it counts as being on its way.
     permit: Option<(ResourceType, Permit)>,
     began: Instant,
@@ -91,6 +94,7 @@ impl<M: DiscoveryStream> Session<M> {
                 )
                 .to_owned(),
             ),
+            debug: DebugExchange::new(Arc::clone(&shared.debug)),
             shared,
             requests,
             caller,
@@ -103,6 +107,9 @@ impl<M: DiscoveryStream> Session<M> {
     /// The next response; none when the stream ends.
     pub async fn next(&mut self) -> Option<Result<M::Response, Status>> {
         loop {
+            if let Some(response) = self.debug.next() {
+                return Some(Ok(response));
+            }
             if let Some(response) = self.due().await {
                 return Some(Ok(response));
             }
@@ -120,7 +127,7 @@ impl<M: DiscoveryStream> Session<M> {
                 },
                 () = newer(&mut self.client) => self.refresh(),
                 () = tokio::time::sleep_until(timer) => {
-                    if self.client.is_none() && self.began.elapsed() >= FIRST_REQUEST_TIMEOUT {
+                    if self.is_unknown() && self.began.elapsed() >= FIRST_REQUEST_TIMEOUT {
                         return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
                     }
                     self.expire();
@@ -153,7 +160,16 @@ impl<M: DiscoveryStream> Session<M> {
         Some(response)
     }
 
+    /// Whether nothing has come yet.
+    fn is_unknown(&self) -> bool {
+        self.client.is_none() && !self.debug.is_used()
+    }
+
     fn take(&mut self, request: M::Request) -> Result<(), Status> {
+        if let Some(asked) = M::asked(&request) {
+            let identity = self.caller.identity.as_ref();
+            return self.debug.take::<M>(&asked, identity);
+        }
         let received = self
             .stream
             .on_request(request, SystemTime::now())
@@ -293,8 +309,7 @@ impl<M: DiscoveryStream> Session<M> {
             .as_ref()
             .and_then(|client| client.outdated.then_some(client.next_update));
         let introduction = self
-            .client
-            .is_none()
+            .is_unknown()
             .then(|| self.began + FIRST_REQUEST_TIMEOUT);
         [wake, permit, admission, update, introduction]
             .into_iter()

@@ -98,7 +98,13 @@ impl Plane {
             observers,
         ));
         let connections = Arc::<Connections>::default();
-        let ads = Ads::new(snapshots, Arc::clone(&connections), metrics, &mut tasks);
+        let ads = Ads::new(
+            snapshots,
+            Arc::clone(&connections),
+            metrics,
+            Arc::default(),
+            &mut tasks,
+        );
         let free = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -3,27 +3,30 @@
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::resource::{self, Kind, Resource, ResourceKey, Watch, rows};
-use mesh_core::source::Origin;
+use mesh_core::resource::{Kind, Resource, Watch, rows};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::reader::{Read, Reader};
 use super::{Event, WatchBackoff};
+
+/// Time before a kind is asked for again that the API server does not know.
+const ABSENT: Duration = Duration::from_secs(5);
 
 /// Starts the watchers. They run until the set is dropped.
 ///
-/// A kind that cannot be listed yet (its CRD is missing, or the server is away) counts as empty once the first attempt has
-/// failed with a 404, and appears when it can be listed. Other failures are retried with backoff and logged.
+/// A kind that cannot be listed yet (its CRD is missing) counts as empty once the first attempt has failed with a 404, and appears when
+/// it can be listed. Other failures are retried with backoff and logged.
 /// Gives the kinds, each of which begins with one [`Event::Replace`].
 pub fn watch(
     client: &Client,
-    namespace: &str,
+    reader: &Arc<Reader>,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
 ) -> BTreeSet<Kind> {
@@ -38,71 +41,116 @@ pub fn watch(
         let api: Api<DynamicObject> = match row.watch {
             Watch::Always | Watch::WhenInstalled => Api::all_with(client.clone(), &resource),
             // Of ConfigMaps only the mesh's own settings matter.
-            Watch::OwnNamespace => Api::namespaced_with(client.clone(), namespace, &resource),
+            Watch::OwnNamespace => {
+                Api::namespaced_with(client.clone(), reader.namespace(), &resource)
+            }
             Watch::Never => continue,
         };
         let types = TypeMeta {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
-        tasks.spawn(watch_kind(row.kind, types, api, events.clone()));
+        let watch = KindWatch {
+            kind: row.kind,
+            types,
+            reader: Arc::clone(reader),
+            listed: Vec::new(),
+            known_empty: false,
+            failing: false,
+        };
+        tasks.spawn(watch.run(api, events.clone()));
         kinds.insert(row.kind);
     }
     kinds
 }
 
-async fn watch_kind(
+/// The watch of one kind.
+struct KindWatch {
     kind: Kind,
     types: TypeMeta,
-    api: Api<DynamicObject>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut stream =
-        pin!(watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()));
-    let mut listed: Vec<Arc<Resource>> = Vec::new();
-    let mut known_empty = false;
-    let mut failing = false;
-    while let Some(event) = stream.next().await {
-        let event = match event {
-            Ok(watcher::Event::Init) => {
-                listed.clear();
-                continue;
-            }
-            Ok(watcher::Event::InitApply(mut object)) => {
-                // Kubernetes leaves out in lists what the list itself says.
-                object.types.get_or_insert_with(|| types.clone());
-                listed.extend(decode(object).map(Arc::new));
-                continue;
-            }
-            Ok(watcher::Event::InitDone) => Event::Replace(kind, std::mem::take(&mut listed)),
-            Ok(watcher::Event::Apply(object)) => match decode(object) {
-                Some(resource) => Event::Apply(Arc::new(resource)),
-                None => continue,
-            },
-            Ok(watcher::Event::Delete(object)) => deletion(kind, &object),
-            Err(error) if is_not_found(&error) && !known_empty => {
-                tracing::info!(
-                    ?kind,
-                    "the API server does not know this kind yet; treating it as empty"
-                );
-                known_empty = true;
-                Event::Replace(kind, Vec::new())
-            }
-            Err(error) if is_not_found(&error) => continue,
-            Err(error) => {
-                // Said once for each outage: it is tried again and again.
-                if !std::mem::replace(&mut failing, true) {
-                    let error = with_causes(&error);
-                    tracing::warn!(?kind, error, "failed to watch the cluster; trying again");
+    reader: Arc<Reader>,
+    /// What a list has given so far.
+    listed: Vec<Arc<Resource>>,
+    /// Whether it was told that there is nothing of the kind.
+    known_empty: bool,
+    /// Whether the last attempt has failed.
+    failing: bool,
+}
+
+// === impl KindWatch ===
+
+impl KindWatch {
+    async fn run(mut self, api: Api<DynamicObject>, events: mpsc::Sender<Event>) {
+        let config = watcher::Config::default();
+        let mut stream = pin!(watcher(api, config).backoff(WatchBackoff::default()));
+        while let Some(event) = stream.next().await {
+            let (event, pause) = match event {
+                Ok(event) => (self.take(event), None),
+                Err(error) if is_not_found(&error) => (self.absent(), Some(ABSENT)),
+                Err(error) => {
+                    self.failed(&error);
+                    (None, None)
                 }
-                continue;
+            };
+            if let Some(event) = event {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(kind = ?self.kind, "watching the cluster again");
+                }
+                if events.send(event).await.is_err() {
+                    return;
+                }
             }
-        };
-        if std::mem::take(&mut failing) {
-            tracing::info!(?kind, "watching the cluster again");
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
         }
-        if events.send(event).await.is_err() {
-            return;
+    }
+
+    fn take(&mut self, event: watcher::Event<DynamicObject>) -> Option<Event> {
+        match event {
+            watcher::Event::Init => {
+                self.listed.clear();
+                self.reader.begin_list(self.kind);
+                None
+            }
+            watcher::Event::InitApply(mut object) => {
+                // Kubernetes leaves out in lists what the list itself says.
+                object.types.get_or_insert_with(|| self.types.clone());
+                if let Read::Resource(resource) = self.reader.read(self.kind, object) {
+                    self.listed.push(Arc::new(*resource));
+                }
+                None
+            }
+            watcher::Event::InitDone => {
+                self.reader.end_list(self.kind);
+                Some(Event::Replace(self.kind, std::mem::take(&mut self.listed)))
+            }
+            watcher::Event::Apply(object) => match self.reader.read(self.kind, object) {
+                Read::Resource(resource) => Some(Event::Apply(Arc::new(*resource))),
+                Read::Foreign(key, version) => Some(Event::Delete(key, version)),
+                Read::Unusable => None,
+            },
+            watcher::Event::Delete(object) => {
+                let (key, version) = self.reader.gone(self.kind, object);
+                Some(Event::Delete(key, version))
+            }
+        }
+    }
+
+    /// The API server does not know the kind.
+    fn absent(&mut self) -> Option<Event> {
+        if std::mem::replace(&mut self.known_empty, true) {
+            return None;
+        }
+        tracing::info!(kind = ?self.kind, "the API server does not know this kind yet; treating it as empty");
+        Some(Event::Replace(self.kind, Vec::new()))
+    }
+
+    /// Said once for each outage: it is tried again and again.
+    fn failed(&mut self, error: &watcher::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            let error = with_causes(error);
+            tracing::warn!(kind = ?self.kind, error, "failed to watch the cluster; trying again");
         }
     }
 }
@@ -121,63 +169,11 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn deletion(kind: Kind, object: &DynamicObject) -> Event {
-    let text = |field: &Option<String>| Arc::from(field.as_deref().unwrap_or_default());
-    let (namespace, name) = (
-        text(&object.metadata.namespace),
-        text(&object.metadata.name),
-    );
-    let version = object.metadata.resource_version.as_deref().map(Arc::from);
-    Event::Delete(
-        ResourceKey {
-            kind,
-            namespace,
-            name,
-        },
-        version,
-    )
-}
-
 fn is_not_found(error: &watcher::Error) -> bool {
     matches!(
         error,
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404
     )
-}
-
-/// An object that cannot be decoded is logged and left out; its last good version stays in the store.
-fn decode(mut object: DynamicObject) -> Option<Resource> {
-    object.metadata.managed_fields = None;
-    let value = match serde_json::to_value(&object) {
-        Ok(value) => value,
-        Err(error) => {
-            tracing::warn!(%error, "failed to read an object of the cluster");
-            return None;
-        }
-    };
-    let origin = Origin::Cluster {
-        context: Arc::from(""),
-    };
-    let (resource, diagnostics) = resource::decode_value(value, origin, None);
-    let own = resource.iter().flat_map(|resource| &resource.findings);
-    for diagnostic in diagnostics.iter().chain(own) {
-        let Diagnostic {
-            code,
-            level,
-            resource,
-            message,
-            ..
-        } = diagnostic;
-        let resource = resource
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        match level {
-            Level::Info => tracing::debug!(code, resource, "{message}"),
-            Level::Warning | Level::Error => tracing::warn!(code, resource, "{message}"),
-        }
-    }
-    resource.filter(|resource| !resource.malformed)
 }
 
 #[cfg(test)]

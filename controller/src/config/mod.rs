@@ -9,6 +9,7 @@
 mod backoff;
 mod files;
 mod kubernetes;
+mod reader;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use mesh_core::resource::{Kind, Resource, ResourceKey};
 pub use backoff::WatchBackoff;
 pub use files::watch as watch_files;
 pub use kubernetes::watch as watch_kubernetes;
+pub use reader::Reader;
 
 /// How many events may wait for the event loop; sources wait when it is behind.
 pub const QUEUE: usize = 1024;

@@ -3,10 +3,12 @@
 //! | address | paths |
 //! | --- | --- |
 //! | 8080 | `/ready` |
-//! | 15014 | `/ready`, `/version`, `/metrics`, `/debug/syncz`, `/debug/distribution?resource=KIND/NAMESPACE/NAME&version=VERSION` |
+//! | 15014 | `/ready`, `/version`, `/metrics`, `/debug/*` for those who may see it (`debug`) |
+//!
+//! Doubled slashes count as one: some tools join addresses and paths that way.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +25,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::ads::Connections;
+use crate::debug::{Access, Debug, Query, Refused};
 use crate::metrics::{Gauges, Metrics};
 use crate::publish::Published;
-use crate::versions::{Question, Versions};
 
 /// Most monitoring connections at a time.
 const MOST_CONNECTIONS: usize = 64;
@@ -39,8 +41,10 @@ pub struct Monitor {
     pub published: watch::Receiver<Arc<Published>>,
     /// Who is connected.
     pub connections: Arc<Connections>,
-    /// Which snapshot holds what.
-    pub versions: Arc<Versions>,
+    /// Pages about the mesh.
+    pub debug: Debug,
+    /// Who may see them.
+    pub access: Access,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -67,7 +71,7 @@ impl Monitor {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
                 return;
             };
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
@@ -75,8 +79,8 @@ impl Monitor {
             tokio::spawn(async move {
                 let _permit = permit;
                 let service = service_fn(move |request| {
-                    let response = monitor.answer(&request);
-                    async move { Ok::<_, Infallible>(response) }
+                    let monitor = monitor.clone();
+                    async move { Ok::<_, Infallible>(monitor.answer(&request, peer.ip()).await) }
                 });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -89,16 +93,24 @@ impl Monitor {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
         }
-        match request.uri().path() {
+        let path = single_slashes(request.uri().path());
+        match path.as_str() {
             "/ready" => self.ready(),
             "/version" => text(StatusCode::OK, env!("CARGO_PKG_VERSION")),
             "/metrics" => self.metrics(),
-            "/debug/syncz" => json(&self.connections.sync_status()),
-            "/debug/distribution" => self.distribution(request.uri().query().unwrap_or_default()),
+            path if path == "/debug" || path.starts_with("/debug/") => {
+                let header = request.headers().get(http::header::AUTHORIZATION);
+                let header = header.and_then(|value| value.to_str().ok());
+                if let Err(refused) = self.access.check(peer, header).await {
+                    return refusal(&refused);
+                }
+                let query = Query::parse(request.uri().query().unwrap_or_default());
+                self.page(path["/debug".len()..].to_owned(), query).await
+            }
             path => text(StatusCode::NOT_FOUND, &format!("there is no {path} here\n")),
         }
     }
@@ -120,14 +132,17 @@ impl Monitor {
         )
     }
 
-    fn distribution(&self, query: &str) -> Response<Full<Bytes>> {
-        match Question::parse(query) {
-            Ok(question) => json(
-                &self
-                    .connections
-                    .distribution(self.versions.generation(&question)),
-            ),
-            Err(message) => text(StatusCode::BAD_REQUEST, &[message.as_str(), "\n"].concat()),
+    /// A page. It may be long, and translate a whole configuration: not the runtime's business.
+    async fn page(&self, path: String, query: Query) -> Response<Full<Bytes>> {
+        let debug = self.debug.clone();
+        let page = tokio::task::spawn_blocking(move || {
+            let page = debug.page(&path, &query);
+            page.map(|value| format!("{value:#}\n"))
+        });
+        match page.await {
+            Ok(Ok(body)) => respond(StatusCode::OK, "application/json", body),
+            Ok(Err((status, message))) => text(status, &format!("{message}\n")),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
 
@@ -147,11 +162,23 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     respond(status, "text/plain; charset=utf-8", body.to_owned())
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
-    match serde_json::to_string_pretty(value) {
-        Ok(body) => respond(StatusCode::OK, "application/json", body),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+fn refusal(refused: &Refused) -> Response<Full<Bytes>> {
+    let (status, message) = match refused {
+        Refused::Unauthenticated(message) => (StatusCode::UNAUTHORIZED, message),
+        Refused::Forbidden(message) => (StatusCode::FORBIDDEN, message),
+        Refused::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
+    };
+    text(status, &format!("{message}\n"))
+}
+
+/// The path with every run of slashes as one.
+fn single_slashes(path: &str) -> String {
+    let mut single = String::with_capacity(path.len());
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        single.push('/');
+        single.push_str(part);
     }
+    single
 }
 
 fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
@@ -162,4 +189,16 @@ fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Ful
         http::HeaderValue::from_static(kind),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_slashes_are_forgiven() {
+        assert_eq!(single_slashes("//debug//syncz"), "/debug/syncz");
+        assert_eq!(single_slashes("/debug/"), "/debug");
+        assert_eq!(single_slashes("/"), "");
+    }
 }

@@ -55,6 +55,7 @@ impl Service {
             snapshots,
             Arc::clone(&connections),
             Arc::default(),
+            Arc::default(),
             &mut tasks,
         );
         Self {

@@ -8,6 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use tokio::time::Instant;
 
+use mesh_core::resource::ResourceKey;
+
 use super::*;
 use crate::testing::{FakeApi, Fault};
 
@@ -29,7 +31,8 @@ impl Controller {
     fn start(api: &FakeApi) -> Self {
         let (sender, events) = mpsc::channel(super::super::QUEUE);
         let mut tasks = JoinSet::new();
-        watch(&api.client(), "own", &sender, &mut tasks);
+        let reader = Reader::new("own", "default", Arc::default());
+        watch(&api.client(), &reader, &sender, &mut tasks);
         Self {
             known: Known::new(),
             events,
