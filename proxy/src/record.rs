@@ -134,6 +134,8 @@ flags! {
     UPSTREAM_PROTOCOL_ERROR 13 "UPE" "The upstream's bytes are not HTTP as it should be.",
     IDLE_TIMEOUT 14 "SI" "Nothing happened for too long.",
     DIRECT_REJECT 15 "UAEX" "Access was denied.",
+    DELAY_INJECTED 16 "DI" "The request was delayed by a fault that is configured.",
+    FAULT_INJECTED 17 "FI" "The request was answered by a fault that is configured.",
 }
 
 // === impl Record ===

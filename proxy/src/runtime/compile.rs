@@ -3,11 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::{HttpPolicy, RemoteAddress};
+use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::matching::InvalidRoute;
 use mesh_ir::{
-    AccessLog as LogConfig, Endpoints, HttpConnectionManager, ProxyConfig, RouteConfig,
-    Routes as RoutesConfig,
+    AccessLog as LogConfig, Endpoints, ProxyConfig, RouteConfig, Routes as RoutesConfig,
 };
 use rustc_hash::FxHashMap;
 
@@ -73,7 +72,7 @@ impl Compiler<'_> {
             let listener = Arc::new(Listener::new(config.clone(), |network| match network {
                 mesh_ir::Network::Http(http) => Network::Http(Http {
                     config: http.clone(),
-                    policy: policy(http),
+                    policy: HttpPolicy::new(http),
                     routes: match &http.routes {
                         RoutesConfig::Discovered(name) => routes.get(name).cloned(),
                         RoutesConfig::Inline(table) => {
@@ -160,16 +159,6 @@ impl Compiler<'_> {
         }));
         Arc::new(Routes::new(table, find))
     }
-}
-
-/// The policies of an HTTP server.
-fn policy(http: &HttpConnectionManager) -> HttpPolicy {
-    HttpPolicy::builder()
-        .remote_address(RemoteAddress {
-            use_peer: http.trust.use_remote_address,
-            trusted_hops: http.trust.trusted_hops,
-        })
-        .build()
 }
 
 /// The route tables that are parts of a listener.

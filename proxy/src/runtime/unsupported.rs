@@ -19,10 +19,6 @@ const CHAIN: &[Row<FilterChain>] = &[("TLS of clients (transport_socket)", |chai
 })];
 
 const CHAIN_MATCH: &[Row<ChainMatch>] = &[
-    (
-        "matching by destination address (prefix_ranges)",
-        |matcher| !matcher.destination_prefixes.is_empty(),
-    ),
     ("matching by server name (server_names)", |matcher| {
         !matcher.server_names.is_empty()
     }),
@@ -32,13 +28,6 @@ const CHAIN_MATCH: &[Row<ChainMatch>] = &[
     ("matching by ALPN (application_protocols)", |matcher| {
         let mut protocols = matcher.application_protocols.iter();
         !protocols.all(|protocol| DETECTED.contains(&&**protocol))
-    }),
-    (
-        "matching by source address (source_prefix_ranges)",
-        |matcher| !matcher.source_prefixes.is_empty(),
-    ),
-    ("matching by source port (source_ports)", |matcher| {
-        !matcher.source_ports.is_empty()
     }),
 ];
 
@@ -79,7 +68,7 @@ const CLUSTER: &[Row<Cluster>] = &[
     }),
 ];
 
-const ROUTE: &[Row<Route>] = &[("injecting faults", |route| route.policy.fault.is_some())];
+const ROUTE: &[Row<Route>] = &[];
 
 /// Whether this proxy does all that a resource asks for.
 ///

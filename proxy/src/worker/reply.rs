@@ -18,6 +18,8 @@ pub struct Reply<'a> {
     pub body: &'a str,
     /// Where to, for redirects.
     pub location: Option<&'a [u8]>,
+    /// The status for a gRPC client, which gets it in the head and no body.
+    pub grpc_status: Option<u32>,
 }
 
 // === impl Reply ===
@@ -32,6 +34,7 @@ impl<'a> Reply<'a> {
             denial: None,
             body: "",
             location: None,
+            grpc_status: None,
         }
     }
 
@@ -83,12 +86,23 @@ impl<'a> Reply<'a> {
         if let Some(location) = self.location {
             write_field(out, b"location", location);
         }
+        let body = match self.grpc_status {
+            Some(status) => {
+                write_field(out, b"content-type", b"application/grpc");
+                out.extend_from_slice(b"grpc-status: ");
+                write_decimal(out, status.into());
+                out.extend_from_slice(b"\r\n");
+                write_field(out, b"grpc-message", self.body.as_bytes());
+                ""
+            }
+            None => self.body,
+        };
         if !matches!(self.code, 204 | 304) {
             out.extend_from_slice(b"content-length: ");
-            write_decimal(out, self.body.len() as u64);
+            write_decimal(out, body.len() as u64);
             out.extend_from_slice(b"\r\n");
         }
-        if !self.body.is_empty() {
+        if !body.is_empty() {
             write_field(out, b"content-type", b"text/plain");
         }
         write_field(out, b"date", date);
@@ -98,7 +112,7 @@ impl<'a> Reply<'a> {
         }
         out.extend_from_slice(b"\r\n");
         if !to_head && !matches!(self.code, 204 | 304) {
-            out.extend_from_slice(self.body.as_bytes());
+            out.extend_from_slice(body.as_bytes());
         }
     }
 }

@@ -26,7 +26,11 @@ pub enum InjectedAbort {
 }
 
 /// Decides by chance, and by the request's headers where the fault leaves it to them. One number is drawn for each part that may happen.
-pub fn inject(fault: &Fault, request: &impl RequestView, draw: &mut impl Draw) -> InjectedFault {
+pub(super) fn inject(
+    fault: &Fault,
+    request: &impl RequestView,
+    draw: &mut impl Draw,
+) -> InjectedFault {
     InjectedFault {
         delay: fault.delay.as_ref().and_then(|it| delay(it, request, draw)),
         abort: fault.abort.as_ref().and_then(|it| abort(it, request, draw)),

@@ -8,6 +8,7 @@ use crate::matching::RequestView;
 use crate::policy::{
     Authorization, ExternalAuthorization, ExternalAuthorizer, RequestAuthentication,
 };
+use crate::{HttpConnectionManager, HttpFilter};
 
 /// What acts on requests before they are routed.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct HttpPolicy {
     stages: Box<[HttpStage]>,
     /// How the client's address is told.
     remote_address: RemoteAddress,
+    /// Whether failures of routes are injected.
+    faults: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +35,7 @@ enum HttpStage {
 pub struct HttpPolicyBuilder {
     stages: Vec<HttpStage>,
     remote_address: RemoteAddress,
+    faults: bool,
 }
 
 /// What the policies say about a request.
@@ -76,15 +80,23 @@ impl HttpPolicyBuilder {
         self
     }
 
+    /// Failures of routes are injected.
+    pub fn inject_faults(mut self) -> Self {
+        self.faults = true;
+        self
+    }
+
     /// The policies.
     pub fn build(self) -> HttpPolicy {
         let Self {
             stages,
             remote_address,
+            faults,
         } = self;
         HttpPolicy {
             stages: stages.into(),
             remote_address,
+            faults,
         }
     }
 }
@@ -95,6 +107,24 @@ impl HttpPolicy {
     /// Policies of a server.
     pub fn builder() -> HttpPolicyBuilder {
         HttpPolicyBuilder::default()
+    }
+
+    /// The policies of a server's filters.
+    pub fn new(server: &HttpConnectionManager) -> Self {
+        let start = Self::builder().remote_address(RemoteAddress {
+            use_peer: server.trust.use_remote_address,
+            trusted_hops: server.trust.trusted_hops,
+        });
+        let add = |policy: HttpPolicyBuilder, filter: &HttpFilter| match filter {
+            HttpFilter::Fault => policy.inject_faults(),
+            // What pages of other origins may read is no matter of what becomes of a request.
+            HttpFilter::Cors => policy,
+        };
+        server.filters.iter().fold(start, add).build()
+    }
+
+    pub(super) fn injects_faults(&self) -> bool {
+        self.faults
     }
 
     /// Decides all policies until one refuses.

@@ -25,7 +25,7 @@ pub use chain::{ChainSelector, LooksAt};
 pub use decision::{Action, Decision, Forwarding, Rejection};
 pub use draw::Draw;
 pub use facts::{ConnectionFacts, TokenError, Tokens, VerifiedToken};
-pub use fault::{InjectedAbort, InjectedFault, inject};
+pub use fault::{InjectedAbort, InjectedFault};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
 pub use network::NetworkPolicy;
 pub use remote::{RemoteAddress, remote_address};
@@ -34,6 +34,7 @@ pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, 
 
 use crate::matching::{RequestView, RouteTable};
 use crate::{RouteAction, Target};
+use fault::inject;
 
 /// How an HTTP server decides.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +99,11 @@ fn route<'a, R: RequestView, T: Trace>(
     else {
         return Decision::of(Action::NoRoute);
     };
-    let fault = InjectedFault::default();
+    let fault = match &matched.route.policy.fault {
+        Some(fault) if server.policy.injects_faults() => inject(fault, request, draw),
+        _ => InjectedFault::default(),
+    };
+    trace_fault(fault, trace);
     let action = match &matched.route.action {
         RouteAction::Forward(forward) => match forward.target.pick(ticket(&forward.target, draw)) {
             Some(picked) => Action::Forward(Forwarding {
@@ -127,6 +132,29 @@ fn ticket(target: &Target, draw: &mut impl Draw) -> u64 {
     match target {
         Target::Cluster(_) => 0,
         Target::Weighted(_) => draw.draw(),
+    }
+}
+
+fn trace_fault<T: Trace>(fault: InjectedFault, trace: &mut T) {
+    let InjectedFault { delay, abort } = fault;
+    let mut note = |text: String| {
+        trace.record(|| Step {
+            stage: Stage::Fault,
+            subject: "injected".into(),
+            origin: None,
+            outcome: StepOutcome::Note(text),
+        });
+    };
+    if !T::ENABLED {
+        return;
+    }
+    if let Some(delay) = delay {
+        note(format!("delay of {delay:?}"));
+    }
+    match abort {
+        Some(InjectedAbort::Http(code)) => note(format!("abort with HTTP {code}")),
+        Some(InjectedAbort::Grpc(status)) => note(format!("abort with gRPC status {status}")),
+        None => {}
     }
 }
 

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::matching::PlainRequest;
 use crate::policy::{
-    Authorization, AuthorizationPolicy, AuthorizationRule, Constraint, ExternalAuthorization,
-    JwtRule, Operation, PathPattern, PeerIdentity, RequestAuthentication, Source, StringPattern,
+    AbortStatus, Authorization, AuthorizationPolicy, AuthorizationRule, Constraint,
+    ExternalAuthorization, Fault, FaultAbort, JwtRule, Operation, PathPattern, PeerIdentity,
+    RequestAuthentication, Source, StringPattern,
 };
 use crate::*;
 
@@ -122,6 +123,47 @@ fn what_no_route_takes_and_unknown_routes_are_no_route() {
     let (policy, table) = (HttpPolicy::default(), table());
     let decision = decide(&policy, &table, "/other", Tokens::None);
     assert!(matches!(decision.action, Action::NoRoute));
+}
+
+#[test]
+fn failures_of_a_route_are_injected_where_the_server_injects_any() {
+    let fault = Fault {
+        abort: Some(FaultAbort {
+            status: AbortStatus::Http(503),
+            percentage: Fraction::ALL,
+        }),
+        ..Fault::default()
+    };
+    let route = Route {
+        policy: RoutePolicy {
+            fault: Some(fault.into()),
+            ..RoutePolicy::default()
+        },
+        ..Route::new(
+            RouteMatch::everything(),
+            RouteAction::Forward(Forward::to(Target::Cluster("one".into()))),
+        )
+    };
+    let host = VirtualHost {
+        name: "all".into(),
+        domains: vec!["*".into()],
+        routes: vec![route],
+    };
+    let config = RouteConfig {
+        name: "80".into(),
+        virtual_hosts: vec![host.into()],
+        discovers_virtual_hosts: false,
+        ignore_port_in_host: true,
+    };
+    let (table, _) = RouteTable::compile(Arc::new(config));
+    let aborts = |policy: HttpPolicy| {
+        let decision = decide(&policy, &table, "/", Tokens::None);
+        assert!(matches!(decision.action, Action::Forward(_)));
+        decision.fault.abort
+    };
+    let injects = HttpPolicy::builder().inject_faults().build();
+    assert_eq!(aborts(injects), Some(InjectedAbort::Http(503)));
+    assert_eq!(aborts(HttpPolicy::default()), None);
 }
 
 #[test]

@@ -282,7 +282,7 @@ impl Exchange<'_> {
                 scratch,
                 &mut connection,
                 &mut progress.deadlines,
-                self.begun,
+                self.begun + self.held_back,
             )
             .await;
         trial.connection = Some(connection);

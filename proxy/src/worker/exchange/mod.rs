@@ -7,6 +7,7 @@
 //!                    +-- no route, redirect, direct answer ------------^
 //! ```
 
+mod fault;
 mod forward;
 mod relay;
 mod report;
@@ -19,7 +20,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mesh_ir::evaluate::{
-    Action, ConnectionFacts, Decision, Forwarding, Rejection, Request, Server, Tokens, evaluate,
+    Action, ConnectionFacts, Decision, Forwarding, InjectedFault, Rejection, Request, Server,
+    Tokens, evaluate,
 };
 use mesh_ir::{Direction, ProxyKind};
 use tokio::time::Instant;
@@ -98,6 +100,8 @@ pub struct Exchange<'a> {
     client: &'a mut Client,
     terms: Terms<'a>,
     begun: Instant,
+    /// How long an injected fault has held the request back, for which no limit counts.
+    held_back: Duration,
     out: Outcomes,
 }
 
@@ -118,6 +122,7 @@ impl<'a> Exchange<'a> {
             client,
             terms,
             begun,
+            held_back: Duration::ZERO,
             out: Outcomes::default(),
         }
     }
@@ -140,7 +145,13 @@ impl<'a> Exchange<'a> {
             head: &scratch.request,
             bytes: scratch.input.filled(),
         };
-        match self.decide(&request).action {
+        let Decision { fault, action, .. } = self.decide(&request);
+        if fault != InjectedFault::default()
+            && let Some(next) = Box::pin(self.inject(scratch, fault, &action)).await
+        {
+            return next;
+        }
+        match action {
             Action::Forward(forwarding) => {
                 let view = self.view;
                 let found = terms

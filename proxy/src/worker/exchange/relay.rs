@@ -43,7 +43,7 @@ impl Exchange<'_> {
         self.begin_reply(
             scratch,
             now,
-            now.saturating_duration_since(flow.uploaded_at(self.begun)),
+            now.saturating_duration_since(flow.uploaded_at(self.begun + self.held_back)),
         );
         self.write_reply(scratch, way, line, now);
         scratch.answer.consume(scratch.response.length);

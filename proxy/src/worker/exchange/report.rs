@@ -129,7 +129,7 @@ fn sent_request<'r>(
     }
 }
 
-fn is_grpc(request: RequestRef<'_>) -> bool {
+pub(super) fn is_grpc(request: RequestRef<'_>) -> bool {
     request
         .fields()
         .known(Known::ContentType)

@@ -1,7 +1,9 @@
 //! Requests that go upstream.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use mesh_ir::policy::{AbortStatus, DelayDuration, Fault, FaultAbort, FaultDelay};
 use mesh_ir::*;
 
 use super::harness::*;
@@ -206,6 +208,67 @@ fn other_upgrades_are_refused() {
     let mut wire = proxy.connect();
     wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
     assert_eq!(wire.answer().code, 403);
+}
+
+#[test]
+fn faults_hold_requests_back_and_answer_them() {
+    let faulty = |path: &str, fault: Fault| {
+        let mut route = prefix(
+            path,
+            RouteAction::Forward(forward(Target::Cluster("one".into()))),
+        );
+        route.policy.fault = Some(fault.into());
+        route
+    };
+    let abort = |status| Fault {
+        abort: Some(FaultAbort {
+            status,
+            percentage: Fraction::ALL,
+        }),
+        ..Fault::default()
+    };
+    let delay = Fault {
+        delay: Some(FaultDelay {
+            duration: DelayDuration::Fixed(Duration::from_millis(300)),
+            percentage: Fraction::ALL,
+        }),
+        ..Fault::default()
+    };
+    let mut manager = manager(vec![
+        faulty("/abort", abort(AbortStatus::Http(418))),
+        faulty("/grpc", abort(AbortStatus::Grpc(14))),
+        faulty("/asked", abort(AbortStatus::Header)),
+        faulty("/delay", delay),
+    ]);
+    manager.filters = vec![HttpFilter::Fault];
+    let address = free();
+    let config = ProxyConfig {
+        listeners: vec![listener(
+            "http",
+            address,
+            true,
+            vec![chain(Network::Http(manager))],
+        )],
+        clusters: vec![static_cluster("one", &[echo("one")])],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut wire = proxy.connect();
+    wire.send("GET /abort HTTP/1.1\r\nHost: test\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!((answer.code, &*answer.body), (418, "fault filter abort"));
+    wire.send("GET /grpc HTTP/1.1\r\nHost: test\r\nContent-Type: application/grpc\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!((answer.code, &*answer.body), (200, ""));
+    assert_eq!(answer.field("grpc-status"), Some("14"));
+    wire.send("GET /asked HTTP/1.1\r\nHost: test\r\nx-envoy-fault-abort-request: 503\r\n\r\n");
+    assert_eq!(wire.answer().code, 503);
+    wire.send("GET /asked HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(wire.answer().code, 200);
+    let begun = std::time::Instant::now();
+    wire.send("GET /delay HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(wire.answer().code, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! Failures that are injected before a request goes anywhere.
+
+use std::rc::Rc;
+
+use mesh_ir::evaluate::{Action, InjectedAbort, InjectedFault};
+use tokio::time::Instant;
+
+use super::report::is_grpc;
+use super::{Exchange, Next};
+use crate::http1::RequestRef;
+use crate::record::ResponseFlags;
+use crate::worker::reply::Reply;
+use crate::worker::scratch::Scratch;
+use crate::worker::upstream::LocalCluster;
+
+const BODY: &str = "fault filter abort";
+const DETAILS: &str = "fault_filter_abort";
+
+// === impl Exchange ===
+
+impl<'a> Exchange<'a> {
+    /// Holds the request back, then answers it, as far as the fault says so; none if it goes on.
+    pub(super) async fn inject(
+        &mut self,
+        scratch: &mut Scratch,
+        fault: InjectedFault,
+        action: &Action<'_>,
+    ) -> Option<Next> {
+        let InjectedFault { delay, abort } = fault;
+        if let Some(delay) = delay {
+            self.out.flags |= ResponseFlags::DELAY_INJECTED;
+            let before = Instant::now();
+            tokio::time::sleep(delay).await;
+            self.held_back = before.elapsed();
+        }
+        let request = RequestRef {
+            head: &scratch.request,
+            bytes: scratch.input.filled(),
+        };
+        let (code, status) = match abort? {
+            InjectedAbort::Http(code) => (code, None),
+            InjectedAbort::Grpc(status) => (200, is_grpc(request).then_some(status)),
+        };
+        let reply = Reply {
+            grpc_status: status,
+            ..Reply::new(code, ResponseFlags::FAULT_INJECTED, DETAILS).with_body(BODY)
+        };
+        let (route, cluster) = self.of_action(action);
+        Some(self.answer(scratch, reply, route, cluster).await)
+    }
+
+    /// The route that was taken, and where the request would have gone.
+    fn of_action<'x>(&self, action: &'x Action<'_>) -> (&'x str, Option<&'a Rc<LocalCluster>>) {
+        match action {
+            Action::Forward(forwarding) => {
+                let (view, naming) = (self.view, &self.worker.naming);
+                let id = self
+                    .terms
+                    .routes
+                    .and_then(|routes| routes.cluster(forwarding));
+                let cluster = id.and_then(|id| view.cluster(id, naming));
+                (&forwarding.matched.route.name, cluster)
+            }
+            Action::Redirect { matched, .. } | Action::Direct { matched, .. } => {
+                (&matched.route.name, None)
+            }
+            Action::NoRoute | Action::Reject(_) => ("", None),
+        }
+    }
+}
