@@ -9,10 +9,11 @@ use futures::StreamExt as _;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::resource::{Kind, Resource, Watch, rows};
-use tokio::sync::mpsc;
+use mesh_core::resource::{Kind, Resource, Row, Watch, rows};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::installed::{self, Installed};
 use super::reader::{Read, Reader};
 use super::{Event, WatchBackoff};
 
@@ -21,50 +22,133 @@ const ABSENT: Duration = Duration::from_secs(5);
 
 /// Starts the watchers. They run until the set is dropped.
 ///
-/// A kind that cannot be listed yet (its CRD is missing) counts as empty once the first attempt has failed with a 404, and appears when
-/// it can be listed. Other failures are retried with backoff and logged.
-/// Gives the kinds, each of which begins with one [`Event::Replace`].
+/// A kind whose CRD is not installed counts as empty, and is watched from when it is. Failures are retried with backoff and
+/// logged. Gives the kinds, each of which begins with one [`Event::Replace`].
 pub fn watch(
     client: &Client,
     reader: &Arc<Reader>,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
 ) -> BTreeSet<Kind> {
+    let installed = installed::follow(client, tasks);
     let mut kinds = BTreeSet::new();
     for row in rows() {
-        let (group, version) = row
-            .api_version()
-            .split_once('/')
-            .unwrap_or(("", row.api_version()));
-        let gvk = GroupVersionKind::gvk(group, version, row.name);
-        let resource = ApiResource::from_gvk_with_plural(&gvk, row.plural);
-        let api: Api<DynamicObject> = match row.watch {
-            Watch::Always | Watch::WhenInstalled => Api::all_with(client.clone(), &resource),
+        let watcher = KindWatcher {
+            row,
+            client: client.clone(),
+            reader: Arc::clone(reader),
+            events: events.clone(),
+        };
+        match row.watch {
+            Watch::Always => tasks.spawn(async move { watcher.watch(None).await }),
             // Of ConfigMaps only the mesh's own settings matter.
             Watch::OwnNamespace => {
-                Api::namespaced_with(client.clone(), reader.namespace(), &resource)
+                let namespace = reader.namespace().to_owned();
+                tasks.spawn(async move { watcher.watch(Some(&namespace)).await })
             }
+            Watch::WhenInstalled => tasks.spawn(watcher.watch_while_installed(installed.clone())),
             Watch::Never => continue,
+        };
+        kinds.insert(row.kind);
+    }
+    kinds
+}
+
+/// Watches one kind, in the version that is served.
+struct KindWatcher {
+    row: &'static Row,
+    client: Client,
+    reader: Arc<Reader>,
+    events: mpsc::Sender<Event>,
+}
+
+// === impl KindWatcher ===
+
+impl KindWatcher {
+    /// Watches the kind in the current version, until nobody takes its events.
+    async fn watch(&self, namespace: Option<&str>) {
+        self.watch_version(self.row.api_version(), namespace).await;
+    }
+
+    /// Watches the kind while its CRD is installed, until nobody takes its events.
+    async fn watch_while_installed(self, mut installed: watch::Receiver<Installed>) {
+        let row = self.row;
+        loop {
+            let there = installed
+                .wait_for(|installed| installed.has(row).is_some())
+                .await;
+            let Ok(there) = there.map(|installed| installed.has(row) == Some(true)) else {
+                return;
+            };
+            if !there {
+                let nothing = Event::Replace(row.kind, Vec::new());
+                if self.events.send(nothing).await.is_err() {
+                    return;
+                }
+                let appeared = installed.wait_for(|installed| installed.has(row) == Some(true));
+                if appeared.await.is_err() {
+                    return;
+                }
+                tracing::info!(
+                    kind = row.name,
+                    group = row.group(),
+                    "the kind is installed now"
+                );
+            }
+            let api_version = self.served_version().await;
+            tokio::select! {
+                () = self.watch_version(api_version, None) => return,
+                gone = installed.wait_for(|installed| installed.has(row) == Some(false)) => {
+                    if gone.is_err() {
+                        return;
+                    }
+                    tracing::info!(kind = row.name, group = row.group(), "the kind is no longer installed");
+                }
+            }
+        }
+    }
+
+    /// The newest version that we know and the API server serves; the current one when it cannot say.
+    async fn served_version(&self) -> &'static str {
+        for api_version in self.row.api_versions {
+            match self.client.list_api_group_resources(api_version).await {
+                Ok(list) if list.resources.iter().any(|one| one.name == self.row.plural) => {
+                    return api_version;
+                }
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(_) => break,
+            }
+        }
+        self.row.api_version()
+    }
+
+    async fn watch_version(&self, api_version: &str, namespace: Option<&str>) {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let gvk = GroupVersionKind::gvk(group, version, self.row.name);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, self.row.plural);
+        let client = self.client.clone();
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
         };
         let types = TypeMeta {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
         let watch = KindWatch {
-            kind: row.kind,
+            kind: self.row.kind,
             types,
-            reader: Arc::clone(reader),
+            reader: Arc::clone(&self.reader),
             listed: Vec::new(),
             known_empty: false,
             failing: false,
         };
-        tasks.spawn(watch.run(api, events.clone()));
-        kinds.insert(row.kind);
+        watch.run(api, self.events.clone()).await;
     }
-    kinds
 }
 
-/// The watch of one kind.
+/// The watch of one kind in one version.
 struct KindWatch {
     kind: Kind,
     types: TypeMeta,

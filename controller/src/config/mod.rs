@@ -8,6 +8,7 @@
 
 mod backoff;
 mod files;
+mod installed;
 mod kubernetes;
 mod reader;
 

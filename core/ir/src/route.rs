@@ -295,6 +295,12 @@ pub enum RetryOn {
     Internal,
     /// gRPC status 8.
     ResourceExhausted,
+    /// The header `x-envoy-ratelimited` says that a limit was reached.
+    EnvoyRateLimited,
+    /// Headers that a request names in `x-envoy-retriable-header-names`.
+    RetriableHeaders,
+    /// A connection of HTTP/3 failed after it was made.
+    Http3PostConnectFailure,
 }
 
 /// An answer that sends the client elsewhere.
@@ -398,7 +404,7 @@ impl Forward {
 
 impl RetryOn {
     /// Every failure with the token that Envoy and `retryOn` write for it.
-    pub const TOKENS: [(RetryOn, &'static str); 13] = [
+    pub const TOKENS: [(RetryOn, &'static str); 16] = [
         (RetryOn::ConnectFailure, "connect-failure"),
         (RetryOn::RefusedStream, "refused-stream"),
         (RetryOn::Unavailable, "unavailable"),
@@ -412,6 +418,12 @@ impl RetryOn {
         (RetryOn::DeadlineExceeded, "deadline-exceeded"),
         (RetryOn::Internal, "internal"),
         (RetryOn::ResourceExhausted, "resource-exhausted"),
+        (RetryOn::EnvoyRateLimited, "envoy-ratelimited"),
+        (RetryOn::RetriableHeaders, "retriable-headers"),
+        (
+            RetryOn::Http3PostConnectFailure,
+            "http3-post-connect-failure",
+        ),
     ];
 
     /// The token of this failure.

@@ -1,9 +1,6 @@
 //! All destinations of a `VirtualService`, with their paths.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-
-use serde::Deserialize;
 
 use crate::diag::FieldPath;
 use crate::model::{Destination, VirtualServiceSpec};
@@ -11,7 +8,7 @@ use crate::model::{Destination, VirtualServiceSpec};
 /// A destination of a rule.
 pub(super) struct Target<'v> {
     /// The destination.
-    pub(super) destination: Cow<'v, Destination>,
+    pub(super) destination: &'v Destination,
     /// Whether only copies of requests go there.
     pub(super) mirror: bool,
     steps: Steps,
@@ -59,28 +56,27 @@ pub(super) fn targets(object: &VirtualServiceSpec) -> Vec<Target<'_>> {
     for (rule, http) in object.http.iter().enumerate() {
         for (entry, route) in http.route.iter().enumerate() {
             let steps = Steps::Route("http", rule, entry);
-            add(Cow::Borrowed(&route.destination), false, steps);
+            add(&route.destination, false, steps);
         }
         if let Some(mirror) = &http.mirror {
-            add(Cow::Borrowed(mirror), true, Steps::Mirror(rule));
+            add(mirror, true, Steps::Mirror(rule));
         }
         for (entry, mirror) in http.mirrors.iter().enumerate() {
-            let destination = mirror.get("destination").map(Destination::deserialize);
-            if let Some(Ok(destination)) = destination {
-                add(Cow::Owned(destination), true, Steps::Mirrors(rule, entry));
+            if let Some(destination) = &mirror.destination {
+                add(destination, true, Steps::Mirrors(rule, entry));
             }
         }
     }
     for (rule, tls) in object.tls.iter().enumerate() {
         for (entry, route) in tls.route.iter().enumerate() {
             let steps = Steps::Route("tls", rule, entry);
-            add(Cow::Borrowed(&route.destination), false, steps);
+            add(&route.destination, false, steps);
         }
     }
     for (rule, tcp) in object.tcp.iter().enumerate() {
         for (entry, route) in tcp.route.iter().enumerate() {
             let steps = Steps::Route("tcp", rule, entry);
-            add(Cow::Borrowed(&route.destination), false, steps);
+            add(&route.destination, false, steps);
         }
     }
     targets

@@ -70,12 +70,9 @@ pub struct ServerTls {
     /// Whether plain HTTP is answered with a 301 to HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https_redirect: Option<bool>,
-    /// `PASSTHROUGH`, `SIMPLE`, `MUTUAL`, `AUTO_PASSTHROUGH`, `ISTIO_MUTUAL` or `OPTIONAL_MUTUAL`.
+    /// Who proves an identity to whom; `PASSTHROUGH` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = [
-        "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"
-    ]))]
-    pub mode: Option<String>,
+    pub mode: Option<ServerTlsMode>,
     /// Secret that holds certificate and key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_name: Option<String>,
@@ -111,14 +108,12 @@ pub struct ServerTls {
     /// Names that client certificates must have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subject_alt_names: Vec<String>,
-    /// Oldest version, `TLSV1_2`.
+    /// Oldest version; TLS 1.2 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]))]
-    pub min_protocol_version: Option<String>,
-    /// Newest version.
+    pub min_protocol_version: Option<TlsProtocol>,
+    /// Newest version; TLS 1.3 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]))]
-    pub max_protocol_version: Option<String>,
+    pub max_protocol_version: Option<TlsProtocol>,
     /// Allowed cipher suites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cipher_suites: Vec<String>,
@@ -134,4 +129,41 @@ pub struct ServerTlsCertificate {
     /// File of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key: Option<String>,
+}
+
+/// Who proves an identity to whom on a gateway's server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServerTlsMode {
+    /// Nobody to the gateway: connections go on by the name that the client asks for.
+    #[default]
+    Passthrough,
+    /// The gateway.
+    Simple,
+    /// Both.
+    Mutual,
+    /// Nobody to the gateway: the name that the client asks for says service and port.
+    AutoPassthrough,
+    /// Both, by the mesh's certificates.
+    IstioMutual,
+    /// The gateway, and the client if it has a certificate.
+    OptionalMutual,
+}
+
+/// A version of TLS.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[expect(missing_docs, reason = "the variants are Istio's own names")]
+pub enum TlsProtocol {
+    #[serde(rename = "TLS_AUTO")]
+    Auto,
+    #[serde(rename = "TLSV1_0")]
+    V1_0,
+    #[serde(rename = "TLSV1_1")]
+    V1_1,
+    #[serde(rename = "TLSV1_2")]
+    V1_2,
+    #[serde(rename = "TLSV1_3")]
+    V1_3,
 }

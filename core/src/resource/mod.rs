@@ -191,6 +191,12 @@ impl Resource {
         self.errors().any(|error| error.path.starts_with(path))
     }
 
+    /// As [`Resource::refuses`], leaving aside what is wrong at `except` or inside of it.
+    pub fn refuses_beyond(&self, path: &FieldPath, except: &FieldPath) -> bool {
+        self.errors()
+            .any(|error| error.path.starts_with(path) && !error.path.starts_with(except))
+    }
+
     fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         let findings = self.findings.iter();
         findings.filter(|finding| finding.level == Level::Error)

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::policy::{EffectiveTrafficPolicy, negative_limits};
-use super::report::{conflict, invalid, no_effect};
+use super::policy::EffectiveTrafficPolicy;
+use super::report::{conflict, no_effect};
 use super::visibility::visibility;
 use super::{HostMap, MeshService, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
@@ -249,7 +249,7 @@ fn share(
     shared
 }
 
-/// Fields of a rule that nothing acts on yet, and values that are not valid and count as absent.
+/// Fields of a rule that nothing acts on yet.
 fn check(resource: &Resource, spec: &DestinationRuleSpec) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let base = FieldPath::parse("spec.trafficPolicy");
@@ -281,6 +281,15 @@ fn check_policy(
         let path = base.key("portLevelSettings").index(index);
         blocks.push((path, EffectiveTrafficPolicy::of_port(port)));
     }
+    for (field, set) in [
+        ("tunnel", policy.tunnel.is_some()),
+        ("proxyProtocol", policy.proxy_protocol.is_some()),
+        ("retryBudget", policy.retry_budget.is_some()),
+    ] {
+        if set {
+            diagnostics.push(no_effect(resource, base.key(field)));
+        }
+    }
     for (path, block) in blocks {
         let below = |field: &str| {
             let mut path = path.clone();
@@ -289,14 +298,6 @@ fn check_policy(
         };
         for field in block.unsupported() {
             diagnostics.push(no_effect(resource, below(field)));
-        }
-        for (field, value) in block
-            .connection_pool
-            .map(negative_limits)
-            .unwrap_or_default()
-        {
-            let message = format!("limit {value} is negative");
-            diagnostics.push(invalid(resource, below(field), message));
         }
     }
 }

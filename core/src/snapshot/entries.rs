@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::protocol::{protocol_from_name, select_protocol};
-use super::report::{invalid, unsupported};
+use super::report::unsupported;
 use super::visibility::visibility;
-use super::{MeshService, Registry, Resolution, ServicePort, TargetPort, is_wildcard};
+use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{
     MeshConfig, ServiceEntryLocation, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec,
@@ -57,20 +57,12 @@ impl Entries {
     }
 
     fn add(&mut self, resource: &Resource, spec: &ServiceEntrySpec, mesh: &MeshConfig) {
-        let ports = self.ports(resource, spec);
+        let ports = Self::ports(resource, spec);
         let addresses = self.addresses(resource, spec);
         for (index, host) in spec.hosts.iter().enumerate() {
             let host = host.to_ascii_lowercase();
             let path = FieldPath::parse("spec.hosts").index(index);
-            let names_one = !is_wildcard(&host) || !spec.endpoints.is_empty();
-            if host.is_empty() || host == "*" {
-                let message = format!("host {host:?} of a ServiceEntry must have a name");
-                self.diagnostics.push(invalid(resource, path, message));
-                continue;
-            }
-            if resolution(spec) == Resolution::Dns && !names_one {
-                let message = format!("host {host} has a wildcard and cannot be resolved by DNS");
-                self.diagnostics.push(invalid(resource, path, message));
+            if host.is_empty() || resource.refuses(&path) {
                 continue;
             }
             self.add_service(
@@ -129,24 +121,13 @@ impl Entries {
         }
     }
 
-    fn ports(&mut self, resource: &Resource, spec: &ServiceEntrySpec) -> Vec<ServicePort> {
-        let mut ports: Vec<ServicePort> = Vec::new();
-        for (index, port) in spec.ports.iter().enumerate() {
-            let path = FieldPath::parse("spec.ports").index(index);
-            match entry_port(port) {
-                Ok(Some(port)) if ports.iter().any(|known| known.port == port.port) => {
-                    let message = format!("port {} is listed twice", port.port);
-                    self.diagnostics
-                        .push(invalid(resource, path.key("number"), message));
-                }
-                Ok(port) => ports.extend(port),
-                Err((field, message)) => {
-                    self.diagnostics
-                        .push(invalid(resource, path.key(field), message))
-                }
-            }
-        }
-        ports
+    /// The ports that were not refused when the object was compiled.
+    fn ports(resource: &Resource, spec: &ServiceEntrySpec) -> Vec<ServicePort> {
+        let accepted = |(index, _): &(usize, &ServiceEntryPort)| {
+            !resource.refuses(&FieldPath::parse("spec.ports").index(*index))
+        };
+        let ports = spec.ports.iter().enumerate().filter(accepted);
+        ports.filter_map(|(_, port)| service_port(port)).collect()
     }
 
     fn addresses(&mut self, resource: &Resource, spec: &ServiceEntrySpec) -> Vec<IpAddr> {
@@ -156,13 +137,12 @@ impl Entries {
                 Some(address) => addresses.push(address),
                 None => {
                     let path = FieldPath::parse("spec.addresses").index(index);
-                    self.diagnostics.push(if text.contains('/') {
+                    if !resource.refuses(&path) {
                         let message =
                             format!("network {text} is not supported yet; list single addresses");
-                        unsupported(resource, path, message)
-                    } else {
-                        invalid(resource, path, format!("{text:?} is not an address"))
-                    });
+                        let found = unsupported(resource, path, message);
+                        self.diagnostics.push(found);
+                    }
                 }
             }
         }
@@ -225,36 +205,18 @@ fn resolution(spec: &ServiceEntrySpec) -> Resolution {
     }
 }
 
-/// The port; none for UDP. An error names the field and says what is wrong with it.
-fn entry_port(port: &ServiceEntryPort) -> Result<Option<ServicePort>, (&'static str, String)> {
-    let number = |field, value: u32| {
-        u16::try_from(value)
-            .ok()
-            .filter(|value| *value > 0)
-            .ok_or_else(|| (field, format!("port {value} is not between 1 and 65535")))
-    };
-    let own = number("number", port.number)?;
-    let target = match port.target_port {
-        None => own,
-        Some(target) => number("targetPort", target)?,
-    };
+/// The port; none for UDP, and for numbers and protocols that compiling the object refuses.
+fn service_port(port: &ServiceEntryPort) -> Option<ServicePort> {
+    let number = |value: u32| u16::try_from(value).ok().filter(|value| *value > 0);
+    let own = number(port.number)?;
     let protocol = match port.protocol.as_deref() {
         None | Some("") => select_protocol(None, &port.name, own),
-        Some(text) if text.eq_ignore_ascii_case("udp") => return Ok(None),
-        Some(text) => match protocol_from_name(text) {
-            Some(protocol) => protocol,
-            None => {
-                let message = format!(
-                    "protocol {text:?} is not one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP and MONGO"
-                );
-                return Err(("protocol", message));
-            }
-        },
+        Some(text) => protocol_from_name(text)?,
     };
-    Ok(Some(ServicePort {
+    Some(ServicePort {
         name: port.name.as_str().into(),
         port: own,
-        target: TargetPort::Number(target),
+        target: TargetPort::Number(port.target_port.map_or(Some(own), number)?),
         protocol,
-    }))
+    })
 }

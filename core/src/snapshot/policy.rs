@@ -1,7 +1,8 @@
 //! The blocks of a traffic policy, merged as Istio merges them.
 
 use crate::model::{
-    ConnectionPoolSettings, LoadBalancerSettings, PortTrafficPolicy, TrafficPolicy,
+    ClientTls, ClientTlsMode, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection,
+    PortTrafficPolicy, TrafficPolicy,
 };
 
 /// The blocks that hold for one port of one subset.
@@ -9,8 +10,8 @@ use crate::model::{
 pub(crate) struct EffectiveTrafficPolicy<'a> {
     pub(crate) load_balancer: Option<&'a LoadBalancerSettings>,
     pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
-    outlier_detection: Option<&'a serde_json::Value>,
-    tls: Option<&'a serde_json::Value>,
+    outlier_detection: Option<&'a OutlierDetection>,
+    tls: Option<&'a ClientTls>,
 }
 
 // === impl EffectiveTrafficPolicy ===
@@ -79,6 +80,10 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 "loadBalancer.warmup",
             ),
             (
+                balancer.is_some_and(|lb| lb.warmup_duration_secs.is_some()),
+                "loadBalancer.warmupDurationSecs",
+            ),
+            (
                 tcp.is_some_and(|tcp| tcp.tcp_keepalive.is_some()),
                 "connectionPool.tcp.tcpKeepalive",
             ),
@@ -95,49 +100,16 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 "connectionPool.http.maxConcurrentStreams",
             ),
             (self.outlier_detection.is_some(), "outlierDetection"),
-            (self.tls.is_some_and(asks_for_tls), "tls"),
+            (
+                // Anything but plain text.
+                self.tls
+                    .is_some_and(|tls| tls.mode != ClientTlsMode::Disable),
+                "tls",
+            ),
         ];
         fields
             .into_iter()
             .filter_map(|(set, field)| set.then_some(field))
             .collect()
     }
-}
-
-/// Limits that are negative, which no limit can be.
-pub(crate) fn negative_limits(pool: &ConnectionPoolSettings) -> Vec<(&'static str, i32)> {
-    let tcp = pool.tcp.as_ref();
-    let http = pool.http.as_ref();
-    let limits = [
-        (
-            "connectionPool.tcp.maxConnections",
-            tcp.and_then(|tcp| tcp.max_connections),
-        ),
-        (
-            "connectionPool.http.http1MaxPendingRequests",
-            http.and_then(|http| http.http1_max_pending_requests),
-        ),
-        (
-            "connectionPool.http.http2MaxRequests",
-            http.and_then(|http| http.http2_max_requests),
-        ),
-        (
-            "connectionPool.http.maxRequestsPerConnection",
-            http.and_then(|http| http.max_requests_per_connection),
-        ),
-        (
-            "connectionPool.http.maxRetries",
-            http.and_then(|http| http.max_retries),
-        ),
-    ];
-    limits
-        .into_iter()
-        .filter_map(|(field, value)| Some((field, value.filter(|value| *value < 0)?)))
-        .collect()
-}
-
-/// Whether the block asks for anything but plain text.
-fn asks_for_tls(tls: &serde_json::Value) -> bool {
-    let mode = tls.get("mode").and_then(serde_json::Value::as_str);
-    !matches!(mode, None | Some("DISABLE"))
 }

@@ -2,6 +2,7 @@
 //! otherwise the first bytes of each connection decide.
 
 use super::Protocol;
+use crate::model::PortProtocol;
 
 /// Ports whose servers speak first, so that waiting for the client's first bytes would hang.
 const SERVER_FIRST_PORTS: [u16; 4] = [25, 53, 3306, 27017];
@@ -18,17 +19,19 @@ pub fn select_protocol(app_protocol: Option<&str>, name: &str, port: u16) -> Pro
         })
 }
 
-/// The protocol that a name such as `HTTP2`, of a Gateway or ServiceEntry, stands for.
+/// The protocol that a name such as `HTTP2`, of a Gateway or ServiceEntry, stands for; none for UDP, which no proxy takes.
 pub fn protocol_from_name(name: &str) -> Option<Protocol> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "http" => Protocol::Http,
-        "http2" => Protocol::Http2,
-        "grpc" => Protocol::Grpc,
-        "grpc-web" => Protocol::GrpcWeb,
-        "https" => Protocol::Https,
-        "tls" => Protocol::Tls,
-        "tcp" | "mongo" | "mysql" | "redis" => Protocol::Tcp,
-        _ => return None,
+    Some(match PortProtocol::parse(name)? {
+        PortProtocol::Http | PortProtocol::HttpProxy => Protocol::Http,
+        PortProtocol::Http2 => Protocol::Http2,
+        PortProtocol::Grpc => Protocol::Grpc,
+        PortProtocol::GrpcWeb => Protocol::GrpcWeb,
+        PortProtocol::Https => Protocol::Https,
+        PortProtocol::Tls => Protocol::Tls,
+        PortProtocol::Tcp | PortProtocol::Mongo | PortProtocol::Mysql | PortProtocol::Redis => {
+            Protocol::Tcp
+        }
+        PortProtocol::Udp => return None,
     })
 }
 

@@ -3,30 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use regex::RegexBuilder;
-
 use super::names::{is_ip, is_namespace, label_key, label_value};
 use super::{At, Violations};
-use crate::model::{DurationText, StringMatch};
+use crate::model::{DurationText, Percent, PortProtocol, StringMatch};
 
-/// Memory that a compiled expression may take, in bytes. RE2 has such a limit as well.
-const REGEX_LIMIT: usize = 1 << 20;
-
-/// Protocols of ports of gateways and service entries.
-const PROTOCOLS: &[&str] = &[
-    "HTTP",
-    "HTTPS",
-    "HTTP2",
-    "GRPC",
-    "GRPC-WEB",
-    "TCP",
-    "TLS",
-    "MONGO",
-    "MYSQL",
-    "REDIS",
-    "UDP",
-    "HTTP_PROXY",
-];
+/// Longest expression in bytes, as Istio limits it.
+const REGEX_LENGTH: usize = 1024;
 
 /// From 1 to 65535.
 pub(super) fn port(number: u32) -> Result<(), String> {
@@ -38,14 +20,35 @@ pub(super) fn port(number: u32) -> Result<(), String> {
 }
 
 /// A protocol of a port.
-pub(super) fn protocol(name: &str) -> Result<(), String> {
-    if PROTOCOLS.contains(&name.to_ascii_uppercase().as_str()) {
-        return Ok(());
+pub(super) fn protocol(name: &str) -> Result<PortProtocol, String> {
+    let names = || PortProtocol::names().collect::<Vec<_>>().join(", ");
+    PortProtocol::parse(name).ok_or_else(|| format!("{name:?} is not a protocol; {} are", names()))
+}
+
+/// The name of a port: it becomes part of other names.
+pub(super) fn port_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        Err("the port's name is missing".to_owned())
+    } else if is_namespace(name) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name:?} is not the name of a port: lower case letters, digits and -"
+        ))
     }
-    Err(format!(
-        "{name:?} is not a protocol; {} are",
-        PROTOCOLS.join(", ")
-    ))
+}
+
+/// Numbers that are at least zero.
+pub(super) fn not_negative(
+    numbers: &[(&str, Option<i32>)],
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    for (key, number) in numbers {
+        if let Some(number) = number.filter(|number| *number < 0) {
+            violations.add(&at.key(key), format!("{number} is negative"));
+        }
+    }
 }
 
 /// From 0 to 100.
@@ -72,23 +75,27 @@ pub(super) fn duration(text: DurationText, zero_means_none: bool) -> Result<(), 
     Ok(())
 }
 
+/// A share of requests: from 0 to 100, and not so small that Envoy's millionths would make it none.
+pub(super) fn share(value: &Percent) -> Result<(), String> {
+    let value = value.value;
+    percent(value)?;
+    if value > 0.0 && value < 0.0001 {
+        return Err(format!("{value} is less than the smallest share, 0.0001"));
+    }
+    Ok(())
+}
+
 /// An RE2 expression.
 pub(super) fn regex(pattern: &str) -> Result<(), String> {
-    match RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).build() {
-        Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(_)) => Err("the expression is too large".to_owned()),
-        Err(error) => {
-            let text = error.to_string();
-            let reason = text
-                .lines()
-                .rev()
-                .find_map(|line| line.strip_prefix("error: "));
-            Err(format!(
-                "{pattern:?} is not a regular expression: {}",
-                reason.unwrap_or("syntax error")
-            ))
-        }
+    if pattern.len() > REGEX_LENGTH {
+        return Err(format!(
+            "the expression is longer than {REGEX_LENGTH} bytes"
+        ));
     }
+    mesh_ir::matching::check_regex(pattern).map_err(|invalid| {
+        let reason = invalid.reason;
+        format!("{pattern:?} is not a regular expression: {reason}")
+    })
 }
 
 /// A comparison of texts.
@@ -111,8 +118,10 @@ pub(super) fn string_match(text: &StringMatch, at: &At<'_>, violations: &mut Vio
             "an empty prefix matches everything; leave the condition out instead",
         );
     }
-    if let Some(pattern) = pattern {
-        violations.check(&at.key("regex"), regex(pattern));
+    match pattern.as_deref() {
+        None => {}
+        Some("") => violations.add(&at.key("regex"), "the expression is empty"),
+        Some(pattern) => violations.check(&at.key("regex"), regex(pattern)),
     }
 }
 
@@ -133,8 +142,26 @@ pub(super) fn networks(networks: &[String], at: &At<'_>, violations: &mut Violat
     }
 }
 
-/// `exportTo`: namespaces, `.`, or alone `*` or `~`.
-pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Violations) {
+/// Labels that select workloads.
+pub(super) fn selector_labels(
+    labels: &BTreeMap<String, String>,
+    at: &At<'_>,
+    field: &str,
+    violations: &mut Violations,
+) {
+    if labels.is_empty() {
+        violations.warn(at, "a selector without labels selects all workloads");
+    }
+    self::labels(labels, &at.key(field), violations);
+}
+
+/// `exportTo`: namespaces, `.`, or alone `*` and, where an object may be seen by nobody, `~`.
+pub(super) fn export_to(
+    export_to: &[String],
+    may_be_none: bool,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
     let mut seen = BTreeSet::new();
     for (position, namespace) in export_to.iter().enumerate() {
         let at = at.index(position);
@@ -143,6 +170,13 @@ pub(super) fn export_to(export_to: &[String], at: &At<'_>, violations: &mut Viol
                 violations.add(
                     &at,
                     format!("{namespace:?} cannot stand beside other namespaces"),
+                );
+            }
+            "~" if !may_be_none => {
+                violations.add_hint(
+                    &at,
+                    "only a ServiceEntry can be exported to nobody",
+                    "use . for the object's own namespace",
                 );
             }
             "*" | "~" | "." => {}

@@ -1,84 +1,108 @@
-//! Injected violations, and other blocks whose types are still JSON.
+//! `fault` of an HTTP rule.
 
-use serde_json::Value;
-
-use super::common::{duration, percent};
+use super::common::{duration, percent, share};
 use super::{At, Violations};
-use crate::model::DurationText;
+use crate::model::{FaultAbort, FaultDelay, HttpFaultInjection, Percent};
 
-/// `fault` of an HTTP rule.
-pub(super) fn check(fault: &Value, at: &At<'_>, violations: &mut Violations) {
-    let delay = fault.get("delay").filter(|value| !value.is_null());
-    let abort = fault.get("abort").filter(|value| !value.is_null());
+/// Statuses of gRPC by name, in the order of their numbers.
+const GRPC_STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+pub(super) fn check(fault: &HttpFaultInjection, at: &At<'_>, violations: &mut Violations) {
+    let HttpFaultInjection { delay, abort } = fault;
     if delay.is_none() && abort.is_none() {
         violations.add(at, "a fault needs delay or abort");
     }
     if let Some(delay) = delay {
-        let at = at.key("delay");
-        check_percentage(delay, &at, violations);
-        if delay.get("fixedDelay").is_none() {
-            violations.add(&at, "fixedDelay is missing");
-        }
-        check_duration(delay, "fixedDelay", &at, violations);
+        check_delay(delay, &at.key("delay"), violations);
     }
     if let Some(abort) = abort {
         check_abort(abort, &at.key("abort"), violations);
     }
 }
 
-fn check_abort(abort: &Value, at: &At<'_>, violations: &mut Violations) {
-    check_percentage(abort, at, violations);
-    let http = abort.get("httpStatus");
-    match (http, abort.get("grpcStatus")) {
-        (None, None) => violations.add(at, "httpStatus or grpcStatus is missing"),
-        (Some(_), Some(_)) => {
-            violations.add(
-                &at.key("grpcStatus"),
-                "only one of httpStatus and grpcStatus can be set",
-            );
+fn check_delay(delay: &FaultDelay, at: &At<'_>, violations: &mut Violations) {
+    let FaultDelay {
+        percent: whole,
+        fixed_delay,
+        exponential_delay,
+        percentage,
+    } = delay;
+    let fixed_at = at.key("fixedDelay");
+    match fixed_delay {
+        Some(time) => violations.check(&fixed_at, duration(*time, false)),
+        None => violations.add(&fixed_at, "fixedDelay is missing"),
+    }
+    if exponential_delay.is_some() {
+        let at = at.key("exponentialDelay");
+        violations.add_hint(&at, "exponentialDelay is not supported", "set fixedDelay");
+    }
+    if let Some(whole) = whole {
+        let at = at.key("percent");
+        violations.warn_hint(&at, "percent is deprecated", "set percentage.value");
+        violations.check(&at, percent(f64::from(*whole)));
+    }
+    check_share(percentage.as_ref(), at, violations);
+}
+
+fn check_abort(abort: &FaultAbort, at: &At<'_>, violations: &mut Violations) {
+    let FaultAbort {
+        http_status,
+        grpc_status,
+        http2_error,
+        percentage,
+    } = abort;
+    match (http_status, grpc_status) {
+        (None, None) => {
+            violations.add(&at.key("httpStatus"), "httpStatus or grpcStatus is missing")
         }
+        (Some(_), Some(_)) => violations.add(
+            &at.key("grpcStatus"),
+            "only one of httpStatus and grpcStatus can be set",
+        ),
         _ => {}
     }
-    if let Some(status) = http
-        && !status
-            .as_i64()
-            .is_some_and(|code| (200..=599).contains(&code))
+    if let Some(status) = http_status
+        && !(200..=599).contains(status)
     {
         let message = format!("{status} is not a status in the range 200 to 599");
         violations.add(&at.key("httpStatus"), message);
     }
-}
-
-/// `percentage: {value: N}`, from 0 to 100.
-pub(super) fn check_percentage(block: &Value, at: &At<'_>, violations: &mut Violations) {
-    let Some(percentage) = block.get("percentage").filter(|value| !value.is_null()) else {
-        return;
-    };
-    let at = at.key("percentage");
-    match percentage.get("value") {
-        None => {}
-        Some(value) => match value.as_f64() {
-            Some(value) => violations.check(&at.key("value"), percent(value)),
-            None => violations.add(
-                &at.key("value"),
-                format!("expected a number, found {value}"),
-            ),
-        },
+    if let Some(status) = grpc_status
+        && !GRPC_STATUSES.contains(&status.as_str())
+    {
+        violations.add_hint(
+            &at.key("grpcStatus"),
+            format!("{status:?} is not a status of gRPC"),
+            "statuses are names such as UNAVAILABLE or NOT_FOUND",
+        );
     }
+    if http2_error.is_some() {
+        let at = at.key("http2Error");
+        violations.add_hint(&at, "http2Error is not supported", "set httpStatus");
+    }
+    check_share(percentage.as_ref(), at, violations);
 }
 
-/// A duration of at least a millisecond in a block.
-pub(super) fn check_duration(block: &Value, key: &str, at: &At<'_>, violations: &mut Violations) {
-    let Some(value) = block.get(key).filter(|value| !value.is_null()) else {
-        return;
-    };
-    let at = at.key(key);
-    match value.as_str().map(str::parse::<DurationText>) {
-        Some(Ok(value)) => violations.check(&at, duration(value, true)),
-        Some(Err(error)) => violations.add(&at, error.to_string()),
-        None => violations.add(
-            &at,
-            format!("expected a duration such as 10s, found {value}"),
-        ),
+fn check_share(percentage: Option<&Percent>, at: &At<'_>, violations: &mut Violations) {
+    if let Some(percentage) = percentage {
+        violations.check(&at.key("percentage").key("value"), share(percentage));
     }
 }

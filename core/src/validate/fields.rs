@@ -1,20 +1,11 @@
 //! Fields that do not exist. They would be dropped silently, so a slip of the pen would change what the mesh does.
 //!
-//! What exists is read from the JSON schema of our types. Fields of Istio that this program has no type for yet are listed
-//! here: they are accepted and survive in the raw value.
+//! What exists is read from the JSON schema of our types.
 
 use serde_json::{Map, Value};
 
 use super::http_route::nearest;
 use super::{At, Violations};
-
-/// Fields of Istio's types that ours lack.
-const ALSO: &[(&str, &[&str])] = &[
-    ("HttpRoute", &["mirrorPercent"]),
-    ("L4MatchAttributes", &["sourceSubnet"]),
-    ("LoadBalancerSettings", &["warmupDurationSecs"]),
-    ("TrafficPolicy", &["tunnel", "proxyProtocol", "retryBudget"]),
-];
 
 /// Fields of every object.
 const OBJECT: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
@@ -49,16 +40,16 @@ impl Fields {
             }
         }
         if let Some(spec) = object.get("spec") {
-            self.walk(spec, &self.0, "", &at.key("spec"), violations);
+            self.walk(spec, &self.0, &at.key("spec"), violations);
         }
     }
 
-    /// Follows references and optional types to the schema that says what is inside, and its name.
-    fn resolve<'s>(&'s self, mut schema: &'s Value, mut name: &'s str) -> (&'s Value, &'s str) {
+    /// Follows references and optional types to the schema that says what is inside.
+    fn resolve<'s>(&'s self, mut schema: &'s Value) -> &'s Value {
         // Each step goes to another definition or deeper; a cycle without properties cannot exist in types.
         for _ in 0..8 {
             if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-                name = reference.rsplit('/').next().unwrap_or_default();
+                let name = reference.rsplit('/').next().unwrap_or_default();
                 match self.0.get("$defs").and_then(|all| all.get(name)) {
                     Some(found) => schema = found,
                     None => break,
@@ -73,27 +64,20 @@ impl Fields {
             };
             schema = choice;
         }
-        (schema, name)
+        schema
     }
 
-    fn walk(
-        &self,
-        value: &Value,
-        schema: &Value,
-        name: &str,
-        at: &At<'_>,
-        violations: &mut Violations,
-    ) {
-        let (schema, name) = self.resolve(schema, name);
+    fn walk(&self, value: &Value, schema: &Value, at: &At<'_>, violations: &mut Violations) {
+        let schema = self.resolve(schema);
         match value {
             Value::Object(map) => match schema.get("properties").and_then(Value::as_object) {
-                Some(properties) => self.walk_object(map, properties, name, at, violations),
+                Some(properties) => self.walk_object(map, properties, at, violations),
                 None => {
                     if let Some(inner) =
                         schema.get("additionalProperties").filter(|s| s.is_object())
                     {
                         for (key, value) in map {
-                            self.walk(value, inner, "", &at.key(key), violations);
+                            self.walk(value, inner, &at.key(key), violations);
                         }
                     }
                 }
@@ -101,7 +85,7 @@ impl Fields {
             Value::Array(items) => {
                 if let Some(inner) = schema.get("items") {
                     for (position, item) in items.iter().enumerate() {
-                        self.walk(item, inner, "", &at.index(position), violations);
+                        self.walk(item, inner, &at.index(position), violations);
                     }
                 }
             }
@@ -113,23 +97,14 @@ impl Fields {
         &self,
         map: &Map<String, Value>,
         properties: &Map<String, Value>,
-        name: &str,
         at: &At<'_>,
         violations: &mut Violations,
     ) {
-        let also = ALSO
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(&[][..], |(_, fields)| fields);
         for (key, value) in map {
             match properties.get(key) {
-                Some(inner) => self.walk(value, inner, "", &at.key(key), violations),
-                None if also.contains(&key.as_str()) => {}
+                Some(inner) => self.walk(value, inner, &at.key(key), violations),
                 None => {
-                    let known = properties
-                        .keys()
-                        .map(String::as_str)
-                        .chain(also.iter().copied());
+                    let known = properties.keys().map(String::as_str);
                     unknown(key, known.collect(), at, violations);
                 }
             }

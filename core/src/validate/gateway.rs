@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::common::{bind_address, labels, port, protocol};
 use super::names::{is_ip, is_namespace, wildcard_host};
 use super::{At, Violations, tls_settings};
-use crate::model::{GatewaySpec, Server};
+use crate::model::{GatewaySpec, PortProtocol, Server, ServerTls, ServerTlsMode};
 
 pub(crate) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations) {
     let GatewaySpec { servers, selector } = object;
     if servers.is_empty() {
-        violations.add(at, "the gateway has no servers");
+        violations.add(&at.key("servers"), "the gateway has no servers");
     }
     labels(selector, &at.key("selector"), violations);
     let mut names = BTreeSet::new();
@@ -35,24 +35,26 @@ fn check_server(server: &Server, at: &At<'_>, violations: &mut Violations) {
         default_endpoint: _,
         name: _,
     } = server;
+    let bind = bind.as_deref().filter(|text| !text.is_empty());
     let port_at = at.key("port");
-    violations.check(&port_at.key("number"), port(exposed.number));
-    if exposed.target_port.is_some() {
-        violations.warn_hint(
+    let is_socket = bind.is_some_and(|bind| bind.starts_with("unix://"));
+    let number_at = port_at.key("number");
+    match (is_socket, exposed.number) {
+        (true, 0) => {}
+        (true, _) => violations.add(&number_at, "a Unix socket has no port"),
+        (false, number) => violations.check(&number_at, port(number)),
+    }
+    if exposed.target_port.is_some_and(|port| port != 0) {
+        violations.add_hint(
             &port_at.key("targetPort"),
-            "targetPort is deprecated and has no effect",
+            "targetPort has no meaning for gateways",
             "the ports of the gateway's Service say where traffic arrives",
         );
     }
     if exposed.name.is_empty() {
         violations.add(&port_at.key("name"), "the port's name is missing");
     }
-    if exposed.protocol.is_empty() {
-        violations.add(&port_at.key("protocol"), "the port's protocol is missing");
-    } else {
-        violations.check(&port_at.key("protocol"), protocol(&exposed.protocol));
-    }
-    if let Some(bind) = bind.as_deref().filter(|text| !text.is_empty()) {
+    if let Some(bind) = bind {
         violations.check(&at.key("bind"), bind_address(bind));
     }
     if hosts.is_empty() {
@@ -61,29 +63,56 @@ fn check_server(server: &Server, at: &At<'_>, violations: &mut Violations) {
     for (position, host) in hosts.iter().enumerate() {
         violations.check(&at.key("hosts").index(position), server_host(host));
     }
-    let spoken = exposed.protocol.to_ascii_uppercase();
-    let encrypted = matches!(spoken.as_str(), "HTTPS" | "TLS");
-    match tls {
-        None if encrypted => violations.add_hint(
-            at,
-            format!("a server with protocol {spoken} needs tls"),
-            "add tls with a mode, such as SIMPLE with a credentialName",
-        ),
-        None => {}
-        Some(tls) => {
-            let at = at.key("tls");
-            let redirects = tls.https_redirect == Some(true);
-            if redirects && spoken != "HTTP" {
-                let message = "only servers with protocol HTTP can redirect to HTTPS";
-                violations.add(&at.key("httpsRedirect"), message);
-            }
-            if encrypted {
-                tls_settings::check_server(tls, &at, violations);
-            } else if tls.mode.is_some() || tls.credential_name.is_some() {
-                let message = format!("a server with protocol {spoken} cannot have TLS settings");
-                violations.add(&at, message);
-            }
+    let protocol_at = port_at.key("protocol");
+    if exposed.protocol.is_empty() {
+        violations.add(&protocol_at, "the port's protocol is missing");
+        return;
+    }
+    match protocol(&exposed.protocol) {
+        Ok(protocol) => check_tls(tls.as_ref(), protocol, at, violations),
+        Err(message) => violations.add(&protocol_at, message),
+    }
+}
+
+/// Servers that are encrypted need TLS settings; of the others, those of HTTP may redirect, and nothing else.
+fn check_tls(
+    tls: Option<&ServerTls>,
+    protocol: PortProtocol,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let name = protocol.name();
+    let at = at.key("tls");
+    let Some(tls) = tls else {
+        if protocol.is_tls() {
+            violations.add_hint(
+                &at,
+                format!("a server with protocol {name} needs tls"),
+                "add tls with a mode, such as SIMPLE with a credentialName",
+            );
         }
+        return;
+    };
+    if tls.https_redirect == Some(true) && !protocol.is_http() {
+        let message = "only servers with protocol HTTP redirect to HTTPS";
+        violations.warn(&at.key("httpsRedirect"), message);
+    }
+    let redirect = ServerTls {
+        https_redirect: tls.https_redirect,
+        ..ServerTls::default()
+    };
+    let passes = tls.mode.unwrap_or_default() == ServerTlsMode::Passthrough;
+    let redirects_only = passes
+        && *tls
+            == ServerTls {
+                mode: tls.mode,
+                ..redirect
+            };
+    if protocol.is_tls() {
+        tls_settings::check_server(tls, &at, violations);
+    } else if !(protocol.is_http() && redirects_only) {
+        let message = format!("a server with protocol {name} cannot have TLS settings");
+        violations.add(&at, message);
     }
 }
 

@@ -2,55 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
+use base64::Engine as _;
+use mesh_ir::RetryOn;
 
 use super::common::{
     duration, gateway_names, header_name, labels, percent, port, regex, string_match, weights,
 };
 use super::names::{fqdn, is_ip};
 use super::virtual_service::{check_destination, check_namespace};
-use super::{At, Violations, fault_injection};
+use super::{At, Violations, cors, fault_injection, headers};
 use crate::model::{
-    Destination, HeaderOperations, Headers, HttpDirectResponse, HttpMatchRequest, HttpRedirect,
-    HttpRetry, HttpRewrite, HttpRoute, StringMatch,
+    HttpBody, HttpDirectResponse, HttpMatchRequest, HttpMirrorPolicy, HttpRedirect, HttpRetry,
+    HttpRewrite, HttpRoute, StringMatch,
 };
 
-/// Failures that `retryOn` knows.
-const RETRY_ON: &[&str] = &[
-    "5xx",
-    "gateway-error",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "envoy-ratelimited",
-    "retriable-4xx",
-    "refused-stream",
-    "retriable-status-codes",
-    "retriable-headers",
-    "http3-post-connect-failure",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-];
+/// Largest body of a direct response in bytes, as Istio limits it.
+const MAX_BODY: usize = 1 << 20;
 
-pub(super) fn check(
-    route: &HttpRoute,
-    in_delegate: bool,
-    at: &At<'_>,
-    violations: &mut Violations,
-) {
-    check_action(route, in_delegate, at, violations);
+/// What holds for all HTTP rules of an object.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The object is a delegate of others.
+    pub(super) in_delegate: bool,
+    /// All its rules are for gateways, which alone know the claims of tokens when they route.
+    pub(super) for_gateways: bool,
+}
+
+pub(super) fn check(route: &HttpRoute, place: Place, at: &At<'_>, violations: &mut Violations) {
+    check_action(route, place.in_delegate, at, violations);
+    let delegates = place.in_delegate || route.delegate.is_some();
     for (position, condition) in route.matches.iter().enumerate() {
-        check_match(condition, &at.key("match").index(position), violations);
+        let key = at.key("match");
+        let at = key.index(position);
+        check_match(condition, place, &at, violations);
+        if delegates {
+            check_delegable(condition, &at, violations);
+        }
     }
     let destinations = at.key("route");
     for (position, entry) in route.route.iter().enumerate() {
         let at = destinations.index(position);
         check_destination(&entry.destination, &at.key("destination"), violations);
-        check_headers(entry.headers.as_ref(), &at.key("headers"), violations);
+        headers::check(entry.headers.as_ref(), &at.key("headers"), violations);
     }
     let all: Vec<Option<i32>> = route.route.iter().map(|entry| entry.weight).collect();
     weights(&all, &destinations, violations);
@@ -74,9 +67,15 @@ pub(super) fn check(
         fault_injection::check(fault, &at.key("fault"), violations);
     }
     if let Some(cors) = &route.cors_policy {
-        check_cors(cors, &at.key("corsPolicy"), violations);
+        cors::check(cors, &at.key("corsPolicy"), violations);
     }
-    check_headers(route.headers.as_ref(), &at.key("headers"), violations);
+    headers::check(route.headers.as_ref(), &at.key("headers"), violations);
+    headers::check_host(
+        route.rewrite.as_ref(),
+        route.headers.as_ref(),
+        at,
+        violations,
+    );
 }
 
 /// A rule does exactly one thing: forward, redirect, answer, or leave it to a delegate.
@@ -134,7 +133,42 @@ fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, violations: &
     }
 }
 
-fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations) {
+/// Regular expressions of a rule that delegates and of its delegate cannot be joined.
+fn check_delegable(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations) {
+    let single = [
+        ("uri", &condition.uri),
+        ("scheme", &condition.scheme),
+        ("method", &condition.method),
+        ("authority", &condition.authority),
+    ];
+    let mut refuse = |at: &At<'_>, text: &StringMatch| {
+        if text.regex.is_some() {
+            let message = "a rule that is delegated cannot match by regular expression";
+            violations.add(&at.key("regex"), message);
+        }
+    };
+    for (key, text) in single {
+        if let Some(text) = text {
+            refuse(&at.key(key), text);
+        }
+    }
+    for (key, texts) in [
+        ("headers", &condition.headers),
+        ("withoutHeaders", &condition.without_headers),
+        ("queryParams", &condition.query_params),
+    ] {
+        for (name, text) in texts {
+            refuse(&at.key(key).key(name), text);
+        }
+    }
+}
+
+fn check_match(
+    condition: &HttpMatchRequest,
+    place: Place,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
     let HttpMatchRequest {
         name: _,
         uri,
@@ -165,8 +199,9 @@ fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Viola
             string_match(text, &at, violations);
         }
     }
-    check_header_matches(headers, &at.key("headers"), violations);
-    check_header_matches(without_headers, &at.key("withoutHeaders"), violations);
+    check_header_matches(headers, place, &at.key("headers"), violations);
+    let without = at.key("withoutHeaders");
+    check_header_matches(without_headers, place, &without, violations);
     for (key, text) in query_params {
         let params = at.key("queryParams");
         let at = params.key(key);
@@ -189,13 +224,20 @@ fn check_match(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Viola
 
 fn check_header_matches(
     headers: &BTreeMap<String, StringMatch>,
+    place: Place,
     at: &At<'_>,
     violations: &mut Violations,
 ) {
     for (name, text) in headers {
         let at = at.key(name);
-        // `@request.auth.claims.x` stands for a claim of a token.
-        if !name.starts_with('@') {
+        // `@request.auth.claims.x`, or with brackets, stands for a claim of a token.
+        let claim = name.strip_prefix("@request.auth.claims");
+        if claim.is_some_and(|claim| claim.len() > 1 && claim.starts_with(['.', '['])) {
+            if !place.for_gateways {
+                let message = "claims of tokens can be matched only in rules for gateways";
+                violations.add_hint(&at, message, "list gateways without mesh");
+            }
+        } else {
             violations.check(&at, header_name(name));
         }
         string_match(text, &at, violations);
@@ -269,11 +311,23 @@ fn check_direct_response(response: &HttpDirectResponse, at: &At<'_>, violations:
         let message = format!("status {status} is not in the range 200 to 599");
         violations.add(&at.key("status"), message);
     }
-    if let Some(body) = body
-        && body.string.is_some()
-        && body.bytes.is_some()
-    {
-        violations.add(&at.key("body"), "only one of string and bytes can be set");
+    let Some(HttpBody { string, bytes }) = body else {
+        return;
+    };
+    let at = at.key("body");
+    if string.is_some() && bytes.is_some() {
+        violations.add(&at, "only one of string and bytes can be set");
+    }
+    let mut size = string.as_deref().map_or(0, str::len);
+    if let Some(bytes) = bytes {
+        match base64::engine::general_purpose::STANDARD.decode(bytes) {
+            Ok(bytes) => size = size.max(bytes.len()),
+            Err(error) => violations.add(&at.key("bytes"), format!("not base64: {error}")),
+        }
+    }
+    if size > MAX_BODY {
+        let message = format!("the body has {size} bytes; at most {MAX_BODY} are allowed");
+        violations.add(&at, message);
     }
 }
 
@@ -293,7 +347,10 @@ fn check_rewrite(rewrite: &HttpRewrite, at: &At<'_>, violations: &mut Violations
             violations.add(&at, "only one of uri and uriRegexRewrite can be set");
         }
         if expression.pattern.is_empty() {
-            violations.add(&at, "the expression to match is missing");
+            violations.add(&at.key("match"), "the expression to match is missing");
+        }
+        if expression.rewrite.is_empty() {
+            violations.add(&at.key("rewrite"), "the replacement is missing");
         }
         violations.check(&at.key("match"), regex(&expression.pattern));
     }
@@ -331,8 +388,8 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations) 
         let status = policy
             .parse::<u16>()
             .is_ok_and(|code| (100..=599).contains(&code));
-        if !policy.is_empty() && !status && !RETRY_ON.contains(&policy) {
-            let known = nearest(policy, RETRY_ON);
+        if !policy.is_empty() && !status && RetryOn::from_token(policy).is_none() {
+            let known = nearest(policy, &RetryOn::TOKENS.map(|(_, token)| token));
             let at = at.key("retryOn");
             let message =
                 format!("{policy:?} is neither a failure that retryOn knows nor a status code");
@@ -377,60 +434,30 @@ fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations) {
             percent(share.value),
         );
     }
+    if let Some(whole) = route.mirror_percent {
+        let at = at.key("mirrorPercent");
+        violations.warn_hint(
+            &at,
+            "mirrorPercent is deprecated",
+            "set mirrorPercentage.value",
+        );
+        violations.check(&at, percent(f64::from(whole)));
+    }
     for (position, mirror) in route.mirrors.iter().enumerate() {
+        let HttpMirrorPolicy {
+            destination,
+            percentage,
+        } = mirror;
         let mirrors = at.key("mirrors");
         let at = mirrors.index(position);
-        let destination = at.key("destination");
-        match mirror.get("destination").map(Destination::deserialize) {
-            Some(Ok(target)) => check_destination(&target, &destination, violations),
-            Some(Err(error)) => violations.add(&destination, error.to_string()),
-            None => violations.add(&at, "the destination is missing"),
+        let destination_at = at.key("destination");
+        match destination {
+            Some(target) => check_destination(target, &destination_at, violations),
+            None => violations.add(&destination_at, "the destination is missing"),
         }
-        fault_injection::check_percentage(mirror, &at, violations);
-    }
-}
-
-fn check_cors(cors: &Value, at: &At<'_>, violations: &mut Violations) {
-    let origins = cors.get("allowOrigins").and_then(Value::as_array);
-    for (position, origin) in origins.into_iter().flatten().enumerate() {
-        let key = at.key("allowOrigins");
-        let at = key.index(position);
-        if let Some(pattern) = origin.get("regex").and_then(Value::as_str) {
-            violations.check(&at.key("regex"), regex(pattern));
+        if let Some(share) = percentage {
+            let at = at.key("percentage");
+            violations.check(&at.key("value"), percent(share.value));
         }
     }
-    for key in ["allowHeaders", "exposeHeaders"] {
-        let names = cors.get(key).and_then(Value::as_array);
-        for (position, name) in names.into_iter().flatten().enumerate() {
-            if let Some(name) = name.as_str().filter(|name| *name != "*") {
-                violations.check(&at.key(key).index(position), header_name(name));
-            }
-        }
-    }
-    fault_injection::check_duration(cors, "maxAge", at, violations);
-}
-
-fn check_headers(headers: Option<&Headers>, at: &At<'_>, violations: &mut Violations) {
-    let Some(Headers { request, response }) = headers else {
-        return;
-    };
-    for (key, operations) in [("request", request), ("response", response)] {
-        let at = at.key(key);
-        let Some(HeaderOperations { set, add, remove }) = operations else {
-            continue;
-        };
-        for (key, headers) in [("set", set), ("add", add)] {
-            for name in headers.keys() {
-                violations.check(&at.key(key).key(name), operation_name(name));
-            }
-        }
-        for (position, name) in remove.iter().enumerate() {
-            violations.check(&at.key("remove").index(position), operation_name(name));
-        }
-    }
-}
-
-/// A header that rules may change. Pseudo headers may be set, but have an effect only as `:authority`.
-fn operation_name(name: &str) -> Result<(), String> {
-    header_name(name.strip_prefix(':').unwrap_or(name))
 }

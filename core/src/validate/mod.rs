@@ -5,12 +5,16 @@
 
 mod at;
 mod common;
+mod cors;
 mod fault_injection;
 mod fields;
+mod headers;
 mod http_route;
+mod load_balancer;
 mod names;
 mod policy;
 mod tls_settings;
+mod traffic_policy;
 
 pub(crate) mod destination_rule;
 pub(crate) mod envoy_filter;

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::common::{bind_address, export_to, labels, networks, port, protocol};
+use super::common::{
+    bind_address, export_to, labels, networks, port, port_name, protocol, selector_labels,
+};
 use super::names::{fqdn, is_ip, wildcard_host};
 use super::{At, Violations};
 use crate::model::{
-    ServiceEntryPort, ServiceEntryResolution as Resolution, ServiceEntrySpec, WorkloadEntrySpec,
+    PortProtocol, ServiceEntryPort, ServiceEntryResolution as Resolution, ServiceEntrySpec,
+    WorkloadEntrySpec,
 };
 
 pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Violations) {
@@ -29,8 +32,11 @@ pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Vio
         at,
         violations,
     );
-    networks(addresses, &at.key("addresses"), violations);
+    check_addresses(addresses, resolution, &at.key("addresses"), violations);
     check_ports(ports, &at.key("ports"), violations);
+    if hosts.len() > 1 && resolution != Resolution::None {
+        check_ports_of_several_hosts(ports, &at.key("ports"), violations);
+    }
     if let Some(selector) = workload_selector {
         let at = at.key("workloadSelector");
         if !endpoints.is_empty() {
@@ -39,10 +45,20 @@ pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Vio
                 "only one of workloadSelector and endpoints can be given",
             );
         }
-        labels(&selector.labels, &at.key("labels"), violations);
+        selector_labels(&selector.labels, &at, "labels", violations);
+        if matches!(
+            resolution,
+            Resolution::None | Resolution::Dns | Resolution::DnsRoundRobin
+        ) {
+            violations.warn_hint(
+                &at,
+                "workloads are not selected with this resolution",
+                "set resolution to STATIC",
+            );
+        }
     }
     check_endpoints(object, resolution, at, violations);
-    export_to(exported, &at.key("exportTo"), violations);
+    export_to(exported, true, &at.key("exportTo"), violations);
 }
 
 fn check_hosts(
@@ -79,6 +95,49 @@ fn check_hosts(
     }
 }
 
+/// Networks stand for whatever address a client wants, which names cannot be resolved to.
+fn check_addresses(
+    addresses: &[String],
+    resolution: Resolution,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    networks(addresses, at, violations);
+    if matches!(resolution, Resolution::None | Resolution::Static) {
+        return;
+    }
+    for (position, address) in addresses.iter().enumerate() {
+        if address.contains('/') {
+            violations.add_hint(
+                &at.index(position),
+                format!("the network {address:?} cannot be used with this resolution"),
+                "use single addresses, or resolution NONE or STATIC",
+            );
+        }
+    }
+}
+
+/// Several hosts on one port can be told apart only where requests or server names say which one is meant.
+fn check_ports_of_several_hosts(
+    ports: &[ServiceEntryPort],
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    for (position, entry) in ports.iter().enumerate() {
+        let spoken = entry.protocol.as_deref().unwrap_or_default();
+        let protocol = PortProtocol::parse(spoken);
+        // A name that is no protocol is told by the check of the port itself.
+        let unknown = protocol.is_none() && !spoken.is_empty();
+        if !unknown && !protocol.is_some_and(|one| one.is_http() || one.is_tls()) {
+            violations.add_hint(
+                &at.index(position).key("protocol"),
+                "several hosts cannot share a port whose protocol does not name the host",
+                "set the protocol to HTTP, HTTPS, TLS or another that does, or use an object for each host",
+            );
+        }
+    }
+}
+
 fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, violations: &mut Violations) {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
@@ -94,13 +153,12 @@ fn check_ports(ports: &[ServiceEntryPort], at: &At<'_>, violations: &mut Violati
         if !numbers.insert(number) {
             violations.add(&at.key("number"), format!("port {number} is repeated"));
         }
-        if name.is_empty() {
-            violations.add(&at.key("name"), "the port's name is missing");
-        } else if !names.insert(name) {
+        violations.check(&at.key("name"), port_name(name));
+        if !name.is_empty() && !names.insert(name) {
             violations.add(&at.key("name"), format!("port name {name:?} is repeated"));
         }
         if let Some(spoken) = spoken.as_deref().filter(|text| !text.is_empty()) {
-            violations.check(&at.key("protocol"), protocol(spoken));
+            violations.check(&at.key("protocol"), protocol(spoken).map(drop));
         }
         if let Some(target) = target_port {
             violations.check(&at.key("targetPort"), port(*target));

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::common::{port, protocol};
-use super::destination_rule::check_pool;
 use super::names::{fqdn, is_ip, is_label, is_namespace, wildcard_host};
 use super::policy::check_workload_selector;
+use super::traffic_policy::check_pool;
 use super::{At, Violations, tls_settings};
 use crate::model::{
-    CaptureMode, IstioEgressListener, IstioIngressListener, ServerTls, SidecarOutboundMode,
-    SidecarOutboundTrafficPolicy, SidecarPort, SidecarSpec,
+    CaptureMode, IstioEgressListener, IstioIngressListener, ServerTls, ServerTlsMode,
+    SidecarOutboundMode, SidecarOutboundTrafficPolicy, SidecarPort, SidecarSpec,
 };
 
 const UNIX: &str = "unix://";
@@ -107,13 +107,13 @@ fn check_tls(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
         let message = "a sidecar reads its certificates from files, not from Secrets";
         violations.add(&at.key("credentialName"), message);
     }
-    let mode = tls.mode.as_deref();
-    if let Some(mode @ ("ISTIO_MUTUAL" | "AUTO_PASSTHROUGH")) = mode {
-        let message = format!("the mode {mode} cannot be used by a sidecar");
-        violations.add(&at.key("mode"), message);
-    } else {
-        tls_settings::check_server(tls, at, violations);
-    }
+    let refused = match tls.mode.unwrap_or_default() {
+        ServerTlsMode::IstioMutual => "ISTIO_MUTUAL",
+        ServerTlsMode::AutoPassthrough => "AUTO_PASSTHROUGH",
+        _ => return tls_settings::check_server(tls, at, violations),
+    };
+    let message = format!("the mode {refused} cannot be used by a sidecar");
+    violations.add(&at.key("mode"), message);
 }
 
 fn check_all_egress(egress: &[IstioEgressListener], at: &At<'_>, violations: &mut Violations) {
@@ -181,7 +181,7 @@ fn check_port(listens_on: &SidecarPort, at: &At<'_>, violations: &mut Violations
         target_port,
     } = listens_on;
     if let Some(spoken) = spoken.as_deref().filter(|text| !text.is_empty()) {
-        violations.check(&at.key("protocol"), protocol(spoken));
+        violations.check(&at.key("protocol"), protocol(spoken).map(drop));
     }
     if let Some(name) = name
         .as_deref()

@@ -1,120 +1,100 @@
 //! TLS settings of gateways and destination rules: which files and secrets each mode needs or must not have.
 
-use serde_json::Value;
-
 use super::{At, Violations};
-use crate::model::ServerTls;
-
-/// Modes of a gateway's server.
-const SERVER_MODES: &[&str] = &[
-    "PASSTHROUGH",
-    "SIMPLE",
-    "MUTUAL",
-    "AUTO_PASSTHROUGH",
-    "ISTIO_MUTUAL",
-    "OPTIONAL_MUTUAL",
-];
-
-/// Modes of a client.
-const CLIENT_MODES: &[&str] = &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"];
-
-const VERSIONS: &[&str] = &["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"];
+use crate::model::{ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, TlsProtocol};
 
 /// `tls` of a gateway's server.
 pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
-    let mode = tls.mode.as_deref().unwrap_or("PASSTHROUGH");
-    if !SERVER_MODES.contains(&mode) {
-        let message = format!(
-            "{mode:?} is not a TLS mode; {} are",
-            SERVER_MODES.join(", ")
-        );
-        violations.add(&at.key("mode"), message);
-    }
+    let mode = tls.mode.unwrap_or_default();
     check_versions(tls, at, violations);
     for (position, suite) in tls.cipher_suites.iter().enumerate() {
-        if tls.cipher_suites[..position].contains(suite) {
+        if tls
+            .cipher_suites
+            .iter()
+            .take(position)
+            .any(|one| one == suite)
+        {
             let suites = at.key("cipherSuites");
             let at = suites.index(position);
             violations.warn(&at, format!("cipher suite {suite:?} is repeated"));
         }
     }
-    let secret = given(&tls.credential_name)
-        || !tls.credential_names.is_empty()
-        || !tls.tls_certificates.is_empty();
-    let files = given(&tls.server_certificate) || given(&tls.private_key);
+    let files = [
+        ("serverCertificate", given(&tls.server_certificate)),
+        ("privateKey", given(&tls.private_key)),
+        ("caCertificates", given(&tls.ca_certificates)),
+    ];
+    let secret = given(&tls.credential_name) || !tls.credential_names.is_empty();
+    let of_keys = files.into_iter().chain([("credentialName", secret)]);
     match mode {
-        "ISTIO_MUTUAL" => {
-            let keys = [
-                ("serverCertificate", &tls.server_certificate),
-                ("privateKey", &tls.private_key),
-                ("caCertificates", &tls.ca_certificates),
-                ("credentialName", &tls.credential_name),
-            ];
-            for (key, text) in keys {
-                if given(text) {
-                    violations.add(
-                        &at.key(key),
-                        "ISTIO_MUTUAL uses the mesh's own certificates",
-                    );
-                }
-            }
-        }
-        "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL" => {
-            if secret && files && given(&tls.credential_name) {
-                let message = "only one of credentialName and files can be given";
-                violations.add(&at.key("credentialName"), message);
-            }
-            if !secret {
-                require(
-                    at,
-                    "serverCertificate",
-                    given(&tls.server_certificate),
-                    mode,
-                    violations,
+        ServerTlsMode::IstioMutual => {
+            for (key, _) in of_keys.filter(|(_, given)| *given) {
+                violations.add(
+                    &at.key(key),
+                    "ISTIO_MUTUAL uses the mesh's own certificates",
                 );
-                require(at, "privateKey", given(&tls.private_key), mode, violations);
-                if mode != "SIMPLE" {
-                    require(
-                        at,
-                        "caCertificates",
-                        given(&tls.ca_certificates),
-                        mode,
-                        violations,
-                    );
-                }
             }
         }
-        _ => {}
+        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => {
+            for (key, _) in of_keys.filter(|(_, given)| *given) {
+                violations.warn(
+                    &at.key(key),
+                    "certificates have no meaning where TLS is not terminated",
+                );
+            }
+        }
+        ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
+            check_terminating(tls, mode, secret, &files, at, violations);
+        }
     }
 }
 
-fn require(at: &At<'_>, key: &str, given: bool, mode: &str, violations: &mut Violations) {
-    if !given {
-        violations.add_hint(
-            at,
-            format!("mode {mode} needs {key}"),
-            "name a Secret in credentialName, or give the files",
-        );
+/// A server that terminates TLS needs a certificate, and the authorities of clients where it asks them for theirs.
+fn check_terminating(
+    tls: &ServerTls,
+    mode: ServerTlsMode,
+    secret: bool,
+    files: &[(&str, bool)],
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let mutual = mode != ServerTlsMode::Simple;
+    if secret {
+        if files.iter().any(|(_, given)| *given) {
+            let message = "only one of credentialName and files can be given";
+            violations.add(&at.key("credentialName"), message);
+        }
+        if tls.ca_crl.is_some() {
+            let message = "with credentialName, the Secret holds the revoked certificates";
+            violations.add(&at.key("caCrl"), message);
+        }
+        return;
+    }
+    for (key, given) in files {
+        let needed = match *key {
+            "caCertificates" => mutual,
+            // Several certificates are listed, each with its key.
+            _ => tls.tls_certificates.is_empty(),
+        };
+        if needed && !given {
+            violations.add_hint(
+                &at.key(key),
+                format!("{key} is missing"),
+                "name a Secret in credentialName, or give the files",
+            );
+        }
+    }
+    if tls.ca_crl.is_some() && !mutual {
+        let message = "clients are not asked for certificates with mode SIMPLE";
+        violations.add(&at.key("caCrl"), message);
     }
 }
 
 fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
-    let mut rank = |key: &str, version: &Option<String>| {
-        let version = version.as_deref()?;
-        let rank = VERSIONS.iter().position(|known| *known == version);
-        if rank.is_none() {
-            let message = format!(
-                "{version:?} is not a TLS version; {} are",
-                VERSIONS.join(", ")
-            );
-            violations.add(&at.key(key), message);
-        }
-        rank.filter(|rank| *rank > 0)
-    };
-    let oldest = rank("minProtocolVersion", &tls.min_protocol_version);
-    let newest = rank("maxProtocolVersion", &tls.max_protocol_version);
-    if let (Some(oldest), Some(newest)) = (oldest, newest)
+    let bound = |version: Option<TlsProtocol>| version.filter(|one| *one != TlsProtocol::Auto);
+    let oldest = bound(tls.min_protocol_version);
+    if let (Some(oldest), Some(newest)) = (oldest, bound(tls.max_protocol_version))
         && oldest > newest
     {
         violations.add(
@@ -122,50 +102,68 @@ fn check_versions(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
             "it is older than minProtocolVersion",
         );
     }
+    if oldest.is_some_and(|oldest| oldest < TlsProtocol::V1_2) && tls.cipher_suites.is_empty() {
+        violations.warn_hint(
+            &at.key("minProtocolVersion"),
+            "the cipher suites that are used by default do not work before TLS 1.2",
+            "list cipherSuites that do",
+        );
+    }
 }
 
-/// `tls` of a traffic policy, whose type is still JSON.
-pub(super) fn check_client(tls: &Value, at: &At<'_>, violations: &mut Violations) {
-    let text = |key: &str| {
-        tls.get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    let mode = text("mode").unwrap_or("DISABLE");
-    if !CLIENT_MODES.contains(&mode) {
-        let message = format!(
-            "{mode:?} is not a TLS mode; {} are",
-            CLIENT_MODES.join(", ")
-        );
-        violations.add(&at.key("mode"), message);
-    }
-    let secret = text("credentialName").is_some();
-    let files = ["clientCertificate", "privateKey"];
-    match mode {
-        "MUTUAL" if !secret => {
-            for key in files {
-                if text(key).is_none() {
-                    violations.add(at, format!("mode MUTUAL needs {key}, or credentialName"));
-                }
+/// `tls` of a traffic policy.
+pub(super) fn check_client(tls: &ClientTls, at: &At<'_>, violations: &mut Violations) {
+    let ClientTls {
+        mode,
+        client_certificate,
+        private_key,
+        ca_certificates,
+        credential_name,
+        subject_alt_names,
+        sni: _,
+        insecure_skip_verify,
+        ca_crl,
+    } = tls;
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    let secret = given(credential_name);
+    let files = [
+        ("clientCertificate", given(client_certificate)),
+        ("privateKey", given(private_key)),
+        ("caCertificates", given(ca_certificates)),
+        ("caCrl", given(ca_crl)),
+    ];
+    if *mode == ClientTlsMode::IstioMutual {
+        for (key, given) in files.into_iter().chain([("credentialName", secret)]) {
+            if given {
+                violations.add(
+                    &at.key(key),
+                    "ISTIO_MUTUAL uses the mesh's own certificates",
+                );
             }
         }
-        "ISTIO_MUTUAL" => {
-            for key in files
-                .into_iter()
-                .chain(["caCertificates", "credentialName"])
-            {
-                if text(key).is_some() {
-                    violations.add(
-                        &at.key(key),
-                        "ISTIO_MUTUAL uses the mesh's own certificates",
-                    );
-                }
-            }
-        }
-        _ => {}
+        return;
     }
-    if secret && files.iter().any(|key| text(key).is_some()) {
-        let message = "only one of credentialName and files can be given";
+    if secret && let Some((key, _)) = files.iter().find(|(_, given)| *given) {
+        let message = format!("only one of credentialName and {key} can be given");
         violations.add(&at.key("credentialName"), message);
+    }
+    if *mode == ClientTlsMode::Mutual && !secret {
+        for (key, given) in &files[..2] {
+            if !given {
+                let message = format!("mode MUTUAL needs {key}, or credentialName");
+                violations.add(&at.key(key), message);
+            }
+        }
+    }
+    if *insecure_skip_verify == Some(true) {
+        let unused = [
+            ("caCertificates", given(ca_certificates)),
+            ("subjectAltNames", !subject_alt_names.is_empty()),
+            ("credentialName", secret && *mode == ClientTlsMode::Simple),
+        ];
+        for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
+            let message = "nothing is verified with insecureSkipVerify";
+            violations.add(&at.key(key), message);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! `VirtualService`.
 
-use std::collections::BTreeSet;
-
 use super::common::{export_to, gateway_names, labels, networks, port, weights};
 use super::names::{is_ip, is_label, is_namespace, wildcard_host};
 use super::{At, Violations, http_route};
@@ -35,8 +33,12 @@ pub(crate) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut V
     }
     check_hosts(object, at, violations);
     gateway_names(gateways, &at.key("gateways"), violations);
+    let place = http_route::Place {
+        in_delegate: delegate,
+        for_gateways: !gateways.is_empty() && gateways.iter().all(|name| name != "mesh"),
+    };
     for (position, route) in http.iter().enumerate() {
-        http_route::check(route, delegate, &at.key("http").index(position), violations);
+        http_route::check(route, place, &at.key("http").index(position), violations);
     }
     for (position, route) in tls.iter().enumerate() {
         check_tls(route, hosts, &at.key("tls").index(position), violations);
@@ -44,7 +46,7 @@ pub(crate) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut V
     for (position, route) in tcp.iter().enumerate() {
         check_tcp(route, &at.key("tcp").index(position), violations);
     }
-    export_to(exported, &at.key("exportTo"), violations);
+    export_to(exported, false, &at.key("exportTo"), violations);
 }
 
 fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violations) {
@@ -52,7 +54,6 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violat
         hosts, gateways, ..
     } = object;
     let in_mesh = gateways.is_empty() || gateways.iter().any(|name| name == "mesh");
-    let mut seen = BTreeSet::new();
     for (position, host) in hosts.iter().enumerate() {
         let key = at.key("hosts");
         let at = key.index(position);
@@ -65,10 +66,29 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violat
         } else if !is_ip(host) {
             violations.check(&at, wildcard_host(host));
         }
-        if !seen.insert(host.to_ascii_lowercase()) {
-            violations.add(&at, format!("host {host:?} is repeated"));
+        let mut earlier = hosts.iter().take(position);
+        // Hosts that are none overlap nothing.
+        if let Some(other) = earlier
+            .find(|other| is_host(other, in_mesh) && is_host(host, in_mesh) && overlap(other, host))
+        {
+            let message = if other.eq_ignore_ascii_case(host) {
+                format!("host {host:?} is repeated")
+            } else {
+                format!("host {host:?} overlaps host {other:?} of the same object")
+            };
+            violations.add(&at, message);
         }
     }
+}
+
+/// Whether a text is a host that an object may have.
+fn is_host(text: &str, in_mesh: bool) -> bool {
+    (text != "*" || !in_mesh) && (is_ip(text) || wildcard_host(text).is_ok())
+}
+
+/// Whether a name exists that both stand for.
+fn overlap(one: &str, other: &str) -> bool {
+    covers(one, other) || covers(other, one)
 }
 
 /// Where traffic goes.
@@ -152,6 +172,7 @@ fn check_tls_match(
     }
     let l4 = L4MatchAttributes {
         destination_subnets: destination_subnets.clone(),
+        source_subnet: None,
         port: *number,
         source_labels: source_labels.clone(),
         source_namespace: source_namespace.clone(),
@@ -183,11 +204,15 @@ fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations) {
 fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violations) {
     let L4MatchAttributes {
         destination_subnets,
+        source_subnet,
         port: number,
         source_labels,
         source_namespace,
         gateways,
     } = condition;
+    if let Some(network) = source_subnet {
+        violations.check(&at.key("sourceSubnet"), super::names::network(network));
+    }
     networks(
         destination_subnets,
         &at.key("destinationSubnets"),

@@ -93,8 +93,10 @@ fn read(path: &Path) -> (Vec<Arc<Resource>>, Vec<Diagnostic>) {
     let mut resources = Vec::new();
     for document in &documents {
         let (resource, more) = decode(document, None);
-        resources.extend(resource.map(Arc::new));
         findings.extend(more);
+        let Some(resource) = resource else { continue };
+        findings.extend(resource.findings.iter().cloned());
+        resources.push(Arc::new(resource));
     }
     (resources, findings)
 }

@@ -55,8 +55,10 @@ fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
         RetryOn::ResourceExhausted => grpc == Some(8),
         RetryOn::Internal => grpc == Some(13),
         RetryOn::Unavailable => grpc == Some(14),
-        // Only HTTP/2 upstreams refuse streams.
-        RetryOn::RefusedStream => false,
+        // Only HTTP/2 upstreams refuse streams, and only HTTP/3 has connections that fail late.
+        RetryOn::RefusedStream | RetryOn::Http3PostConnectFailure => false,
+        // No route names headers, and the header of a limit is not looked at yet.
+        RetryOn::RetriableHeaders | RetryOn::EnvoyRateLimited => false,
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
 fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     for (resource, object) in context.virtual_services() {
         for target in targets(object) {
-            let destination = &*target.destination;
+            let destination = target.destination;
             let subset = destination.subset.as_deref().unwrap_or_default();
             if subset.is_empty() || destination.host.is_empty() {
                 continue;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, FieldPath};
-use crate::model::Server;
+use crate::model::{PortProtocol, Server};
 use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
 use crate::translate::rules::{ClientContext, CompiledRules};
 use crate::translate::view::View;
@@ -114,49 +114,36 @@ fn accept(
     path: &FieldPath,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<(Serves, u16, Option<IpAddr>)> {
-    let mut refuse = |path: FieldPath, message: String| {
-        diagnostics.push(report::invalid(&gateway.resource, path, message));
-        None
-    };
-    let port_path = path.key("port");
-    let number = u16::try_from(server.port.number)
-        .ok()
-        .filter(|port| *port > 0);
-    let Some(number) = number else {
-        let message = format!("port {} is not between 1 and 65535", server.port.number);
-        return refuse(port_path.key("number"), message);
-    };
-    let bind = match server.bind.as_deref().filter(|bind| !bind.is_empty()) {
-        None => None,
-        Some(text) => match text.parse() {
-            Ok(address) => Some(address),
-            Err(_) => return refuse(path.key("bind"), format!("{text:?} is not an address")),
-        },
-    };
-    let mode = server.tls.as_ref().and_then(|tls| tls.mode.as_deref());
-    let serves = match server.port.protocol.to_ascii_uppercase().as_str() {
-        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => Serves::Http,
-        "TCP" | "MONGO" | "MYSQL" | "REDIS" => Serves::Tcp,
-        "HTTPS" | "TLS" => {
-            let message = "TLS servers are not supported yet; the server is left out";
-            let path = port_path.key("protocol");
-            diagnostics.push(report::unsupported(&gateway.resource, path, message));
-            return None;
-        }
-        _ => {
-            let message = format!(
-                "protocol {:?} is not one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP and MONGO",
-                server.port.protocol
-            );
-            return refuse(port_path.key("protocol"), message);
-        }
-    };
-    if let Some(mode) = mode {
-        let message = format!("TLS mode {mode} is not supported yet; the server is left out");
-        let path = path.key("tls").key("mode");
-        diagnostics.push(report::unsupported(&gateway.resource, path, message));
+    // Without a port or protocol, or with a part that compiling the object refuses.
+    if gateway.resource.refuses(path) {
         return None;
     }
+    let number = u16::try_from(server.port.number).ok()?;
+    let bind = server.bind.as_deref().filter(|bind| !bind.is_empty());
+    let mut leave_out = |field: FieldPath, message: &str| {
+        diagnostics.push(report::unsupported(&gateway.resource, field, message));
+        None
+    };
+    let bind = match bind.map(str::parse).transpose() {
+        Ok(bind) => bind,
+        Err(_) => {
+            let message = "Unix sockets are not supported yet; the server is left out";
+            return leave_out(path.key("bind"), message);
+        }
+    };
+    let protocol = PortProtocol::parse(&server.port.protocol)?;
+    let serves = match protocol {
+        protocol if protocol.is_tls() => {
+            let message = "TLS servers are not supported yet; the server is left out";
+            return leave_out(path.key("port").key("protocol"), message);
+        }
+        PortProtocol::Udp | PortProtocol::HttpProxy => {
+            let message = "gateways do not take this protocol yet; the server is left out";
+            return leave_out(path.key("port").key("protocol"), message);
+        }
+        protocol if protocol.is_http() => Serves::Http,
+        _ => Serves::Tcp,
+    };
     Some((serves, number, bind))
 }
 

@@ -9,7 +9,7 @@ use mesh_ir::{
 
 use super::endpoints::endpoints;
 use super::fixed::fixed_clusters;
-use crate::model::{ConnectionPoolSettings, SimpleLb, Subset};
+use crate::model::{ConnectionPoolSettings, H2UpgradePolicy, SimpleLb, Subset};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
     DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Protocol, Resolution,
@@ -251,8 +251,8 @@ fn load_balancing(simple: Option<SimpleLb>) -> LoadBalancing {
 
 fn protocol(protocol: Protocol, pool: Option<&ConnectionPoolSettings>) -> HttpProtocol {
     let upgrade = pool
-        .and_then(|pool| pool.http.as_ref()?.h2_upgrade_policy.as_deref())
-        .is_some_and(|policy| policy == "UPGRADE");
+        .and_then(|pool| pool.http.as_ref()?.h2_upgrade_policy)
+        .is_some_and(|policy| policy == H2UpgradePolicy::Upgrade);
     match protocol {
         Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
         Protocol::Http if upgrade => HttpProtocol::Http2,

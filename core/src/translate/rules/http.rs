@@ -108,6 +108,9 @@ impl Compiler<'_> {
         let mut routes = Vec::new();
         for (index, condition) in rule.matches.iter().enumerate() {
             let condition_path = path.key("match").index(index);
+            if self.resource.refuses(&condition_path) {
+                continue;
+            }
             let Ok(matched) = self.condition(condition, &condition_path) else {
                 continue;
             };

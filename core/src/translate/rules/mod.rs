@@ -5,7 +5,7 @@
 //! VirtualService --compile--> CompiledRules --for a client and a port--> Vec<Route>
 //! ```
 //!
-//! A rule that is not valid is left out and reported; the object's other rules still count.
+//! A rule that was refused when its object was compiled is left out, as is a condition; the object's other rules still count.
 
 mod action;
 mod condition;
@@ -87,11 +87,17 @@ impl CompiledRules {
         let mut http = Vec::new();
         for (index, rule) in source.spec.http.iter().enumerate() {
             let path = FieldPath::parse("spec.http").index(index);
+            if compiler.is_refused(&path) {
+                continue;
+            }
             http.extend(compiler.http(rule, &path).unwrap_or_default());
         }
         let mut tcp = Vec::new();
         for (index, rule) in source.spec.tcp.iter().enumerate() {
             let path = FieldPath::parse("spec.tcp").index(index);
+            if compiler.is_refused(&path) {
+                continue;
+            }
             tcp.extend(compiler.tcp(rule, &path).unwrap_or_default());
         }
         if !source.spec.tls.is_empty() {
@@ -165,6 +171,11 @@ impl SourceMatch {
 // === impl Compiler ===
 
 impl Compiler<'_> {
+    /// Whether a rule was refused when the object was compiled, for something else than one of its conditions.
+    fn is_refused(&self, rule: &FieldPath) -> bool {
+        self.resource.refuses_beyond(rule, &rule.key("match"))
+    }
+
     fn invalid(&mut self, path: FieldPath, message: impl Into<String>) -> Refused {
         self.diagnostics
             .push(report::invalid(self.resource, path, message));

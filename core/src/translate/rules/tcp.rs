@@ -37,6 +37,9 @@ impl Compiler<'_> {
         let mut audiences = Vec::new();
         for (index, condition) in rule.matches.iter().enumerate() {
             let path = path.key("match").index(index);
+            if self.resource.refuses(&path) {
+                continue;
+            }
             if !condition.destination_subnets.is_empty() {
                 let message = "conditions on destination networks are not supported yet; the rule's match is not applied";
                 self.unsupported(path.key("destinationSubnets"), message);
