@@ -46,11 +46,11 @@ pub struct Args {
     /// Address of /ready; empty turns it off
     #[arg(long = "httpAddr", default_value = ":8080")]
     pub http: String,
-    /// Quiet time after a change before it is published
-    #[arg(long = "debounceAfter", default_value = "100ms", env = "PILOT_DEBOUNCE_AFTER", value_parser = duration)]
+    /// How long changes are gathered after one was published; the first goes at once, and the time doubles while changes keep coming
+    #[arg(long = "debounceAfter", default_value = "10ms", env = "PILOT_DEBOUNCE_AFTER", value_parser = duration)]
     pub debounce_after: Duration,
-    /// Longest time that a change waits while others keep coming
-    #[arg(long = "debounceMax", default_value = "10s", env = "PILOT_DEBOUNCE_MAX", value_parser = duration)]
+    /// Longest time for which changes are gathered while others keep coming
+    #[arg(long = "debounceMax", default_value = "1s", env = "PILOT_DEBOUNCE_MAX", value_parser = duration)]
     pub debounce_max: Duration,
     /// Namespace this runs in
     #[arg(long, default_value = "istio-system", env = "POD_NAMESPACE")]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_istio_writes_them() {
-        let args = Args::try_parse_from(["x", "discovery", "--debounceAfter", "10ms"]).unwrap();
-        assert_eq!(args.debounce_after, Duration::from_millis(10));
+        let args = Args::try_parse_from(["x", "discovery", "--debounceAfter", "20ms"]).unwrap();
+        assert_eq!(args.debounce_after, Duration::from_millis(20));
     }
 }

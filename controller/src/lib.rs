@@ -19,6 +19,7 @@ mod versions;
 
 mod metrics;
 
+mod debounce;
 mod publish;
 
 mod ads;

@@ -1,21 +1,23 @@
-//! The event loop: it owns the store, waits for quiet, and publishes a snapshot.
+//! The event loop: it owns the store and publishes snapshots.
 //!
 //! ```text
-//! events -> Store -> (debounce) -> Snapshot -> watch::Sender<Arc<Published>>
+//! events -> Store -> ChangeSet -> (debounce) -> Snapshot, Translator -> watch::Sender<Arc<Published>>
 //! ```
+//!
+//! Snapshots are made on a thread for blocking work; events that come meanwhile wait in their queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mesh_core::diag::Diagnostic;
 use mesh_core::resource::Kind;
-use mesh_core::snapshot::{Snapshot, SnapshotOptions};
+use mesh_core::snapshot::{ChangeSet, Snapshot, SnapshotOptions};
 use mesh_core::translate::Translator;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::config::Event;
+use crate::debounce::{Debounce, Pace};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::versions::Versions;
@@ -32,28 +34,38 @@ pub struct Published {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// When changes are published.
-#[derive(Clone, Copy, Debug)]
-pub struct Debounce {
-    /// Quiet time after a change.
-    pub after: Duration,
-    /// Longest time that a change waits.
-    pub max: Duration,
-}
-
 // === impl Published ===
 
 impl Published {
     /// What there is before the first publication.
     pub fn nothing(options: &SnapshotOptions) -> Self {
-        let (snapshot, diagnostics) = Snapshot::build(Vec::new(), options);
-        let translator = Translator::new(Arc::new(snapshot));
+        let translator = Translator::new(Arc::new(Snapshot::empty(options)));
         Self {
             generation: 0,
             at: Instant::now(),
             translator,
-            diagnostics,
+            diagnostics: Vec::new(),
         }
+    }
+
+    /// What there is after a change.
+    fn next(&self, changes: &ChangeSet) -> Self {
+        let started = Instant::now();
+        let snapshot = Arc::new(self.translator.snapshot().next(changes));
+        let next = Self {
+            generation: self.generation + 1,
+            diagnostics: snapshot.diagnostics(),
+            translator: self.translator.next(snapshot),
+            at: Instant::now(),
+        };
+        tracing::info!(
+            generation = next.generation,
+            changes = changes.len(),
+            findings = next.diagnostics.len(),
+            took = ?started.elapsed(),
+            "publishing a snapshot"
+        );
+        next
     }
 }
 
@@ -73,23 +85,43 @@ pub async fn run(
     mut events: mpsc::Receiver<Event>,
     mut missing: BTreeSet<Kind>,
     debounce: Debounce,
-    options: SnapshotOptions,
     published: watch::Sender<Arc<Published>>,
     observers: Observers,
 ) {
     let mut store = Store::new(Arc::clone(&observers.versions));
+    let mut pace = Pace::new(debounce);
     let mut pending: Option<Pending> = None;
     loop {
         let due = async {
             match &pending {
                 Some(pending) if missing.is_empty() => {
-                    tokio::time::sleep_until(pending.due(debounce)).await
+                    tokio::time::sleep_until(pace.due(pending.first)).await;
                 }
                 _ => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
+            () = due => {
+                let Some(Pending { first, changes }) = pending.take() else { continue };
+                let waited = first.elapsed();
+                let previous = published.borrow().clone();
+                let made = tokio::task::spawn_blocking(move || previous.next(&changes)).await;
+                let next = match made {
+                    Ok(next) => next,
+                    Err(error) => {
+                        tracing::error!(%error, "failed to make a snapshot; stopping");
+                        return;
+                    }
+                };
+                observers.versions.publish(next.generation);
+                observers.metrics.published(waited);
+                published.send_replace(Arc::new(next));
+                pace.published(first, Instant::now());
+                if published.is_closed() {
+                    return;
+                }
+            }
             event = events.recv() => {
                 let Some(event) = event else { return };
                 observers.metrics.event();
@@ -98,68 +130,39 @@ pub async fn run(
                     Event::ReplaceAll(_) => missing.clear(),
                     Event::Apply(_) | Event::Delete(..) => {}
                 }
+                let changes = store.apply(event);
                 // The first snapshot waits for all sources, and for nothing else.
-                let first = published.borrow().generation == 0 && missing.is_empty();
-                if store.apply(event) || first {
-                    let now = if first { Instant::now() - debounce.after } else { Instant::now() };
-                    pending = Some(Pending { first: pending.map_or(now, |pending| pending.first), last: now });
-                }
-            }
-            () = due => {
-                let waited = pending.take().map(|pending| pending.first.elapsed()).unwrap_or_default();
-                let generation = publish(&store, &options, &published);
-                observers.versions.publish(generation);
-                observers.metrics.published(waited);
-                if published.is_closed() {
-                    return;
+                let is_first = published.borrow().generation == 0 && missing.is_empty();
+                if !changes.is_empty() || is_first {
+                    pending.get_or_insert_with(Pending::now).changes.merge(changes);
                 }
             }
         }
     }
 }
 
-/// When the changes that wait came in.
-#[derive(Clone, Copy, Debug)]
+/// Changes that wait.
 struct Pending {
+    /// When the first of them came in.
     first: Instant,
-    last: Instant,
+    changes: ChangeSet,
 }
 
 // === impl Pending ===
 
 impl Pending {
-    fn due(self, debounce: Debounce) -> Instant {
-        (self.last + debounce.after).min(self.first + debounce.max)
+    fn now() -> Self {
+        Self {
+            first: Instant::now(),
+            changes: ChangeSet::default(),
+        }
     }
-}
-
-fn publish(
-    store: &Store,
-    options: &SnapshotOptions,
-    published: &watch::Sender<Arc<Published>>,
-) -> u64 {
-    let started = Instant::now();
-    let (snapshot, diagnostics) = Snapshot::build(store.resources(), options);
-    let previous = published.borrow().clone();
-    let next = Published {
-        generation: previous.generation + 1,
-        at: Instant::now(),
-        translator: previous.translator.next(Arc::new(snapshot)),
-        diagnostics,
-    };
-    tracing::info!(
-        generation = next.generation,
-        findings = next.diagnostics.len(),
-        took = ?started.elapsed(),
-        "publishing a snapshot"
-    );
-    let generation = next.generation;
-    published.send_replace(Arc::new(next));
-    generation
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -176,9 +179,7 @@ mod tests {
             metrics: Arc::default(),
         };
         let kinds = BTreeSet::from([Kind::Service, Kind::Pod]);
-        let running = tokio::spawn(run(
-            receiver, kinds, debounce, options, published, observers,
-        ));
+        let running = tokio::spawn(run(receiver, kinds, debounce, published, observers));
         // A watch that breaks lists its kind again; that says nothing about the others.
         for kind in [Kind::Service, Kind::Service, Kind::Node] {
             events.send(Event::Replace(kind, Vec::new())).await.unwrap();
@@ -194,31 +195,5 @@ mod tests {
         snapshots.changed().await.unwrap();
         assert_eq!(snapshots.borrow().generation, 1);
         running.abort();
-    }
-
-    #[test]
-    fn a_change_waits_for_quiet_but_not_for_ever() {
-        let debounce = Debounce {
-            after: Duration::from_millis(100),
-            max: Duration::from_secs(1),
-        };
-        let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
-        assert_eq!(
-            Pending {
-                first: start,
-                last: at(50)
-            }
-            .due(debounce),
-            at(150)
-        );
-        assert_eq!(
-            Pending {
-                first: start,
-                last: at(990)
-            }
-            .due(debounce),
-            at(1000)
-        );
     }
 }

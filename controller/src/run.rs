@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use crate::ads::{Ads, Connections, DebugAnswers};
 use crate::args::Args;
 use crate::config::{self, Reader, watch_files, watch_kubernetes};
+use crate::debounce::Debounce;
 use crate::debug::{Access, Debug};
 use crate::identity::Tokens;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
-use crate::publish::{self, Debounce, Observers, Published};
+use crate::publish::{self, Observers, Published};
 use crate::status::{self, Ledger, Refusals};
 use crate::versions::Versions;
 use client::client;
@@ -72,7 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
     };
     tasks.spawn(publish::run(
-        receiver, sources, debounce, options, published, observers,
+        receiver, sources, debounce, published, observers,
     ));
 
     let connections = Arc::new(Connections::default());

@@ -1,17 +1,18 @@
-//! All objects by key, owned by the event loop alone.
+//! All objects by key, owned by the event loop alone. What an event changes is what is passed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mesh_core::resource::{Resource, ResourceKey};
+use mesh_core::resource::ResourceKey;
+use mesh_core::snapshot::ChangeSet;
 
-use crate::config::Event;
+use crate::config::{Event, Observed};
 use crate::versions::Versions;
 
 /// The objects that are known.
 #[derive(Debug)]
 pub struct Store {
-    resources: BTreeMap<ResourceKey, Arc<Resource>>,
+    objects: BTreeMap<ResourceKey, Observed>,
     versions: Arc<Versions>,
 }
 
@@ -21,90 +22,68 @@ impl Store {
     /// An empty store that tells which versions it has seen.
     pub fn new(versions: Arc<Versions>) -> Self {
         Self {
-            resources: BTreeMap::new(),
+            objects: BTreeMap::new(),
             versions,
         }
     }
 
-    /// Applies an event and says whether anything that matters has changed.
-    pub fn apply(&mut self, event: Event) -> bool {
+    /// Applies an event and says what has changed of what matters to the mesh.
+    pub fn apply(&mut self, event: Event) -> ChangeSet {
+        let mut changes = ChangeSet::default();
         match event {
-            Event::Apply(resource) => self.insert(resource),
-            Event::Delete(key, version) => {
-                self.versions.note_gone(&key, version.as_deref());
-                self.resources.remove(&key).is_some()
+            Event::Apply(resource) => self.insert(resource, &mut changes),
+            Event::Delete(key, version) => self.remove(&key, version.as_deref(), &mut changes),
+            Event::Replace(kind, resources) => {
+                self.replace(resources, |key| key.kind == kind, &mut changes);
             }
-            Event::Replace(kind, resources) => self.replace(resources, |key| key.kind == kind),
-            Event::ReplaceAll(resources) => self.replace(resources, |_| true),
+            Event::ReplaceAll(resources) => self.replace(resources, |_| true, &mut changes),
         }
+        changes
     }
 
-    /// The objects, cheap to take.
-    pub fn resources(&self) -> Vec<Arc<Resource>> {
-        self.resources.values().cloned().collect()
-    }
-
-    fn insert(&mut self, resource: Arc<Resource>) -> bool {
+    fn insert(&mut self, object: Observed, changes: &mut ChangeSet) {
+        let Observed { resource, meaning } = &object;
+        let (key, version) = (&resource.key, &resource.meta.resource_version);
         let same = self
-            .resources
-            .get(&resource.key)
-            .is_some_and(|old| Arc::ptr_eq(old, &resource) || is_same(old, &resource));
-        self.versions.note(
-            &resource.key,
-            resource.meta.resource_version.as_deref(),
-            !same,
-        );
+            .objects
+            .get(key)
+            .is_some_and(|known| known.meaning == *meaning);
+        self.versions.note(key, version.as_deref(), !same);
         if !same {
-            self.resources.insert(resource.key.clone(), resource);
+            let (key, after) = (key.clone(), resource.clone());
+            let before = self.objects.insert(key.clone(), object);
+            changes.record(&key, before.map(|before| before.resource), Some(after));
         }
-        !same
+    }
+
+    fn remove(&mut self, key: &ResourceKey, version: Option<&str>, changes: &mut ChangeSet) {
+        self.versions.note_gone(key, version);
+        if let Some(before) = self.objects.remove(key) {
+            changes.record(key, Some(before.resource), None);
+        }
     }
 
     fn replace(
         &mut self,
-        resources: Vec<Arc<Resource>>,
+        resources: Vec<Observed>,
         concerned: impl Fn(&ResourceKey) -> bool,
-    ) -> bool {
-        let mut gone: std::collections::BTreeSet<ResourceKey> = self
-            .resources
-            .keys()
-            .filter(|key| concerned(key))
-            .cloned()
-            .collect();
-        let mut changed = false;
+        changes: &mut ChangeSet,
+    ) {
+        let known = self.objects.keys();
+        let mut gone: BTreeSet<ResourceKey> = known.filter(|key| concerned(key)).cloned().collect();
         for resource in resources {
-            gone.remove(&resource.key);
-            changed |= self.insert(resource);
+            gone.remove(&resource.resource.key);
+            self.insert(resource, changes);
         }
         for key in &gone {
-            self.versions.note_gone(key, None);
-            self.resources.remove(key);
+            self.remove(key, None, changes);
         }
-        changed || !gone.is_empty()
     }
-}
-
-/// Whether two versions of an object mean the same to the mesh: status updates of its own making and heartbeats do not count.
-fn is_same(old: &Resource, new: &Resource) -> bool {
-    let version = &new.meta.resource_version;
-    version.is_some() && old.meta.resource_version == *version
-        || old.meta.labels == new.meta.labels
-            && old.meta.annotations == new.meta.annotations
-            && old.meta.deleting == new.meta.deleting
-            && old.meta.created == new.meta.created
-            && old.origin == new.origin
-            && old
-                .key
-                .kind
-                .row()
-                .significant
-                .iter()
-                .all(|part| old.raw.pointer(part) == new.raw.pointer(part))
 }
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::resource::{Kind, decode_value};
+    use mesh_core::resource::{Kind, Resource, decode_value};
     use mesh_core::source::Origin;
     use serde_json::{Value, json};
 
@@ -123,36 +102,41 @@ mod tests {
     #[test]
     fn only_what_means_something_counts_as_a_change() {
         let mut store = Store::new(Arc::default());
-        let mut apply = |resource| store.apply(Event::Apply(Arc::new(resource)));
-        assert!(apply(service("1", 80, json!({}))));
-        assert!(!apply(service("2", 80, json!({"loadBalancer": {}}))));
-        assert!(apply(service("3", 81, json!({}))));
+        let mut apply = |resource: Resource| store.apply(Event::Apply(resource.into())).len();
+        assert_eq!(apply(service("1", 80, json!({}))), 1);
+        assert_eq!(apply(service("2", 80, json!({"loadBalancer": {}}))), 0);
+        assert_eq!(apply(service("3", 81, json!({}))), 1);
     }
 
     #[test]
     fn addresses_that_a_service_entry_is_given_count_as_a_change() {
-        let entry = |version: &str, status: Value| {
+        let entry = |version: &str, status: Value| -> Observed {
             let value = json!({
                 "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
                 "metadata": {"name": "a", "namespace": "default", "resourceVersion": version},
                 "spec": {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http"}], "resolution": "DNS"},
                 "status": status,
             });
-            Arc::new(decode_value(value, Origin::Builtin, None).0.unwrap())
+            decode_value(value, Origin::Builtin, None).0.unwrap().into()
         };
         let mut store = Store::new(Arc::default());
         let given = json!({"addresses": [{"value": "240.240.0.1"}]});
-        assert!(store.apply(Event::Apply(entry("1", json!({})))));
-        assert!(store.apply(Event::Apply(entry("2", given.clone()))));
-        assert!(!store.apply(Event::Apply(entry("3", given))));
+        let mut apply = |object| store.apply(Event::Apply(object)).len();
+        assert_eq!(apply(entry("1", json!({}))), 1);
+        assert_eq!(apply(entry("2", given.clone())), 1);
+        assert_eq!(apply(entry("3", given)), 0);
     }
 
     #[test]
     fn a_replacement_takes_away_what_it_does_not_name() {
         let mut store = Store::new(Arc::default());
-        store.apply(Event::Apply(Arc::new(service("1", 80, json!({})))));
-        assert!(!store.apply(Event::Replace(Kind::VirtualService, vec![])));
-        assert!(store.apply(Event::Replace(Kind::Service, vec![])));
-        assert!(store.resources().is_empty());
+        store.apply(Event::Apply(service("1", 80, json!({})).into()));
+        assert!(
+            store
+                .apply(Event::Replace(Kind::VirtualService, vec![]))
+                .is_empty()
+        );
+        assert_eq!(store.apply(Event::Replace(Kind::Service, vec![])).len(), 1);
+        assert!(store.objects.is_empty());
     }
 }

@@ -13,9 +13,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mesh_core::translate::{Outbound, OutboundKey};
-use mesh_ir::{ProxyConfig, ProxyScope, RouteConfig};
-use mesh_xds::resource::{ConfigLayers, Encoder, ProxyTables, ResourceSnapshot, VirtualHosts};
+use mesh_core::translate::OutboundKey;
+use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables};
+use mesh_xds::resource::{ConfigLayers, Encoder, ResourceSnapshot, VirtualHosts};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -60,20 +60,23 @@ pub struct Subscription {
 struct Slot {
     key: Key,
     latest: watch::Sender<Encoded>,
-    /// What the next layers of its own part are made from.
+    /// What the next layers of its own part are made from, where that has route tables.
     own: Mutex<ConfigLayers>,
 }
 
-/// What the batches of one encoding task remember: the outbound parts by their keys.
+/// What the batches of one encoding task remember: outbound parts with whole route tables by their keys.
 #[derive(Default)]
 struct Outbounds {
     generation: u64,
-    parts: FxHashMap<(OutboundKey, VirtualHosts), Part>,
+    parts: FxHashMap<OutboundKey, Part>,
 }
 
 #[derive(Default)]
 struct Part {
     generation: u64,
+    /// Of the tables that the layers were made from.
+    version: (u64, u64),
+    /// Of route tables and nothing else.
     layers: ConfigLayers,
     tables: ProxyTables,
 }
@@ -156,13 +159,16 @@ impl Encodings {
     fn encode_slot(&self, slot: &Slot, published: &Published, outbounds: &mut Outbounds) {
         let Key { scope, hosts } = &slot.key;
         let tables = outbounds.tables(published, scope, *hosts);
-        let own = {
-            let mut own = slot.own.lock().unwrap_or_else(PoisonError::into_inner);
-            *own = own.next(&published.translator.own(scope), |_| *hosts);
-            own.clone()
+        let own = published.translator.own_tables(scope);
+        let tables = if own.routes.is_empty() {
+            tables.over(&own)
+        } else {
+            let mut layers = slot.own.lock().unwrap_or_else(PoisonError::into_inner);
+            *layers = layers.next(&own.to_config(), |_| *hosts);
+            layers.over(&tables)
         };
         let before = slot.latest.borrow().snapshot.clone();
-        let snapshot = self.encoder.encode_after(&before, &tables.over(&own));
+        let snapshot = self.encoder.encode_after(&before, &tables);
         slot.latest.send_replace(Encoded {
             snapshot: snapshot.with_version(published.generation),
             published: Some(published.at),
@@ -199,12 +205,24 @@ impl Outbounds {
     ) -> ProxyTables {
         let translator = &published.translator;
         let key = OutboundKey::of(translator.snapshot(), scope);
-        let part = self.parts.entry((key.clone(), hosts)).or_default();
+        let tables = &translator.outbound(&key).tables;
+        if hosts == VirtualHosts::Discovered {
+            return tables.clone();
+        }
+        let part = self.parts.entry(key).or_default();
         if part.generation < published.generation {
-            let outbound = whole(&translator.outbound(&key));
             part.generation = published.generation;
-            part.layers = part.layers.next(&outbound, |table| discovery(table, hosts));
-            part.tables = ProxyTables::default().over(&part.layers);
+            let version = (tables.routes.version(), tables.virtual_hosts.version());
+            if part.version != version {
+                part.version = version;
+                part.layers = part.layers.next(&whole_routes(tables), |_| hosts);
+            }
+            let whole = part.layers.over(&ProxyTables::default());
+            part.tables = ProxyTables {
+                routes: whole.routes,
+                virtual_hosts: whole.virtual_hosts,
+                ..tables.clone()
+            };
         }
         part.tables.clone()
     }
@@ -218,32 +236,13 @@ impl Outbounds {
     }
 }
 
-/// How the virtual hosts of an outbound table are sent to those who discover them. The tables of ports grow with the mesh; those of
-/// one service have one virtual host and come as a whole.
-fn discovery(table: &RouteConfig, hosts: VirtualHosts) -> VirtualHosts {
-    if table.name.bytes().all(|byte| byte.is_ascii_digit()) {
-        hosts
-    } else {
-        VirtualHosts::Inline
-    }
-}
-
-/// The outbound part as a configuration.
-fn whole(outbound: &Outbound) -> ProxyConfig {
-    let Outbound {
-        listeners,
-        routes,
-        clusters,
-        endpoints,
-        names,
-        diagnostics: _,
-    } = outbound;
+/// Route tables with their virtual hosts in them, for clients that do not discover those.
+fn whole_routes(tables: &ProxyTables) -> ProxyConfig {
+    let routes = tables.routes.iter();
     ProxyConfig {
-        listeners: listeners.clone(),
-        routes: routes.clone(),
-        clusters: clusters.clone(),
-        endpoints: endpoints.clone(),
-        secrets: Vec::new(),
-        names: names.clone(),
+        routes: routes
+            .map(|(_, routes, _)| tables.whole_routes(routes))
+            .collect(),
+        ..ProxyConfig::default()
     }
 }

@@ -17,7 +17,8 @@ use tonic::{Code, Status, Streaming};
 
 use super::*;
 use crate::config::Event as Change;
-use crate::publish::{self, Debounce, Observers};
+use crate::debounce::Debounce;
+use crate::publish::{self, Observers};
 use crate::versions::Question;
 
 mod faults;
@@ -93,7 +94,6 @@ impl Plane {
             receiver,
             mesh_core::resource::Kind::all().collect(),
             debounce,
-            options,
             published,
             observers,
         ));
@@ -126,7 +126,7 @@ impl Plane {
         let text = CONFIG.replace("VERSION", &version.to_string());
         let (documents, findings) = source::parse("test", &text);
         assert!(findings.is_empty(), "{findings:?}");
-        let decode = |document| mesh_core::resource::decode(document, None).0.map(Arc::new);
+        let decode = |document| Some(mesh_core::resource::decode(document, None).0?.into());
         let objects = documents.iter().filter_map(decode).collect();
         self.changes
             .send(Change::ReplaceAll(objects))

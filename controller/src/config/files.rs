@@ -5,18 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::resource::{self, Kind, Resource, ResourceKey};
+use mesh_core::resource::{self, Kind, ResourceKey};
 use mesh_core::source::SourceMap;
+use mesh_ir::version_of;
 use notify::Watcher as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::Event;
+use super::{Event, Observed};
 
 /// Time before the directory is read again, in which more events become one. Longer quiet is the event loop's business.
 const QUIET: Duration = Duration::from_millis(10);
@@ -82,8 +82,9 @@ struct Directory {
 /// A file, as last read.
 #[derive(Default)]
 struct File {
-    text: String,
-    objects: BTreeMap<ResourceKey, Arc<Resource>>,
+    /// Hash of its text.
+    text: u64,
+    objects: BTreeMap<ResourceKey, Observed>,
 }
 
 // === impl Directory ===
@@ -103,9 +104,9 @@ impl Directory {
         for path in paths {
             let mut file = self.files.remove(&path).unwrap_or_default();
             match read_file(&path) {
-                Ok(text) if text == file.text => {}
+                Ok(text) if version_of(&text) == file.text => {}
                 Ok(text) => {
-                    file.update(&path, text);
+                    file.update(&path, &text);
                     changed = true;
                 }
                 Err(error) => {
@@ -125,9 +126,9 @@ impl Directory {
 
 impl File {
     /// Takes a new text. Where something in it is broken, objects that it no longer holds stay: they may be the broken ones.
-    fn update(&mut self, path: &Path, text: String) {
+    fn update(&mut self, path: &Path, text: &str) {
         let mut sources = SourceMap::default();
-        let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), &text);
+        let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), text);
         let is_error = |found: &[Diagnostic]| found.iter().any(|one| one.level == Level::Error);
         let mut unreadable = is_error(&diagnostics);
         let mut objects = BTreeMap::new();
@@ -140,7 +141,7 @@ impl File {
             // The last good version stays, in this file or below.
             unreadable |= resource.malformed;
             if !resource.malformed {
-                objects.insert(resource.key.clone(), Arc::new(resource));
+                objects.insert(resource.key.clone(), resource.into());
             }
         }
         report(path, &sources, &diagnostics);
@@ -149,7 +150,10 @@ impl File {
                 objects.entry(key).or_insert(resource);
             }
         }
-        *self = Self { text, objects };
+        *self = Self {
+            text: version_of(&text),
+            objects,
+        };
     }
 }
 

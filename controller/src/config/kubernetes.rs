@@ -9,13 +9,13 @@ use futures::StreamExt as _;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::resource::{Kind, Resource, Row, Watch, rows};
+use mesh_core::resource::{Kind, Row, Watch, rows};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::installed::{self, Installed};
 use super::reader::{Read, Reader};
-use super::{Event, WatchBackoff};
+use super::{Event, Observed, WatchBackoff};
 
 /// Time before a kind is asked for again that the API server does not know.
 const ABSENT: Duration = Duration::from_secs(5);
@@ -154,7 +154,7 @@ struct KindWatch {
     types: TypeMeta,
     reader: Arc<Reader>,
     /// What a list has given so far.
-    listed: Vec<Arc<Resource>>,
+    listed: Vec<Observed>,
     /// Whether it was told that there is nothing of the kind.
     known_empty: bool,
     /// Whether the last attempt has failed.
@@ -201,7 +201,7 @@ impl KindWatch {
                 // Kubernetes leaves out in lists what the list itself says.
                 object.types.get_or_insert_with(|| self.types.clone());
                 if let Read::Resource(resource) = self.reader.read(self.kind, object) {
-                    self.listed.push(Arc::new(*resource));
+                    self.listed.push((*resource).into());
                 }
                 None
             }
@@ -210,7 +210,7 @@ impl KindWatch {
                 Some(Event::Replace(self.kind, std::mem::take(&mut self.listed)))
             }
             watcher::Event::Apply(object) => match self.reader.read(self.kind, object) {
-                Read::Resource(resource) => Some(Event::Apply(Arc::new(*resource))),
+                Read::Resource(resource) => Some(Event::Apply((*resource).into())),
                 Read::Foreign(key, version) => Some(Event::Delete(key, version)),
                 Read::Unusable => None,
             },

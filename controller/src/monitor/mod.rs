@@ -120,7 +120,7 @@ impl Monitor {
         let snapshot = published.translator.snapshot();
         let page = self.metrics.render(Gauges {
             proxies: self.connections.count() as u64,
-            services: snapshot.services().len() as u64,
+            services: snapshot.service_count() as u64,
             virtual_services: snapshot.resources(Kind::VirtualService).len() as u64,
             generation: published.generation,
             findings: published.diagnostics.len() as u64,

@@ -1,11 +1,17 @@
 //! What one kind of proxy must do, as shared values: proxies whose scopes lead to the same resource hold the same `Arc`.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cluster, Endpoints, Listener, NameTable, RouteConfig, Secret};
+use crate::names::virtual_host_resource;
+use crate::{
+    Cluster, Endpoints, Layer, LayerEdit, Listener, NameTable, RouteConfig, Secret, Table,
+    VirtualHost,
+};
 
 /// The result of translation: every list is sorted by name and free of duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,6 +30,29 @@ pub struct ProxyConfig {
     pub names: Arc<NameTable>,
 }
 
+/// The name of the name table, of which a proxy has one.
+pub const NAME_TABLE: &str = "default";
+
+/// What one kind of proxy must do as tables of layers, in which proxies share what they have alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyTables {
+    /// Where to listen and what to do with connections.
+    pub listeners: Table<Listener>,
+    /// Route tables that listeners name. Virtual hosts that lie in `virtual_hosts` are not repeated in them.
+    pub routes: Table<RouteConfig>,
+    /// Virtual hosts by [`virtual_host_resource`]. Domains of one route table do
+    /// not overlap.
+    pub virtual_hosts: Table<VirtualHost>,
+    /// Upstreams.
+    pub clusters: Table<Cluster>,
+    /// Endpoints of the clusters that discover them, by the names of those.
+    pub endpoints: Table<Endpoints>,
+    /// Keys and certificates that listeners or clusters name.
+    pub secrets: Table<Secret>,
+    /// Addresses of host names: one value, [`NAME_TABLE`].
+    pub names: Table<NameTable>,
+}
+
 /// The configuration object that a route or cluster came from, for `VIRTUAL SERVICE` columns and explanations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConfigRef {
@@ -35,6 +64,134 @@ pub struct ConfigRef {
     pub namespace: Arc<str>,
     /// Name.
     pub name: Arc<str>,
+}
+
+// === impl ProxyTables ===
+
+impl ProxyTables {
+    /// Lists as tables of one layer each. Layers that are as they were in `before` are the very same.
+    pub fn of(config: &ProxyConfig, before: Option<&Self>) -> Self {
+        let ProxyConfig {
+            listeners,
+            routes,
+            clusters,
+            endpoints,
+            secrets,
+            names: _,
+        } = config;
+        let none = Self::default();
+        let before = before.unwrap_or(&none);
+        Self {
+            listeners: table(listeners, &before.listeners, |listener| &listener.name),
+            routes: table(routes, &before.routes, |routes| &routes.name),
+            virtual_hosts: Table::default(),
+            clusters: table(clusters, &before.clusters, |cluster| &cluster.name),
+            endpoints: table(endpoints, &before.endpoints, |endpoints| &endpoints.cluster),
+            secrets: table(secrets, &before.secrets, |secret| &secret.name),
+            // There is one table of names for all; nobody has names of its own.
+            names: Table::default(),
+        }
+    }
+
+    /// The tables with the layers of others over them.
+    pub fn over(&self, above: &Self) -> Self {
+        Self {
+            listeners: over(&self.listeners, &above.listeners),
+            routes: over(&self.routes, &above.routes),
+            virtual_hosts: over(&self.virtual_hosts, &above.virtual_hosts),
+            clusters: over(&self.clusters, &above.clusters),
+            endpoints: over(&self.endpoints, &above.endpoints),
+            secrets: over(&self.secrets, &above.secrets),
+            names: over(&self.names, &above.names),
+        }
+    }
+
+    /// The whole as lists.
+    pub fn to_config(&self) -> ProxyConfig {
+        ProxyConfig {
+            listeners: list(&self.listeners),
+            routes: self
+                .routes
+                .iter()
+                .map(|(_, routes, _)| self.whole_routes(routes))
+                .collect(),
+            clusters: list(&self.clusters),
+            endpoints: list(&self.endpoints),
+            secrets: list(&self.secrets),
+            names: self
+                .names
+                .get(NAME_TABLE)
+                .map_or_else(Arc::default, |(names, _)| names.clone()),
+        }
+    }
+
+    /// The virtual hosts of a route table that are resources of their own, in the order of their names.
+    pub fn virtual_hosts_of(&self, routes: &str) -> impl Iterator<Item = &Arc<VirtualHost>> {
+        let prefix = virtual_host_resource(routes, "");
+        self.virtual_hosts
+            .iter_from(&prefix)
+            .map_while(move |(name, host, _)| name.starts_with(&*prefix).then_some(host))
+    }
+
+    /// A route table with all its virtual hosts; those that take any domain come last.
+    pub fn whole_routes(&self, routes: &Arc<RouteConfig>) -> Arc<RouteConfig> {
+        if !routes.discovers_virtual_hosts {
+            return routes.clone();
+        }
+        let own = routes.virtual_hosts.iter();
+        let all = self.virtual_hosts_of(&routes.name).chain(own).cloned();
+        let takes_any =
+            |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
+        let (last, mut virtual_hosts): (Vec<_>, Vec<_>) = all.partition(takes_any);
+        virtual_hosts.extend(last);
+        Arc::new(RouteConfig {
+            name: routes.name.clone(),
+            virtual_hosts,
+            discovers_virtual_hosts: false,
+            ignore_port_in_host: routes.ignore_port_in_host,
+        })
+    }
+}
+
+impl From<&ProxyConfig> for ProxyTables {
+    /// Tables of one layer, with whole route tables.
+    fn from(config: &ProxyConfig) -> Self {
+        let names =
+            (!config.names.hosts.is_empty()).then(|| (NAME_TABLE.into(), config.names.clone()));
+        Self {
+            names: Table::new(Layer::new(names)),
+            ..Self::of(config, None)
+        }
+    }
+}
+
+fn table<T: Hash + Eq>(
+    values: &[Arc<T>],
+    before: &Table<T>,
+    name: impl Fn(&T) -> &Arc<str>,
+) -> Table<T> {
+    if values.is_empty() {
+        return Table::default();
+    }
+    let before = before.layers().first().cloned().unwrap_or_default();
+    let mut edit = LayerEdit::new(&before);
+    let names: BTreeSet<&Arc<str>> = values.iter().map(|value| name(value)).collect();
+    for (gone, _) in before.iter().filter(|(known, _)| !names.contains(known)) {
+        edit.remove(gone);
+    }
+    for value in values {
+        edit.put(name(value).clone(), value.clone());
+    }
+    Table::new(edit.finish())
+}
+
+fn over<T>(below: &Table<T>, above: &Table<T>) -> Table<T> {
+    let layers = above.layers().iter();
+    layers.fold(below.clone(), |table, layer| table.over(layer.clone()))
+}
+
+fn list<T>(table: &Table<T>) -> Vec<Arc<T>> {
+    table.iter().map(|(_, value, _)| value.clone()).collect()
 }
 
 impl fmt::Display for ConfigRef {

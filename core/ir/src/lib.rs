@@ -42,7 +42,7 @@ pub use client::{
     SlowStart, TcpKeepalive,
 };
 pub use cluster::{Cluster, ClusterKind, ServiceRef};
-pub use config::{ConfigRef, ProxyConfig};
+pub use config::{ConfigRef, NAME_TABLE, ProxyConfig, ProxyTables};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};

@@ -23,6 +23,13 @@ pub struct PersistentMap<K, V> {
 
 type Chunk<K, V> = Arc<Vec<(K, V)>>;
 
+/// Entries of a map in the order of their keys.
+#[derive(Debug)]
+pub struct Iter<'a, K, V> {
+    entries: std::slice::Iter<'a, (K, V)>,
+    chunks: std::slice::Iter<'a, Chunk<K, V>>,
+}
+
 // === impl PersistentMap ===
 
 impl<K, V> PersistentMap<K, V> {
@@ -87,18 +94,30 @@ impl<K: Ord, V> PersistentMap<K, V> {
         self.find(key).1.is_ok()
     }
 
+    /// The entry whose key an order says to be the one; it must say of keys in their order first that they are less, then that they
+    /// are equal, then that they are greater.
+    pub fn get_by(&self, order: impl Fn(&K) -> Ordering) -> Option<(&K, &V)> {
+        let is_before = |(key, _): &(K, V)| order(key) == Ordering::Less;
+        let chunk = self
+            .chunks
+            .partition_point(|chunk| chunk.last().is_some_and(is_before));
+        let chunk = self.chunks.get(chunk)?;
+        let (key, value) = chunk.get(chunk.partition_point(is_before))?;
+        (order(key) == Ordering::Equal).then_some((key, value))
+    }
+
     /// The entries from the first whose key `is_before` does not hold for; it must hold for a first part of the keys, in their order.
-    pub fn iter_from(&self, is_before: impl Fn(&K) -> bool) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter_from(&self, is_before: impl Fn(&K) -> bool) -> Iter<'_, K, V> {
         let chunk = self
             .chunks
             .partition_point(|chunk| chunk.last().is_some_and(|(key, _)| is_before(key)));
         let first = self.chunks.get(chunk);
         let position = first.map_or(0, |first| first.partition_point(|(key, _)| is_before(key)));
         let first = first.and_then(|first| first.get(position..));
-        let rest = self.chunks.get(chunk + 1..).unwrap_or_default();
-        let rest = rest.iter().flat_map(|chunk| chunk.iter());
-        let entries = first.into_iter().flatten().chain(rest);
-        entries.map(|(key, value)| (key, value))
+        Iter {
+            entries: first.unwrap_or_default().iter(),
+            chunks: self.chunks.get(chunk + 1..).unwrap_or_default().iter(),
+        }
     }
 
     /// The chunk that has the key or would have it, and the position there or where it would be.
@@ -156,6 +175,18 @@ impl<K: Ord + Clone, V: Clone> PersistentMap<K, V> {
         None
     }
 
+    /// The value of a key, to be changed. Copies that share it stay as they are.
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let (chunk, position) = self.find(key);
+        let position = position.ok()?;
+        let chunk = Arc::make_mut(&mut self.chunks).get_mut(chunk)?;
+        let (_, value) = Arc::make_mut(chunk).get_mut(position)?;
+        Some(value)
+    }
+
     /// Takes a key's value out.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
@@ -179,6 +210,21 @@ impl<K: Ord + Clone, V: Clone> PersistentMap<K, V> {
             }
         }
         Some(value)
+    }
+}
+
+// === impl Iter ===
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((key, value)) = self.entries.next() {
+                return Some((key, value));
+            }
+            self.entries = self.chunks.next()?.iter();
+        }
     }
 }
 
@@ -238,6 +284,11 @@ mod tests {
                 }
                 prop_assert_eq!(map.len(), model.len());
                 prop_assert_eq!(map.get(&key), model.get(&key));
+                prop_assert_eq!(map.get_by(|known| known.cmp(&key)), model.get_key_value(&key));
+                if let Some(known) = map.get_mut(&key) {
+                    *known = known.wrapping_add(1);
+                    model.insert(key, map.get(&key).copied().unwrap());
+                }
                 if index % 97 == 0 {
                     copy = (map.clone(), model.clone());
                 }

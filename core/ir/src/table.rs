@@ -405,7 +405,10 @@ impl<T> Table<T> {
     }
 
     /// The same from the first name that is not before `start`.
-    pub fn iter_from(&self, start: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<T>, u64)> {
+    pub fn iter_from<'a>(
+        &'a self,
+        start: &str,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<T>, u64)> + use<'a, T> {
         let layers = self.layers.iter();
         let layers = layers.map(|layer| layer.items.iter_from(|name| **name < *start));
         merge(layers.collect())

@@ -67,12 +67,8 @@ impl<'s> Context<'s> {
 
     /// Whether a namespace has a service of exactly this host, whoever sees it.
     pub(super) fn has_service(&self, host: &str, namespace: &str) -> bool {
-        let services = self.snapshot.services();
-        let start = services.partition_point(|service| &*service.host < host);
-        let same_host = services.iter().skip(start);
-        same_host
-            .take_while(|service| &*service.host == host)
-            .any(|service| &*service.namespace == namespace)
+        let mut services = self.snapshot.services_of(host).iter();
+        services.any(|service| &*service.namespace == namespace)
     }
 
     /// Whether a host is there in every cluster or installation although no object says so.

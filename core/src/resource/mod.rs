@@ -17,7 +17,7 @@ mod typed;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::api::{apps, batch, core, discovery};
 use serde_json::Value;
@@ -200,6 +200,20 @@ impl Resource {
     fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         let findings = self.findings.iter();
         findings.filter(|finding| finding.level == Level::Error)
+    }
+}
+
+impl Resource {
+    /// The object without its raw form, for those who only look at the typed one. Of ServiceEntries that cannot be done: what they
+    /// are given in their status has no type.
+    #[must_use]
+    pub fn without_raw(self) -> Self {
+        static NOTHING: LazyLock<Arc<Value>> = LazyLock::new(Arc::default);
+        let raw = match self.key.kind {
+            Kind::ServiceEntry => self.raw,
+            _ => NOTHING.clone(),
+        };
+        Self { raw, ..self }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::refusal::list;
 use super::{Refusal, Target};
 use crate::model::{HttpMatchRequest, HttpRoute};
-use crate::snapshot::{HostMap, MeshVirtualService, Snapshot, expand_host};
+use crate::snapshot::{MeshVirtualService, Snapshot, expand_host};
 
 /// An HTTP rule of a VirtualService.
 #[derive(Clone, Debug)]
@@ -152,17 +152,7 @@ fn routes_to<'a>(
 fn winners(snapshot: &Snapshot, target: &Target) -> Vec<Arc<MeshVirtualService>> {
     let mut winners: Vec<Arc<MeshVirtualService>> = Vec::new();
     for client in &target.clients {
-        let mut by_host: HostMap<Option<Arc<MeshVirtualService>>> = HostMap::default();
-        for candidate in snapshot.virtual_services_visible_from(client) {
-            if candidate.is_for_mesh() {
-                for host in &candidate.hosts {
-                    by_host
-                        .entry(host, || None)
-                        .get_or_insert_with(|| candidate.clone());
-                }
-            }
-        }
-        if let Some(Some(winner)) = by_host.find(&target.service.host)
+        if let Some(winner) = snapshot.rules_for_host(&target.service.host, client)
             && !winners.iter().any(|known| Arc::ptr_eq(known, winner))
         {
             winners.push(winner.clone());

@@ -248,23 +248,14 @@ fn find_service(
         }
         None => (name, namespace),
     };
-    let exact = |host: &String| {
-        snapshot
-            .services()
-            .iter()
-            .find(|service| *service.host == **host)
-    };
+    let exact = |host: &String| snapshot.services().find(|service| *service.host == **host);
     if let Some(service) = hosts.iter().find_map(exact) {
         return Ok(service.clone());
     }
     let message = format!("there is no service {short} in namespace {of}");
-    let elsewhere = snapshot
-        .services()
-        .iter()
-        .find(|service| *service.name == *short);
+    let elsewhere = snapshot.services().find(|service| *service.name == *short);
     let own = snapshot
         .services()
-        .iter()
         .filter(|service| *service.namespace == *of)
         .map(|service| &*service.name);
     let refusal = Refusal::not_found(message);

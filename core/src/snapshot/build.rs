@@ -1,19 +1,21 @@
-//! Builds the indices of a snapshot.
+//! Builds a snapshot from the one before and from what has changed since. A snapshot from nothing is the next one of an empty one.
+//!
+//! ```text
+//! ChangeSet --> objects --> services --> instances
+//!                   +-----> VirtualServices, DestinationRules, Gateways
+//! ```
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::destination_rules::DestinationRules;
-use super::entries::{Entries, EntryPlan};
-use super::instances::Instances;
-use super::objects::Objects;
+use super::instances::InstanceSources;
+use super::labels::RelevantLabels;
 use super::{
-    HostMap, MeshGateway, MeshService, MeshVirtualService, Selecting, Snapshot, SnapshotOptions,
-    Visibility, kubernetes, mesh,
+    ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh, workloads,
 };
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
-use crate::resource::{Kind, Object, Resource, ResourceKey};
+use crate::resource::{Kind, Resource};
 
 impl Snapshot {
     /// Indexes objects. Of several with the same key the last one counts; parts that are not valid are left out and reported.
@@ -21,132 +23,146 @@ impl Snapshot {
         resources: Vec<Arc<Resource>>,
         options: &SnapshotOptions,
     ) -> (Self, Vec<Diagnostic>) {
-        let objects = Objects::new(resources);
-        let (mesh, mut diagnostics) = mesh::mesh_config(&objects);
-        let domain = &options.dns_domain;
-        let (services, plans) = build_services(&objects, &mesh, domain, &mut diagnostics);
-        let destination_rules = DestinationRules::build(
-            objects.of(Kind::DestinationRule),
-            &mesh,
+        let snapshot = Self::empty(options).next(&resources.into_iter().collect());
+        let diagnostics = snapshot.diagnostics();
+        (snapshot, diagnostics)
+    }
+
+    /// The snapshot without objects.
+    pub fn empty(options: &SnapshotOptions) -> Self {
+        Self::of_mesh(options, Arc::default())
+    }
+
+    /// The snapshot after a change. It shares everything with this one that the change does not concern.
+    pub fn next(&self, changes: &ChangeSet) -> Self {
+        let objects = self.objects.next(changes);
+        if changes.of(Kind::ConfigMap).next().is_none() {
+            return self.changed(changes);
+        }
+        let (mesh, findings) = mesh::mesh_config(&objects);
+        let mut snapshot = if mesh == self.mesh {
+            self.changed(changes)
+        } else {
+            let all = objects.all().cloned().collect();
+            let snapshot = Self::of_mesh(&self.options, mesh).changed(&all);
+            Self {
+                previous: Some(self.id),
+                difference: Difference::everything(),
+                ..snapshot
+            }
+        };
+        snapshot.mesh_findings = findings.into();
+        snapshot
+    }
+
+    /// What is wrong with objects as a whole: the mesh's settings, ServiceEntries, then DestinationRules, each the oldest first.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let entries = self.services.findings();
+        let entries = entries.filter_map(|(key, found)| Some((self.get(key)?, found)));
+        let mut entries: Vec<(&Arc<Resource>, &Arc<[Diagnostic]>)> = entries.collect();
+        entries.sort_by_key(|(resource, _)| age(resource));
+        let entries = entries
+            .into_iter()
+            .flat_map(|(_, found)| found.iter().cloned());
+        let mesh = self.mesh_findings.iter().cloned();
+        mesh.chain(entries)
+            .chain(self.destination_rules.findings())
+            .collect()
+    }
+
+    fn of_mesh(options: &SnapshotOptions, mesh: Arc<MeshConfig>) -> Self {
+        Self {
+            id: SnapshotId::next(),
+            previous: None,
+            difference: Difference::everything(),
+            options: options.clone(),
+            destination_rules: DestinationRules::new(&mesh),
+            mesh,
+            mesh_findings: Arc::default(),
+            objects: Default::default(),
+            services: Default::default(),
+            instances: Default::default(),
+            virtual_services: Default::default(),
+            gateways: Default::default(),
+            relevant_labels: Default::default(),
+        }
+    }
+
+    /// The snapshot after a change that leaves the mesh's settings as they are.
+    fn changed(&self, changes: &ChangeSet) -> Self {
+        let mut next = Self {
+            id: SnapshotId::next(),
+            previous: Some(self.id),
+            objects: self.objects.next(changes),
+            difference: Difference::default(),
+            ..self.clone()
+        };
+        let (mesh, domain) = (&self.mesh, &self.options.dns_domain);
+        let services = next.services.update(changes, mesh, domain);
+        let sources = InstanceSources {
+            objects: &next.objects,
+            services: &next.services,
+            cluster: &self.options.cluster_id,
             domain,
-            &mut diagnostics,
-        );
-        let virtual_services: Vec<Arc<MeshVirtualService>> =
-            oldest_first(objects.of(Kind::VirtualService))
-                .into_iter()
-                .filter_map(|resource| MeshVirtualService::new(resource, &mesh, domain))
-                .map(Arc::new)
-                .collect();
-        let snapshot = Self {
-            instances: Instances::build(&objects, &options.cluster_id, &services, &plans),
-            by_host: index_hosts(&services),
-            selecting: index_selecting(&services),
-            relevant_labels: relevant_labels(&objects, &virtual_services),
-            virtual_services,
-            treats_clients_alike: destination_rules.are_alike_for_clients(&services)
-                && services
-                    .iter()
-                    .all(|service| service.visibility == Visibility::Public)
-                && services
-                    .windows(2)
-                    .all(|pair| matches!(pair, [a, b] if a.host != b.host)),
-            services,
-            destination_rules,
-            gateways: oldest_first(objects.of(Kind::Gateway))
+        };
+        let hosts = services.services.union(&services.plans).cloned().collect();
+        let instances = next
+            .instances
+            .update(changes, &self.objects, sources, hosts);
+        next.relevant_labels = RelevantLabels::next(&self.relevant_labels, changes);
+        if changes.of(Kind::Gateway).next().is_some() {
+            next.gateways = oldest_first(next.objects.of(Kind::Gateway))
                 .into_iter()
                 .filter_map(MeshGateway::new)
                 .map(Arc::new)
+                .collect();
+        }
+        next.difference = Difference {
+            everything: false,
+            services: services.services,
+            instances,
+            virtual_services: next.virtual_services.update(changes, mesh, domain),
+            virtual_service_objects: changes
+                .of(Kind::VirtualService)
+                .map(|(key, _)| key.clone())
                 .collect(),
-            mesh,
-            options: options.clone(),
-            objects,
+            destination_rules: next.destination_rules.update(changes, mesh, domain),
+            service_namespaces: services.namespaces,
+            pod_namespaces: workloads::namespaces_with_other_pods(changes),
+            others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
-        (snapshot, diagnostics)
+        next
     }
+}
+
+/// Whether a difference names what changes of a kind's objects mean, so that they are no [`Difference::others`].
+fn is_told_apart(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Service
+            | Kind::ServiceEntry
+            | Kind::Pod
+            | Kind::Node
+            | Kind::Endpoints
+            | Kind::EndpointSlice
+            | Kind::VirtualService
+            | Kind::DestinationRule
+    )
 }
 
 /// Objects by creation time, then name, then namespace; those without a time come first.
-pub(super) fn oldest_first(resources: &[Arc<Resource>]) -> Vec<&Arc<Resource>> {
-    let mut sorted: Vec<&Arc<Resource>> = resources.iter().collect();
-    sorted.sort_by(|a, b| {
-        (a.meta.created, &a.key.name, &a.key.namespace).cmp(&(
-            b.meta.created,
-            &b.key.name,
-            &b.key.namespace,
-        ))
-    });
+pub(super) fn oldest_first<'a>(
+    resources: impl IntoIterator<Item = &'a Arc<Resource>>,
+) -> Vec<&'a Arc<Resource>> {
+    let mut sorted: Vec<&Arc<Resource>> = resources.into_iter().collect();
+    sorted.sort_by_key(|resource| age(resource));
     sorted
 }
 
-fn build_services(
-    objects: &Objects,
-    mesh: &MeshConfig,
-    domain: &str,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> (Vec<Arc<MeshService>>, BTreeMap<ResourceKey, EntryPlan>) {
-    let mut built = Entries::build(objects.of(Kind::ServiceEntry), mesh);
-    diagnostics.append(&mut built.diagnostics);
-    let kubernetes = objects
-        .of(Kind::Service)
-        .iter()
-        .filter_map(|resource| kubernetes::kubernetes_service(resource, mesh, domain));
-    let mut services: Vec<Arc<MeshService>> =
-        kubernetes.chain(built.services).map(Arc::new).collect();
-    services.sort_by(|a, b| {
-        (&a.host, a.registry, a.created, &a.namespace, &a.object).cmp(&(
-            &b.host,
-            b.registry,
-            b.created,
-            &b.namespace,
-            &b.object,
-        ))
-    });
-    (services, built.plans)
-}
-
-fn index_hosts(services: &[Arc<MeshService>]) -> HostMap<Vec<Arc<MeshService>>> {
-    let mut by_host = HostMap::default();
-    for service in services {
-        by_host.entry(&service.host, Vec::new).push(service.clone());
-    }
-    by_host
-}
-
-fn index_selecting(services: &[Arc<MeshService>]) -> Selecting {
-    let mut selecting = Selecting::new();
-    for service in services {
-        if let Some((key, value)) = service.selector.first_key_value() {
-            selecting
-                .entry(service.namespace.clone())
-                .or_default()
-                .entry((key.clone(), value.clone()))
-                .or_default()
-                .push(service.clone());
-        }
-    }
-    selecting
-}
-
-fn relevant_labels(
-    objects: &Objects,
-    virtual_services: &[Arc<MeshVirtualService>],
-) -> BTreeSet<String> {
-    let sources = virtual_services.iter().flat_map(|rules| {
-        let spec = &rules.spec;
-        let http = spec.http.iter().flat_map(|rule| &rule.matches);
-        let tls = spec.tls.iter().flat_map(|rule| &rule.matches);
-        let tcp = spec.tcp.iter().flat_map(|rule| &rule.matches);
-        http.map(|condition| &condition.source_labels)
-            .chain(tls.map(|condition| &condition.source_labels))
-            .chain(tcp.map(|condition| &condition.source_labels))
-    });
-    let rules = objects.of(Kind::DestinationRule).iter();
-    let selectors = rules.filter_map(|resource| match &resource.object {
-        Object::DestinationRule(spec) => spec.workload_selector.as_ref(),
-        _ => None,
-    });
-    sources
-        .chain(selectors.map(|selector| &selector.match_labels))
-        .flat_map(|labels| labels.keys().cloned())
-        .collect()
+fn age(resource: &Arc<Resource>) -> (Option<i64>, &Arc<str>, &Arc<str>) {
+    (
+        resource.meta.created,
+        &resource.key.name,
+        &resource.key.namespace,
+    )
 }

@@ -6,16 +6,18 @@
 //!
 //! The first namespace that has a rule decides alone; inside it the most specific host does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use mesh_ir::PersistentMap;
 
 use super::policy::EffectiveTrafficPolicy;
 use super::report::{conflict, no_effect};
 use super::visibility::visibility;
-use super::{HostMap, MeshService, Visibility, expand_host};
+use super::{ChangeSet, HostMap, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{DestinationRuleSpec, MeshConfig, Subset, TrafficPolicy};
-use crate::resource::{Object, Resource};
+use crate::resource::{Kind, Object, Resource};
 
 /// One or more DestinationRules of one namespace for one host, as one.
 #[derive(Clone, Debug)]
@@ -39,11 +41,28 @@ pub struct EffectiveDestinationRule {
 /// All rules by namespace and host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DestinationRules {
-    by_namespace: BTreeMap<Arc<str>, HostMap<Vec<Arc<EffectiveDestinationRule>>>>,
+    by_namespace: PersistentMap<Arc<str>, HostMap<Arc<HostRules>>>,
     root: Arc<str>,
-    /// Namespace and host of every object, and whether it is for all clients.
-    all: Vec<(Arc<str>, Arc<str>, bool)>,
+    /// Objects by namespace and host, the oldest first.
+    objects: PersistentMap<(Arc<str>, Arc<str>, Age), Arc<Resource>>,
+    /// Hosts and patterns of rules that are not for all clients, with their namespaces.
+    conditional: PersistentMap<(Arc<str>, Arc<str>), ()>,
+    /// What is wrong with rules by namespace and host, for those with which something is.
+    findings: PersistentMap<(Arc<str>, Arc<str>), Findings>,
 }
+
+/// The rules of one namespace for one host: with a workload selector before those without, private before public, the oldest first.
+#[derive(Clone, Debug)]
+struct HostRules {
+    host: Arc<str>,
+    rules: Vec<Arc<EffectiveDestinationRule>>,
+}
+
+/// What is wrong with objects, with their age.
+type Findings = Arc<[(Age, Diagnostic)]>;
+
+/// Creation time, then name; those without a time come first.
+type Age = (Option<i64>, Arc<str>);
 
 // === impl EffectiveDestinationRule ===
 
@@ -110,63 +129,137 @@ impl EffectiveDestinationRule {
 // === impl DestinationRules ===
 
 impl DestinationRules {
-    pub(super) fn build(
-        resources: &[Arc<Resource>],
+    pub(super) fn new(mesh: &MeshConfig) -> Self {
+        Self {
+            root: mesh.root_namespace().into(),
+            ..Self::default()
+        }
+    }
+
+    /// Brings the rules up to date; gives the hosts and patterns of those that differ.
+    pub(super) fn update(
+        &mut self,
+        changes: &ChangeSet,
         mesh: &MeshConfig,
         domain: &str,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Self {
-        let mut rules: BTreeMap<Arc<str>, HostMap<Vec<EffectiveDestinationRule>>> = BTreeMap::new();
-        let mut hosts: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
-        let mut all = Vec::new();
-        for resource in super::oldest_first(resources) {
+    ) -> BTreeSet<Arc<str>> {
+        let mut groups = BTreeSet::new();
+        for (key, change) in changes.of(Kind::DestinationRule) {
+            let group = |resource: &Arc<Resource>| match &resource.object {
+                Object::DestinationRule(spec) => {
+                    let host: Arc<str> = expand_host(&spec.host, &key.namespace, domain).into();
+                    Some((host, (resource.meta.created, key.name.clone())))
+                }
+                _ => None,
+            };
+            if let Some((host, age)) = change.before.as_ref().and_then(group) {
+                groups.insert((key.namespace.clone(), host.clone()));
+                self.objects.remove(&(key.namespace.clone(), host, age));
+            }
+            if let Some(resource) = &change.after
+                && let Some((host, age)) = group(resource)
+            {
+                groups.insert((key.namespace.clone(), host.clone()));
+                self.objects
+                    .insert((key.namespace.clone(), host, age), resource.clone());
+            }
+        }
+        for (namespace, host) in &groups {
+            self.rebuild(namespace, host, mesh);
+        }
+        groups.into_iter().map(|(_, host)| host).collect()
+    }
+
+    fn rebuild(&mut self, namespace: &Arc<str>, host: &Arc<str>, mesh: &MeshConfig) {
+        let objects = self
+            .objects
+            .iter_from(|(a, b, _)| (a, b) < (namespace, host))
+            .take_while(|((a, b, _), _)| (a, b) == (namespace, host));
+        let (mut rules, mut findings) = (Vec::<EffectiveDestinationRule>::new(), Vec::new());
+        for ((_, _, age), resource) in objects {
             let Object::DestinationRule(spec) = &resource.object else {
                 continue;
             };
-            let namespace = &resource.key.namespace;
-            let host: Arc<str> = expand_host(&spec.host, namespace, domain).into();
-            let rule = unmerged(resource, spec, &host, mesh);
-            let for_all = rule.visibility == Visibility::Public && rule.workload_selector.is_none();
-            all.push((namespace.clone(), host.clone(), for_all));
-            diagnostics.extend(check(resource, spec));
-            let of_host = rules
-                .entry(namespace.clone())
-                .or_default()
-                .entry(&host, Vec::new);
-            let older = of_host.iter_mut().find(|older| {
+            let mut found = check(resource, spec);
+            let mut rule = unmerged(resource, spec, host, mesh);
+            let older = rules.iter_mut().find(|older| {
                 older.workload_selector == rule.workload_selector
                     && older.visibility == rule.visibility
             });
             match older {
-                Some(older) => diagnostics.extend(older.merge(spec, resource)),
+                Some(older) => found.extend(older.merge(spec, resource)),
                 None => {
-                    hosts.entry(namespace.clone()).or_default().push(host);
-                    let mut rule = rule;
-                    diagnostics.extend(rule.merge(spec, resource));
-                    of_host.push(rule);
+                    found.extend(rule.merge(spec, resource));
+                    rules.push(rule);
                 }
             }
+            findings.extend(found.into_iter().map(|found| (age.clone(), found)));
         }
-        Self {
-            by_namespace: share(rules, &hosts),
-            root: mesh.root_namespace().into(),
-            all,
+        let key = (namespace.clone(), host.clone());
+        if findings.is_empty() {
+            self.findings.remove(&key);
+        } else {
+            self.findings.insert(key.clone(), findings.into());
         }
+        let for_all = |rule: &EffectiveDestinationRule| {
+            rule.visibility == Visibility::Public && rule.workload_selector.is_none()
+        };
+        if rules.iter().all(for_all) {
+            self.conditional.remove(&key);
+        } else {
+            self.conditional.insert(key, ());
+        }
+        self.set(namespace, host, rules);
     }
 
-    /// Whether every client gets the same rule for a service: all rules are public, for all workloads, and lie in the namespace of
-    /// the service or in the root namespace.
-    pub(super) fn are_alike_for_clients(&self, services: &[Arc<MeshService>]) -> bool {
-        self.all.iter().all(|(namespace, host, for_all)| {
-            let of_service = || {
-                services
-                    .binary_search_by(|service| service.host.cmp(host))
-                    .ok()
-                    .and_then(|position| services.get(position))
-                    .is_some_and(|service| service.namespace == *namespace)
+    fn set(
+        &mut self,
+        namespace: &Arc<str>,
+        host: &Arc<str>,
+        mut rules: Vec<EffectiveDestinationRule>,
+    ) {
+        rules.sort_by_key(|rule| {
+            let public = rule.visibility == Visibility::Public;
+            (rule.workload_selector.is_none(), public)
+        });
+        let by_host = self.by_namespace.get(namespace);
+        let mut by_host = by_host.cloned().unwrap_or_default();
+        if rules.is_empty() {
+            by_host.remove(host);
+        } else {
+            let rules = rules.into_iter().map(Arc::new).collect();
+            let host_rules = HostRules {
+                host: host.clone(),
+                rules,
             };
-            *for_all && (*namespace == self.root || of_service())
-        })
+            by_host.insert(host, Arc::new(host_rules));
+        }
+        self.by_namespace.insert(namespace.clone(), by_host);
+    }
+
+    /// The hosts and patterns for which clients of a namespace may have other rules than those of a namespace without any.
+    pub(super) fn conditional<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Arc<str>> {
+        let own = self.by_namespace.get(namespace).into_iter();
+        let own = own.flat_map(HostMap::values).map(|rules| &rules.host);
+        own.chain(self.conditional.keys().map(|(_, host)| host))
+    }
+
+    /// What is wrong with rules, the oldest first.
+    pub(super) fn findings(&self) -> Vec<Diagnostic> {
+        let mut findings: Vec<(&Age, &Arc<str>, &Diagnostic)> = self
+            .findings
+            .iter()
+            .flat_map(|((namespace, _), found)| {
+                found
+                    .iter()
+                    .map(move |(age, found)| (age, namespace, found))
+            })
+            .collect();
+        findings.sort_by_key(|(age, namespace, _)| (*age, *namespace));
+        findings
+            .into_iter()
+            .map(|(_, _, found)| found.clone())
+            .collect()
     }
 
     pub(super) fn find(
@@ -193,7 +286,7 @@ impl DestinationRules {
             self.by_namespace
                 .get(namespace)?
                 .matches(host)
-                .find_map(|rules| rules.iter().find(applies).cloned())
+                .find_map(|rules| rules.rules.iter().find(applies).cloned())
         })
     }
 }
@@ -220,33 +313,6 @@ fn unmerged(
             .map(|selector| selector.match_labels.clone())
             .filter(|labels| !labels.is_empty()),
     }
-}
-
-/// Rules with a workload selector come first, then private ones, then the oldest.
-fn share(
-    rules: BTreeMap<Arc<str>, HostMap<Vec<EffectiveDestinationRule>>>,
-    hosts: &BTreeMap<Arc<str>, Vec<Arc<str>>>,
-) -> BTreeMap<Arc<str>, HostMap<Vec<Arc<EffectiveDestinationRule>>>> {
-    let mut shared: BTreeMap<Arc<str>, HostMap<Vec<Arc<EffectiveDestinationRule>>>> =
-        BTreeMap::new();
-    for (namespace, by_host) in rules {
-        let target = shared.entry(namespace.clone()).or_default();
-        for host in hosts.get(&namespace).into_iter().flatten() {
-            let mut of_host: Vec<Arc<EffectiveDestinationRule>> = by_host
-                .get(host)
-                .into_iter()
-                .flatten()
-                .cloned()
-                .map(Arc::new)
-                .collect();
-            of_host.sort_by_key(|rule| {
-                let public = rule.visibility == Visibility::Public;
-                (rule.workload_selector.is_none(), public)
-            });
-            *target.entry(host, Vec::new) = of_host;
-        }
-    }
-    shared
 }
 
 /// Fields of a rule that nothing acts on yet.

@@ -13,16 +13,16 @@ use crate::model::{
     MeshConfig, ServiceEntryLocation, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec,
     WorkloadEntrySpec,
 };
-use crate::resource::{Object, Resource, ResourceKey};
+use crate::resource::{Object, Resource};
 
 /// Where the endpoints of an entry's ports come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct EntryPlan {
     pub(super) by_port: BTreeMap<u16, PlannedEndpoints>,
 }
 
 /// Where the endpoints of one port come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum PlannedEndpoints {
     /// The entry lists them.
     Listed {
@@ -35,122 +35,133 @@ pub(super) enum PlannedEndpoints {
     },
 }
 
-/// The services of all entries, with the plans for their endpoints.
-#[derive(Default)]
-pub(super) struct Entries {
-    pub(super) services: Vec<MeshService>,
-    pub(super) plans: BTreeMap<ResourceKey, EntryPlan>,
-    pub(super) diagnostics: Vec<Diagnostic>,
+/// The hosts that an entry names.
+pub(super) fn hosts(spec: &ServiceEntrySpec) -> impl Iterator<Item = Arc<str>> {
+    spec.hosts
+        .iter()
+        .map(|host| host.to_ascii_lowercase().into())
 }
 
-// === impl Entries ===
-
-impl Entries {
-    pub(super) fn build(resources: &[Arc<Resource>], mesh: &MeshConfig) -> Self {
-        let mut entries = Self::default();
-        for resource in super::oldest_first(resources) {
-            if let Object::ServiceEntry(spec) = &resource.object {
-                entries.add(resource, spec, mesh);
-            }
-        }
-        entries
+/// What of an entry is left out because nothing can act on it yet; nothing for other kinds.
+pub(super) fn check(resource: &Resource) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    if let Object::ServiceEntry(spec) = &resource.object {
+        addresses(resource, spec, &mut diagnostics);
     }
+    diagnostics
+}
 
-    fn add(&mut self, resource: &Resource, spec: &ServiceEntrySpec, mesh: &MeshConfig) {
-        let ports = Self::ports(resource, spec);
-        let addresses = self.addresses(resource, spec);
-        for (index, host) in spec.hosts.iter().enumerate() {
-            let host = host.to_ascii_lowercase();
-            let path = FieldPath::parse("spec.hosts").index(index);
-            if host.is_empty() || resource.refuses(&path) {
-                continue;
-            }
-            self.add_service(
-                MeshService {
-                    name: host.as_str().into(),
-                    host: host.into(),
-                    namespace: resource.key.namespace.clone(),
-                    object: resource.key.clone(),
-                    registry: Registry::ServiceEntry,
-                    ports: ports.clone(),
-                    addresses: addresses.clone(),
-                    resolution: resolution(spec),
-                    visibility: visibility(
-                        spec.export_to.iter().map(String::as_str),
-                        &mesh.default_service_export_to,
-                        &resource.key.namespace,
-                    ),
-                    selector: selector(spec),
-                    external: spec.location != Some(ServiceEntryLocation::MeshInternal),
-                    created: resource.meta.created,
-                },
-                &planned(resource, spec),
-            );
+/// The services that entries make of a host, with the plans for their endpoints. Entries that agree share one service, in which the
+/// oldest entry decides about a port.
+pub(super) fn services(
+    host: &Arc<str>,
+    objects: &[&Arc<Resource>],
+    mesh: &MeshConfig,
+) -> Vec<(MeshService, EntryPlan)> {
+    let mut services: Vec<(MeshService, EntryPlan)> = Vec::new();
+    for resource in super::oldest_first(objects.iter().copied()) {
+        let Object::ServiceEntry(spec) = &resource.object else {
+            continue;
+        };
+        if !names_host(resource, spec, host) {
+            continue;
         }
-    }
-
-    /// Adds a service, or its ports to an older one of the same host that it agrees with.
-    fn add_service(&mut self, service: MeshService, planned: &PlannedEndpoints) {
-        let older = self.services.iter_mut().find(|older| {
-            older.host == service.host
-                && older.namespace == service.namespace
+        let service = service(resource, spec, host, mesh);
+        let agrees = |(older, _): &&mut (MeshService, EntryPlan)| {
+            older.namespace == service.namespace
                 && older.resolution == service.resolution
                 && older.selector == service.selector
                 && older.external == service.external
                 && older.visibility == service.visibility
-        });
-        let numbers = service.ports.iter().map(|port| port.port);
-        let object = older
-            .as_ref()
-            .map_or(&service.object, |older| &older.object);
-        let plan = self.plans.entry(object.clone()).or_default();
-        for number in numbers {
-            plan.by_port
-                .entry(number)
-                .or_insert_with(|| planned.clone());
-        }
-        match older {
-            None => self.services.push(service),
-            Some(older) => {
+        };
+        let plan = planned(resource, spec);
+        match services.iter_mut().find(agrees) {
+            None => {
+                let ports = service.ports.iter();
+                let by_port = ports.map(|port| (port.port, plan.clone())).collect();
+                services.push((service, EntryPlan { by_port }));
+            }
+            Some((older, plans)) => {
                 for port in service.ports {
                     if older.ports.iter().all(|known| known.port != port.port) {
+                        plans.by_port.insert(port.port, plan.clone());
                         older.ports.push(port);
                     }
                 }
             }
         }
     }
+    services
+}
 
-    /// The ports that were not refused when the object was compiled.
-    fn ports(resource: &Resource, spec: &ServiceEntrySpec) -> Vec<ServicePort> {
-        let accepted = |(index, _): &(usize, &ServiceEntryPort)| {
-            !resource.refuses(&FieldPath::parse("spec.ports").index(*index))
-        };
-        let ports = spec.ports.iter().enumerate().filter(accepted);
-        ports.filter_map(|(_, port)| service_port(port)).collect()
+fn service(
+    resource: &Resource,
+    spec: &ServiceEntrySpec,
+    host: &Arc<str>,
+    mesh: &MeshConfig,
+) -> MeshService {
+    MeshService {
+        name: host.clone(),
+        host: host.clone(),
+        namespace: resource.key.namespace.clone(),
+        object: resource.key.clone(),
+        registry: Registry::ServiceEntry,
+        ports: ports(resource, spec),
+        // What is wrong is told once for the object, by [`check`].
+        addresses: addresses(resource, spec, &mut Vec::new()),
+        resolution: resolution(spec),
+        visibility: visibility(
+            spec.export_to.iter().map(String::as_str),
+            &mesh.default_service_export_to,
+            &resource.key.namespace,
+        ),
+        selector: selector(spec),
+        external: spec.location != Some(ServiceEntryLocation::MeshInternal),
+        created: resource.meta.created,
     }
+}
 
-    fn addresses(&mut self, resource: &Resource, spec: &ServiceEntrySpec) -> Vec<IpAddr> {
-        let mut addresses = Vec::new();
-        for (index, text) in spec.addresses.iter().enumerate() {
-            match single_address(text) {
-                Some(address) => addresses.push(address),
-                None => {
-                    let path = FieldPath::parse("spec.addresses").index(index);
-                    if !resource.refuses(&path) {
-                        let message =
-                            format!("network {text} is not supported yet; list single addresses");
-                        let found = unsupported(resource, path, message);
-                        self.diagnostics.push(found);
-                    }
+/// Whether an entry names a host, and that was not refused when the object was compiled.
+fn names_host(resource: &Resource, spec: &ServiceEntrySpec, host: &str) -> bool {
+    let mut named = hosts(spec).enumerate();
+    !host.is_empty()
+        && named.any(|(index, known)| {
+            *known == *host && !resource.refuses(&FieldPath::parse("spec.hosts").index(index))
+        })
+}
+
+/// The ports that were not refused when the object was compiled.
+fn ports(resource: &Resource, spec: &ServiceEntrySpec) -> Vec<ServicePort> {
+    let accepted = |(index, _): &(usize, &ServiceEntryPort)| {
+        !resource.refuses(&FieldPath::parse("spec.ports").index(*index))
+    };
+    let ports = spec.ports.iter().enumerate().filter(accepted);
+    ports.filter_map(|(_, port)| service_port(port)).collect()
+}
+
+fn addresses(
+    resource: &Resource,
+    spec: &ServiceEntrySpec,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for (index, text) in spec.addresses.iter().enumerate() {
+        match single_address(text) {
+            Some(address) => addresses.push(address),
+            None => {
+                let path = FieldPath::parse("spec.addresses").index(index);
+                if !resource.refuses(&path) {
+                    let message =
+                        format!("network {text} is not supported yet; list single addresses");
+                    diagnostics.push(unsupported(resource, path, message));
                 }
             }
         }
-        if addresses.is_empty() {
-            addresses = allocated(resource);
-        }
-        addresses
     }
+    if addresses.is_empty() {
+        addresses = allocated(resource);
+    }
+    addresses
 }
 
 /// An address, or a network of exactly one: `/32` for IPv4, `/128` for IPv6.

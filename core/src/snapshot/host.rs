@@ -5,9 +5,10 @@
 //! ```
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use mesh_ir::PersistentMap;
 
 /// The fully qualified lower-case form of a host: a name without dots belongs to the namespace of the object that
 /// mentions it; names with dots, `*` and addresses stay as they are.
@@ -61,31 +62,68 @@ pub fn by_specificity(a: &str, b: &str) -> Ordering {
         .then_with(|| a.cmp(b))
 }
 
-/// Values by host or pattern, found by the most specific one that covers a host.
+/// Values by host or pattern, found by the most specific one that covers a host. Copies share what neither of them changes.
 #[derive(Clone, Debug)]
 pub struct HostMap<T> {
-    exact: BTreeMap<Arc<str>, T>,
+    exact: PersistentMap<Arc<str>, T>,
     /// By the text after the `*`.
-    wildcards: BTreeMap<Arc<str>, T>,
+    wildcards: PersistentMap<Arc<str>, T>,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: BTreeMap::new(),
-            wildcards: BTreeMap::new(),
+            exact: PersistentMap::default(),
+            wildcards: PersistentMap::default(),
+        }
+    }
+}
+
+impl<T: Clone> HostMap<T> {
+    /// Puts a value under exactly this host or pattern.
+    pub fn insert(&mut self, host: &Arc<str>, value: T) {
+        match host.strip_prefix('*') {
+            Some(suffix) => self.wildcards.insert(suffix.into(), value),
+            None => self.exact.insert(host.clone(), value),
+        };
+    }
+
+    /// Takes the value of exactly this host or pattern out.
+    pub fn remove(&mut self, host: &str) -> Option<T> {
+        match host.strip_prefix('*') {
+            Some(suffix) => self.wildcards.remove(suffix),
+            None => self.exact.remove(host),
         }
     }
 }
 
 impl<T> HostMap<T> {
-    /// The value of exactly this host or pattern, made when it is missing.
-    pub fn entry(&mut self, host: &Arc<str>, make: impl FnOnce() -> T) -> &mut T {
-        match host.strip_prefix('*') {
-            Some(suffix) => self.wildcards.entry(suffix.into()),
-            None => self.exact.entry(host.clone()),
-        }
-        .or_insert_with(make)
+    /// All values: of patterns in the order of their suffixes, then of hosts in order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.wildcards.values().chain(self.exact.values())
+    }
+
+    /// The values of all hosts and patterns that a host or pattern covers, the one of itself among them.
+    pub fn covered_by<'a>(&'a self, pattern: &'a str) -> impl Iterator<Item = &'a T> + 'a {
+        let suffix = pattern.strip_prefix('*');
+        let wildcards = suffix.map(|suffix| {
+            self.wildcards
+                .iter()
+                .filter(move |(known, _)| known.ends_with(suffix))
+                .map(|(_, value)| value)
+        });
+        let below = suffix.map(|_| {
+            self.exact
+                .iter()
+                .filter(|(host, _)| host_covers(pattern, host))
+                .map(|(_, value)| value)
+        });
+        let exact = suffix.is_none().then(|| self.exact.get(pattern)).flatten();
+        wildcards
+            .into_iter()
+            .flatten()
+            .chain(below.into_iter().flatten())
+            .chain(exact)
     }
 
     /// The value of exactly this host or pattern.
@@ -168,7 +206,7 @@ mod tests {
     fn the_most_specific_pattern_is_found() {
         let mut map = HostMap::default();
         for host in ["*", "*.com", "*.b.com", "a.b.com"] {
-            map.entry(&host.into(), || host);
+            map.insert(&host.into(), host);
         }
         for (host, found) in [
             ("a.b.com", "a.b.com"),
@@ -180,6 +218,26 @@ mod tests {
         ] {
             assert_eq!(map.find(host), Some(&found), "{host}");
         }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_is_below_it() {
+        let mut map = HostMap::default();
+        for host in ["*", "*.com", "*.b.com", "a.b.com", "com", "b.com"] {
+            map.insert(&host.into(), host);
+        }
+        let covered = |pattern: &str| {
+            map.covered_by(pattern)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(covered("*.com"), "*.b.com *.com a.b.com b.com");
+        assert_eq!(covered("*.b.com"), "*.b.com a.b.com");
+        assert_eq!(covered("b.com"), "b.com");
+        assert_eq!(covered("none"), "");
+        map.remove("*.com");
+        assert_eq!(map.values().count(), 5);
     }
 
     #[test]

@@ -3,27 +3,62 @@
 //!
 //! Unready endpoints are left out, as Istio does unless it is told otherwise; terminating ones that still serve are draining.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
-use mesh_ir::{EndpointHealth, Locality};
+use mesh_ir::{EndpointHealth, Locality, PersistentMap};
 
-use super::entries::{EntryPlan, PlannedEndpoints};
+use super::entries::PlannedEndpoints;
+use super::kubernetes::service_host;
 use super::objects::Objects;
-use super::workloads::{self, PodInfo, Workloads};
-use super::{DnsEndpoint, Instance, MeshService, Registry, ServicePort, TargetPort};
+use super::references::{self, PodReference};
+use super::services::{HostServices, Services};
+use super::workloads::{self, PodInfo, Pods, Workloads};
+use super::{
+    Change, ChangeSet, DnsEndpoint, Instance, MeshService, Registry, ServicePort, TargetPort,
+};
 use crate::model::WorkloadEntrySpec;
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
-/// Instances and names by object and service port; several hosts of one ServiceEntry share them.
+/// Instances by host, and what finds the hosts that a changed object concerns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instances {
-    addresses: BTreeMap<ResourceKey, BTreeMap<u16, Arc<[Instance]>>>,
-    names: BTreeMap<ResourceKey, BTreeMap<u16, Vec<DnsEndpoint>>>,
+    by_host: PersistentMap<Arc<str>, Arc<HostInstances>>,
+    slices: Slices,
+    pods: Pods,
+    /// Hosts by the pods that their endpoints refer to.
+    users: PersistentMap<(PodReference, Arc<str>), ()>,
+}
+
+/// EndpointSlices by namespace and name of their Service, and by their own name.
+pub(super) type Slices = PersistentMap<SliceKey, Arc<Resource>>;
+
+type SliceKey = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The instances of the services of a host by the services' objects and ports.
+#[derive(Debug, Default, PartialEq)]
+struct HostInstances {
+    ports: Vec<(ResourceKey, u16, PortInstances)>,
+}
+
+/// The instances of a service port.
+#[derive(Clone, Debug, PartialEq)]
+struct PortInstances {
+    addresses: Arc<[Instance]>,
+    names: Arc<[DnsEndpoint]>,
+}
+
+/// All that instances are made from.
+#[derive(Clone, Copy)]
+pub(super) struct InstanceSources<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) services: &'a Services,
+    pub(super) cluster: &'a str,
+    pub(super) domain: &'a str,
 }
 
 type Found = BTreeMap<(IpAddr, u16), Instance>;
@@ -31,129 +66,288 @@ type Found = BTreeMap<(IpAddr, u16), Instance>;
 // === impl Instances ===
 
 impl Instances {
-    pub(super) fn build(
-        objects: &Objects,
-        cluster: &str,
-        services: &[Arc<MeshService>],
-        plans: &BTreeMap<ResourceKey, EntryPlan>,
-    ) -> Self {
-        let mut workloads = Workloads::new(objects, cluster);
-        let slices = slices_by_service(objects);
-        let mut instances = Self::default();
-        for service in services {
-            match service.registry {
-                Registry::Kubernetes => {
-                    instances.add_kubernetes(objects, &mut workloads, &slices, service);
-                }
-                Registry::ServiceEntry => {
-                    instances.add_entry(objects, &mut workloads, plans, service);
-                }
+    /// Brings the instances up to date, after the services; gives the hosts whose instances differ. `hosts` are those whose services
+    /// or plans for endpoints differ, `before` the objects as they were.
+    pub(super) fn update(
+        &mut self,
+        changes: &ChangeSet,
+        before: &Objects,
+        sources: InstanceSources<'_>,
+        mut hosts: BTreeSet<Arc<str>>,
+    ) -> BTreeSet<Arc<str>> {
+        let old_slices = self.slices.clone();
+        for (_, change) in changes.of(Kind::EndpointSlice) {
+            hosts.extend(self.update_slice(change, sources.domain));
+        }
+        for (key, _) in changes.of(Kind::Endpoints) {
+            hosts.insert(service_host(&key.name, &key.namespace, sources.domain));
+        }
+        for (key, change) in changes.of(Kind::Pod) {
+            self.pods.update(key, change);
+        }
+        for pod in workloads::concerned_pods(changes, sources.objects) {
+            hosts.extend(self.users_of(&pod, sources.services));
+        }
+        for (key, change) in changes.of(Kind::Node) {
+            let labels =
+                |node: &Option<Arc<Resource>>| node.as_ref().map(|node| node.meta.labels.clone());
+            if labels(&change.before) != labels(&change.after) {
+                hosts.extend(self.on_node(&key.name, sources));
             }
         }
-        instances
+        let mut workloads = Workloads::new(sources.objects, &self.pods, sources.cluster);
+        let mut changed = BTreeSet::new();
+        let mut users = self.users.clone();
+        for host in hosts {
+            let services = sources.services.of_host(&host);
+            let old = references::of_host(before, &old_slices, &host, sources.domain);
+            let new = references::of_host(sources.objects, &self.slices, &host, sources.domain);
+            for gone in old.difference(&new) {
+                users.remove(&(gone.clone(), host.clone()));
+            }
+            for added in new.difference(&old) {
+                users.insert((added.clone(), host.clone()), ());
+            }
+            let known = self.by_host.get(&host).cloned();
+            let made = services.map(|services| {
+                self.build(services, sources.objects, &mut workloads, known.as_deref())
+            });
+            if made.as_ref() == known.as_deref() {
+                continue;
+            }
+            match made {
+                Some(made) => self.by_host.insert(host.clone(), Arc::new(made)),
+                None => self.by_host.remove(&host),
+            };
+            changed.insert(host);
+        }
+        self.users = users;
+        changed
     }
 
     pub(super) fn addresses(&self, service: &MeshService, port: &ServicePort) -> &Arc<[Instance]> {
         static NONE: std::sync::LazyLock<Arc<[Instance]>> =
             std::sync::LazyLock::new(|| Arc::from([]));
-        self.addresses
-            .get(&service.object)
-            .and_then(|ports| ports.get(&port.port))
-            .unwrap_or(&NONE)
+        self.port(service, port)
+            .map_or(&NONE, |port| &port.addresses)
     }
 
     pub(super) fn names(&self, service: &MeshService, port: &ServicePort) -> &[DnsEndpoint] {
-        self.names
-            .get(&service.object)
-            .and_then(|ports| ports.get(&port.port))
-            .map_or(&[], Vec::as_slice)
+        self.port(service, port).map_or(&[], |port| &port.names)
+    }
+
+    fn port(&self, service: &MeshService, port: &ServicePort) -> Option<&PortInstances> {
+        self.by_host
+            .get(&service.host)?
+            .get(&service.object, port.port)
+    }
+
+    /// Notes a slice; gives the hosts whose slice it was or is.
+    fn update_slice(&mut self, change: &Change, domain: &str) -> Vec<Arc<str>> {
+        let mut hosts = Vec::new();
+        let service = |slice: &Arc<Resource>| {
+            let service: Arc<str> = slice.meta.labels.get(SERVICE_NAME_LABEL)?.as_str().into();
+            Some((slice.key.namespace.clone(), service, slice.key.name.clone()))
+        };
+        if let Some(key) = change.before.as_ref().and_then(service) {
+            self.slices.remove(&key);
+            hosts.push(service_host(&key.1, &key.0, domain));
+        }
+        if let Some(slice) = &change.after
+            && let Some(key) = service(slice)
+        {
+            hosts.push(service_host(&key.1, &key.0, domain));
+            self.slices.insert(key, slice.clone());
+        }
+        hosts
+    }
+
+    /// The hosts that have something of a pod: by reference, by address, or because they select it.
+    fn users_of(&self, pod: &Change, services: &Services) -> BTreeSet<Arc<str>> {
+        let mut hosts = BTreeSet::new();
+        for resource in pod.both() {
+            for reference in references::of_pod(resource) {
+                let users = self
+                    .users
+                    .iter_from(|(known, _)| *known < reference)
+                    .take_while(|((known, _), ())| *known == reference);
+                hosts.extend(users.map(|((_, host), ())| host.clone()));
+            }
+            for label in &resource.meta.labels {
+                let label = (label.0.as_str(), label.1.as_str());
+                let selecting = services.with_label(&resource.key.namespace, label);
+                // A Service's pods come by its slices.
+                let selecting =
+                    selecting.filter(|service| service.registry == Registry::ServiceEntry);
+                hosts.extend(selecting.map(|service| service.host.clone()));
+            }
+        }
+        hosts
+    }
+
+    /// The hosts with endpoints on a node, itself or by their pods.
+    fn on_node(&self, node: &str, sources: InstanceSources<'_>) -> BTreeSet<Arc<str>> {
+        let mut hosts: BTreeSet<Arc<str>> = self
+            .slices
+            .iter()
+            .filter(|(_, slice)| match &slice.object {
+                Object::EndpointSlice(slice) => slice
+                    .endpoints
+                    .iter()
+                    .any(|endpoint| endpoint.node_name.as_deref() == Some(node)),
+                _ => false,
+            })
+            .map(|((namespace, service, _), _)| service_host(service, namespace, sources.domain))
+            .collect();
+        for resource in sources.objects.of(Kind::Endpoints) {
+            let key = &resource.key;
+            hosts.insert(service_host(&key.name, &key.namespace, sources.domain));
+        }
+        for pod in sources.objects.of(Kind::Pod) {
+            if workloads::node(pod) == Some(node) {
+                let pod = Change {
+                    before: None,
+                    after: Some(pod.clone()),
+                };
+                hosts.extend(self.users_of(&pod, sources.services));
+            }
+        }
+        hosts
+    }
+
+    fn build(
+        &self,
+        services: &HostServices,
+        objects: &Objects,
+        workloads: &mut Workloads<'_>,
+        known: Option<&HostInstances>,
+    ) -> HostInstances {
+        let mut host = HostInstances::default();
+        for (service, plan) in services.services.iter().zip(&services.plans) {
+            for port in &service.ports {
+                let (mut found, mut names) = (Found::new(), Vec::new());
+                match service.registry {
+                    Registry::Kubernetes => {
+                        self.add_kubernetes(objects, workloads, service, port, &mut found);
+                    }
+                    Registry::ServiceEntry => {
+                        let plan = plan.by_port.get(&port.port);
+                        add_entry(
+                            objects,
+                            workloads,
+                            plan,
+                            (service, port),
+                            &mut found,
+                            &mut names,
+                        );
+                    }
+                }
+                if found.is_empty() && names.is_empty() {
+                    continue;
+                }
+                let made = PortInstances {
+                    addresses: found.into_values().collect(),
+                    names: names.into(),
+                };
+                let same = known.and_then(|known| known.get(&service.object, port.port));
+                let made = match same {
+                    Some(same) => same.kept_for(made),
+                    None => made,
+                };
+                host.ports.push((service.object.clone(), port.port, made));
+            }
+        }
+        host
     }
 
     fn add_kubernetes(
-        &mut self,
+        &self,
         objects: &Objects,
         workloads: &mut Workloads<'_>,
-        slices: &BTreeMap<(&str, &str), Vec<&EndpointSlice>>,
         service: &MeshService,
+        port: &ServicePort,
+        found: &mut Found,
     ) {
-        let key = (&*service.namespace, &*service.name);
-        let slices = slices.get(&key).map_or(&[][..], Vec::as_slice);
-        for port in &service.ports {
-            let mut found = Found::new();
-            for slice in slices {
-                add_slice(workloads, service, port, slice, &mut found);
-            }
-            if slices.is_empty() {
-                add_endpoints_object(objects, workloads, service, port, &mut found);
-            }
-            self.put(service, port, found);
+        let mut any = false;
+        for slice in slices_of(&self.slices, &service.namespace, &service.name) {
+            any = true;
+            add_slice(workloads, service, port, slice, found);
         }
-    }
-
-    fn add_entry(
-        &mut self,
-        objects: &Objects,
-        workloads: &mut Workloads<'_>,
-        plans: &BTreeMap<ResourceKey, EntryPlan>,
-        service: &MeshService,
-    ) {
-        for port in &service.ports {
-            let plan = plans
-                .get(&service.object)
-                .and_then(|plan| plan.by_port.get(&port.port));
-            let mut found = Found::new();
-            match plan {
-                Some(PlannedEndpoints::Listed { source, endpoints }) => {
-                    let mut names = Vec::new();
-                    for endpoint in endpoints.iter() {
-                        add_entry_endpoint(
-                            workloads, service, source, port, endpoint, &mut found, &mut names,
-                        );
-                    }
-                    if !names.is_empty() {
-                        self.names
-                            .entry(service.object.clone())
-                            .or_default()
-                            .insert(port.port, names);
-                    }
-                }
-                Some(PlannedEndpoints::Selected { labels }) => {
-                    for pod in objects.within(Kind::Pod, &service.namespace) {
-                        if super::selects(labels, &pod.meta.labels) {
-                            add_pod(workloads, port, pod, &mut found);
-                        }
-                    }
-                }
-                None => {}
-            }
-            self.put(service, port, found);
-        }
-    }
-
-    fn put(&mut self, service: &MeshService, port: &ServicePort, found: Found) {
-        if !found.is_empty() {
-            self.addresses
-                .entry(service.object.clone())
-                .or_default()
-                .insert(port.port, found.into_values().collect());
+        if !any {
+            add_endpoints_object(objects, workloads, service, port, found);
         }
     }
 }
 
-fn slices_by_service(objects: &Objects) -> BTreeMap<(&str, &str), Vec<&EndpointSlice>> {
-    let mut slices: BTreeMap<(&str, &str), Vec<&EndpointSlice>> = BTreeMap::new();
-    for resource in objects.of(Kind::EndpointSlice) {
-        if let (Object::EndpointSlice(slice), Some(service)) = (
-            &resource.object,
-            resource.meta.labels.get(SERVICE_NAME_LABEL),
-        ) {
-            slices
-                .entry((&*resource.key.namespace, service))
-                .or_default()
-                .push(slice);
+// === impl HostInstances ===
+
+impl HostInstances {
+    fn get(&self, object: &ResourceKey, port: u16) -> Option<&PortInstances> {
+        let mut ports = self.ports.iter();
+        let (_, _, found) = ports.find(|(known, number, _)| *number == port && known == object)?;
+        Some(found)
+    }
+}
+
+// === impl PortInstances ===
+
+impl PortInstances {
+    /// The same values as made newly, but those that are as they were stay the same `Arc`s.
+    fn kept_for(&self, made: Self) -> Self {
+        let Self { addresses, names } = made;
+        Self {
+            addresses: if self.addresses == addresses {
+                self.addresses.clone()
+            } else {
+                addresses
+            },
+            names: if self.names == names {
+                self.names.clone()
+            } else {
+                names
+            },
         }
     }
+}
+
+/// The slices of a Service.
+pub(super) fn slices_of<'a>(
+    slices: &'a Slices,
+    namespace: &'a str,
+    service: &'a str,
+) -> impl Iterator<Item = &'a EndpointSlice> {
     slices
+        .iter_from(move |(a, b, _)| (&**a, &**b) < (namespace, service))
+        .take_while(move |((a, b, _), _)| (&**a, &**b) == (namespace, service))
+        .filter_map(|(_, slice)| match &slice.object {
+            Object::EndpointSlice(slice) => Some(&**slice),
+            _ => None,
+        })
+}
+
+fn add_entry(
+    objects: &Objects,
+    workloads: &mut Workloads<'_>,
+    plan: Option<&PlannedEndpoints>,
+    (service, port): (&MeshService, &ServicePort),
+    found: &mut Found,
+    names: &mut Vec<DnsEndpoint>,
+) {
+    match plan {
+        Some(PlannedEndpoints::Listed { source, endpoints }) => {
+            for endpoint in endpoints.iter() {
+                add_entry_endpoint(workloads, service, source, port, endpoint, found, names);
+            }
+        }
+        Some(PlannedEndpoints::Selected { labels }) => {
+            for pod in objects.within(Kind::Pod, &service.namespace) {
+                if super::selects(labels, &pod.meta.labels) {
+                    add_pod(workloads, port, pod, found);
+                }
+            }
+        }
+        None => {}
+    }
 }
 
 fn add_slice(

@@ -10,7 +10,7 @@ use super::protocol::select_protocol;
 use super::visibility::visibility;
 use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
 use crate::model::MeshConfig;
-use crate::resource::{Object, Resource};
+use crate::resource::{Object, Resource, ResourceKey};
 
 const EXPORT_TO_ANNOTATION: &str = "networking.istio.io/exportTo";
 
@@ -32,9 +32,7 @@ pub(super) fn kubernetes_service(
         .get(EXPORT_TO_ANNOTATION)
         .map_or("", String::as_str);
     Some(MeshService {
-        host: format!("{name}.{namespace}.svc.{domain}")
-            .to_ascii_lowercase()
-            .into(),
+        host: host(&resource.key, domain),
         name: name.clone(),
         namespace: namespace.clone(),
         object: resource.key.clone(),
@@ -51,6 +49,22 @@ pub(super) fn kubernetes_service(
         external: false,
         created: resource.meta.created,
     })
+}
+
+/// The host of a Service.
+pub(super) fn host(key: &ResourceKey, domain: &str) -> Arc<str> {
+    let ResourceKey {
+        namespace, name, ..
+    } = key;
+    service_host(name, namespace, domain)
+}
+
+/// The host of the Service of a name.
+pub(super) fn service_host(name: &str, namespace: &str, domain: &str) -> Arc<str> {
+    [name, ".", namespace, ".svc.", domain]
+        .concat()
+        .to_ascii_lowercase()
+        .into()
 }
 
 fn resolution(service: &Service) -> Resolution {

@@ -1,7 +1,7 @@
 //! Everything known at one moment, immutable and indexed once.
 //!
 //! ```text
-//! resources --build--> Snapshot { services, instances, rules by host } --> translate, analyze, shift
+//! resources --> ChangeSet --next--> Snapshot { services, instances, rules by host } --> translate, analyze, shift
 //! ```
 
 mod host;
@@ -9,19 +9,25 @@ mod protocol;
 mod service;
 
 mod build;
+mod changes;
 mod destination_rules;
 mod entries;
 mod gateways;
 mod instances;
 mod kubernetes;
+mod labels;
 mod mesh;
 mod objects;
 pub(crate) mod policy;
+mod references;
 pub(crate) mod report;
+mod services;
 mod virtual_services;
 mod visibility;
 mod workloads;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -29,11 +35,14 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use build::oldest_first;
+pub use changes::{Change, ChangeSet, Difference};
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
+pub use objects::Resources;
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
     DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
@@ -44,6 +53,7 @@ pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub use visibility::visibility;
 pub(crate) use workloads::cron_job_of;
 
+use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
 use crate::resource::{Kind, Resource, ResourceKey};
 
@@ -56,27 +66,38 @@ pub struct SnapshotOptions {
     pub cluster_id: Arc<str>,
 }
 
-/// Services that select pods, by namespace and the first label of their selector.
-type Selecting = BTreeMap<Arc<str>, BTreeMap<(String, String), Vec<Arc<MeshService>>>>;
+/// Tells snapshots apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotId(u64);
 
 /// Everything known at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    id: SnapshotId,
+    /// The snapshot that this one was made from, and what is not as it was there.
+    previous: Option<SnapshotId>,
+    difference: Difference,
     options: SnapshotOptions,
     mesh: Arc<MeshConfig>,
+    /// What is wrong with them.
+    mesh_findings: Arc<[Diagnostic]>,
     objects: objects::Objects,
-    /// By host; of one host in the order of preference.
-    services: Vec<Arc<MeshService>>,
-    by_host: HostMap<Vec<Arc<MeshService>>>,
-    selecting: Selecting,
+    services: services::Services,
     instances: instances::Instances,
-    /// The oldest first.
-    virtual_services: Vec<Arc<MeshVirtualService>>,
+    virtual_services: virtual_services::VirtualServices,
     destination_rules: destination_rules::DestinationRules,
     /// The oldest first.
-    gateways: Vec<Arc<MeshGateway>>,
-    relevant_labels: BTreeSet<String>,
-    treats_clients_alike: bool,
+    gateways: Arc<[Arc<MeshGateway>]>,
+    relevant_labels: labels::RelevantLabels,
+}
+
+// === impl SnapshotId ===
+
+impl SnapshotId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 // === impl SnapshotOptions ===
@@ -103,8 +124,23 @@ impl Snapshot {
         &self.mesh
     }
 
+    pub(crate) fn id(&self) -> SnapshotId {
+        self.id
+    }
+
+    /// What is not as it was in an earlier snapshot; everything if it is not the one that this was made from.
+    pub(crate) fn difference_from(&self, earlier: SnapshotId) -> Difference {
+        if earlier == self.id {
+            Difference::default()
+        } else if self.previous == Some(earlier) {
+            self.difference.clone()
+        } else {
+            Difference::everything()
+        }
+    }
+
     /// The objects of a kind, sorted by namespace and name.
-    pub fn resources(&self, kind: Kind) -> &[Arc<Resource>] {
+    pub fn resources(&self, kind: Kind) -> Resources<'_> {
         self.objects.of(kind)
     }
 
@@ -118,26 +154,84 @@ impl Snapshot {
         self.objects.get(key)
     }
 
-    /// All services, sorted by host. A host may occur more than once; the preferred service comes first.
-    pub fn services(&self) -> &[Arc<MeshService>] {
-        &self.services
+    /// All services by host, wildcards before others. A host may occur more than once; the preferred service comes first.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<MeshService>> {
+        self.services.hosts().flat_map(|host| &host.services)
     }
 
-    /// The services that a namespace sees, sorted by host, one for each host (as [`Snapshot::find_service`] decides).
-    pub fn services_visible_from(&self, namespace: &str) -> Vec<Arc<MeshService>> {
-        let mut visible: Vec<Arc<MeshService>> = Vec::with_capacity(self.services.len());
-        for same_host in self.services.chunk_by(|a, b| a.host == b.host) {
-            visible.extend(preferred(same_host, namespace).cloned());
-        }
-        visible
+    /// The services of exactly a host or pattern, the preferred one first.
+    pub fn services_of(&self, host: &str) -> &[Arc<MeshService>] {
+        let services = self.services.of_host(host);
+        services.map_or(&[], |host| &host.services)
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// The services that a namespace sees by host, one for each host (as [`Snapshot::find_service`] decides).
+    pub fn services_visible_from<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<MeshService>> {
+        self.services
+            .hosts()
+            .filter_map(move |host| host.preferred(namespace))
+    }
+
+    /// The services that a namespace sees of the hosts that a host or pattern covers, one for each host.
+    pub(crate) fn services_covered_by<'a>(
+        &'a self,
+        pattern: &'a str,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<MeshService>> {
+        self.services
+            .covered_by(pattern)
+            .filter_map(move |host| host.preferred(namespace))
+    }
+
+    /// The hosts of services, and the patterns, that a pattern covers.
+    pub(crate) fn hosts_covered_by<'a>(
+        &'a self,
+        pattern: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
+        self.services.covered_by(pattern).map(|host| &host.host)
+    }
+
+    /// The service of exactly a host or pattern that a namespace sees.
+    pub(crate) fn service_of(&self, host: &str, namespace: &str) -> Option<&Arc<MeshService>> {
+        self.services.of_host(host)?.preferred(namespace)
     }
 
     /// The service of a fully qualified host that a namespace sees: of exactly this host, or else of the longest wildcard that
     /// covers it. Among several of one host Kubernetes' own comes first, then the namespace's own, then the oldest.
     pub fn find_service(&self, host: &str, namespace: &str) -> Option<&Arc<MeshService>> {
-        self.by_host
+        self.services
             .matches(host)
-            .find_map(|services| preferred(services, namespace))
+            .find_map(|host| host.preferred(namespace))
+    }
+
+    /// The hosts that the services of a namespace have.
+    pub(crate) fn hosts_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.services.hosts_in(namespace)
+    }
+
+    /// All hosts of services.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.services.hosts().map(|host| &host.host)
+    }
+
+    /// Hosts and patterns that clients of a namespace may see otherwise than clients of a namespace that nothing is said of: hosts
+    /// whose services are not the same to all, and what conditional rules are about.
+    pub(crate) fn conditional_hosts<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
+        self.services
+            .conditional()
+            .chain(self.destination_rules.conditional(namespace))
+            .chain(self.virtual_services.conditional())
     }
 
     /// The instances of a service port, sorted by address.
@@ -175,8 +269,13 @@ impl Snapshot {
     }
 
     /// All VirtualServices, the oldest first.
-    pub fn virtual_services(&self) -> &[Arc<MeshVirtualService>] {
-        &self.virtual_services
+    pub fn virtual_services(&self) -> impl Iterator<Item = &Arc<MeshVirtualService>> {
+        self.virtual_services.iter()
+    }
+
+    /// How many VirtualServices there are.
+    pub fn virtual_service_count(&self) -> usize {
+        self.virtual_services.len()
     }
 
     /// The VirtualServices that a namespace sees, in the order in which they win: private ones, then those exported to
@@ -190,6 +289,25 @@ impl Snapshot {
             .collect();
         visible.sort_by_key(|rules| rules.candidate_class());
         visible
+    }
+
+    /// The VirtualService that sidecars of a namespace apply to a host: of the most specific host or pattern that has any, the first
+    /// in the order of [`Self::virtual_services_visible_from`].
+    pub(crate) fn rules_for_host(
+        &self,
+        host: &str,
+        namespace: &str,
+    ) -> Option<&Arc<MeshVirtualService>> {
+        self.virtual_services.for_host(host, namespace)
+    }
+
+    /// The VirtualService that sidecars of a namespace apply to exactly a host or pattern.
+    pub(crate) fn rules_of_host(
+        &self,
+        host: &str,
+        namespace: &str,
+    ) -> Option<&Arc<MeshVirtualService>> {
+        self.virtual_services.of_host(host, namespace)
     }
 
     /// The DestinationRule for a host, as a client sees it.
@@ -225,11 +343,9 @@ impl Snapshot {
         namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Vec<Arc<MeshService>> {
-        let by_pair = self.selecting.get(namespace);
         let mut selecting: Vec<Arc<MeshService>> = labels
             .iter()
-            .filter_map(|(key, value)| by_pair?.get(&(key.clone(), value.clone())))
-            .flatten()
+            .flat_map(|(key, value)| self.services.with_label(namespace, (key, value)))
             .filter(|service| selects(&service.selector, labels))
             .cloned()
             .collect();
@@ -237,10 +353,10 @@ impl Snapshot {
         selecting
     }
 
-    /// The labels of clients that some rule looks at (`sourceLabels`, `workloadSelector`): two clients of one namespace that
-    /// agree on them are treated alike.
-    pub fn relevant_labels(&self) -> &BTreeSet<String> {
-        &self.relevant_labels
+    /// Whether some rule looks at this label of clients (`sourceLabels`, `workloadSelector`): two clients of one namespace that agree
+    /// on all such labels are treated alike.
+    pub fn is_relevant_label(&self, key: &str, value: &str) -> bool {
+        self.relevant_labels.has(key, value)
     }
 
     /// The ports of the instances with these labels: the number itself, or what the containers of pods with these labels name so
@@ -265,11 +381,6 @@ impl Snapshot {
                 }
             }
         }
-    }
-
-    /// Whether all clients see the same services with the same DestinationRules, wherever they are.
-    pub(crate) fn treats_clients_alike(&self) -> bool {
-        self.treats_clients_alike
     }
 
     pub(crate) fn shared_instances(
@@ -297,21 +408,4 @@ pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, St
         && selector
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
-}
-
-/// The first choice among services of one host, which come in the order of preference.
-fn preferred<'a>(
-    services: &'a [Arc<MeshService>],
-    namespace: &str,
-) -> Option<&'a Arc<MeshService>> {
-    let mut visible = services
-        .iter()
-        .filter(|service| service.visibility.sees(namespace));
-    let first = visible.next()?;
-    if first.registry == Registry::Kubernetes || &*first.namespace == namespace {
-        return Some(first);
-    }
-    visible
-        .find(|service| &*service.namespace == namespace)
-        .or(Some(first))
 }

@@ -3,42 +3,59 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mesh_ir::PersistentMap;
+
+use super::ChangeSet;
 use crate::resource::{Kind, Resource, ResourceKey};
 
 /// All objects, sorted by namespace and name within their kind.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Objects(BTreeMap<Kind, Vec<Arc<Resource>>>);
+pub(super) struct Objects(BTreeMap<Kind, ByName>);
+
+/// By namespace and name.
+type ByName = PersistentMap<(Arc<str>, Arc<str>), Arc<Resource>>;
+
+/// The objects of one kind, sorted by namespace and name.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources<'s>(Option<&'s ByName>);
+
+// === impl Objects ===
 
 impl Objects {
-    pub(super) fn new(resources: Vec<Arc<Resource>>) -> Self {
-        let mut kinds: BTreeMap<Kind, Vec<Arc<Resource>>> = BTreeMap::new();
-        for resource in resources {
-            kinds.entry(resource.key.kind).or_default().push(resource);
+    /// The objects after a change.
+    pub(super) fn next(&self, changes: &ChangeSet) -> Self {
+        let mut next = self.clone();
+        for (key, change) in changes.iter() {
+            let kind = next.0.entry(key.kind).or_default();
+            let name = (key.namespace.clone(), key.name.clone());
+            match &change.after {
+                Some(resource) => kind.insert(name, resource.clone()),
+                None => kind.remove(&name),
+            };
         }
-        for objects in kinds.values_mut() {
-            // The sort is stable: of equal keys the last one given comes last, and is first once reversed.
-            objects.reverse();
-            objects.sort_by(|a, b| a.key.cmp(&b.key));
-            objects.dedup_by(|later, first| later.key == first.key);
-        }
-        Self(kinds)
+        next
     }
 
-    pub(super) fn of(&self, kind: Kind) -> &[Arc<Resource>] {
-        self.0.get(&kind).map_or(&[], Vec::as_slice)
+    pub(super) fn of(&self, kind: Kind) -> Resources<'_> {
+        Resources(self.0.get(&kind))
     }
 
     /// The objects of a kind in a namespace.
-    pub(super) fn within(&self, kind: Kind, namespace: &str) -> &[Arc<Resource>] {
-        let objects = self.of(kind);
-        let start = objects.partition_point(|object| &*object.key.namespace < namespace);
-        let objects = objects.get(start..).unwrap_or_default();
-        let end = objects.partition_point(|object| &*object.key.namespace <= namespace);
-        objects.get(..end).unwrap_or_default()
+    pub(super) fn within<'s>(
+        &'s self,
+        kind: Kind,
+        namespace: &'s str,
+    ) -> impl Iterator<Item = &'s Arc<Resource>> {
+        self.0
+            .get(&kind)
+            .into_iter()
+            .flat_map(move |objects| objects.iter_from(move |(known, _)| **known < *namespace))
+            .map(|(_, resource)| resource)
+            .take_while(move |resource| &*resource.key.namespace == namespace)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.0.values().flatten()
+        self.0.values().flat_map(PersistentMap::values)
     }
 
     pub(super) fn get(&self, key: &ResourceKey) -> Option<&Arc<Resource>> {
@@ -46,12 +63,36 @@ impl Objects {
     }
 
     pub(super) fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Resource>> {
-        let objects = self.of(kind);
-        objects
-            .binary_search_by(|object| {
-                (&*object.key.namespace, &*object.key.name).cmp(&(namespace, name))
-            })
-            .ok()
-            .and_then(|position| objects.get(position))
+        let found = self.0.get(&kind)?;
+        let found = found.get_by(|(a, b)| (&**a, &**b).cmp(&(namespace, name)))?;
+        Some(found.1)
+    }
+}
+
+// === impl Resources ===
+
+impl<'s> Resources<'s> {
+    /// The objects in order.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = &'s Arc<Resource>> + use<'s> {
+        self.0.into_iter().flat_map(PersistentMap::values)
+    }
+
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.0.map_or(0, PersistentMap::len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'s> IntoIterator for Resources<'s> {
+    type Item = &'s Arc<Resource>;
+    type IntoIter = Box<dyn Iterator<Item = &'s Arc<Resource>> + 's>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
     }
 }

@@ -189,10 +189,8 @@ fn destination_rules_are_merged_and_looked_up_by_namespace() {
     assert_eq!(rule.subset("v1").unwrap().labels["version"], "v1");
     let messages: Vec<&str> = diagnostics.iter().map(|found| &*found.message).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
-    assert_eq!(
-        snapshot.relevant_labels().iter().collect::<Vec<_>>(),
-        ["app"]
-    );
+    assert!(snapshot.is_relevant_label("app", "special"));
+    assert!(!snapshot.is_relevant_label("app", "any"));
 }
 
 #[test]
@@ -231,7 +229,7 @@ spec: {hosts: ["*.com"], exportTo: ["."], ports: [{number: 70000, name: http, pr
     assert_eq!(found("example.com", "c"), "old 2");
     assert_eq!(found("other.com", "a"), "wild 0");
     assert_eq!(found("other.com", "b"), "");
-    assert_eq!(snapshot.services_visible_from("c").len(), 1);
+    assert_eq!(snapshot.services_visible_from("c").count(), 1);
 }
 
 #[test]
@@ -278,4 +276,43 @@ status: {podIP: 10.1.0.2}
         .map(|instance| &*instance.workload.name)
         .collect();
     assert_eq!(names, ["report"]);
+}
+
+#[test]
+fn endpoints_of_a_host_are_those_of_the_entries_that_name_it() {
+    let entry = |name: &str, created: u8, hosts: &str, port: u16, address: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: x, creationTimestamp: '2024-01-0{created}T00:00:00Z'}}
+spec: {{hosts: {hosts}, resolution: STATIC, ports: [{{number: {port}, name: http, protocol: HTTP}}], endpoints: [{{address: {address}}}]}}
+"
+        )
+    };
+    let text = [
+        entry("a", 1, "[a.com, b.com]", 80, "1.1.1.1"),
+        entry("b", 2, "[b.com]", 8443, "2.2.2.2"),
+        entry("c", 3, "[a.com]", 8443, "3.3.3.3"),
+    ]
+    .concat();
+    let (snapshot, diagnostics) = snapshot(&text);
+    assert_eq!(diagnostics, []);
+    let addresses = |host: &str, port: u16| -> Vec<String> {
+        let service = snapshot.find_service(host, "x").unwrap();
+        let port = service
+            .ports
+            .iter()
+            .find(|known| known.port == port)
+            .unwrap();
+        let instances = snapshot.instances(service, port);
+        instances
+            .iter()
+            .map(|instance| instance.address.to_string())
+            .collect()
+    };
+    assert_eq!(addresses("a.com", 80), ["1.1.1.1"]);
+    assert_eq!(addresses("b.com", 80), ["1.1.1.1"]);
+    assert_eq!(addresses("b.com", 8443), ["2.2.2.2"]);
+    assert_eq!(addresses("a.com", 8443), ["3.3.3.3"]);
 }

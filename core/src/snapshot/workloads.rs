@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use mesh_ir::{Locality, Workload};
-use rustc_hash::FxHashMap;
+use mesh_ir::{Locality, PersistentMap, Workload};
 
 use super::objects::Objects;
+use super::{Change, ChangeSet};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 const HASH_LABEL: &str = "pod-template-hash";
@@ -31,34 +31,116 @@ pub(super) struct PodInfo {
     pub(super) locality: Locality,
 }
 
+/// Pods by address; of several with one address the last by namespace and name counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pods(PersistentMap<(IpAddr, Arc<str>, Arc<str>), Arc<Resource>>);
+
 /// Finds pods and describes each at most once.
 pub(super) struct Workloads<'a> {
     objects: &'a Objects,
+    pods: Pods,
     cluster: Arc<str>,
-    by_address: FxHashMap<IpAddr, &'a Arc<Resource>>,
     described: BTreeMap<ResourceKey, Arc<PodInfo>>,
+}
+
+// === impl Pods ===
+
+impl Pods {
+    pub(super) fn update(&mut self, key: &ResourceKey, change: &Change) {
+        let name = |address| (address, key.namespace.clone(), key.name.clone());
+        for address in change.before.iter().flat_map(found_at) {
+            self.0.remove(&name(address));
+        }
+        if let Some(pod) = &change.after {
+            for address in found_at(pod) {
+                self.0.insert(name(address), pod.clone());
+            }
+        }
+    }
+
+    fn at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
+        self.0
+            .iter_from(|(known, _, _)| *known < address)
+            .take_while(|((known, _, _), _)| *known == address)
+            .map(|(_, pod)| pod)
+            .last()
+    }
+}
+
+/// The addresses under which a pod is known as the only one there.
+fn found_at(resource: &Arc<Resource>) -> Vec<IpAddr> {
+    match &resource.object {
+        Object::Pod(pod) if !uses_host_network(pod) && !is_over(pod) => addresses(pod),
+        _ => Vec::new(),
+    }
+}
+
+/// The pods of which changed objects may have changed what endpoints see of them: the pods themselves, and those of owners.
+pub(super) fn concerned_pods(changes: &ChangeSet, objects: &Objects) -> Vec<Change> {
+    let mut pods: Vec<Change> = changes
+        .of(Kind::Pod)
+        .map(|(_, change)| change.clone())
+        .collect();
+    for kind in [Kind::ReplicaSet, Kind::Job] {
+        for (key, _) in changes.of(kind) {
+            let owned = objects
+                .within(Kind::Pod, &key.namespace)
+                .filter(|resource| {
+                    let Object::Pod(pod) = &resource.object else {
+                        return false;
+                    };
+                    controller_of(pod.metadata.owner_references.as_deref())
+                        .is_some_and(|owner| *owner.name == *key.name)
+                });
+            pods.extend(owned.map(|pod| Change {
+                before: None,
+                after: Some(pod.clone()),
+            }));
+        }
+    }
+    pods
+}
+
+/// The namespaces in which pods came, went, or have other labels or other ports.
+pub(super) fn namespaces_with_other_pods(changes: &ChangeSet) -> BTreeSet<Arc<str>> {
+    let seen = |pod: &Option<Arc<Resource>>| {
+        let resource = pod.as_ref()?;
+        let Object::Pod(pod) = &resource.object else {
+            return None;
+        };
+        let containers = pod.spec.iter().flat_map(|spec| {
+            let init = spec.init_containers.iter().flatten();
+            spec.containers.iter().chain(init)
+        });
+        let ports: Vec<_> = containers
+            .flat_map(|container| container.ports.iter().flatten())
+            .map(|port| (port.name.clone(), port.container_port))
+            .collect();
+        Some((resource.meta.labels.clone(), ports))
+    };
+    changes
+        .of(Kind::Pod)
+        .filter(|(_, change)| seen(&change.before) != seen(&change.after))
+        .map(|(key, _)| key.namespace.clone())
+        .collect()
+}
+
+/// The node that a pod runs on.
+pub(super) fn node(resource: &Resource) -> Option<&str> {
+    match &resource.object {
+        Object::Pod(pod) => pod.spec.as_ref()?.node_name.as_deref(),
+        _ => None,
+    }
 }
 
 // === impl Workloads ===
 
 impl<'a> Workloads<'a> {
-    pub(super) fn new(objects: &'a Objects, cluster: &str) -> Self {
-        let mut by_address = FxHashMap::default();
-        for pod in objects.of(Kind::Pod) {
-            let Object::Pod(typed) = &pod.object else {
-                continue;
-            };
-            if uses_host_network(typed) || is_over(typed) {
-                continue;
-            }
-            for address in addresses(typed) {
-                by_address.insert(address, pod);
-            }
-        }
+    pub(super) fn new(objects: &'a Objects, pods: &Pods, cluster: &str) -> Self {
         Self {
             objects,
+            pods: pods.clone(),
             cluster: cluster.into(),
-            by_address,
             described: BTreeMap::new(),
         }
     }
@@ -71,8 +153,9 @@ impl<'a> Workloads<'a> {
     ) -> Option<Arc<PodInfo>> {
         let resource = reference
             .and_then(|(namespace, name)| self.objects.find(Kind::Pod, namespace, name))
-            .or_else(|| self.by_address.get(&address).copied())?;
-        self.describe(resource)
+            .or_else(|| self.pods.at(address))
+            .cloned()?;
+        self.describe(&resource)
     }
 
     /// What endpoints see of a pod.
@@ -188,7 +271,7 @@ pub(super) fn named_ports(
     wanted: &dyn Fn(&BTreeMap<String, String>) -> bool,
     name: &str,
 ) -> BTreeSet<u16> {
-    let pods = objects.within(Kind::Pod, namespace).iter();
+    let pods = objects.within(Kind::Pod, namespace);
     let mut ports = BTreeSet::new();
     for resource in pods.filter(|pod| wanted(&pod.meta.labels)) {
         let Object::Pod(pod) = &resource.object else {

@@ -1,13 +1,12 @@
 //! From a snapshot to what each kind of proxy must do. Names are Istio's.
 //!
 //! ```text
-//! Snapshot + ProxyScope --narrow--> OutboundKey, InboundKey, GatewayKey --> lists of shared values --join--> ProxyConfig
+//! Snapshot + ProxyScope --narrow--> OutboundKey, InboundKey, GatewayKey --> layers of shared values --> ProxyTables
 //! ```
 //!
 //! Each part of a configuration is a function of the snapshot and a key that holds no more of the scope than the part depends on,
-//! so that proxies with equal keys share the part. [`Translator`] remembers parts for one snapshot, and the costly cache
-//! (clusters and endpoints of services, compiled rules, virtual hosts) from one snapshot to the next; [`translate`] does the same
-//! without memory.
+//! so that proxies with equal keys share the part. [`Translator`] keeps the parts up to date from one snapshot to the next: it looks
+//! only at the hosts that a change concerns. [`translate`] does the same from nothing.
 
 mod http_server;
 mod naming;
@@ -24,28 +23,36 @@ mod config;
 mod translator;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use mesh_ir::{ProxyConfig, ProxyScope};
+use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables};
 
 pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
-pub use outbound::{Outbound, OutboundKey};
+pub use outbound::{Outbound, OutboundKey, Public};
 pub use translator::{Translated, Translator};
 
 use crate::diag::Diagnostic;
 use crate::snapshot::{Snapshot, report};
+use cache::TranslationCache;
+use config::LocalResources;
 
 /// What a proxy must do, and what is wrong with or without effect in the objects that it depends on. An object that is not valid,
 /// or a rule of it, is left out; everything else is translated.
 pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<Diagnostic>) {
-    let cache = cache::TranslationCache::default();
-    let parts = config::ProxyResources::translate(snapshot, &cache, scope, |key| {
-        Arc::new(outbound::outbound(snapshot, &cache, key))
-    });
-    (parts.join(), parts.diagnostics())
+    let cache = TranslationCache::default();
+    let key = OutboundKey::of(snapshot, scope);
+    let public = Arc::new(Public::new(snapshot, &cache, key.kind, &key.dns_domain));
+    let outbound = Outbound::new(snapshot, &cache, &key, &public);
+    let own = LocalResources::translate(snapshot, &cache, scope);
+    let mut diagnostics = outbound.findings(snapshot, &cache, &key);
+    diagnostics.extend(own.diagnostics().iter().cloned());
+    let own = ProxyTables::of(&own.to_config(), None);
+    (outbound.tables.over(&own).to_config(), diagnostics)
 }
 
 /// What the VirtualServices ask for that no proxy does yet, whomever they concern.
@@ -54,7 +61,6 @@ pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let compile = |source| rules::CompiledRules::compile(source, mesh, domain).diagnostics;
     snapshot
         .virtual_services()
-        .iter()
         .flat_map(compile)
         .filter(|found| [crate::diag::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
         .collect()

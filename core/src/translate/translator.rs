@@ -1,24 +1,49 @@
 //! Translation with memory, for those who serve many proxies.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mesh_ir::{ProxyConfig, ProxyScope};
+use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope, ProxyTables};
 
 use super::cache::TranslationCache;
-use super::config::{LocalResources, ProxyResources};
-use super::outbound::{Outbound, OutboundKey, outbound};
+use super::config::LocalResources;
+use super::outbound::{Outbound, OutboundKey, Public};
 use crate::diag::Diagnostic;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Difference, Snapshot};
 
-/// Translates one snapshot for many proxies, from any number of threads. Proxies that depend on the same share the same values;
-/// [`Translator::next`] carries over what a new snapshot leaves as it was, so that unchanged clusters and endpoints are even the
-/// same `Arc`s.
+/// Snapshots in a row for which nobody has asked for a part, before it is forgotten.
+const FORGOTTEN_AFTER: u64 = 32;
+
+/// Translates one snapshot for many proxies, from any number of threads. Proxies that depend on the same share the same layers of
+/// tables; [`Translator::next`] brings them up to date with a new snapshot.
 #[derive(Debug)]
 pub struct Translator {
     snapshot: Arc<Snapshot>,
+    /// Counts snapshots.
+    generation: u64,
     cache: TranslationCache,
-    outbound: Mutex<BTreeMap<OutboundKey, Arc<OnceLock<Arc<Outbound>>>>>,
+    public: Mutex<Cells<(ProxyKind, String), Public>>,
+    outbound: Mutex<Cells<OutboundKey, Outbound>>,
+    own: Mutex<Cells<ProxyScope, Own>>,
+}
+
+/// Parts by what they depend on.
+type Cells<K, T> = BTreeMap<K, Arc<Cell<T>>>;
+
+/// A part that the first one makes who needs it.
+#[derive(Debug)]
+struct Cell<T> {
+    value: OnceLock<Arc<T>>,
+    /// The last snapshot for which it was asked for.
+    asked: AtomicU64,
+}
+
+/// What a proxy has of its own.
+#[derive(Debug)]
+struct Own {
+    tables: ProxyTables,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// A configuration with the findings about the objects that it depends on.
@@ -37,18 +62,30 @@ impl Translator {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
+            generation: FORGOTTEN_AFTER,
             cache: TranslationCache::default(),
+            public: Mutex::default(),
             outbound: Mutex::default(),
+            own: Mutex::default(),
         }
     }
 
-    /// The translator of a newer snapshot. Objects that are the same `Arc` in both snapshots cost next to nothing.
+    /// The translator of a newer snapshot, with the parts that were asked for lately. It takes as long as the snapshots differ.
     pub fn next(&self, snapshot: Arc<Snapshot>) -> Self {
-        Self {
-            cache: self.cache.next(&snapshot),
+        let difference = snapshot.difference_from(self.snapshot.id());
+        let next = Self {
+            generation: self.generation + 1,
+            cache: self.cache.next(&difference),
             snapshot,
+            public: Mutex::default(),
             outbound: Mutex::default(),
+            own: Mutex::default(),
+        };
+        next.carry_over_own(self, &difference);
+        if !difference.everything {
+            next.carry_over_outbound(self, &difference);
         }
+        next
     }
 
     /// The snapshot that is translated.
@@ -58,35 +95,173 @@ impl Translator {
 
     /// What a proxy must do, as [`super::translate`] says it.
     pub fn translate(&self, scope: &ProxyScope) -> Translated {
-        let parts =
-            ProxyResources::translate(&self.snapshot, &self.cache, scope, |key| self.outbound(key));
+        let key = OutboundKey::of(&self.snapshot, scope);
+        let (outbound, own) = (self.outbound(&key), self.own(scope));
+        let mut diagnostics = outbound.findings(&self.snapshot, &self.cache, &key);
+        diagnostics.extend(own.diagnostics.iter().cloned());
         Translated {
-            config: parts.join(),
-            diagnostics: parts.diagnostics(),
+            config: outbound.tables.over(&own.tables).to_config(),
+            diagnostics,
         }
     }
 
-    /// What a proxy has of its own, apart from the outbound part that it shares with all that have its [`OutboundKey`]; in no order.
-    /// Where both have a name, its own counts.
-    pub fn own(&self, scope: &ProxyScope) -> ProxyConfig {
-        LocalResources::translate(&self.snapshot, &self.cache, scope).into_config()
+    /// What a proxy must do, in layers that it shares with others: the public one, that of its namespace, and its own. Layers of which
+    /// nothing has changed since an earlier snapshot are the very same.
+    pub fn tables(&self, scope: &ProxyScope) -> ProxyTables {
+        let key = OutboundKey::of(&self.snapshot, scope);
+        self.outbound(&key).tables.over(&self.own(scope).tables)
     }
 
-    /// The outbound part for a key, for callers that remember what they make of it: it is not remembered here.
-    pub fn outbound_once(&self, key: &OutboundKey) -> Outbound {
-        outbound(&self.snapshot, &self.cache, key)
+    /// What a proxy has of its own, apart from the outbound part that it shares with all that have its [`OutboundKey`]. Where both have
+    /// a name, its own counts.
+    pub fn own_tables(&self, scope: &ProxyScope) -> ProxyTables {
+        self.own(scope).tables.clone()
     }
 
     /// The outbound part for a key, the same `Arc` for all proxies that have the key.
     pub fn outbound(&self, key: &OutboundKey) -> Arc<Outbound> {
-        let cell = self
-            .outbound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key.clone())
-            .or_default()
-            .clone();
-        cell.get_or_init(|| Arc::new(outbound(&self.snapshot, &self.cache, key)))
-            .clone()
+        self.part(&self.outbound, key, || {
+            let public = self.public(key);
+            Outbound::new(&self.snapshot, &self.cache, key, &public)
+        })
     }
+
+    /// What lies below the outbound part for a key.
+    fn public(&self, key: &OutboundKey) -> Arc<Public> {
+        let OutboundKey {
+            kind, dns_domain, ..
+        } = key;
+        self.part(&self.public, &(*kind, dns_domain.clone()), || {
+            Public::new(&self.snapshot, &self.cache, *kind, dns_domain)
+        })
+    }
+
+    fn own(&self, scope: &ProxyScope) -> Arc<Own> {
+        self.part(&self.own, scope, || Own::new(self, scope, None))
+    }
+
+    fn part<K: Ord + Clone, T>(
+        &self,
+        cells: &Mutex<Cells<K, T>>,
+        key: &K,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let known = lock(cells).get(key).cloned();
+        let cell = known.unwrap_or_else(|| {
+            let mut cells = lock(cells);
+            cells.entry(key.clone()).or_default().clone()
+        });
+        cell.asked.store(self.generation, Ordering::Relaxed);
+        cell.value.get_or_init(|| Arc::new(make())).clone()
+    }
+}
+
+// === impl Translator: from one snapshot to the next ===
+
+impl Translator {
+    fn carry_over_outbound(&self, before: &Self, difference: &Difference) {
+        let (snapshot, cache) = (&self.snapshot, &self.cache);
+        for (key, old, _) in before.remembered(&before.public) {
+            let (kind, domain) = &key;
+            let next = old.next(snapshot, cache, (*kind, domain), difference);
+            // It lies below all others, and is therefore never forgotten.
+            put(&self.public, key, next, self.generation);
+        }
+        for (key, old, asked) in before.remembered(&before.outbound) {
+            // Rules that look at other labels now make other keys.
+            let known = lock(&self.public)
+                .get(&(key.kind, key.dns_domain.clone()))
+                .cloned();
+            if let Some(public) = known.as_ref().and_then(|cell| cell.value.get()) {
+                let next = old.next(snapshot, cache, &key, (public, difference));
+                put(&self.outbound, key, next, asked);
+            }
+        }
+    }
+
+    fn carry_over_own(&self, before: &Self, difference: &Difference) {
+        for (scope, old, asked) in before.remembered(&before.own) {
+            let next = if concerns_own(difference, &scope) {
+                Arc::new(Own::new(self, &scope, Some(&old.tables)))
+            } else {
+                old
+            };
+            let cell = Cell {
+                value: OnceLock::from(next),
+                asked: AtomicU64::new(asked),
+            };
+            lock(&self.own).insert(scope, Arc::new(cell));
+        }
+    }
+
+    /// The parts that somebody has asked for lately, with when that was.
+    fn remembered<K: Clone, T>(&self, cells: &Mutex<Cells<K, T>>) -> Vec<(K, Arc<T>, u64)> {
+        lock(cells)
+            .iter()
+            .filter_map(|(key, cell)| {
+                let asked = cell.asked.load(Ordering::Relaxed);
+                let lately = asked + FORGOTTEN_AFTER > self.generation;
+                Some((key.clone(), cell.value.get()?.clone(), asked)).filter(|_| lately)
+            })
+            .collect()
+    }
+}
+
+/// Whether what a proxy has of its own may be another. Sidecars read the services and pods of their namespace, gateways nearly
+/// everything but endpoints.
+fn concerns_own(difference: &Difference, scope: &ProxyScope) -> bool {
+    let Difference {
+        everything,
+        services,
+        instances: _,
+        virtual_services,
+        virtual_service_objects: _,
+        destination_rules,
+        service_namespaces,
+        pod_namespaces,
+        others,
+    } = difference;
+    let namespace = scope.namespace.as_str();
+    let for_all = *everything
+        || *others
+        || !destination_rules.is_empty()
+        || pod_namespaces.contains(namespace);
+    match scope.kind {
+        ProxyKind::Sidecar => for_all || service_namespaces.contains(namespace),
+        ProxyKind::Gateway => for_all || !services.is_empty() || !virtual_services.is_empty(),
+    }
+}
+
+// === impl Own ===
+
+impl Own {
+    fn new(translator: &Translator, scope: &ProxyScope, before: Option<&ProxyTables>) -> Self {
+        let own = LocalResources::translate(&translator.snapshot, &translator.cache, scope);
+        Self {
+            tables: ProxyTables::of(&own.to_config(), before),
+            diagnostics: own.diagnostics().to_vec(),
+        }
+    }
+}
+
+impl<T> Default for Cell<T> {
+    fn default() -> Self {
+        Self {
+            value: OnceLock::new(),
+            asked: AtomicU64::new(0),
+        }
+    }
+}
+
+fn put<K: Ord, T>(cells: &Mutex<Cells<K, T>>, key: K, value: T, asked: u64) {
+    let cell = Cell {
+        value: OnceLock::from(Arc::new(value)),
+        asked: AtomicU64::new(asked),
+    };
+    lock(cells).insert(key, Arc::new(cell));
+}
+
+/// Memory stays usable after a panic elsewhere: entries are only ever inserted whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

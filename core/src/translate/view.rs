@@ -1,6 +1,7 @@
 //! What the clients of one namespace see of a snapshot: services by host, rules by host, destination rules.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh_ir::RetryPolicy;
@@ -10,42 +11,20 @@ use super::http_server::HttpServerSettings;
 use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
-use crate::snapshot::{
-    EffectiveDestinationRule, HostMap, MESH_GATEWAY, MeshService, Snapshot, report,
-};
+use crate::snapshot::{EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, report};
 
-/// What the clients of one namespace with some labels see.
+/// What the clients of one namespace with some labels see. Clients of no namespace see what is public and nothing else.
 pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) cache: &'a TranslationCache,
     pub(super) namespace: &'a str,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) domain: &'a str,
-    /// What memory within a snapshot must distinguish beside a service and its rules.
-    pub(super) key: ViewKey,
-    /// Sorted by host, one for each.
-    pub(super) services: Vec<Arc<MeshService>>,
     pub(super) http_server: HttpServerSettings,
     pub(super) default_retry: Option<RetryPolicy>,
     mesh_gateway: [Arc<str>; 1],
-}
-
-/// Clients of one audience see the same services under the same domain.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ViewKey {
-    /// DNS domain of the clients.
-    domain: Arc<str>,
-    /// Empty if all services of the snapshot are seen.
-    namespace: Arc<str>,
-}
-
-/// The rules that sidecars apply, by host: of several objects for one host the first candidate counts.
-#[derive(Default)]
-pub(super) struct MeshRules {
-    pub(super) by_host: HostMap<Arc<CompiledRules>>,
-    /// In the order of candidates.
-    pub(super) all: Vec<Arc<CompiledRules>>,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Hosts of which it was asked what services they have.
+    reads: RefCell<BTreeSet<Arc<str>>>,
 }
 
 // === impl View ===
@@ -59,22 +38,16 @@ impl<'a> View<'a> {
         domain: &'a str,
     ) -> Self {
         let mesh = snapshot.mesh();
-        let services = snapshot.services_visible_from(namespace);
-        let sees_all = services.len() == snapshot.services().len();
         Self {
-            key: ViewKey {
-                domain: domain.into(),
-                namespace: if sees_all { "" } else { namespace }.into(),
-            },
             snapshot,
             cache,
             namespace,
             labels,
             domain,
-            services,
             http_server: HttpServerSettings::of(mesh),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
+            reads: RefCell::default(),
         }
     }
 
@@ -86,15 +59,6 @@ impl<'a> View<'a> {
             labels: self.labels,
             port,
         }
-    }
-
-    pub(super) fn service(&self, host: &str) -> Option<&Arc<MeshService>> {
-        let exact = self
-            .services
-            .binary_search_by(|service| (*service.host).cmp(host))
-            .ok()
-            .and_then(|position| self.services.get(position));
-        exact.or_else(|| self.snapshot.find_service(host, self.namespace))
     }
 
     pub(super) fn destination_rule(
@@ -112,7 +76,10 @@ impl<'a> View<'a> {
     /// The cluster of a destination: its own port, or the only one of the service, or the port of the request.
     pub(super) fn cluster(&self, destination: &Destination, port: u16) -> Arc<str> {
         let only = || {
-            let service = self.service(&destination.host)?;
+            self.note_read(&destination.host);
+            let service = self
+                .snapshot
+                .find_service(&destination.host, self.namespace)?;
             match service.ports.as_slice() {
                 [only] => Some(only.port),
                 _ => None,
@@ -122,33 +89,44 @@ impl<'a> View<'a> {
         outbound_cluster(port, &destination.subset, &destination.host)
     }
 
-    /// The rules that sidecars of this view apply.
-    pub(super) fn mesh_rules(&self) -> MeshRules {
-        let mut rules = MeshRules::default();
+    /// The rules that sidecars apply to a host of a service.
+    pub(super) fn rules_for(&self, host: &str) -> Option<Arc<CompiledRules>> {
+        let source = self.snapshot.rules_for_host(host, self.namespace)?;
+        Some(self.cache.rules(self.snapshot, source))
+    }
+
+    /// Notes that something depends on the services of a host, or of the hosts that a pattern covers.
+    pub(super) fn note_read(&self, host: &Arc<str>) {
+        self.reads.borrow_mut().insert(host.clone());
+    }
+
+    /// What was noted since the last call.
+    pub(super) fn take_reads(&self) -> BTreeSet<Arc<str>> {
+        self.reads.take()
+    }
+
+    /// What is wrong with the rules that sidecars of this view apply, in the order in which they win.
+    pub(super) fn rule_findings(&self) -> Vec<Diagnostic> {
+        let mut findings = Vec::new();
         for source in self.snapshot.virtual_services_visible_from(self.namespace) {
             if !source.is_for_mesh() {
                 continue;
             }
             let compiled = self.cache.rules(self.snapshot, &source);
-            rules
-                .diagnostics
-                .extend(compiled.diagnostics.iter().cloned());
+            findings.extend(compiled.diagnostics.iter().cloned());
             for (index, host) in source.hosts.iter().enumerate() {
-                let winner = rules.by_host.entry(host, || compiled.clone());
-                if Arc::ptr_eq(&winner.source, &source) {
+                let winner = self.snapshot.rules_of_host(host, self.namespace);
+                let Some(winner) = winner.filter(|winner| !Arc::ptr_eq(winner, &source)) else {
                     continue;
-                }
+                };
                 let message = format!(
                     "host {host} is routed by the {} already; this object has no effect for it in sidecars",
-                    winner.source.resource.key
+                    winner.resource.key
                 );
                 let path = FieldPath::parse("spec.hosts").index(index);
-                rules
-                    .diagnostics
-                    .push(report::conflict(&source.resource, path, message));
+                findings.push(report::conflict(&source.resource, path, message));
             }
-            rules.all.push(compiled);
         }
-        rules
+        findings
     }
 }

@@ -49,7 +49,8 @@ impl Controller {
     }
 
     fn apply(&mut self, event: Event) {
-        let insert = |known: &mut Known, resource: Arc<Resource>| {
+        let insert = |known: &mut Known, object: Observed| {
+            let resource = &object.resource;
             known.insert(resource.key.clone(), resource.meta.resource_version.clone());
         };
         match event {

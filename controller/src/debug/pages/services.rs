@@ -15,7 +15,7 @@ use crate::debug::Debug;
 pub fn registryz(debug: &Debug) -> Value {
     let published = debug.published();
     let snapshot = published.translator.snapshot();
-    let services = snapshot.services().iter();
+    let services = snapshot.services();
     services
         .map(|service| registered(service, &debug.cluster_id))
         .collect()
@@ -27,7 +27,6 @@ pub fn endpointz(debug: &Debug) -> Value {
     let snapshot = published.translator.snapshot();
     let ports = snapshot
         .services()
-        .iter()
         .flat_map(|service| service.ports.iter().map(move |port| (service, port)));
     ports
         .map(|(service, port)| {

@@ -59,7 +59,7 @@ fn unknown_host(
 
 /// The service that may have been meant: the same name in another namespace, hidden, or spelt differently.
 fn hint(context: &Context<'_>, host: &str, resource: &Resource) -> Option<String> {
-    let services = context.snapshot.services();
+    let services: Vec<_> = context.snapshot.services().collect();
     if let Some(hidden) = services.iter().find(|service| &*service.host == host) {
         let namespace = &hidden.namespace;
         let own = &resource.key.namespace;

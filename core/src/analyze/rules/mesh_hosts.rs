@@ -25,7 +25,9 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     let claims = claims(context);
     let mut by_host: HostMap<Vec<&Claim<'_>>> = HostMap::default();
     for claim in &claims {
-        by_host.entry(claim.host, Vec::new).push(claim);
+        let mut of_host = by_host.get(claim.host).cloned().unwrap_or_default();
+        of_host.push(claim);
+        by_host.insert(claim.host, of_host);
     }
     let (public, private): (Vec<&Claim<'_>>, Vec<_>) =
         claims.iter().partition(|claim| is_public(claim));
@@ -51,7 +53,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
 /// All hosts of all VirtualServices for the mesh, those of one object together. A host that is repeated in one object is
 /// validation's to say.
 fn claims<'s>(context: &Context<'s>) -> Vec<Claim<'s>> {
-    let in_mesh = context.snapshot.virtual_services().iter();
+    let in_mesh = context.snapshot.virtual_services();
     let in_mesh = in_mesh.filter(|service| service.is_for_mesh());
     in_mesh
         .flat_map(|service| {

@@ -8,7 +8,6 @@ use mesh_ir::{
 };
 
 use super::endpoints::endpoints;
-use super::fixed::fixed_clusters;
 use crate::model::{ConnectionPoolSettings, H2UpgradePolicy, SimpleLb, Subset};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
@@ -20,8 +19,8 @@ use crate::translate::view::View;
 
 /// All that the clusters of a service depend on.
 #[derive(Clone, Debug)]
-pub(in crate::translate) struct ServiceInputs {
-    pub(in crate::translate) service: Arc<MeshService>,
+pub(super) struct ServiceInputs {
+    service: Arc<MeshService>,
     /// In the order of the service's ports.
     instances: Vec<Arc<[Instance]>>,
     names: Vec<Vec<DnsEndpoint>>,
@@ -32,50 +31,16 @@ pub(in crate::translate) struct ServiceInputs {
 
 /// The clusters of a service with their endpoints.
 #[derive(Clone, Debug)]
-pub(in crate::translate) struct ServiceClusters {
-    pub(in crate::translate) inputs: ServiceInputs,
+pub(super) struct ServiceClusters {
+    inputs: ServiceInputs,
     clusters: Vec<Arc<Cluster>>,
     endpoints: Vec<Arc<Endpoints>>,
-}
-
-/// Clusters and endpoints of many services, sorted by name.
-#[derive(Clone, Debug, Default)]
-pub(in crate::translate) struct ClusterLists {
-    pub(super) clusters: Vec<Arc<Cluster>>,
-    pub(super) endpoints: Vec<Arc<Endpoints>>,
-}
-
-/// The clusters and endpoints of all services of a view, with the fixed clusters.
-pub(super) fn clusters(view: &View<'_>, kind: ProxyKind) -> Arc<ClusterLists> {
-    if view.snapshot.treats_clients_alike() {
-        view.cache.all_clusters(kind, || lists(view, kind))
-    } else {
-        Arc::new(lists(view, kind))
-    }
-}
-
-fn lists(view: &View<'_>, kind: ProxyKind) -> ClusterLists {
-    let mut clusters = fixed_clusters(view.snapshot.mesh().connect_timeout());
-    let mut endpoints = Vec::new();
-    for service in &view.services {
-        let found = view.cache.clusters(ServiceInputs::of(view, service, kind));
-        clusters.extend(found.clusters.iter().cloned());
-        endpoints.extend(found.endpoints.iter().cloned());
-    }
-    clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    clusters.dedup_by(|a, b| a.name == b.name);
-    endpoints.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-    endpoints.dedup_by(|a, b| a.cluster == b.cluster);
-    ClusterLists {
-        clusters,
-        endpoints,
-    }
 }
 
 // === impl ServiceInputs ===
 
 impl ServiceInputs {
-    fn of(view: &View<'_>, service: &Arc<MeshService>, kind: ProxyKind) -> Self {
+    pub(super) fn of(view: &View<'_>, service: &Arc<MeshService>, kind: ProxyKind) -> Self {
         let ports = service.ports.iter();
         let snapshot = view.snapshot;
         Self {
@@ -96,20 +61,10 @@ impl ServiceInputs {
         }
     }
 
-    /// Whether both are of the same snapshot and the same rule.
-    pub(in crate::translate) fn is_identical(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.service, &other.service)
-            && self.kind == other.kind
-            && self.connect_timeout == other.connect_timeout
-            && match (&self.rule, &other.rule) {
-                (None, None) => true,
-                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-                _ => false,
-            }
-    }
-
     /// Whether both lead to the same clusters.
-    pub(in crate::translate) fn is_equal(&self, other: &Self) -> bool {
+    fn is_equal(&self, other: &Self) -> bool {
+        let same_instances =
+            |(a, b): (&Arc<[Instance]>, &Arc<[Instance]>)| Arc::ptr_eq(a, b) || a == b;
         let same_rule = match (&self.rule, &other.rule) {
             (None, None) => true,
             (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.same(b),
@@ -120,14 +75,42 @@ impl ServiceInputs {
             && self.connect_timeout == other.connect_timeout
             && self.names == other.names
             && self.service == other.service
-            && self.instances == other.instances
+            && self.instances.len() == other.instances.len()
+            && self
+                .instances
+                .iter()
+                .zip(&other.instances)
+                .all(same_instances)
     }
 }
 
 // === impl ServiceClusters ===
 
 impl ServiceClusters {
-    pub(in crate::translate) fn build(inputs: ServiceInputs) -> Self {
+    /// The clusters of a service; the very same as one of those that are known already where it leads to the same.
+    pub(super) fn of<'k>(
+        view: &View<'_>,
+        service: &Arc<MeshService>,
+        kind: ProxyKind,
+        known: impl IntoIterator<Item = &'k Arc<Self>>,
+    ) -> Arc<Self> {
+        let inputs = ServiceInputs::of(view, service, kind);
+        let same = known
+            .into_iter()
+            .find(|known| known.inputs.is_equal(&inputs));
+        same.cloned()
+            .unwrap_or_else(|| Arc::new(Self::build(inputs)))
+    }
+
+    pub(super) fn clusters(&self) -> &[Arc<Cluster>] {
+        &self.clusters
+    }
+
+    pub(super) fn endpoints(&self) -> &[Arc<Endpoints>] {
+        &self.endpoints
+    }
+
+    fn build(inputs: ServiceInputs) -> Self {
         let mut clusters = Vec::new();
         let mut all_endpoints = Vec::new();
         let subsets = inputs.rule.as_ref().map_or(&[][..], |rule| &rule.subsets);
@@ -152,15 +135,6 @@ impl ServiceClusters {
             inputs,
             clusters,
             endpoints: all_endpoints,
-        }
-    }
-
-    /// The same clusters for inputs that are equal but of another snapshot.
-    pub(in crate::translate) fn with_inputs(&self, inputs: ServiceInputs) -> Self {
-        Self {
-            inputs,
-            clusters: self.clusters.clone(),
-            endpoints: self.endpoints.clone(),
         }
     }
 }

@@ -5,25 +5,15 @@ use std::sync::Arc;
 
 use mesh_ir::{ChainMatch, Direction, FilterChain, Inspect, Listener, Network, Routes};
 
-use super::conflicts::{HttpSlot, Slot, Slots};
 use super::fixed::unknown_destination;
+use super::slots::{HttpSlot, Slot};
 use crate::translate::http_server::ServerRole;
 use crate::translate::naming::listener_name;
 use crate::translate::view::View;
 
-/// The listeners, sorted by name.
-pub(super) fn listeners(view: &View<'_>, slots: &Slots) -> Vec<Arc<Listener>> {
-    let mut listeners: Vec<Arc<Listener>> = slots
-        .iter()
-        .map(|((address, port), slot)| Arc::new(listener(view, *address, *port, slot)))
-        .collect();
-    listeners.sort_by(|a, b| a.name.cmp(&b.name));
-    listeners
-}
-
 /// Requests are routed, other connections go to the TCP service of the slot. Without one, a listener of HTTP services lets them
 /// pass as if it were not there: it only knows that some services speak HTTP on the port.
-fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listener {
+pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listener {
     let name = listener_name(address, port);
     let tcp = slot.tcp.as_ref().map(|(proxy, _)| {
         FilterChain::new(
@@ -35,7 +25,7 @@ fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listene
     let http = slot.http.as_ref().map(|http| {
         let routes = match http {
             HttpSlot::Port => port.to_string().into(),
-            HttpSlot::Service(routes, _, _) => routes.clone(),
+            HttpSlot::Service(routes) => routes.clone(),
         };
         http_chain(view, &name, routes)
     });

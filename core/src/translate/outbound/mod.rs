@@ -1,26 +1,31 @@
 //! The outbound side of sidecars: listeners by port, routes by host, clusters and endpoints of every service that the namespace
-//! sees. Nothing here depends on one proxy's address or full labels, so that all proxies of a namespace share it.
+//! sees. Nothing here depends on one proxy's address or full labels, so that all proxies of a namespace share it; and what namespaces
+//! have alike, which is nearly everything, lies below once for all of them.
 
 mod clusters;
-mod conflicts;
 mod endpoints;
+mod findings;
 mod fixed;
+mod index;
 mod listeners;
 mod names;
 mod routes;
+mod slots;
+mod tables;
+mod unit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_ir::{Cluster, Endpoints, Listener, NameTable, ProxyKind, ProxyScope, RouteConfig};
+use mesh_ir::{ProxyKind, ProxyScope, ProxyTables};
 
-pub(super) use clusters::{ClusterLists, ServiceClusters, ServiceInputs};
 pub(super) use fixed::{passthrough, virtual_outbound};
 
 use super::cache::TranslationCache;
 use super::view::View;
 use crate::diag::Diagnostic;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Difference, Snapshot};
+use tables::Side;
 
 /// All that the outbound part depends on beside the snapshot. The locality is not among it: it does not matter before failover
 /// between localities is asked for, which nothing acts on yet.
@@ -36,21 +41,18 @@ pub struct OutboundKey {
     pub dns_domain: String,
 }
 
-/// The outbound part of a configuration; every list is sorted by name.
-#[derive(Clone, Debug, Default)]
+/// What clients of whom nothing is known see of a snapshot: what lies below every namespace's outbound part.
+#[derive(Debug)]
+pub struct Public(Side);
+
+/// The outbound part of a configuration: listeners by port, or by address and port; routes by port, or by host and port; clusters of
+/// services and subsets, and the fixed ones; endpoints of the clusters that discover them; names of the services with addresses.
+#[derive(Debug)]
 pub struct Outbound {
-    /// By port, or by address and port.
-    pub listeners: Vec<Arc<Listener>>,
-    /// By port, or by host and port.
-    pub routes: Vec<Arc<RouteConfig>>,
-    /// Of services and subsets, and the fixed ones.
-    pub clusters: Vec<Arc<Cluster>>,
-    /// Of the clusters that discover them.
-    pub endpoints: Vec<Arc<Endpoints>>,
-    /// Of the services with addresses.
-    pub names: Arc<NameTable>,
-    /// What is wrong with the rules.
-    pub diagnostics: Vec<Diagnostic>,
+    /// The public layers with those of the namespace over them.
+    pub tables: ProxyTables,
+    side: Side,
+    public: Arc<Public>,
 }
 
 // === impl OutboundKey ===
@@ -58,48 +60,118 @@ pub struct Outbound {
 impl OutboundKey {
     /// The part of a scope that matters.
     pub fn of(snapshot: &Snapshot, scope: &ProxyScope) -> Self {
-        let relevant = snapshot.relevant_labels();
         Self {
             kind: scope.kind,
             namespace: scope.namespace.clone(),
             labels: scope
                 .labels
                 .iter()
-                .filter(|(key, _)| relevant.contains(*key))
+                .filter(|(key, value)| snapshot.is_relevant_label(key, value))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
             dns_domain: scope.dns_domain.clone(),
         }
     }
+
+    fn view<'a>(&'a self, snapshot: &'a Snapshot, cache: &'a TranslationCache) -> View<'a> {
+        let Self {
+            kind: _,
+            namespace,
+            labels,
+            dns_domain,
+        } = self;
+        View::new(snapshot, cache, namespace, labels, dns_domain)
+    }
 }
 
-/// The outbound part for a key. Gateways have only clusters, endpoints and names here; their listeners and routes are their own.
-pub(super) fn outbound(
-    snapshot: &Snapshot,
-    cache: &TranslationCache,
-    key: &OutboundKey,
-) -> Outbound {
-    let view = View::new(
-        snapshot,
-        cache,
-        &key.namespace,
-        &key.labels,
-        &key.dns_domain,
-    );
-    let lists = clusters::clusters(&view, key.kind);
-    let mut outbound = Outbound {
-        clusters: lists.clusters.clone(),
-        endpoints: lists.endpoints.clone(),
-        names: Arc::new(names::name_table(&view)),
-        ..Outbound::default()
-    };
-    if key.kind == ProxyKind::Sidecar {
-        let mut rules = view.mesh_rules();
-        outbound.diagnostics.append(&mut rules.diagnostics);
-        let (slots, conflicts) = conflicts::slots(&view, &rules);
-        outbound.diagnostics.extend(conflicts);
-        outbound.routes = routes::routes(&view, &rules, &slots);
-        outbound.listeners = listeners::listeners(&view, &slots);
+// === impl Public ===
+
+impl Public {
+    /// From nothing.
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        kind: ProxyKind,
+        domain: &str,
+    ) -> Self {
+        let nobody = BTreeMap::new();
+        let view = View::new(snapshot, cache, "", &nobody, domain);
+        Self(Side::public(&view, kind))
     }
-    outbound
+
+    /// For a newer snapshot, which differs as it is said.
+    pub(super) fn next(
+        &self,
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        (kind, domain): (ProxyKind, &str),
+        difference: &Difference,
+    ) -> Self {
+        let nobody = BTreeMap::new();
+        let view = View::new(snapshot, cache, "", &nobody, domain);
+        Self(self.0.next(&view, kind, None, difference))
+    }
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// The outbound part for a key over the public one of the same snapshot, kind and domain. Gateways have only clusters, endpoints
+    /// and names here; their listeners and routes are their own.
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        key: &OutboundKey,
+        public: &Arc<Public>,
+    ) -> Self {
+        let side = Side::over(&key.view(snapshot, cache), key.kind, &public.0);
+        Self::of(side, public)
+    }
+
+    /// For a newer snapshot, which differs as it is said; `public` is made from the public part that is below this one.
+    pub(super) fn next(
+        &self,
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        key: &OutboundKey,
+        (public, difference): (&Arc<Public>, &Difference),
+    ) -> Self {
+        let view = key.view(snapshot, cache);
+        let side = self.side.next(&view, key.kind, Some(&public.0), difference);
+        Self::of(side, public)
+    }
+
+    /// The tables as if nothing were shared: every host is looked at for this key. For tests of what is shared.
+    #[cfg(test)]
+    pub(super) fn alone(
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        key: &OutboundKey,
+    ) -> ProxyTables {
+        Side::public(&key.view(snapshot, cache), key.kind).tables(None)
+    }
+
+    fn of(side: Side, public: &Arc<Public>) -> Self {
+        Self {
+            tables: side.tables(Some(&public.0)),
+            side,
+            public: public.clone(),
+        }
+    }
+
+    /// What is wrong with the rules.
+    pub(super) fn findings(
+        &self,
+        snapshot: &Snapshot,
+        cache: &TranslationCache,
+        key: &OutboundKey,
+    ) -> Vec<Diagnostic> {
+        match key.kind {
+            ProxyKind::Gateway => Vec::new(),
+            ProxyKind::Sidecar => {
+                let layered = self.side.layered(Some(&self.public.0));
+                findings::findings(&key.view(snapshot, cache), layered)
+            }
+        }
+    }
 }

@@ -1,63 +1,63 @@
-//! Addresses of the services that a namespace sees, under all their names.
+//! Addresses of the services that a view sees, under all their names.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use mesh_ir::NameTable;
 
-use crate::snapshot::{MeshService, Resolution, is_wildcard};
+use super::unit::HostUnit;
+use crate::snapshot::{MeshService, Resolution, Snapshot, is_wildcard};
 use crate::translate::naming::host_forms;
 use crate::translate::view::View;
 
-/// The table; services without addresses of their own have those of their instances, and none if they are resolved by DNS.
-pub(super) fn name_table(view: &View<'_>) -> NameTable {
-    // Only the shortest names differ from namespace to namespace.
-    let common = view.cache.names(&view.key, || common(view));
-    let mut table = (*common).clone();
-    let own = |service: &&Arc<MeshService>| &*service.namespace == view.namespace;
-    for service in view.services.iter().filter(own) {
-        for form in host_forms(service, view.namespace, view.domain) {
-            if let Some(addresses) = table.hosts.get(&service.host).cloned() {
-                insert(&mut table, form, &addresses);
-            }
-        }
-    }
-    table
-}
-
-fn common(view: &View<'_>) -> NameTable {
+/// The table of units in the order of their hosts. Where names of several are the same, long names win over short ones, then the first.
+pub(super) fn name_table<'a>(
+    view: &View<'_>,
+    units: impl Iterator<Item = &'a HostUnit>,
+) -> NameTable {
     let mut table = NameTable::default();
-    for service in &view.services {
-        let addresses = addresses(view, service);
-        if !addresses.is_empty() && !is_wildcard(&service.host) {
-            for form in host_forms(service, "", view.domain) {
-                insert(&mut table, form, &addresses);
+    let mut own = Vec::new();
+    for unit in units {
+        let Some((service, _)) = unit.service.as_ref().filter(|_| !unit.addresses.is_empty())
+        else {
+            continue;
+        };
+        // Only the shortest names differ from namespace to namespace.
+        for form in host_forms(service, "", view.domain) {
+            if !form.ends_with('.') {
+                let hosts = &mut table.hosts;
+                hosts.entry(form).or_insert_with(|| unit.addresses.clone());
+            }
+        }
+        if *service.namespace == *view.namespace {
+            own.push((service, unit));
+        }
+    }
+    for (service, unit) in own {
+        for form in host_forms(service, view.namespace, view.domain) {
+            if !form.ends_with('.') {
+                let hosts = &mut table.hosts;
+                hosts.entry(form).or_insert_with(|| unit.addresses.clone());
             }
         }
     }
     table
 }
 
-fn insert(table: &mut NameTable, form: Arc<str>, addresses: &[IpAddr]) {
-    if !form.ends_with('.') {
-        table
-            .hosts
-            .entry(form)
-            .or_insert_with(|| addresses.to_vec());
+/// The addresses of a service: those of its instances where it has none of its own; none if its name is not resolved here, because
+/// it is resolved by DNS or stands for several.
+pub(super) fn addresses(snapshot: &Snapshot, service: &MeshService) -> Vec<IpAddr> {
+    if is_wildcard(&service.host) {
+        return Vec::new();
     }
-}
-
-fn addresses(view: &View<'_>, service: &MeshService) -> Vec<IpAddr> {
     if !service.addresses.is_empty() {
         return service.addresses.clone();
     }
     if service.resolution == Resolution::Dns {
         return Vec::new();
     }
-    let mut addresses: Vec<IpAddr> = service
-        .ports
-        .iter()
-        .flat_map(|port| view.snapshot.instances(service, port))
+    let ports = service.ports.iter();
+    let mut addresses: Vec<IpAddr> = ports
+        .flat_map(|port| snapshot.instances(service, port))
         .map(|instance| instance.address)
         .collect();
     addresses.sort();

@@ -113,9 +113,9 @@ impl CompiledRules {
 
     /// Whether all clients of the mesh are treated alike.
     pub(super) fn is_for_all_clients(&self) -> bool {
-        self.http
-            .iter()
-            .all(|route| route.source_match.is_everybody())
+        let http = self.http.iter().map(|route| &route.source_match);
+        let tcp = self.tcp.iter().map(|rule| &rule.source_match);
+        http.chain(tcp).all(SourceMatch::is_everybody)
     }
 
     /// The routes for a client up to the first that takes all requests.

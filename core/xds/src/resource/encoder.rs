@@ -9,12 +9,11 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use mesh_ir::{Layer, LayerId, Table, VirtualHost};
+use mesh_ir::{Layer, LayerId, ProxyTables, Table, VirtualHost};
 use rustc_hash::FxHashMap;
 
 use super::{
-    DiscoveredHost, Entry, PerType, ProxyTables, ResourceSet, ResourceSnapshot, ResourceType,
-    XdsResource,
+    DiscoveredHost, Entry, PerType, ResourceSet, ResourceSnapshot, ResourceType, XdsResource,
 };
 
 /// Grows when the same values are encoded otherwise, so that clients that come back are sent them again.

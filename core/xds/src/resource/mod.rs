@@ -62,7 +62,7 @@ mod tables;
 pub use border::{InvalidReason, InvalidResource};
 pub use encoder::Encoder;
 pub use set::{Entry, ResourceSet, ResourceSnapshot};
-pub use tables::{ConfigLayers, ProxyTables, VirtualHosts};
+pub use tables::{ConfigLayers, VirtualHosts};
 pub(crate) use types::PerType;
 pub use types::ResourceType;
 pub use virtual_host::DiscoveredHost;

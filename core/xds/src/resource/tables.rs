@@ -4,31 +4,12 @@ use std::sync::Arc;
 
 use mesh_ir::names::virtual_host_resource;
 use mesh_ir::{
-    Cluster, Endpoints, Layer, LayerEdit, Listener, NameTable, ProxyConfig, RouteConfig, Secret,
-    Table, VirtualHost,
+    Cluster, Endpoints, Layer, LayerEdit, Listener, NameTable, ProxyConfig, ProxyTables,
+    RouteConfig, Secret, Table, VirtualHost,
 };
 use rustc_hash::FxHashSet;
 
 use super::XdsResource;
-
-/// What a proxy must do, by type and name.
-#[derive(Clone, Debug, Default)]
-pub struct ProxyTables {
-    /// Listeners.
-    pub listeners: Table<Listener>,
-    /// Route tables; those that discover virtual hosts without these.
-    pub routes: Table<RouteConfig>,
-    /// Discovered virtual hosts by [`virtual_host_resource`].
-    pub virtual_hosts: Table<VirtualHost>,
-    /// Clusters.
-    pub clusters: Table<Cluster>,
-    /// Endpoints by the names of their clusters.
-    pub endpoints: Table<Endpoints>,
-    /// Secrets.
-    pub secrets: Table<Secret>,
-    /// The one table of host names.
-    pub names: Table<NameTable>,
-}
 
 /// A configuration of lists as one layer for each type. The next one is made from it, so that what stays is known to have stayed.
 #[derive(Clone, Debug, Default)]
@@ -51,37 +32,9 @@ pub enum VirtualHosts {
     Discovered,
 }
 
-// === impl ProxyTables ===
-
-impl ProxyTables {
-    /// The tables with one more layer. The names of hosts are the same for all proxies and are not overlaid.
-    pub fn over(self, layers: &ConfigLayers) -> Self {
-        Self {
-            listeners: over(self.listeners, &layers.listeners),
-            routes: over(self.routes, &layers.routes),
-            virtual_hosts: over(self.virtual_hosts, &layers.virtual_hosts),
-            clusters: over(self.clusters, &layers.clusters),
-            endpoints: over(self.endpoints, &layers.endpoints),
-            secrets: over(self.secrets, &layers.secrets),
-            names: if self.names.is_empty() {
-                over(self.names, &layers.names)
-            } else {
-                self.names
-            },
-        }
-    }
-}
-
-impl From<&ProxyConfig> for ProxyTables {
-    /// Tables of one layer, with whole route tables.
-    fn from(config: &ProxyConfig) -> Self {
-        Self::default().over(&ConfigLayers::default().next(config, |_| VirtualHosts::Inline))
-    }
-}
-
-fn over<T>(table: Table<T>, layer: &Arc<Layer<T>>) -> Table<T> {
+fn over<T>(table: &Table<T>, layer: &Arc<Layer<T>>) -> Table<T> {
     if layer.is_empty() {
-        return table;
+        return table.clone();
     }
     table.over(layer.clone())
 }
@@ -89,6 +42,23 @@ fn over<T>(table: Table<T>, layer: &Arc<Layer<T>>) -> Table<T> {
 // === impl ConfigLayers ===
 
 impl ConfigLayers {
+    /// Tables with these layers over them. The names of hosts are the same for all proxies and are not overlaid.
+    pub fn over(&self, below: &ProxyTables) -> ProxyTables {
+        ProxyTables {
+            listeners: over(&below.listeners, &self.listeners),
+            routes: over(&below.routes, &self.routes),
+            virtual_hosts: over(&below.virtual_hosts, &self.virtual_hosts),
+            clusters: over(&below.clusters, &self.clusters),
+            endpoints: over(&below.endpoints, &self.endpoints),
+            secrets: over(&below.secrets, &self.secrets),
+            names: if below.names.is_empty() {
+                over(&below.names, &self.names)
+            } else {
+                below.names.clone()
+            },
+        }
+    }
+
     /// The layers of the next configuration; where nothing has changed, the very same ones. `hosts` says of each route table how its
     /// virtual hosts are to be sent.
     pub fn next(&self, config: &ProxyConfig, hosts: impl Fn(&RouteConfig) -> VirtualHosts) -> Self {

@@ -5,7 +5,7 @@ mod generate;
 use std::fmt::Debug;
 
 use envoy_types::pb::envoy::config as envoy;
-use mesh_ir::ProxyConfig;
+use mesh_ir::{ProxyConfig, ProxyTables};
 use proptest::prelude::*;
 
 use super::*;
@@ -242,8 +242,8 @@ fn layers_are_encoded_once_and_forgotten_with_their_snapshots() {
     let whole = |_: &RouteConfig| VirtualHosts::Inline;
     let encoder = Encoder::default();
     let layers = ConfigLayers::default().next(&config(0), whole);
-    let first = encoder.encode(&ProxyTables::default().over(&layers));
-    let same = encoder.encode(&ProxyTables::default().over(&layers.next(&config(0), whole)));
+    let first = encoder.encode(&layers.over(&ProxyTables::default()));
+    let same = encoder.encode(&layers.next(&config(0), whole).over(&ProxyTables::default()));
     let kind = ResourceType::Endpoints;
     let any =
         |snapshot: &ResourceSnapshot, name: &str| snapshot.get(kind).get(name).unwrap().any.clone();
@@ -251,7 +251,7 @@ fn layers_are_encoded_once_and_forgotten_with_their_snapshots() {
     drop(same);
 
     let layers = layers.next(&config(1), whole);
-    let tables = ProxyTables::default().over(&layers);
+    let tables = layers.over(&ProxyTables::default());
     let next = encoder.encode_after(&first, &tables);
     assert_eq!(any(&first, "a").as_ptr(), any(&next, "a").as_ptr());
     assert_ne!(any(&first, "b"), any(&next, "b"));
@@ -289,7 +289,7 @@ fn a_table_is_split_into_its_virtual_hosts() {
         ..ProxyConfig::default()
     };
     let layers = ConfigLayers::default().next(&config, |_| VirtualHosts::Discovered);
-    let snapshot = Encoder::default().encode(&ProxyTables::default().over(&layers));
+    let snapshot = Encoder::default().encode(&layers.over(&ProxyTables::default()));
     let names = |kind| -> Vec<String> {
         let set = snapshot.get(kind).iter();
         set.map(|(name, _)| name.to_string()).collect()

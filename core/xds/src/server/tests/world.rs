@@ -9,7 +9,8 @@ use mesh_ir::*;
 use proptest::prelude::*;
 
 use crate::ResourceType;
-use crate::resource::{self, DiscoveredHost, Encoder, ProxyTables, Resource, ResourceSnapshot};
+use crate::resource::{self, DiscoveredHost, Encoder, Resource, ResourceSnapshot};
+use mesh_ir::ProxyTables;
 
 /// What a control plane serves: marks by the names of the resources. A route refers to the cluster of its own number, a listener to
 /// the route that it names; a virtual host that is a resource of its own to the cluster of its own number.

@@ -1,0 +1,326 @@
+//! The services of a snapshot by host, with where their endpoints come from.
+//!
+//! What a host is depends on the objects that name it and on nothing else, so that only the hosts of a changed object are built
+//! again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mesh_ir::PersistentMap;
+
+use super::entries::{self, EntryPlan};
+use super::{Change, ChangeSet, HostMap, MeshService, Registry, Visibility, kubernetes};
+use crate::diag::Diagnostic;
+use crate::model::MeshConfig;
+use crate::resource::{Kind, Object, Resource, ResourceKey};
+
+/// All services.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Services {
+    by_host: HostMap<Arc<HostServices>>,
+    /// The objects that name a host.
+    objects: PersistentMap<(Arc<str>, ResourceKey), Arc<Resource>>,
+    /// Hosts by the namespaces of their services.
+    by_namespace: PersistentMap<(Arc<str>, Arc<str>), ()>,
+    /// Hosts by namespace and the first label of their services' selectors.
+    by_label: PersistentMap<LabelKey, ()>,
+    /// Hosts that not all namespaces see alike.
+    conditional: PersistentMap<Arc<str>, ()>,
+    /// What is wrong with ServiceEntries, for those with which something is.
+    findings: PersistentMap<ResourceKey, Arc<[Diagnostic]>>,
+    len: usize,
+}
+
+/// Namespace, label and host.
+type LabelKey = (Arc<str>, (String, String), Arc<str>);
+
+/// The services of one host.
+#[derive(Debug, PartialEq)]
+pub(super) struct HostServices {
+    pub(super) host: Arc<str>,
+    /// In the order of preference.
+    pub(super) services: Vec<Arc<MeshService>>,
+    /// Where their endpoints come from, for those of ServiceEntries.
+    pub(super) plans: Vec<EntryPlan>,
+}
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct ServiceChanges {
+    /// Hosts whose services differ.
+    pub(super) services: BTreeSet<Arc<str>>,
+    /// Hosts whose endpoints come from somewhere else now.
+    pub(super) plans: BTreeSet<Arc<str>>,
+    /// Namespaces of the services that differ.
+    pub(super) namespaces: BTreeSet<Arc<str>>,
+}
+
+// === impl Services ===
+
+impl Services {
+    /// Brings the services up to date.
+    pub(super) fn update(
+        &mut self,
+        changes: &ChangeSet,
+        mesh: &MeshConfig,
+        domain: &str,
+    ) -> ServiceChanges {
+        let mut hosts = BTreeSet::new();
+        for kind in [Kind::Service, Kind::ServiceEntry] {
+            for (key, change) in changes.of(kind) {
+                self.name_hosts(key, change, domain, &mut hosts);
+            }
+        }
+        let mut changed = ServiceChanges::default();
+        for host in hosts {
+            self.rebuild(&host, mesh, domain, &mut changed);
+        }
+        changed
+    }
+
+    /// Notes which hosts an object names, and collects those that it named or names.
+    fn name_hosts(
+        &mut self,
+        key: &ResourceKey,
+        change: &Change,
+        domain: &str,
+        hosts: &mut BTreeSet<Arc<str>>,
+    ) {
+        for host in change
+            .before
+            .iter()
+            .flat_map(|before| hosts_of(before, domain))
+        {
+            self.objects.remove(&(host.clone(), key.clone()));
+            hosts.insert(host);
+        }
+        if let Some(resource) = &change.after {
+            for host in hosts_of(resource, domain) {
+                self.objects
+                    .insert((host.clone(), key.clone()), resource.clone());
+                hosts.insert(host);
+            }
+        }
+        let findings = change.after.iter().flat_map(|entry| entries::check(entry));
+        let findings: Arc<[Diagnostic]> = findings.collect();
+        if findings.is_empty() {
+            self.findings.remove(key);
+        } else {
+            self.findings.insert(key.clone(), findings);
+        }
+    }
+
+    fn rebuild(
+        &mut self,
+        host: &Arc<str>,
+        mesh: &MeshConfig,
+        domain: &str,
+        changed: &mut ServiceChanges,
+    ) {
+        let objects: Vec<&Arc<Resource>> = self
+            .objects
+            .iter_from(|(known, _)| known < host)
+            .take_while(|((known, _), _)| known == host)
+            .map(|(_, resource)| resource)
+            .collect();
+        let old = self.by_host.get(host).cloned();
+        let new = HostServices::build(host, &objects, mesh, domain, old.as_deref());
+        if old.as_deref() == new.as_ref() {
+            return;
+        }
+        let services = |host: Option<&HostServices>| {
+            host.map(|host| host.services.clone()).unwrap_or_default()
+        };
+        let (before, after) = (services(old.as_deref()), services(new.as_ref()));
+        if before == after {
+            changed.plans.insert(host.clone());
+        } else {
+            changed.services.insert(host.clone());
+            let both = before.iter().chain(&after);
+            changed
+                .namespaces
+                .extend(both.map(|service| service.namespace.clone()));
+        }
+        self.index(host, &before, &after);
+        match new {
+            Some(new) => self.by_host.insert(host, Arc::new(new)),
+            None => {
+                self.by_host.remove(host);
+            }
+        }
+    }
+
+    fn index(&mut self, host: &Arc<str>, before: &[Arc<MeshService>], after: &[Arc<MeshService>]) {
+        for service in before {
+            self.by_namespace
+                .remove(&(service.namespace.clone(), host.clone()));
+            if let Some(key) = label_key(service) {
+                self.by_label.remove(&key);
+            }
+        }
+        for service in after {
+            self.by_namespace
+                .insert((service.namespace.clone(), host.clone()), ());
+            if let Some(key) = label_key(service) {
+                self.by_label.insert(key, ());
+            }
+        }
+        let alike = match after {
+            [] => true,
+            [only] => only.visibility == Visibility::Public,
+            _ => false,
+        };
+        if alike {
+            self.conditional.remove(host);
+        } else {
+            self.conditional.insert(host.clone(), ());
+        }
+        self.len = self.len + after.len() - before.len();
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// All hosts with their services.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &Arc<HostServices>> {
+        self.by_host.values()
+    }
+
+    /// The services of exactly a host.
+    pub(super) fn of_host(&self, host: &str) -> Option<&Arc<HostServices>> {
+        self.by_host.get(host)
+    }
+
+    /// The services of a host and of the patterns that cover it, the most specific first.
+    pub(super) fn matches<'a, 'h>(
+        &'a self,
+        host: &'h str,
+    ) -> impl Iterator<Item = &'a Arc<HostServices>> + use<'a, 'h> {
+        self.by_host.matches(host)
+    }
+
+    /// The services of the hosts that a pattern covers.
+    pub(super) fn covered_by<'a>(
+        &'a self,
+        pattern: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<HostServices>> {
+        self.by_host.covered_by(pattern)
+    }
+
+    /// The hosts with a service of a namespace.
+    pub(super) fn hosts_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.by_namespace
+            .iter_from(move |(known, _)| **known < *namespace)
+            .map(|((known, host), ())| (known, host))
+            .take_while(move |(known, _)| ***known == *namespace)
+            .map(|(_, host)| host)
+    }
+
+    /// The hosts that not all namespaces see alike.
+    pub(super) fn conditional(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.conditional.keys()
+    }
+
+    /// The services whose selector begins with a label.
+    pub(super) fn with_label<'a>(
+        &'a self,
+        namespace: &'a str,
+        (key, value): (&'a str, &'a str),
+    ) -> impl Iterator<Item = &'a Arc<MeshService>> {
+        let order = move |(known, (a, b), _): &LabelKey| {
+            (&**known, a.as_str(), b.as_str()).cmp(&(namespace, key, value))
+        };
+        let selects = move |service: &&Arc<MeshService>| {
+            let first = service.selector.first_key_value();
+            *service.namespace == *namespace && first.is_some_and(|(a, b)| a == key && b == value)
+        };
+        self.by_label
+            .iter_from(move |known| order(known).is_lt())
+            .take_while(move |(known, ())| order(known).is_eq())
+            .filter_map(|((_, _, host), ())| self.by_host.get(host))
+            .flat_map(|host| &host.services)
+            .filter(selects)
+    }
+
+    /// What is wrong with ServiceEntries, by object.
+    pub(super) fn findings(&self) -> impl Iterator<Item = (&ResourceKey, &Arc<[Diagnostic]>)> {
+        self.findings.iter()
+    }
+}
+
+fn label_key(service: &MeshService) -> Option<LabelKey> {
+    let (key, value) = service.selector.first_key_value()?;
+    let label = (key.clone(), value.clone());
+    Some((service.namespace.clone(), label, service.host.clone()))
+}
+
+/// The hosts that an object names.
+fn hosts_of(resource: &Resource, domain: &str) -> BTreeSet<Arc<str>> {
+    match &resource.object {
+        Object::Service(_) => [kubernetes::host(&resource.key, domain)].into(),
+        Object::ServiceEntry(spec) => entries::hosts(spec).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+// === impl HostServices ===
+
+impl HostServices {
+    /// The services that objects make of a host; nothing if they make none. Services that are as they were stay the same `Arc`s.
+    fn build(
+        host: &Arc<str>,
+        objects: &[&Arc<Resource>],
+        mesh: &MeshConfig,
+        domain: &str,
+        old: Option<&Self>,
+    ) -> Option<Self> {
+        let mut all: Vec<(MeshService, EntryPlan)> = objects
+            .iter()
+            .filter_map(|resource| kubernetes::kubernetes_service(resource, mesh, domain))
+            .map(|service| (service, EntryPlan::default()))
+            .collect();
+        all.extend(entries::services(host, objects, mesh));
+        all.sort_by(|(a, _), (b, _)| {
+            (a.registry, a.created, &a.namespace, &a.object).cmp(&(
+                b.registry,
+                b.created,
+                &b.namespace,
+                &b.object,
+            ))
+        });
+        if all.is_empty() {
+            return None;
+        }
+        let known = |service: MeshService| {
+            let old = old.into_iter().flat_map(|old| &old.services);
+            let same = old.into_iter().find(|old| ***old == service);
+            same.cloned().unwrap_or_else(|| Arc::new(service))
+        };
+        let (services, plans) = all
+            .into_iter()
+            .map(|(service, plan)| (known(service), plan))
+            .unzip();
+        Some(Self {
+            host: host.clone(),
+            services,
+            plans,
+        })
+    }
+
+    /// The first choice among the services for a namespace: Kubernetes' own comes first, then the namespace's own, then the oldest.
+    pub(super) fn preferred(&self, namespace: &str) -> Option<&Arc<MeshService>> {
+        let mut visible = self
+            .services
+            .iter()
+            .filter(|service| service.visibility.sees(namespace));
+        let first = visible.next()?;
+        if first.registry == Registry::Kubernetes || &*first.namespace == namespace {
+            return Some(first);
+        }
+        visible
+            .find(|service| &*service.namespace == namespace)
+            .or(Some(first))
+    }
+}
