@@ -102,7 +102,7 @@ impl Plane {
             snapshots,
             Arc::clone(&connections),
             metrics,
-            Arc::default(),
+            Arc::new(debug_answers()),
             &mut tasks,
         );
         let free = std::net::TcpListener::bind("127.0.0.1:0")
@@ -142,9 +142,7 @@ impl Plane {
         while let Some(request) = client.next_request() {
             requests.send(request).unwrap();
         }
-        let outgoing = stream::unfold(receiver, |mut receiver| async move {
-            Some((receiver.recv().await?, receiver))
-        });
+        let outgoing = outgoing(receiver);
         let responses = AdsClient::new(channel).delta(outgoing).await?.into_inner();
         Ok(Proxy {
             client,
@@ -186,6 +184,30 @@ impl Plane {
         tokio::time::timeout(LIMIT, done)
             .await
             .expect("the rule does not arrive");
+    }
+}
+
+/// The requests of a stream.
+fn outgoing(
+    receiver: mpsc::UnboundedReceiver<DeltaDiscoveryRequest>,
+) -> impl futures::Stream<Item = DeltaDiscoveryRequest> {
+    stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    })
+}
+
+/// Repeats what is asked.
+fn debug_answers() -> DebugAnswers {
+    DebugAnswers {
+        identifier: "istiod".to_owned(),
+        allows: Box::new(|_| Ok(())),
+        answer: Box::new(|request| {
+            let any = mesh_xds::discovery::Any {
+                type_url: request.type_url.clone(),
+                value: request.names.join(",").into(),
+            };
+            Ok(vec![("repeated".to_owned(), any)])
+        }),
     }
 }
 
@@ -317,4 +339,29 @@ async fn clients_that_do_not_say_who_they_are_are_told_so() {
     let error = proxy.responses.message().await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("names no namespace"), "{error}");
+}
+
+#[tokio::test]
+async fn tools_ask_on_a_stream_without_being_a_proxy() {
+    let plane = Plane::start().await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", plane.address)).unwrap();
+    let mut ads = AdsClient::new(endpoint.connect().await.unwrap());
+    let (requests, receiver) = mpsc::unbounded_channel();
+    let ask = |nonce: &str| DeltaDiscoveryRequest {
+        type_url: "istio.io/debug".to_owned(),
+        resource_names_subscribe: vec!["syncz".to_owned()],
+        response_nonce: nonce.to_owned(),
+        ..DeltaDiscoveryRequest::default()
+    };
+    requests.send(ask("")).unwrap();
+    let mut responses = ads.delta(outgoing(receiver)).await.unwrap().into_inner();
+    let first = responses.message().await.unwrap().unwrap();
+    assert_eq!(first.resources[0].name, "repeated");
+    assert_eq!(first.control_plane.unwrap().identifier, "istiod");
+    // An acknowledgement is no question; the next question is.
+    requests.send(ask(&first.nonce)).unwrap();
+    requests.send(ask("")).unwrap();
+    let second = responses.message().await.unwrap().unwrap();
+    assert_eq!(second.nonce, "debug-2");
+    assert_eq!(plane.connections.count(), 0);
 }

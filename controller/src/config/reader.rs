@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::core::DynamicObject;
 use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::install::{MESH_CONFIG_MAP, REVISION_LABEL, revised};
+use mesh_core::install::{DEFAULT_REVISION, MESH_CONFIG_MAP, REVISION_LABEL, revised};
 use mesh_core::resource::{self, Kind, Resource, ResourceKey};
 use mesh_core::source::Origin;
 
@@ -77,7 +77,9 @@ impl Reader {
         let Some(resource) = resource else {
             return Read::Unusable;
         };
-        self.ledger.observe(&resource);
+        if self.tells(&resource) {
+            self.ledger.observe(&resource);
+        }
         if let Some(listed) = self.lists().get_mut(&kind) {
             listed.insert(resource.key.clone());
         }
@@ -126,6 +128,14 @@ impl Reader {
         revision.is_none_or(|revision| revision.is_empty() || *revision == self.revision)
     }
 
+    /// Whether this control plane tells people about an object. Of those that belong to all, the default one does: several would
+    /// overwrite each other.
+    fn tells(&self, resource: &Resource) -> bool {
+        let revision = resource.meta.labels.get(REVISION_LABEL);
+        let revision = revision.filter(|revision| !revision.is_empty());
+        revision.map_or(DEFAULT_REVISION, String::as_str) == self.revision
+    }
+
     /// The mesh's settings go by the name of the default revision's.
     fn rename(&self, kind: Kind, object: &mut DynamicObject) {
         if is_mesh_config(kind) {
@@ -168,7 +178,11 @@ mod tests {
     use super::*;
 
     fn read(revision: &str, kind: Kind, object: Value) -> Read {
-        let reader = Reader::new("istio-system", revision, Arc::default());
+        read_with(revision, kind, object, &Arc::default())
+    }
+
+    fn read_with(revision: &str, kind: Kind, object: Value, ledger: &Arc<Ledger>) -> Read {
+        let reader = Reader::new("istio-system", revision, Arc::clone(ledger));
         reader.read(kind, serde_json::from_value(object).unwrap())
     }
 
@@ -196,6 +210,20 @@ mod tests {
                 Read::Resource(_)
             );
             assert_eq!(is_resource, counts, "{own} reads {named:?}");
+        }
+    }
+
+    #[test]
+    fn one_control_plane_tells_about_an_object() {
+        for (own, named, tells) in [
+            ("default", None, true),
+            ("canary", None, false),
+            ("canary", Some("canary"), true),
+            ("default", Some("canary"), false),
+        ] {
+            let ledger = Arc::<Ledger>::default();
+            read_with(own, Kind::ServiceEntry, entry(named), &ledger);
+            assert_eq!(ledger.next().is_some(), tells, "{own} reads {named:?}");
         }
     }
 

@@ -16,6 +16,8 @@ use super::conditions;
 use super::ledger::{Ledger, Observed};
 use super::refusals::Refusals;
 
+/// Field manager of what the running control plane writes.
+const MANAGER: &str = "istiod";
 /// Shortest time between two writes.
 const PACE: Duration = Duration::from_millis(50);
 /// How often it is asked what proxies refuse.
@@ -85,7 +87,10 @@ impl Writer {
         let resource = ApiResource::from_gvk_with_plural(&gvk, row.plural);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
-        let params = PatchParams::default();
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let patch = Patch::Merge(patch);
         let written = api.patch_status(&key.name, &params, &patch);
         match tokio::time::timeout(TIMEOUT, written).await {
