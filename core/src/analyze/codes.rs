@@ -18,7 +18,7 @@ pub const CODES: &[Code] = &[
     code("IST0130", "VirtualServiceUnreachableRule"),
     code("IST0132", "VirtualServiceHostNotFoundInGateway"),
     code("IST0173", "DestinationRuleSubsetNotSelectPods"),
-    code("MESH0001", "FieldHasNoEffect"),
+    code("MESH0001", "HasNoEffect"),
     code("MESH0002", "ObjectLosesConflict"),
     code("MESH0003", "UnreadableDocument"),
     code("MESH0004", "PartLeftOut"),
