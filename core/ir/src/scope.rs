@@ -39,6 +39,8 @@ pub struct ProxyScope {
     pub namespace: String,
     /// Labels of the workload's pod.
     pub labels: BTreeMap<String, String>,
+    /// Address of the workload's pod, where it is known: services may list it as an endpoint.
+    pub address: Option<IpAddr>,
     /// How traffic reaches the proxy.
     pub capture: Capture,
     /// Where the proxy runs, for locality-aware balancing.
@@ -62,6 +64,7 @@ impl ProxyScope {
             kind,
             namespace: namespace.into(),
             labels,
+            address: None,
             capture: Capture::Redirect,
             locality: None,
             cluster_id: "Kubernetes".into(),

@@ -128,6 +128,7 @@ impl Snapshot {
                 .collect(),
             destination_rules: next.destination_rules.update(changes, mesh, domain),
             service_namespaces: services.namespaces,
+            listed_addresses: services.addresses,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
             others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };

@@ -1,6 +1,7 @@
 //! What happens to the objects, and what that means for a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::resource::{Kind, Resource, ResourceKey};
@@ -38,6 +39,8 @@ pub struct Difference {
     pub destination_rules: BTreeSet<Arc<str>>,
     /// Namespaces of which services differ.
     pub service_namespaces: BTreeSet<Arc<str>>,
+    /// Addresses that services that differ list as endpoints, or listed.
+    pub listed_addresses: BTreeSet<IpAddr>,
     /// Namespaces of which pods came, went, or have other labels or ports.
     pub pod_namespaces: BTreeSet<Arc<str>>,
     /// Whether objects differ of a kind that is not among those above.
@@ -145,6 +148,7 @@ impl Difference {
             virtual_service_objects,
             destination_rules,
             service_namespaces,
+            listed_addresses,
             pod_namespaces,
             others,
         } = self;
@@ -159,6 +163,7 @@ impl Difference {
         !everything
             && !others
             && virtual_service_objects.is_empty()
+            && listed_addresses.is_empty()
             && sets.iter().all(|set| set.is_empty())
     }
 
@@ -172,6 +177,7 @@ impl Difference {
             virtual_service_objects,
             destination_rules,
             service_namespaces,
+            listed_addresses,
             pod_namespaces,
             others,
         } = later;
@@ -187,6 +193,7 @@ impl Difference {
             .extend(destination_rules.iter().cloned());
         self.service_namespaces
             .extend(service_namespaces.iter().cloned());
+        self.listed_addresses.extend(listed_addresses);
         self.pod_namespaces.extend(pod_namespaces.iter().cloned());
     }
 }

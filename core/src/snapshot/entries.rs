@@ -35,6 +35,27 @@ pub(super) enum PlannedEndpoints {
     },
 }
 
+// === impl PlannedEndpoints ===
+
+impl PlannedEndpoints {
+    /// The endpoints that an entry lists.
+    pub(super) fn listed(&self) -> &[WorkloadEntrySpec] {
+        match self {
+            Self::Listed { endpoints, .. } => endpoints,
+            Self::Selected { .. } => &[],
+        }
+    }
+}
+
+/// The port on which a listed endpoint serves a service port: its own number for the port's name, or else the target port.
+pub(super) fn endpoint_port(endpoint: &WorkloadEntrySpec, port: &ServicePort) -> Option<u16> {
+    match (endpoint.ports.get(&*port.name), &port.target) {
+        (Some(number), _) => u16::try_from(*number).ok().filter(|number| *number > 0),
+        (None, TargetPort::Number(number)) => Some(*number),
+        (None, TargetPort::Name(_)) => None,
+    }
+}
+
 /// The hosts that an entry names.
 pub(super) fn hosts(spec: &ServiceEntrySpec) -> impl Iterator<Item = Arc<str>> {
     spec.hosts

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use mesh_ir::{EndpointHealth, Locality, PersistentMap};
 
-use super::entries::PlannedEndpoints;
+use super::entries::{PlannedEndpoints, endpoint_port};
 use super::kubernetes::service_host;
 use super::objects::Objects;
 use super::references::{self, PodReference};
@@ -527,12 +527,7 @@ fn add_entry_endpoint(
     found: &mut Found,
     names: &mut Vec<DnsEndpoint>,
 ) {
-    let named = endpoint.ports.get(&*port.name).copied();
-    let number = match (named, &port.target) {
-        (Some(number), _) => u16::try_from(number).ok().filter(|number| *number > 0),
-        (None, TargetPort::Number(number)) => Some(*number),
-        (None, TargetPort::Name(_)) => None,
-    };
+    let number = endpoint_port(endpoint, port);
     let (Some(number), Some(text)) = (number, endpoint.address.as_deref()) else {
         return;
     };

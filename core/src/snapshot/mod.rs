@@ -34,6 +34,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -351,6 +352,26 @@ impl Snapshot {
             .collect();
         selecting.sort_by(|a, b| a.host.cmp(&b.host));
         selecting
+    }
+
+    /// Whether some ServiceEntry lists an address as an endpoint.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.services.listing(address).next().is_some()
+    }
+
+    /// The services of which ServiceEntries list an address as an endpoint, as far as a namespace sees them: with each port that the
+    /// address serves, and the number of its own port.
+    pub fn services_listing(
+        &self,
+        address: IpAddr,
+        namespace: &str,
+    ) -> Vec<(Arc<MeshService>, ServicePort, u16)> {
+        let hosts = self.services.listing(address);
+        hosts
+            .flat_map(|host| host.listing(address))
+            .filter(|(service, ..)| service.visibility.sees(namespace))
+            .map(|(service, port, number)| (service.clone(), port.clone(), number))
+            .collect()
     }
 
     /// Whether some rule looks at this label of clients (`sourceLabels`, `workloadSelector`): two clients of one namespace that agree

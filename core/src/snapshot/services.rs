@@ -4,14 +4,17 @@
 //! again.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mesh_ir::PersistentMap;
 
-use super::entries::{self, EntryPlan};
-use super::{Change, ChangeSet, HostMap, MeshService, Registry, Visibility, kubernetes};
+use super::entries::{self, EntryPlan, PlannedEndpoints};
+use super::{
+    Change, ChangeSet, HostMap, MeshService, Registry, ServicePort, Visibility, kubernetes,
+};
 use crate::diag::Diagnostic;
-use crate::model::MeshConfig;
+use crate::model::{MeshConfig, WorkloadEntrySpec};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 /// All services.
@@ -24,6 +27,8 @@ pub(super) struct Services {
     by_namespace: PersistentMap<(Arc<str>, Arc<str>), ()>,
     /// Hosts by namespace and the first label of their services' selectors.
     by_label: PersistentMap<LabelKey, ()>,
+    /// Hosts by the addresses that their ServiceEntries list as endpoints.
+    by_address: PersistentMap<(IpAddr, Arc<str>), ()>,
     /// Hosts that not all namespaces see alike.
     conditional: PersistentMap<Arc<str>, ()>,
     /// What is wrong with ServiceEntries, for those with which something is.
@@ -53,6 +58,8 @@ pub(super) struct ServiceChanges {
     pub(super) plans: BTreeSet<Arc<str>>,
     /// Namespaces of the services that differ.
     pub(super) namespaces: BTreeSet<Arc<str>>,
+    /// Addresses that services that differ list, or listed, as endpoints.
+    pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 // === impl Services ===
@@ -142,6 +149,17 @@ impl Services {
                 .extend(both.map(|service| service.namespace.clone()));
         }
         self.index(host, &before, &after);
+        let listed = |host: Option<&HostServices>| -> BTreeSet<IpAddr> {
+            host.into_iter().flat_map(HostServices::listed).collect()
+        };
+        let (before, after) = (listed(old.as_deref()), listed(new.as_ref()));
+        for address in &before {
+            self.by_address.remove(&(*address, host.clone()));
+        }
+        for address in &after {
+            self.by_address.insert((*address, host.clone()), ());
+        }
+        changed.addresses.extend(before.into_iter().chain(after));
         match new {
             Some(new) => self.by_host.insert(host, Arc::new(new)),
             None => {
@@ -218,6 +236,15 @@ impl Services {
             .map(|(_, host)| host)
     }
 
+    /// The hosts whose ServiceEntries list an address as an endpoint.
+    pub(super) fn listing(&self, address: IpAddr) -> impl Iterator<Item = &Arc<HostServices>> {
+        self.by_address
+            .iter_from(move |(known, _)| *known < address)
+            .map(|((known, host), ())| (known, host))
+            .take_while(move |(known, _)| **known == address)
+            .filter_map(|(_, host)| self.by_host.get(host))
+    }
+
     /// The hosts that not all namespaces see alike.
     pub(super) fn conditional(&self) -> impl Iterator<Item = &Arc<str>> {
         self.conditional.keys()
@@ -254,6 +281,11 @@ fn label_key(service: &MeshService) -> Option<LabelKey> {
     let (key, value) = service.selector.first_key_value()?;
     let label = (key.clone(), value.clone());
     Some((service.namespace.clone(), label, service.host.clone()))
+}
+
+fn is_at(endpoint: &WorkloadEntrySpec, address: IpAddr) -> bool {
+    let listed = endpoint.address.as_deref();
+    listed.and_then(|text| text.parse().ok()) == Some(address)
 }
 
 /// The hosts that an object names.
@@ -307,6 +339,33 @@ impl HostServices {
             services,
             plans,
         })
+    }
+
+    /// The services and ports that an address serves, with the number of its own port.
+    pub(super) fn listing(
+        &self,
+        address: IpAddr,
+    ) -> impl Iterator<Item = (&Arc<MeshService>, &ServicePort, u16)> {
+        let services = self.services.iter().zip(&self.plans);
+        services.flat_map(move |(service, plan)| {
+            service.ports.iter().flat_map(move |port| {
+                let planned = plan.by_port.get(&port.port).into_iter();
+                planned
+                    .flat_map(PlannedEndpoints::listed)
+                    .filter(move |endpoint| is_at(endpoint, address))
+                    .filter_map(move |endpoint| {
+                        Some((service, port, entries::endpoint_port(endpoint, port)?))
+                    })
+            })
+        })
+    }
+
+    /// The addresses that ServiceEntries list as endpoints.
+    fn listed(&self) -> impl Iterator<Item = IpAddr> {
+        let plans = self.plans.iter().flat_map(|plan| plan.by_port.values());
+        plans
+            .flat_map(PlannedEndpoints::listed)
+            .filter_map(|endpoint| endpoint.address.as_deref()?.parse().ok())
     }
 
     /// The first choice among the services for a namespace: Kubernetes' own comes first, then the namespace's own, then the oldest.

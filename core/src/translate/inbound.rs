@@ -41,6 +41,8 @@ pub struct InboundKey {
     pub namespace: String,
     /// Labels of the workload's pod.
     pub labels: BTreeMap<String, String>,
+    /// Address of the workload's pod, where it is known.
+    pub address: Option<IpAddr>,
     /// How traffic reaches the proxy.
     pub capture: Capture,
 }
@@ -62,6 +64,7 @@ impl InboundKey {
         Self {
             namespace: scope.namespace.clone(),
             labels: scope.labels.clone(),
+            address: scope.address,
             capture: scope.capture.clone(),
         }
     }
@@ -102,22 +105,33 @@ pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
     }
 }
 
-/// The workload's ports; of several services with one port the oldest decides.
+/// The workload's ports: of the services that select its labels or list its address. Of several services with one port the oldest
+/// decides.
 fn inbound_ports(snapshot: &Snapshot, key: &InboundKey) -> BTreeMap<u16, InboundPort> {
-    let mut services = snapshot.services_selecting(&key.namespace, &key.labels);
-    services.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-    let mut found = BTreeMap::new();
-    for service in services {
+    let mut ports: Vec<InboundPort> = Vec::new();
+    for service in snapshot.services_selecting(&key.namespace, &key.labels) {
         for port in &service.ports {
-            for target in snapshot.target_ports(&service, port, &key.labels) {
-                if !OWN_PORTS.contains(&target) {
-                    found.entry(target).or_insert_with(|| InboundPort {
-                        target,
-                        service: service.clone(),
-                        port: port.clone(),
-                    });
-                }
-            }
+            let targets = snapshot.target_ports(&service, port, &key.labels);
+            ports.extend(targets.into_iter().map(|target| InboundPort {
+                target,
+                service: service.clone(),
+                port: port.clone(),
+            }));
+        }
+    }
+    let address = key.address.iter();
+    let listing = address.flat_map(|address| snapshot.services_listing(*address, &key.namespace));
+    ports.extend(listing.map(|(service, port, target)| InboundPort {
+        target,
+        service,
+        port,
+    }));
+    let age = |port: &InboundPort| (port.service.created, port.service.name.clone());
+    ports.sort_by_key(age);
+    let mut found = BTreeMap::new();
+    for port in ports {
+        if !OWN_PORTS.contains(&port.target) {
+            found.entry(port.target).or_insert(port);
         }
     }
     found

@@ -17,7 +17,10 @@ fn scopes() -> Vec<ProxyScope> {
         ProxyScope::new(ProxyKind::Sidecar, "x", labels("a")),
         ProxyScope::new(ProxyKind::Sidecar, "z", labels("b")),
         ProxyScope::new(ProxyKind::Sidecar, "istio-system", BTreeMap::new()),
-        ProxyScope::new(ProxyKind::Sidecar, "empty", labels("special")),
+        ProxyScope {
+            address: Some([1, 1, 1, 2].into()),
+            ..ProxyScope::new(ProxyKind::Sidecar, "empty", labels("special"))
+        },
         ProxyScope::new(ProxyKind::Gateway, "x", labels("special")),
     ]
 }

@@ -169,9 +169,10 @@ fn a_changed_rule_leaves_clusters_and_endpoints_as_they_were() {
     assert_eq!(shared(&old.endpoints, &new.endpoints), 3);
     assert_eq!(
         shared(&old.clusters, &new.clusters),
-        5,
-        "of all services, and the fixed ones"
+        old.clusters.len(),
+        "of all services, the fixed ones and the workload's own"
     );
+    assert_eq!(old.clusters.len(), 6);
 }
 
 #[test]

@@ -136,8 +136,13 @@ impl Translator {
         })
     }
 
+    /// Proxies that differ by nothing but addresses share what they have of their own, unless a service lists the address.
     fn own(&self, scope: &ProxyScope) -> Arc<Own> {
-        self.part(&self.own, scope, || Own::new(self, scope, None))
+        let mut scope = scope.clone();
+        scope.address = scope
+            .address
+            .filter(|address| self.snapshot.lists(*address));
+        self.part(&self.own, &scope, || Own::new(self, &scope, None))
     }
 
     fn part<K: Ord + Clone, T>(
@@ -218,6 +223,7 @@ fn concerns_own(difference: &Difference, scope: &ProxyScope) -> bool {
         virtual_service_objects: _,
         destination_rules,
         service_namespaces,
+        listed_addresses,
         pod_namespaces,
         others,
     } = difference;
@@ -227,7 +233,12 @@ fn concerns_own(difference: &Difference, scope: &ProxyScope) -> bool {
         || !destination_rules.is_empty()
         || pod_namespaces.contains(namespace);
     match scope.kind {
-        ProxyKind::Sidecar => for_all || service_namespaces.contains(namespace),
+        ProxyKind::Sidecar => {
+            let mut address = scope.address.iter();
+            for_all
+                || service_namespaces.contains(namespace)
+                || address.any(|address| listed_addresses.contains(address))
+        }
         ProxyKind::Gateway => for_all || !services.is_empty() || !virtual_services.is_empty(),
     }
 }

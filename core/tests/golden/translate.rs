@@ -101,7 +101,7 @@ fn read(path: &Path) -> (Vec<Arc<Resource>>, Vec<Diagnostic>) {
     (resources, findings)
 }
 
-/// `kind`, `namespace`, `labels`, and for loopback capture `pod` and `app`.
+/// `kind`, `namespace`, `labels`, `address`, and for loopback capture `pod` and `app`.
 fn scope(path: &Path) -> ProxyScope {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -111,6 +111,7 @@ fn scope(path: &Path) -> ProxyScope {
         namespace: String,
         #[serde(default)]
         labels: std::collections::BTreeMap<String, String>,
+        address: Option<std::net::IpAddr>,
         pod: Option<std::net::IpAddr>,
         app: Option<std::net::IpAddr>,
     }
@@ -122,6 +123,7 @@ fn scope(path: &Path) -> ProxyScope {
         kind,
         namespace,
         labels,
+        address,
         pod,
         app,
     } = serde_yaml::from_str(&text).unwrap();
@@ -130,6 +132,7 @@ fn scope(path: &Path) -> ProxyScope {
         _ => Capture::Redirect,
     };
     ProxyScope {
+        address,
         capture,
         ..ProxyScope::new(kind, namespace, labels)
     }

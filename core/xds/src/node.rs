@@ -187,6 +187,7 @@ impl NodeInfo {
         {
             scope.capture = Capture::Loopback { pod, app };
         }
+        scope.address = self.address;
         scope.locality = self.locality.clone();
         if let Some(cluster) = self.text(keys::CLUSTER_ID).filter(|id| !id.is_empty()) {
             scope.cluster_id = cluster.to_owned();
