@@ -11,6 +11,7 @@
 //! than their own snapshot. Proxies of one namespace share the outbound part, which is nearly all there is; equal scopes share even the
 //! rest.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mesh_core::translate::OutboundKey;
@@ -149,8 +150,17 @@ impl Encodings {
             slots.values().filter_map(Weak::upgrade).collect()
         };
         for slot in slots {
-            if slot.latest.borrow().snapshot.version() < published.generation {
-                self.encode_slot(&slot, published, outbounds);
+            if slot.latest.borrow().snapshot.version() >= published.generation {
+                continue;
+            }
+            // What one configuration stumbles over must not keep all others from theirs.
+            let one = AssertUnwindSafe(|| self.encode_slot(&slot, published, outbounds));
+            if catch_unwind(one).is_err() {
+                *outbounds = Outbounds::default();
+                tracing::error!(
+                    namespace = slot.key.scope.namespace,
+                    "failed to encode a configuration; its proxies keep the one before"
+                );
             }
         }
         outbounds.forget_unused(published.generation);
