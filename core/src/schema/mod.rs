@@ -84,10 +84,14 @@ impl Schema {
     }
 
     /// All that is wrong with an object, which is not compared with another one. Where [`Schema::check`] evaluates no rule
-    /// after some errors, this leaves out only the rules on values with errors inside.
+    /// after some errors, this leaves out only the rules on values in which something is missing or has a wrong type.
     pub fn check_all(&self, object: &Value) -> Vec<Cause> {
         let mut causes = check::check(&self.root, object, None);
-        let broken: Vec<FieldPath> = causes.iter().map(|cause| cause.path.clone()).collect();
+        let broken: Vec<FieldPath> = causes
+            .iter()
+            .filter(|cause| matches!(cause.reason, Reason::TypeInvalid | Reason::Required))
+            .map(|cause| cause.path.clone())
+            .collect();
         causes.extend(cel::check(&self.root, object, None, &broken));
         causes
     }

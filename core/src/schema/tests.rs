@@ -146,3 +146,35 @@ fn schemas_that_are_not_structural_are_refused() {
     assert!(schema.check(&json!({"x": 1}), None).is_empty());
     assert_eq!(schema.check(&json!({"x": "b"}), None).len(), 1);
 }
+
+#[test]
+fn one_error_does_not_silence_the_rules_on_other_values() {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+        "x-kubernetes-validations": [{"rule": "self.a != self.b", "message": "a is b"}],
+        "properties": {
+            "a": {"type": "string"}, "b": {"type": "string"}, "mode": {"type": "string", "enum": ["x"]},
+            "inner": {"type": "object", "x-kubernetes-validations": [{"rule": "self.c != ''", "message": "c is empty"}],
+                "properties": {"c": {"type": "string"}}}}}}});
+    let schema = Schema::compile(&schema).unwrap();
+    let paths = |object: Value| -> Vec<String> {
+        let causes = schema.check_all(&object);
+        causes.iter().map(|cause| cause.path.to_string()).collect()
+    };
+    let inner = json!({"c": ""});
+    assert_eq!(
+        paths(json!({"spec": {"a": "1", "b": "1", "mode": "y", "inner": inner}})),
+        ["spec.mode", "spec", "spec.inner"]
+    );
+    assert_eq!(
+        paths(json!({"spec": {"a": 1, "b": "1", "inner": inner}})),
+        ["spec.a", "spec.inner"]
+    );
+    // An API server evaluates no rule then, and says so.
+    let causes = schema.check(&json!({"spec": {"a": "1", "b": "1", "mode": "y"}}), None);
+    assert_eq!(causes.len(), 2);
+    assert!(
+        causes[1]
+            .message
+            .starts_with("some validation rules were not checked")
+    );
+}

@@ -248,50 +248,46 @@ impl Checker<'_> {
                 old: old.as_ref(),
                 optional_old: rule.optional_old,
             };
+            let path = FieldPath(self.path.clone());
             match environment.is_true(&rule.program, &bindings) {
                 Ok(true) => {}
                 Ok(false) => {
                     let message = rule.message_for(environment, &bindings);
-                    causes.push((rule, message));
+                    causes.push(rule.cause(path, value, &message));
                 }
                 Err(Failure::Cost) => {
+                    let why = "the validation rules of this object cost too much to evaluate, no further rules were run";
+                    causes.push(Cause::invalid(path, value, why));
                     self.exhausted = true;
-                    let message = "the validation rules of this object cost too much to evaluate, no further rules were run";
-                    causes.push((rule, message.to_owned()));
                     break;
                 }
                 Err(Failure::Error(why)) => {
                     let about = rule.message.as_deref().unwrap_or(&rule.source);
-                    causes.push((rule, format!("{why} evaluating rule: {about}")));
+                    let why = format!("{why} evaluating rule: {about}");
+                    causes.push(Cause::invalid(path, value, &why));
                 }
             }
         }
-        for (rule, message) in causes {
-            self.push(rule, value, &message);
-        }
-    }
-
-    fn push(&mut self, rule: &Rule, value: &Value, message: &str) {
-        if self.causes.len() >= MOST_CAUSES {
-            return;
-        }
-        let mut path = FieldPath(self.path.clone());
-        path.0.extend(rule.field.0.iter().cloned());
-        let cause = match rule.reason {
-            Reason::Required => Cause::required(path, message),
-            Reason::Forbidden => Cause::forbidden(path, message),
-            Reason::Duplicate => Cause::new(
-                path,
-                Reason::Duplicate,
-                format!("Duplicate value: {}", shown(value)),
-            ),
-            _ => Cause::invalid(path, value, message),
-        };
-        self.causes.push(cause);
+        let room = MOST_CAUSES.saturating_sub(self.causes.len());
+        self.causes.extend(causes.into_iter().take(room));
     }
 }
 
 impl Rule {
+    /// What is wrong with a value at a path for which the rule does not hold.
+    fn cause(&self, mut path: FieldPath, value: &Value, message: &str) -> Cause {
+        path.0.extend(self.field.0.iter().cloned());
+        match self.reason {
+            Reason::Required => Cause::required(path, message),
+            Reason::Forbidden => Cause::forbidden(path, message),
+            Reason::Duplicate => {
+                let message = format!("Duplicate value: {}", shown(value));
+                Cause::new(path, Reason::Duplicate, message)
+            }
+            _ => Cause::invalid(path, value, message),
+        }
+    }
+
     /// What to say when the rule is broken. A message that cannot be computed gives way to the fixed one.
     fn message_for(&self, environment: &Environment, bindings: &functions::Bindings<'_>) -> String {
         let computed = self.message_program.as_ref().and_then(|program| {
