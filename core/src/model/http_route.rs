@@ -281,15 +281,18 @@ pub struct HttpFaultInjection {
 /// Requests that wait first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("oneOf" = none_or_one(&["fixedDelay", "exponentialDelay"])))]
 pub struct FaultDelay {
     /// Deprecated: `percentage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<i32>,
     /// How long.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub fixed_delay: Option<DurationText>,
     /// Part of Istio's API that nothing has ever acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub exponential_delay: Option<DurationText>,
     /// Share of the requests; all when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -299,6 +302,7 @@ pub struct FaultDelay {
 /// Requests that fail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("oneOf" = none_or_one(&["httpStatus", "grpcStatus", "http2Error"])))]
 pub struct FaultAbort {
     /// Status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,6 +321,7 @@ pub struct FaultAbort {
 /// Where copies of requests go.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["destination"]))]
 pub struct HttpMirrorPolicy {
     /// Where to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -347,6 +352,7 @@ pub struct CorsPolicy {
     pub expose_headers: Vec<String>,
     /// How long a preflight's answer may be kept, in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub max_age: Option<DurationText>,
     /// Whether they may send credentials.
     #[serde(skip_serializing_if = "Option::is_none")]

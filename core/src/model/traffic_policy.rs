@@ -78,6 +78,7 @@ pub struct LoadBalancerSettings {
     pub warmup: Option<Warmup>,
     /// Deprecated: `warmup.duration`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub warmup_duration_secs: Option<DurationText>,
 }
 
@@ -182,15 +183,21 @@ pub struct TcpKeepalive {
     pub probes: Option<u32>,
     /// How long a connection is idle before the first probe.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub time: Option<DurationText>,
     /// Time between probes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub interval: Option<DurationText>,
 }
 
 /// Stickiness by a property of the request. Exactly one of the properties is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("allOf" = [
+    {"oneOf": none_or_one(&["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"])},
+    {"oneOf": none_or_one(&["ringHash", "maglev"])}
+]))]
 pub struct ConsistentHash {
     /// Header whose value is hashed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,6 +225,7 @@ pub struct ConsistentHash {
 /// A cookie that is hashed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct HashCookie {
     /// Name.
     pub name: String,
@@ -235,6 +243,7 @@ pub struct HashCookie {
 /// An attribute of a cookie, such as `SameSite`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct CookieAttribute {
     /// Name.
     pub name: String,
@@ -303,15 +312,19 @@ pub struct LocalityFailover {
 /// How new endpoints are spared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["duration"]))]
 pub struct Warmup {
     /// How long.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub duration: Option<DurationText>,
     /// Percent of its weight that an endpoint begins with; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub minimum_percent: Option<f64>,
     /// Shape of the growth, at least 1; 1 is linear.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
     pub aggression: Option<f64>,
 }
 
@@ -339,9 +352,11 @@ pub struct OutlierDetection {
     pub consecutive_5xx_errors: Option<u32>,
     /// Time between two looks; 10s by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub interval: Option<DurationText>,
     /// Shortest ejection, which grows with each; 30s by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub base_ejection_time: Option<DurationText>,
     /// Percent of the endpoints that may be ejected; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -401,6 +416,7 @@ pub enum ClientTlsMode {
 /// Wraps connections into those of a forward proxy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["targetHost", "targetPort"]))]
 pub struct TunnelSettings {
     /// `CONNECT`, the default, or `POST`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -434,6 +450,7 @@ pub enum ProxyProtocolVersion {
 pub struct RetryBudget {
     /// Percent of the active requests that may be retries; 20 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub percent: Option<f64>,
     /// Retries that are always allowed; 3 by default.
     #[serde(skip_serializing_if = "Option::is_none")]

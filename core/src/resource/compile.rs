@@ -6,17 +6,16 @@
 //! value --types--> spec without its wrong parts --checks, schema--> violations --effect--> what has none yet
 //! ```
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::kinds::{Effect, Row, rows};
+use super::kinds::{Effect, Row};
 use super::typed::{DecodeError, forgiving, without_nulls};
 use super::{Object, structural};
 use crate::diag::{FieldPath, Level, NO_EFFECT, SCHEMA};
-use crate::validate::{At, Fields, Violation, Violations};
+use crate::validate::{At, Violation, Violations};
 
 /// What becomes of an object's value.
 pub(super) struct Compiled {
@@ -86,9 +85,6 @@ pub(super) fn spec<T: DeserializeOwned + Default>(
     if let Some(spec) = &spec {
         check(spec, &root.key("spec"), &mut violations);
     }
-    if let Some(fields) = fields_of(row) {
-        fields.check(value, &mut violations);
-    }
     let mut all: Vec<Violation> = errors.into_iter().map(Violation::from).collect();
     // What counts as absent because of its type is not missing as well.
     let wrong: Vec<FieldPath> = all.iter().map(|violation| violation.path.clone()).collect();
@@ -112,15 +108,6 @@ pub(super) fn untyped(_: &Value, _: &Row) -> Compiled {
         malformed: false,
         violations: Vec::new(),
     }
-}
-
-/// The fields that a kind has, from the JSON schema of its type. Made once for each kind.
-fn fields_of(row: &Row) -> Option<&'static Fields> {
-    static KNOWN: OnceLock<Vec<OnceLock<Fields>>> = OnceLock::new();
-    let definition = row.definition?;
-    let known = KNOWN.get_or_init(|| rows().map(|_| OnceLock::new()).collect());
-    let cell = known.get(row.kind as usize)?;
-    Some(cell.get_or_init(|| Fields::new((definition.schema)(SchemaSettings::default()))))
 }
 
 impl From<DecodeError> for Violation {

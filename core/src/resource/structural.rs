@@ -1,4 +1,4 @@
-//! Objects against the CRD schema of their kind, for what the checks of the kind do not say themselves.
+//! Objects against the CRD schema of their kind: fields that do not exist, and what the checks of the kind do not say themselves.
 
 use std::sync::OnceLock;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::kinds::{Row, rows};
 use super::typed::without_nulls;
-use crate::diag::{FieldPath, Level, SCHEMA};
-use crate::schema::{Cause, Reason, Schema};
-use crate::validate::Violation;
+use crate::diag::{FieldPath, Level, SCHEMA, Segment};
+use crate::schema::{Cause, Reason, Schema, Unknown};
+use crate::validate::{Violation, nearest};
 
 /// How far below a value a finding may be that says the same as one about the value.
 const NEAR: usize = 2;
@@ -16,8 +16,12 @@ const NEAR: usize = 2;
 /// Adds what the schema says about fields that nothing is said about yet.
 pub(super) fn check(value: &Value, row: &Row, found: &mut Vec<Violation>) {
     let Some(schema) = schema(row) else { return };
+    let value = without_nulls(value);
     let causes = match schema {
-        Ok(schema) => schema.check_all(&without_nulls(value)),
+        Ok(schema) => {
+            found.extend(schema.unknown(&value).iter().map(unknown));
+            schema.check_all(&value)
+        }
         Err(causes) => causes.clone(),
     };
     // What is missing has nothing in it that could be wrong.
@@ -46,6 +50,22 @@ pub(super) fn check(value: &Value, row: &Row, found: &mut Vec<Violation>) {
         hint: None,
     });
     found.extend(added);
+}
+
+/// A field that the kind does not have. It would be dropped silently, so a slip would change what the mesh does.
+fn unknown(field: &Unknown) -> Violation {
+    let name = match field.path.0.last() {
+        Some(Segment::Key(name)) => name.to_string(),
+        Some(Segment::Index(_)) | None => String::new(),
+    };
+    let known: Vec<&str> = field.known.iter().map(String::as_str).collect();
+    Violation {
+        code: SCHEMA,
+        level: Level::Error,
+        path: field.path.clone(),
+        message: format!("there is no field {name:?}"),
+        hint: nearest(&name, &known).map(|similar| format!("did you mean {similar:?}?")),
+    }
 }
 
 /// Whether an error at a path already says what a cause does: it is about the same value, about one close inside, or about the

@@ -404,7 +404,7 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations) 
 }
 
 /// The most similar name, if one is similar enough to be a slip of the pen.
-pub(super) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
     const SIMILAR: f64 = 0.75;
     names
         .iter()

@@ -7,7 +7,6 @@ mod at;
 mod common;
 mod cors;
 mod fault_injection;
-mod fields;
 mod headers;
 mod http_route;
 mod load_balancer;
@@ -35,7 +34,7 @@ pub(crate) mod wasm_plugin;
 pub(crate) mod gateway_api;
 
 pub(crate) use self::at::At;
-pub(crate) use self::fields::Fields;
+pub(crate) use self::http_route::nearest;
 use crate::diag::{FieldPath, Level, SCHEMA};
 
 /// Something that is wrong with an object.
