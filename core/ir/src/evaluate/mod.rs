@@ -17,6 +17,7 @@ mod facts;
 mod fault;
 mod http;
 mod network;
+mod peer;
 mod remote;
 pub mod retry;
 
@@ -28,6 +29,7 @@ pub use facts::{ConnectionFacts, TokenError, Tokens, VerifiedToken};
 pub use fault::{InjectedAbort, InjectedFault};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
 pub use network::NetworkPolicy;
+pub use peer::PeerTransport;
 pub use remote::{RemoteAddress, remote_address};
 
 pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, Trace};
