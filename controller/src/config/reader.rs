@@ -72,13 +72,13 @@ impl Reader {
         };
         let origin = Origin::Cluster { context: "".into() };
         let (resource, diagnostics) = resource::decode_value(value, origin, None);
-        let own = resource.iter().flat_map(|resource| &resource.findings);
-        diagnostics.iter().chain(own).for_each(log);
+        diagnostics.iter().for_each(log);
         let Some(resource) = resource else {
             return Read::Unusable;
         };
-        if self.tells(&resource) {
-            self.ledger.observe(&resource);
+        // A status that was written, or a list after an outage, is no reason to say the same again.
+        if self.tells(&resource) && self.ledger.observe(&resource) {
+            resource.findings.iter().for_each(log);
         }
         if let Some(listed) = self.lists().get_mut(&kind) {
             listed.insert(resource.key.clone());

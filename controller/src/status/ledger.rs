@@ -40,10 +40,10 @@ pub struct Observed {
 // === impl Ledger ===
 
 impl Ledger {
-    /// Takes note of an object.
-    pub fn observe(&self, resource: &Resource) {
+    /// Takes note of an object, and says whether its findings are others than before.
+    pub fn observe(&self, resource: &Resource) -> bool {
         if !is_written(resource.key.kind) {
-            return;
+            return true;
         }
         let meta = &resource.meta;
         let observed = Observed {
@@ -59,9 +59,10 @@ impl Ledger {
         };
         let mut state = self.lock();
         state.pending.insert(resource.key.clone());
-        state.objects.insert(resource.key.clone(), observed);
+        let before = state.objects.insert(resource.key.clone(), observed);
         drop(state);
         self.changed.notify_one();
+        before.is_none_or(|before| before.findings != resource.findings)
     }
 
     /// An object is gone.
@@ -124,4 +125,29 @@ impl Ledger {
 /// Whether the status of a kind is ours to write. That of the Gateway API has rules of its own.
 fn is_written(kind: Kind) -> bool {
     kind.row().writes_status && kind.row().group().ends_with(".istio.io")
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::resource::decode_value;
+    use mesh_core::source::Origin;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_same_findings_are_no_news() {
+        let sidecar = |version: &str, hosts: &[&str]| {
+            let value = json!({
+                "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+                "metadata": {"name": "a", "namespace": "default", "resourceVersion": version},
+                "spec": {"egress": [{"hosts": hosts}]},
+            });
+            decode_value(value, Origin::Builtin, None).0.unwrap()
+        };
+        let ledger = Ledger::default();
+        assert!(ledger.observe(&sidecar("1", &["./*"])));
+        assert!(!ledger.observe(&sidecar("2", &["./*"])));
+        assert!(ledger.observe(&sidecar("3", &[])));
+    }
 }
