@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Changes have come to an end when none has come for so many windows. It is more than one, so that a steady storm whose changes lie
+/// further apart than the first window is gathered as well.
+const QUIET_WINDOWS: u32 = 4;
+
 /// Bounds of the time for which changes are gathered after a publication.
 #[derive(Clone, Copy, Debug)]
 pub struct Debounce {
@@ -46,9 +50,11 @@ impl Pace {
 
     /// Notes that changes have been published of which the first came at `first`.
     pub fn published(&mut self, first: Instant, now: Instant) {
-        let waited = self.due(first) > first;
+        let goes_on = self
+            .last
+            .is_some_and(|last| first < last + self.window * QUIET_WINDOWS);
         let Debounce { after, max } = self.debounce;
-        self.window = if waited {
+        self.window = if goes_on {
             (self.window * 2).min(max).max(after)
         } else {
             after
@@ -75,11 +81,11 @@ mod tests {
         pace.published(at(0), at(2));
         assert_eq!(pace.due(at(3)), at(12));
         pace.published(at(3), at(13));
-        // Twice as long after one that had to wait, and back to the beginning after quiet.
+        // Twice as long while changes keep coming, and back to the beginning after quiet.
         assert_eq!(pace.due(at(14)), at(33));
-        assert_eq!(pace.due(at(40)), at(40));
-        pace.published(at(40), at(41));
-        assert_eq!(pace.due(at(42)), at(51));
+        assert_eq!(pace.due(at(140)), at(140));
+        pace.published(at(140), at(141));
+        assert_eq!(pace.due(at(142)), at(151));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Schemas on values: which causes they give, and what is left out and filled in.
+
 use serde_json::{Value, json};
 
 use super::Schema;

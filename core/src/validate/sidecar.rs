@@ -199,6 +199,9 @@ fn check_port(listens_on: &SidecarPort, at: &At<'_>, violations: &mut Violations
 
 /// `NAMESPACE/HOST`. A namespace is a name, `.`, `*` or `~`.
 fn check_hosts(hosts: &[String], at: &At<'_>, violations: &mut Violations) {
+    if hosts.is_empty() {
+        violations.add(at, "name at least one host, for example */*");
+    }
     let mut seen = BTreeSet::new();
     for (position, host) in hosts.iter().enumerate() {
         let at = at.index(position);

@@ -32,10 +32,6 @@ pub(super) fn listener_rules() -> [Value; 6] {
             "the protocols TCP and UDP have no hostname",
         ),
         rule(
-            "self.all(l1, self.exists_one(l2, l1.name == l2.name))",
-            "names of listeners must be unique",
-        ),
-        rule(
             "self.all(l1, self.exists_one(l2, l1.port == l2.port && l1.protocol.lowerAscii() == l2.protocol.lowerAscii() && (has(l1.hostname) && has(l2.hostname) ? l1.hostname == l2.hostname : !has(l1.hostname) && !has(l2.hostname))))",
             "listeners must differ in port, protocol or hostname",
         ),

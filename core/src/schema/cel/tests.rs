@@ -1,3 +1,5 @@
+//! Rules on values: what holds, what fails with which words, and what does not compile.
+
 use serde_json::{Value, json};
 
 use crate::schema::Schema;

@@ -391,11 +391,16 @@ impl Update<'_> {
             } else {
                 self.next.apart.remove(&port)
             };
-            if is_apart || was_apart || below.is_none() && had != has {
-                let hosts = self.layered().routed_on(port);
-                let hosts = hosts.into_iter().map(|host| (port, host));
-                self.next.touched.virtual_hosts.extend(hosts);
-            }
+            // Where the table comes or goes below, it does so for the hosts that only this side knows.
+            let routed = if is_apart || was_apart || below.is_none() && had != has {
+                self.layered().routed_on(port)
+            } else if below.is_some() {
+                self.next.layered(None).routed_on(port)
+            } else {
+                BTreeSet::new()
+            };
+            let routed = routed.into_iter().map(|host| (port, host));
+            self.next.touched.virtual_hosts.extend(routed);
             routes.set(&name, has.then(|| Arc::new(routes::of_port(port))));
             let mut claimants = self.layered().claimants_of_domain(port, "*");
             let fallback = routes::fallback(self.view);
