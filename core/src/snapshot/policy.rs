@@ -10,7 +10,7 @@ use crate::model::{
 pub(crate) struct EffectiveTrafficPolicy<'a> {
     pub(crate) load_balancer: Option<&'a LoadBalancerSettings>,
     pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
-    outlier_detection: Option<&'a OutlierDetection>,
+    pub(crate) outlier_detection: Option<&'a OutlierDetection>,
     tls: Option<&'a ClientTls>,
 }
 
@@ -90,10 +90,6 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             (
                 tcp.is_some_and(|tcp| tcp.max_connection_duration.is_some()),
                 "connectionPool.tcp.maxConnectionDuration",
-            ),
-            (
-                http.is_some_and(|http| http.use_client_protocol == Some(true)),
-                "connectionPool.http.useClientProtocol",
             ),
             (
                 http.is_some_and(|http| http.max_concurrent_streams.is_some()),

@@ -9,14 +9,16 @@ use std::time::Duration;
 use mesh_ir::names::{BLACK_HOLE, INBOUND_PASSTHROUGH, VIRTUAL_INBOUND};
 use mesh_ir::{
     Capture, ChainMatch, Cluster, ClusterKind, Direction, Endpoint, Endpoints, FilterChain,
-    Forward, HttpProtocol, Inspect, Listener, LoadBalancing, Locality, LocalityEndpoints, Network,
-    ProxyScope, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, Target,
-    TcpProxy, VirtualHost, ports,
+    Forward, Inspect, Listener, LoadBalancing, Locality, LocalityEndpoints, Network, ProxyScope,
+    RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, Target, TcpProxy,
+    VirtualHost, ports,
 };
 
+use super::connection_pool;
 use super::http_server::{HttpServerSettings, ServerRole};
 use super::naming::{inbound_cluster, listener_name, service_ref};
 use super::outbound::passthrough;
+use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{MeshService, Protocol, ServicePort, Snapshot};
 
 /// Where redirected connections to the workload come from: the rules of the redirection let them through, so that they are not
@@ -81,7 +83,8 @@ struct InboundPort {
 pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
     let ports = inbound_ports(snapshot, key);
     let part = InboundPart {
-        capture: &key.capture,
+        snapshot,
+        key,
         http_server: HttpServerSettings::of(snapshot.mesh()),
         connect_timeout: snapshot.mesh().connect_timeout(),
     };
@@ -139,7 +142,8 @@ fn inbound_ports(snapshot: &Snapshot, key: &InboundKey) -> BTreeMap<u16, Inbound
 
 /// What all listeners and clusters of an inbound part have in common.
 struct InboundPart<'a> {
-    capture: &'a Capture,
+    snapshot: &'a Snapshot,
+    key: &'a InboundKey,
     http_server: HttpServerSettings,
     connect_timeout: Duration,
 }
@@ -249,7 +253,7 @@ impl InboundPart<'_> {
     /// The workload's port: where the connection was meant to go, or on the application's own address.
     fn cluster(&self, port: &InboundPort) -> Cluster {
         let name = inbound_cluster(port.target);
-        let mut cluster = match self.capture {
+        let mut cluster = match &self.key.capture {
             Capture::Redirect => self.redirected(&name),
             Capture::Loopback { app, .. } => {
                 let endpoint = Endpoint::new(SocketAddr::new(*app, port.target));
@@ -263,12 +267,20 @@ impl InboundPart<'_> {
                 cluster
             }
         };
-        cluster.client.protocol = match port.port.protocol {
-            Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
-            Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Detect => {
-                HttpProtocol::Http1
-            }
-        };
+        // What clients are allowed, the server must have room for: both sides go by the same rule.
+        let rule = self.snapshot.destination_rule_for(
+            &port.service.host,
+            &self.key.namespace,
+            &self.key.labels,
+            &port.service.namespace,
+        );
+        let policy = rule.as_ref().and_then(|rule| rule.traffic_policy.as_ref());
+        let blocks = EffectiveTrafficPolicy::effective(policy, None, port.port.port);
+        connection_pool::apply(
+            &mut cluster.client,
+            port.port.protocol,
+            blocks.connection_pool,
+        );
         cluster.services = vec![service_ref(&port.service)];
         cluster
     }

@@ -8,6 +8,8 @@
 //! so that proxies with equal keys share the part. [`Translator`] keeps the parts up to date from one snapshot to the next: it looks
 //! only at the hosts that a change concerns. [`translate`] does the same from nothing.
 
+mod connection_pool;
+mod endpoint_choice;
 mod http_server;
 mod naming;
 mod rules;

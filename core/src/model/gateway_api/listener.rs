@@ -13,7 +13,7 @@ use super::{
 use crate::model::cel::rule;
 
 /// The rules for the listeners of one object.
-pub(super) fn listener_rules() -> [Value; 6] {
+pub(super) fn listener_rules() -> [Value; 5] {
     [
         rule(
             "self.all(l, !l.protocol.matches('(?i)^(HTTP|TCP|UDP)$') || !has(l.tls))",

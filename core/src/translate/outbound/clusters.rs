@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_ir::{
-    ClientPolicy, Cluster, ClusterKind, Endpoints, HttpProtocol, Limits, LoadBalancing, ProxyKind,
-};
+use mesh_ir::{ClientPolicy, Cluster, ClusterKind, Endpoints, LoadBalancing, ProxyKind};
 
 use super::endpoints::endpoints;
-use crate::model::{ConnectionPoolSettings, H2UpgradePolicy, SimpleLb, Subset};
+use crate::model::{SimpleLb, Subset};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
-    DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Protocol, Resolution,
-    ServicePort, selects,
+    DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Resolution, ServicePort, selects,
 };
 use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
 use crate::translate::view::View;
+use crate::translate::{connection_pool, endpoint_choice};
 
 /// All that the clusters of a service depend on.
 #[derive(Clone, Debug)]
@@ -157,23 +155,18 @@ fn cluster(
     );
     let simple = blocks.load_balancer.and_then(|settings| settings.simple);
     let kind = kind(inputs, index, subset, simple);
-    let pool = blocks.connection_pool;
     let subset_name = subset.map_or("", |subset| &subset.name);
-    let client = ClientPolicy {
-        connect_timeout: pool
-            .and_then(|pool| pool.tcp.as_ref()?.connect_timeout)
-            .map(|text| text.0)
-            .filter(|timeout| !timeout.is_zero())
-            .unwrap_or(inputs.connect_timeout),
+    let mut client = ClientPolicy {
+        connect_timeout: inputs.connect_timeout,
         balancing: if kind == ClusterKind::OriginalDestination {
             LoadBalancing::ClusterProvided
         } else {
             load_balancing(simple)
         },
-        protocol: protocol(port.protocol, pool),
-        limits: limits(pool),
         ..ClientPolicy::default()
     };
+    connection_pool::apply(&mut client, port.protocol, blocks.connection_pool);
+    endpoint_choice::apply(&mut client, &blocks);
     Cluster {
         name: outbound_cluster(port.port, subset_name, &inputs.service.host),
         kind,
@@ -220,41 +213,5 @@ fn load_balancing(simple: Option<SimpleLb>) -> LoadBalancing {
             | SimpleLb::LeastRequest
             | SimpleLb::Passthrough,
         ) => LoadBalancing::LeastRequest,
-    }
-}
-
-fn protocol(protocol: Protocol, pool: Option<&ConnectionPoolSettings>) -> HttpProtocol {
-    let upgrade = pool
-        .and_then(|pool| pool.http.as_ref()?.h2_upgrade_policy)
-        .is_some_and(|policy| policy == H2UpgradePolicy::Upgrade);
-    match protocol {
-        Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => HttpProtocol::Http2,
-        Protocol::Http if upgrade => HttpProtocol::Http2,
-        Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Detect => {
-            HttpProtocol::Http1
-        }
-    }
-}
-
-/// Limits that are set; 0 is as good as none, negative values were reported with the rule.
-fn limits(pool: Option<&ConnectionPoolSettings>) -> Limits {
-    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
-    let http = pool.and_then(|pool| pool.http.as_ref());
-    let limit = |value: Option<i32>| {
-        value
-            .and_then(|value| u32::try_from(value).ok())
-            .filter(|value| *value > 0)
-    };
-    Limits {
-        max_connections: limit(tcp.and_then(|tcp| tcp.max_connections)),
-        max_pending_requests: limit(http.and_then(|http| http.http1_max_pending_requests)),
-        max_requests: limit(http.and_then(|http| http.http2_max_requests)),
-        max_requests_per_connection: limit(http.and_then(|http| http.max_requests_per_connection)),
-        max_retries: limit(http.and_then(|http| http.max_retries)),
-        idle_timeout: http
-            .and_then(|http| http.idle_timeout)
-            .map(|text| text.0)
-            .filter(|timeout| !timeout.is_zero()),
-        ..Limits::default()
     }
 }
