@@ -25,7 +25,7 @@ const REPLAY: usize = 64 << 10;
 
 /// How a try has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum AttemptResult {
     /// With a response, whose head is at the front of `answer`.
     Response,
     /// Without one.
@@ -67,11 +67,11 @@ pub struct Deadlines {
     each_at: Option<Instant>,
 }
 
-/// A request's way upstream.
+/// A request on its way upstream: its head, its body, and what of it may be sent again.
 #[derive(Debug)]
-pub struct Flow {
+pub struct RequestUpload {
     /// The body.
-    pub upload: BodyPipe,
+    pub body: BodyPipe,
     /// How many of the bytes behind the head belonged to the body.
     pub taken: usize,
     /// Whether `outgoing` holds all that is needed for another try.
@@ -140,13 +140,13 @@ impl Deadlines {
     }
 }
 
-// === impl Flow ===
+// === impl RequestUpload ===
 
-impl Flow {
+impl RequestUpload {
     /// Of a request that was just parsed.
     pub fn new(request: &RequestHead) -> Self {
         Self {
-            upload: BodyPipe::new(request.framing, request.framing == Framing::Chunked),
+            body: BodyPipe::new(request.framing, request.framing == Framing::Chunked),
             taken: 0,
             replayable: true,
             waited: false,
@@ -161,17 +161,17 @@ impl Flow {
 
     /// Whether nothing of an expected body has come in yet.
     pub fn upload_pending(&self, scratch: &Scratch) -> bool {
-        !self.upload.is_done() && scratch.input.filled().len() <= scratch.request.length
+        !self.body.is_done() && scratch.input.filled().len() <= scratch.request.length
     }
 
     /// Whether the client has sent its whole request.
     pub fn is_uploaded(&self) -> bool {
-        self.upload.is_done()
+        self.body.is_done()
     }
 
     /// Whether the connection to the upstream is at the end of the request, too.
     pub fn is_clean(&self) -> bool {
-        self.upload.is_done() && !self.broken
+        self.body.is_done() && !self.broken
     }
 
     /// When the request was complete.
@@ -205,13 +205,13 @@ impl Flow {
         write(scratch);
         self.head = scratch.outgoing.len();
         let all = scratch.input.filled().len();
-        if !self.upload.is_done() {
+        if !self.body.is_done() {
             let rest = scratch
                 .input
                 .filled()
                 .get(scratch.request.length..)
                 .unwrap_or_default();
-            self.taken = self.upload.pump(rest, &mut scratch.outgoing)?;
+            self.taken = self.body.pump(rest, &mut scratch.outgoing)?;
         }
         self.pipelined = scratch.request.length + self.taken < all;
         Ok(())
@@ -225,7 +225,7 @@ impl Flow {
         connection: &mut Connection,
         deadlines: &mut Deadlines,
         begun: Instant,
-    ) -> Attempt {
+    ) -> AttemptResult {
         scratch.answer.clear();
         deadlines.each_at = None;
         let mut complete = false;
@@ -233,9 +233,9 @@ impl Flow {
         client.timer.set_after(begun, Some(deadlines.idle));
         poll_fn(|cx| {
             if let Err(refusal) = self.poll_upload(client, scratch, connection, cx) {
-                return Poll::Ready(Attempt::Client(refusal));
+                return Poll::Ready(AttemptResult::Client(refusal));
             }
-            if !complete && self.upload.is_done() {
+            if !complete && self.body.is_done() {
                 complete = true;
                 if !first {
                     self.uploaded_at = Some(Instant::now());
@@ -246,22 +246,22 @@ impl Flow {
                 }
             }
             first = false;
-            if let Poll::Ready(attempt) = self.poll_head(scratch, connection, cx) {
-                return Poll::Ready(attempt);
+            if let Poll::Ready(result) = self.poll_head(scratch, connection, cx) {
+                return Poll::Ready(result);
             }
             if complete && self.poll_gone(client, scratch, cx) {
-                return Poll::Ready(Attempt::Client(None));
+                return Poll::Ready(AttemptResult::Client(None));
             }
             match client.timer.poll(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) => {
                     let passed = |at: Option<Instant>| at.is_some_and(|at| Instant::now() >= at);
                     Poll::Ready(if passed(deadlines.whole_at) {
-                        Attempt::Timeout
+                        AttemptResult::Timeout
                     } else if passed(deadlines.each_at) {
-                        Attempt::Failed(Failure::Timeout)
+                        AttemptResult::Failed(Failure::Timeout)
                     } else {
-                        Attempt::Idle
+                        AttemptResult::Idle
                     })
                 }
             }
@@ -292,7 +292,7 @@ impl Flow {
                     Poll::Ready(_) => self.broken = true,
                 }
             }
-            if self.broken || self.upload.is_done() {
+            if self.broken || self.body.is_done() {
                 return Ok(());
             }
             if !self.replayable {
@@ -303,7 +303,7 @@ impl Flow {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(count)) if count > 0 => {
                     let taken = self
-                        .upload
+                        .body
                         .pump(scratch.body.filled(), &mut scratch.outgoing)?;
                     scratch.body.consume(taken);
                     self.pipelined |= !scratch.body.is_empty();
@@ -319,7 +319,7 @@ impl Flow {
         scratch: &mut Scratch,
         connection: &mut Connection,
         cx: &mut Context<'_>,
-    ) -> Poll<Attempt> {
+    ) -> Poll<AttemptResult> {
         loop {
             match scratch.answer.poll_read(&mut connection.stream, cx) {
                 Poll::Pending => return Poll::Pending,
@@ -328,7 +328,7 @@ impl Flow {
                     let reset = Failure::Reset {
                         sent: self.sent_any,
                     };
-                    return Poll::Ready(Attempt::Failed(reset));
+                    return Poll::Ready(AttemptResult::Failed(reset));
                 }
             }
             loop {
@@ -341,14 +341,18 @@ impl Flow {
                 match response.parse(answer.filled(), request.is_head) {
                     Ok(false) => break,
                     Ok(true) if response.code == 101 && request.upgrade.is_some() => {
-                        return Poll::Ready(Attempt::Response);
+                        return Poll::Ready(AttemptResult::Response);
                     }
                     // Interim responses are not for the client: it was told to continue already.
                     Ok(true) if response.code < 200 && response.code != 101 => {
                         answer.consume(response.length);
                     }
-                    Ok(true) if response.code >= 200 => return Poll::Ready(Attempt::Response),
-                    Ok(true) | Err(_) => return Poll::Ready(Attempt::Failed(Failure::Protocol)),
+                    Ok(true) if response.code >= 200 => {
+                        return Poll::Ready(AttemptResult::Response);
+                    }
+                    Ok(true) | Err(_) => {
+                        return Poll::Ready(AttemptResult::Failed(Failure::Protocol));
+                    }
                 }
             }
         }
@@ -404,7 +408,7 @@ impl Flow {
                 return Poll::Ready(end);
             }
             self.waited = true;
-            if !self.upload.is_done() {
+            if !self.body.is_done() {
                 if self.poll_upload(client, scratch, connection, cx).is_err() {
                     return Poll::Ready(End::Client);
                 }

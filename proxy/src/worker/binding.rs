@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mesh_ir::evaluate::ConnectionFacts;
 
-use super::local::{View, Worker};
+use super::local::{Worker, WorkerRuntime};
 use crate::runtime::{Chain, Network};
 
 /// Application protocols that the first bytes of a connection show.
@@ -15,7 +15,7 @@ pub type Protocols = &'static [&'static str];
 /// HTTP/1.1, as filter chains name it.
 pub const HTTP1: Protocols = &["http/1.1"];
 
-/// A connection's chain, together with the view that its positions belong to.
+/// A connection's chain, together with the runtime that its positions belong to.
 #[derive(Clone, Debug)]
 pub struct Binding {
     listener: Arc<str>,
@@ -25,8 +25,8 @@ pub struct Binding {
     pub destination: SocketAddr,
     /// What was detected.
     protocols: Protocols,
-    /// The view.
-    pub view: Rc<View>,
+    /// The runtime.
+    pub runtime: Rc<WorkerRuntime>,
     /// The chain.
     pub chain: Arc<Chain>,
     /// Whether newer configurations have no such chain any more, so that the connection is to end.
@@ -38,7 +38,7 @@ pub struct Binding {
 impl Binding {
     /// The chain of a listener for a connection; none if no chain takes it.
     pub fn new(
-        view: Rc<View>,
+        runtime: Rc<WorkerRuntime>,
         listener: &Arc<str>,
         (source, destination): (SocketAddr, SocketAddr),
         protocols: Protocols,
@@ -47,14 +47,14 @@ impl Binding {
             application_protocols: protocols,
             ..ConnectionFacts::plaintext(source, destination)
         };
-        let found = view.runtime.listener(listener)?.chain(&connection)?;
+        let found = runtime.shared.listener(listener)?.chain(&connection)?;
         let chain = found.clone();
         Some(Self {
             listener: listener.clone(),
             source,
             destination,
             protocols,
-            view,
+            runtime,
             chain,
             retired: false,
         })
@@ -63,16 +63,16 @@ impl Binding {
     /// Follows the worker to its newest configuration.
     #[inline]
     pub fn refresh(&mut self, worker: &Worker) {
-        let view = worker.view();
-        if !Rc::ptr_eq(&view, &self.view) && !self.retired {
-            self.rebind(view);
+        let runtime = worker.runtime();
+        if !Rc::ptr_eq(&runtime, &self.runtime) && !self.retired {
+            self.rebind(runtime);
         }
     }
 
     #[cold]
-    fn rebind(&mut self, view: Rc<View>) {
+    fn rebind(&mut self, runtime: Rc<WorkerRuntime>) {
         let addresses = (self.source, self.destination);
-        match Self::new(view, &self.listener, addresses, self.protocols) {
+        match Self::new(runtime, &self.listener, addresses, self.protocols) {
             Some(binding) if binding.is_http() == self.is_http() => *self = binding,
             _ => self.retired = true,
         }

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::local::{Place, Worker};
+use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
 use crate::http1::{MAX_HEAD, Refusal};
@@ -40,8 +40,8 @@ pub struct Client {
     pub direction: Direction,
     /// Ends what takes too long.
     pub timer: Timer,
-    /// Keeps its place among the connections.
-    pub place: Option<Place>,
+    /// Keeps it among the connections that are told to end.
+    pub drain_guard: Option<DrainGuard>,
 }
 
 /// What came of waiting for a request.
@@ -88,14 +88,14 @@ impl Client {
             local,
             direction,
             timer: Timer::default(),
-            place: None,
+            drain_guard: None,
         }
     }
 
-    /// Takes a place among the worker's connections, so that this task is waked when they are to end.
-    pub async fn take_place(&mut self, worker: &Rc<Worker>) {
+    /// Joins the connections that are told to end, by waking this task.
+    pub async fn take_drain_guard(&mut self, worker: &Rc<Worker>) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        self.place = Some(worker.downstream.place(waker));
+        self.drain_guard = Some(worker.downstream.guard(waker));
     }
 
     /// Waits for the next request's head. `scratch` holds what has come in already; without it no memory is held until something

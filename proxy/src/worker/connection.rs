@@ -21,7 +21,7 @@ use super::binding::{Binding, HTTP1};
 use super::client::Client;
 use super::local::Worker;
 use super::scratch::Scratch;
-use super::thread::Guard;
+use super::thread::ConnectionGuard;
 use super::{http, proxied, tcp};
 use crate::runtime::Network;
 
@@ -45,7 +45,7 @@ const METHODS: [&[u8]; 9] = [
 pub async fn serve(
     worker: Rc<Worker>,
     listener: Arc<str>,
-    guard: Guard,
+    guard: ConnectionGuard,
     stream: TcpStream,
     remote: SocketAddr,
 ) {
@@ -55,17 +55,17 @@ pub async fn serve(
     // A socket that cannot be told so is slower, but works.
     let _ = stream.set_nodelay(true);
     let mut client = Client::new(stream, remote, local, guard.direction());
-    client.take_place(&worker).await;
-    let cells = worker.naming.metrics.cells();
+    client.take_drain_guard(&worker).await;
+    let cells = worker.metrics.cells();
     cells.downstream_cx_total.inc();
     cells.downstream_cx_active.inc();
     enter(&worker, &mut client, &listener).await;
-    worker.naming.metrics.cells().downstream_cx_active.dec();
+    worker.metrics.cells().downstream_cx_active.dec();
 }
 
 async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
-    let view = worker.view();
-    let Some(listener) = view.runtime.listener(name) else {
+    let runtime = worker.runtime();
+    let Some(listener) = runtime.shared.listener(name) else {
         return;
     };
     let mut destination = client.local;
@@ -79,7 +79,7 @@ async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
         if loopback && destination == client.local {
             return Box::pin(proxied::serve(worker, client, name.clone())).await;
         }
-        let listener = view.runtime.destination(destination).unwrap_or(listener);
+        let listener = runtime.shared.destination(destination).unwrap_or(listener);
         let name = listener.config.name.clone();
         return to_listener(worker, client, &name, destination, None).await;
     }
@@ -96,8 +96,8 @@ pub async fn to_listener(
 ) {
     let mut scratch = scratch;
     let detects = worker
-        .view()
-        .runtime
+        .runtime()
+        .shared
         .listener(name)
         .is_some_and(|listener| listener.detects(destination));
     let protocols = if detects && detect(worker, client, &mut scratch).await {
@@ -106,20 +106,28 @@ pub async fn to_listener(
         &[]
     };
     let addresses = (client.remote, destination);
-    let Some(binding) = Binding::new(worker.view(), name, addresses, protocols) else {
-        worker.naming.metrics.cells().no_filter_chain_match.inc();
+    let Some(binding) = Binding::new(worker.runtime(), name, addresses, protocols) else {
+        worker.metrics.cells().no_filter_chain_match.inc();
         return;
     };
     let chain = binding.chain.clone();
     match &chain.network {
         Network::Http(_) => http::serve(worker, client, binding, scratch).await,
         Network::Tcp(tcp) => {
-            let listener = binding.view.runtime.listener(name);
+            let listener = binding.runtime.shared.listener(name);
             let Some(direction) = listener.map(|listener| listener.config.direction) else {
                 return;
             };
-            let way = (direction, destination);
-            Box::pin(tcp::serve(worker, client, &binding.view, tcp, way, scratch)).await;
+            let flow = (direction, destination);
+            Box::pin(tcp::serve(
+                worker,
+                client,
+                &binding.runtime,
+                tcp,
+                flow,
+                scratch,
+            ))
+            .await;
         }
     }
 }

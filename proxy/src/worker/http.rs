@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::client::{Arrival, Client};
-use super::exchange::{Exchange, Next, Terms};
-use super::local::{View, Worker};
+use super::exchange::{Exchange, Next, RequestContext};
+use super::local::{Worker, WorkerRuntime};
 use super::reply::Reply;
 use super::scratch::Scratch;
 use crate::http1::Refusal;
@@ -43,7 +43,7 @@ pub async fn serve(
         let Some((mut arrived, begun)) = head(
             worker,
             client,
-            &binding.view,
+            &binding.runtime,
             http,
             binding.destination,
             arrival,
@@ -55,7 +55,7 @@ pub async fn serve(
         if binding.retired {
             arrived.request.keep_alive = false;
         }
-        let terms = Terms {
+        let context = RequestContext {
             http,
             routes: http.routes.as_deref(),
             direct: None,
@@ -63,7 +63,7 @@ pub async fn serve(
             known_destination: true,
             direction: http.config.direction,
         };
-        let next = Exchange::new(worker, &binding.view, client, terms, begun)
+        let next = Exchange::new(worker, &binding.runtime, client, context, begun)
             .run(&mut arrived)
             .await;
         match next {
@@ -82,7 +82,7 @@ pub async fn serve(
 pub async fn head(
     worker: &Rc<Worker>,
     client: &mut Client,
-    view: &View,
+    runtime: &WorkerRuntime,
     http: &Http,
     destination: std::net::SocketAddr,
     arrival: Arrival,
@@ -91,12 +91,7 @@ pub async fn head(
         Arrival::Head(scratch, begun) => return Some((scratch, begun)),
         Arrival::End => return None,
         Arrival::Refused(scratch, begun, Refusal { code, details }) => {
-            worker
-                .naming
-                .metrics
-                .cells()
-                .downstream_protocol_error
-                .inc();
+            worker.metrics.cells().downstream_protocol_error.inc();
             let reply = Reply::new(code, ResponseFlags::PROTOCOL_ERROR, details);
             (scratch, begun, reply.with_body(super::reply::reason(code)))
         }
@@ -104,15 +99,19 @@ pub async fn head(
     };
     scratch.reply.clear();
     let out = &mut scratch.reply;
-    worker.calendar.with(Instant::now(), |date| {
+    worker.date_cache.with(Instant::now(), |date| {
         reply.write(out, date, b"istio-envoy", false, true);
     });
     let sent = client.send(&scratch.reply).await;
     let direction = http.config.direction;
     let record = refused(client, direction, destination, begun, reply);
     let outcome = Outcome::http(reply.code, reply.flags);
-    view.unrouted(direction, &worker.naming)
-        .record(outcome, record.duration, 0, record.bytes_sent);
+    runtime.unrouted(direction, &worker.metrics).record(
+        outcome,
+        record.duration,
+        0,
+        record.bytes_sent,
+    );
     if let Some(log) = &http.log {
         log.write(&record);
     }

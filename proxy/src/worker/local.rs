@@ -1,4 +1,4 @@
-//! What one worker has at hand for every request: its view of the runtime, memory to work in, the time of day.
+//! What one worker has at hand for every request: its runtime of the runtime, memory to work in, the time of day.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use mesh_ir::Direction;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::calendar::Calendar;
+use super::date_cache::DateCache;
 use super::scratch::{Scratch, Scratches};
-use super::upstream::{LocalCluster, Naming};
+use super::upstream::{LocalCluster, MetricsContext};
 use crate::runtime::{ClusterId, Runtime};
 use crate::telemetry::metrics::Series;
 
@@ -25,23 +25,23 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub struct Worker {
     /// What all workers share.
     pub shared: Arc<Shared>,
-    /// How series are named.
-    pub naming: Naming,
+    /// Where it counts.
+    pub metrics: MetricsContext,
     /// Connections to clients.
     pub downstream: Rc<Downstreams>,
     /// Date for answers.
-    pub calendar: Calendar,
-    view: RefCell<Rc<View>>,
+    pub date_cache: DateCache,
+    runtime: RefCell<Rc<WorkerRuntime>>,
     scratches: Scratches,
     random: Cell<u64>,
     sweeping: Cell<bool>,
 }
 
-/// A runtime as one worker sees it.
+/// A runtime with what one worker keeps of its clusters.
 #[derive(Debug)]
-pub struct View {
-    /// The runtime.
-    pub runtime: Arc<Runtime>,
+pub struct WorkerRuntime {
+    /// What all workers share.
+    pub shared: Arc<Runtime>,
     clusters: Vec<OnceCell<Rc<LocalCluster>>>,
     unrouted: [OnceCell<Series>; 2],
 }
@@ -66,9 +66,9 @@ pub enum Draining {
     All,
 }
 
-/// A place among the connections, until this is dropped.
+/// Keeps a connection among those that are told to end, until this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct DrainGuard {
     downstreams: Rc<Downstreams>,
     index: usize,
 }
@@ -78,16 +78,16 @@ pub struct Place {
 impl Worker {
     /// A worker that has seen nothing yet.
     pub fn new(shared: Arc<Shared>) -> Rc<Self> {
-        let naming = Naming {
+        let metrics = MetricsContext {
             identity: shared.options.identity.clone(),
-            metrics: shared.options.metrics.worker(),
+            worker: shared.options.metrics.worker(),
         };
         let runtime = shared.runtime.load_full();
         Rc::new(Self {
-            naming,
+            metrics,
             downstream: Rc::default(),
-            calendar: Calendar::default(),
-            view: RefCell::new(Rc::new(View::new(runtime))),
+            date_cache: DateCache::default(),
+            runtime: RefCell::new(Rc::new(WorkerRuntime::new(runtime))),
             scratches: Scratches::default(),
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
@@ -97,41 +97,41 @@ impl Worker {
 
     /// The runtime as of now. One load where nothing has changed.
     #[inline]
-    pub fn view(&self) -> Rc<View> {
-        let view = self.view.borrow().clone();
-        if view.runtime.generation == self.shared.generation.load(Ordering::Acquire) {
-            return view;
+    pub fn runtime(&self) -> Rc<WorkerRuntime> {
+        let runtime = self.runtime.borrow().clone();
+        if runtime.shared.generation == self.shared.generation.load(Ordering::Acquire) {
+            return runtime;
         }
-        self.next_view(&view)
+        self.next_runtime(&runtime)
     }
 
     #[cold]
-    fn next_view(&self, before: &View) -> Rc<View> {
-        let runtime = self.shared.runtime.load_full();
-        let view = View::new(runtime);
+    fn next_runtime(&self, before: &WorkerRuntime) -> Rc<WorkerRuntime> {
+        let runtime = WorkerRuntime::new(self.shared.runtime.load_full());
         for (index, cell) in before.clusters.iter().enumerate() {
-            let (Some(local), Some(cluster)) = (cell.get(), before.runtime.clusters().get(index))
+            let (Some(local), Some(cluster)) = (cell.get(), before.shared.clusters().get(index))
             else {
                 continue;
             };
-            let Some(id) = view.runtime.cluster_id(cluster.name()) else {
+            let Some(id) = runtime.shared.cluster_id(cluster.name()) else {
                 continue;
             };
-            let (Some(cell), Some(now)) = (view.clusters.get(id.index()), view.runtime.cluster(id))
+            let (Some(cell), Some(now)) =
+                (runtime.clusters.get(id.index()), runtime.shared.cluster(id))
             else {
                 continue;
             };
             let kept = if Arc::ptr_eq(now, cluster) {
                 local.clone()
             } else {
-                Rc::new(LocalCluster::new(now.clone(), Some(local), &self.naming))
+                Rc::new(LocalCluster::new(now.clone(), Some(local), &self.metrics))
             };
             // The cell is new, so it is empty.
             let _ = cell.set(kept);
         }
-        let view = Rc::new(view);
-        self.view.replace(view.clone());
-        view
+        let runtime = Rc::new(runtime);
+        self.runtime.replace(runtime.clone());
+        runtime
     }
 
     /// Memory for one exchange.
@@ -164,9 +164,9 @@ impl Worker {
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
-                let view = worker.view();
+                let runtime = worker.runtime();
                 let now = Instant::now();
-                let clusters = view.clusters.iter().filter_map(OnceCell::get);
+                let clusters = runtime.clusters.iter().filter_map(OnceCell::get);
                 if !clusters.fold(false, |left, cluster| cluster.sweep(now) | left) {
                     break;
                 }
@@ -176,13 +176,13 @@ impl Worker {
     }
 }
 
-// === impl View ===
+// === impl WorkerRuntime ===
 
-impl View {
-    fn new(runtime: Arc<Runtime>) -> Self {
-        let clusters = runtime.clusters().iter().map(|_| OnceCell::new()).collect();
+impl WorkerRuntime {
+    fn new(shared: Arc<Runtime>) -> Self {
+        let clusters = shared.clusters().iter().map(|_| OnceCell::new()).collect();
         Self {
-            runtime,
+            shared,
             clusters,
             unrouted: Default::default(),
         }
@@ -190,23 +190,23 @@ impl View {
 
     /// A cluster.
     #[inline]
-    pub fn cluster(&self, id: ClusterId, naming: &Naming) -> Option<&Rc<LocalCluster>> {
+    pub fn cluster(&self, id: ClusterId, metrics: &MetricsContext) -> Option<&Rc<LocalCluster>> {
         let cell = self.clusters.get(id.index())?;
         if let Some(cluster) = cell.get() {
             return Some(cluster);
         }
-        let cluster = self.runtime.cluster(id)?.clone();
-        Some(cell.get_or_init(|| Rc::new(LocalCluster::new(cluster, None, naming))))
+        let cluster = self.shared.cluster(id)?.clone();
+        Some(cell.get_or_init(|| Rc::new(LocalCluster::new(cluster, None, metrics))))
     }
 
     /// Where requests count that no route takes.
-    pub fn unrouted(&self, direction: Direction, naming: &Naming) -> &Series {
+    pub fn unrouted(&self, direction: Direction, metrics: &MetricsContext) -> &Series {
         let [inbound, outbound] = &self.unrouted;
         match direction {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         }
-        .get_or_init(|| naming.series(direction, None, None))
+        .get_or_init(|| metrics.series(direction, None, None))
     }
 }
 
@@ -231,13 +231,13 @@ impl Downstreams {
         }
     }
 
-    /// A place for a connection.
-    pub fn place(self: &Rc<Self>, waker: Waker) -> Place {
+    /// Adds a connection, whose task is waked when it is to end.
+    pub fn guard(self: &Rc<Self>, waker: Waker) -> DrainGuard {
         let mut wakers = self.wakers.borrow_mut();
         let index = match self.free.borrow_mut().pop() {
             Some(index) => {
-                if let Some(place) = wakers.get_mut(index) {
-                    *place = Some(waker);
+                if let Some(slot) = wakers.get_mut(index) {
+                    *slot = Some(waker);
                 }
                 index
             }
@@ -246,20 +246,20 @@ impl Downstreams {
                 wakers.len() - 1
             }
         };
-        Place {
+        DrainGuard {
             downstreams: self.clone(),
             index,
         }
     }
 }
 
-// === impl Place ===
+// === impl DrainGuard ===
 
-impl Drop for Place {
+impl Drop for DrainGuard {
     fn drop(&mut self) {
         let Downstreams { wakers, free, .. } = &*self.downstreams;
-        if let Some(place) = wakers.borrow_mut().get_mut(self.index) {
-            *place = None;
+        if let Some(waker) = wakers.borrow_mut().get_mut(self.index) {
+            *waker = None;
         }
         free.borrow_mut().push(self.index);
     }

@@ -26,7 +26,7 @@ mod reply;
 mod tunnel;
 
 mod buffer;
-mod calendar;
+mod date_cache;
 mod local;
 mod names;
 mod resolve;

@@ -16,7 +16,7 @@ use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 use super::binding::{Binding, HTTP1};
 use super::client::{Arrival, Client};
 use super::connection::to_listener;
-use super::exchange::{Exchange, Next, Terms};
+use super::exchange::{Exchange, Next, RequestContext};
 use super::local::Worker;
 use super::scratch::Scratch;
 use super::{http, resolve, tcp};
@@ -39,7 +39,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
         let arrival = client
             .arrival(worker, scratch.take(), Some(http::IDLE))
             .await;
-        let view = worker.view();
+        let runtime = worker.runtime();
         // What cannot be understood goes to nobody's log but the listener's own.
         let log = known
             .as_ref()
@@ -49,7 +49,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
             });
         let refused = log.unwrap_or(&fallback);
         let Some((mut arrived, begun)) =
-            http::head(worker, client, &view, refused, client.local, arrival).await
+            http::head(worker, client, &runtime, refused, client.local, arrival).await
         else {
             return;
         };
@@ -66,7 +66,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
             _ => known = find(worker, &listener, client.remote, request),
         }
         let Some(known) = &mut known else {
-            worker.naming.metrics.cells().no_filter_chain_match.inc();
+            worker.metrics.cells().no_filter_chain_match.inc();
             return worker.give_back(arrived);
         };
         let http = match &known.binding.chain.network {
@@ -76,7 +76,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
         if let Err(refusal) = arrived.normalize_path(http.config.normalization) {
             let destination = known.binding.destination;
             let arrival = Arrival::Refused(arrived, begun, refusal);
-            http::head(worker, client, &view, http, destination, arrival).await;
+            http::head(worker, client, &runtime, http, destination, arrival).await;
             return;
         }
         let next = exchange(worker, client, known, &mut arrived, begun).await;
@@ -113,7 +113,11 @@ async fn exchange(
         // A request to a port of TCP goes where the connection would go.
         Network::Tcp(tcp) => {
             plain = no_routes(tcp.log.clone());
-            (&plain, None, Some(tcp::cluster(worker, &binding.view, tcp)))
+            (
+                &plain,
+                None,
+                Some(tcp::cluster(worker, &binding.runtime, tcp)),
+            )
         }
     };
     let request = RequestRef {
@@ -123,7 +127,7 @@ async fn exchange(
     let direct = direct.flatten();
     let original = match (direct, routes) {
         (Some(cluster), _) => matches!(cluster.cluster.source, Source::OriginalDestination),
-        (None, Some(routes)) => goes_to_original(&binding.view.runtime, routes, request),
+        (None, Some(routes)) => goes_to_original(&binding.runtime.shared, routes, request),
         (None, None) => false,
     };
     if original && address.is_none() {
@@ -134,7 +138,7 @@ async fn exchange(
         )
         .await;
     }
-    let terms = Terms {
+    let context = RequestContext {
         http,
         routes,
         direct,
@@ -142,7 +146,7 @@ async fn exchange(
         known_destination: address.is_some(),
         direction: Direction::Outbound,
     };
-    Exchange::new(worker, &binding.view, client, terms, begun)
+    Exchange::new(worker, &binding.runtime, client, context, begun)
         .run(arrived)
         .await
 }
@@ -169,18 +173,18 @@ fn find(
     source: SocketAddr,
     request: RequestRef<'_>,
 ) -> Option<Known> {
-    let view = worker.view();
+    let runtime = worker.runtime();
     let authority = String::from_utf8_lossy(request.authority()).into_owned();
     let (host, port) = resolve::split(&authority, default_port(request));
-    let address = resolve::known(&view.runtime, host).map(|ip| SocketAddr::new(ip, port));
+    let address = resolve::known(&runtime.shared, host).map(|ip| SocketAddr::new(ip, port));
     let destination = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
-    let name = match view.runtime.destination(destination) {
+    let name = match runtime.shared.destination(destination) {
         Some(listener) => listener.config.name.clone(),
         None => own.clone(),
     };
     // The request itself shows that HTTP is spoken.
     Some(Known {
-        binding: Binding::new(view, &name, (source, destination), HTTP1)?,
+        binding: Binding::new(runtime, &name, (source, destination), HTTP1)?,
         authority: authority.into_bytes(),
         address,
     })
@@ -222,12 +226,12 @@ async fn tunnel(
     } else {
         Some(arrived)
     };
-    let view = worker.view();
-    let name = match view.runtime.destination(destination) {
+    let runtime = worker.runtime();
+    let name = match runtime.shared.destination(destination) {
         Some(listener) => listener.config.name.clone(),
         None => own.clone(),
     };
-    drop(view);
+    drop(runtime);
     Box::pin(to_listener(worker, client, &name, destination, scratch)).await;
 }
 

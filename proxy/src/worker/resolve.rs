@@ -39,7 +39,7 @@ pub fn known(runtime: &Runtime, host: &str) -> Option<IpAddr> {
 /// The address of an authority, looked for everywhere.
 pub async fn lookup(worker: &Worker, authority: &str, default_port: u16) -> Option<SocketAddr> {
     let (host, port) = split(authority, default_port);
-    if let Some(address) = known(&worker.view().runtime, host) {
+    if let Some(address) = known(&worker.runtime().shared, host) {
         return Some(SocketAddr::new(address, port));
     }
     let hosts = worker.shared.options.hosts.as_deref();

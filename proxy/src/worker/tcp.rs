@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::dial;
 use super::http::IDLE;
-use super::local::{View, Worker};
+use super::local::{Worker, WorkerRuntime};
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
 use super::upstream::{Active, LocalCluster, LocalEndpoint};
@@ -29,7 +29,11 @@ struct Outcome<'a> {
 }
 
 /// The cluster that takes a connection.
-pub fn cluster<'v>(worker: &Worker, view: &'v View, tcp: &Tcp) -> Option<&'v Rc<LocalCluster>> {
+pub fn cluster<'v>(
+    worker: &Worker,
+    runtime: &'v WorkerRuntime,
+    tcp: &Tcp,
+) -> Option<&'v Rc<LocalCluster>> {
     let total: u64 = tcp
         .config
         .clusters
@@ -43,14 +47,14 @@ pub fn cluster<'v>(worker: &Worker, view: &'v View, tcp: &Tcp) -> Option<&'v Rc<
         left = left.wrapping_sub(weight);
         taken
     })?;
-    view.cluster((*tcp.clusters.get(index)?)?, &worker.naming)
+    runtime.cluster((*tcp.clusters.get(index)?)?, &worker.metrics)
 }
 
 /// Passes a connection through until it ends. `scratch` holds what has come in already.
 pub async fn serve(
     worker: &Rc<Worker>,
     client: &mut Client,
-    view: &View,
+    runtime: &WorkerRuntime,
     tcp: &Tcp,
     (direction, destination): (Direction, SocketAddr),
     scratch: Option<Box<Scratch>>,
@@ -60,14 +64,14 @@ pub async fn serve(
         copied: Copied::default(),
         flags: ResponseFlags::NONE,
         transport_failure: None,
-        cluster: cluster(worker, view, tcp),
+        cluster: cluster(worker, runtime, tcp),
         endpoint: None,
         upstream_local: None,
     };
     match outcome.cluster {
         None => outcome.flags = ResponseFlags::NO_CLUSTER,
         Some(cluster) => {
-            let picked = cluster.pick(Some(destination), &[], 0, &worker.naming, || {
+            let picked = cluster.pick(Some(destination), &[], 0, &worker.metrics, || {
                 worker.random()
             });
             match picked {
@@ -93,8 +97,8 @@ pub async fn serve(
     }
     if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
         let series = match outcome.cluster {
-            Some(cluster) => cluster.unserved(direction, &worker.naming),
-            None => view.unrouted(direction, &worker.naming),
+            Some(cluster) => cluster.unserved(direction, &worker.metrics),
+            None => runtime.unrouted(direction, &worker.metrics),
         };
         let bytes = TcpBytes {
             opened: true,
@@ -128,7 +132,7 @@ async fn pass(
     };
     let _active = Active::new(endpoint);
     outcome.upstream_local = Some(connection.local);
-    let series: &Series = endpoint.series(direction, &cluster.cluster, &worker.naming);
+    let series: &Series = endpoint.series(direction, &cluster.cluster, &worker.metrics);
     series.record_tcp(
         ResponseFlags::NONE,
         TcpBytes {

@@ -79,8 +79,8 @@ async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
 
 /// Which way the traffic of a listener flows. The runtime knows every listener before its sockets are handed out.
 fn direction(worker: &Worker, name: &str) -> Direction {
-    let view = worker.view();
-    let listener = view.runtime.listener(name);
+    let runtime = worker.runtime();
+    let listener = runtime.shared.listener(name);
     listener.map_or(Direction::Outbound, |listener| listener.config.direction)
 }
 
@@ -100,7 +100,7 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                let guard = Guard::new(&worker.shared, direction);
+                let guard = ConnectionGuard::new(&worker.shared, direction);
                 let serving =
                     connection::serve(worker.clone(), name.clone(), guard, stream, remote);
                 tokio::task::spawn_local(serving);
@@ -115,11 +115,11 @@ async fn accept(
 }
 
 /// Counts a connection among those that draining waits for.
-pub struct Guard(Arc<Shared>, Direction);
+pub struct ConnectionGuard(Arc<Shared>, Direction);
 
-// === impl Guard ===
+// === impl ConnectionGuard ===
 
-impl Guard {
+impl ConnectionGuard {
     fn new(shared: &Arc<Shared>, direction: Direction) -> Self {
         shared
             .connections(direction)
@@ -133,7 +133,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.connections(self.1).fetch_sub(1, Ordering::Relaxed);
     }

@@ -31,8 +31,8 @@ pub struct Copied {
 
 /// One direction.
 #[derive(Default)]
-struct Way {
-    /// What was read and has not been written; a way that waits for bytes holds no memory.
+struct CopyDirection {
+    /// What was read and has not been written; a direction that waits for bytes holds no memory.
     held: Option<Box<Scratch>>,
     ended: bool,
     shut: bool,
@@ -49,7 +49,7 @@ pub async fn copy(
     idle: Duration,
     count: &mut dyn FnMut(u64, u64),
 ) -> Copied {
-    let (mut up, mut down) = (Way::default(), Way::default());
+    let (mut up, mut down) = (CopyDirection::default(), CopyDirection::default());
     if !first.is_empty() {
         let mut scratch = worker.scratch();
         scratch.body.push(first);
@@ -98,9 +98,9 @@ pub async fn copy(
     copied
 }
 
-// === impl Way ===
+// === impl CopyDirection ===
 
-impl Way {
+impl CopyDirection {
     /// Ready when the end has come and was passed on.
     fn poll(
         &mut self,

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::balance::{self, Candidates};
 use crate::runtime::{Cluster, Source};
 use crate::telemetry::metrics::{
-    HostCells, Peer, Security, Series, SeriesKey, Service, WorkerMetrics,
+    HostCells, Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
 };
 
 /// Idle connections that are kept for one endpoint.
@@ -85,20 +85,24 @@ struct Idle {
 #[derive(Debug)]
 pub struct Active(Rc<LocalEndpoint>);
 
-/// What series are named by.
+/// Where one worker counts, and what its series are named by.
 #[derive(Clone, Debug)]
-pub struct Naming {
+pub struct MetricsContext {
     /// Who the proxy speaks for.
     pub identity: Option<Arc<Peer>>,
     /// Where to count.
-    pub metrics: WorkerMetrics,
+    pub worker: WorkerMetrics,
 }
 
 // === impl LocalCluster ===
 
 impl LocalCluster {
     /// A cluster, with what is known of its endpoints from before.
-    pub fn new(cluster: Arc<Cluster>, before: Option<&LocalCluster>, naming: &Naming) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        before: Option<&LocalCluster>,
+        metrics: &MetricsContext,
+    ) -> Self {
         let set = match &cluster.source {
             Source::Known { eligible, .. } => {
                 let endpoints: Vec<_> = eligible
@@ -112,7 +116,7 @@ impl LocalCluster {
                                 &cluster,
                                 endpoint.address,
                                 endpoint.workload.clone(),
-                                naming,
+                                metrics,
                             )
                         })
                     })
@@ -165,13 +169,13 @@ impl LocalCluster {
         destination: Option<SocketAddr>,
         avoid: &[SocketAddr],
         attempts: u32,
-        naming: &Naming,
+        metrics: &MetricsContext,
         mut random: impl FnMut() -> u64,
     ) -> Option<Rc<LocalEndpoint>> {
         if let Source::OriginalDestination = self.cluster.source {
-            return Some(self.destination(destination?, naming));
+            return Some(self.destination(destination?, metrics));
         }
-        let set = self.endpoints(naming);
+        let set = self.endpoints(metrics);
         let mut picked = None;
         for _ in 0..=attempts {
             let next = self.next.get();
@@ -189,7 +193,7 @@ impl LocalCluster {
     }
 
     /// The endpoints as of now.
-    fn endpoints(&self, naming: &Naming) -> Rc<EndpointSet> {
+    fn endpoints(&self, metrics: &MetricsContext) -> Rc<EndpointSet> {
         let set = self.set.borrow().clone();
         let Source::Dns(resolved) = &self.cluster.source else {
             return set;
@@ -204,7 +208,7 @@ impl LocalCluster {
         }
         let endpoints = addresses.iter().map(|address| {
             self.known(*address, None)
-                .unwrap_or_else(|| LocalEndpoint::new(&self.cluster, *address, None, naming))
+                .unwrap_or_else(|| LocalEndpoint::new(&self.cluster, *address, None, metrics))
         });
         let set = Rc::new(EndpointSet {
             endpoints: endpoints.collect(),
@@ -215,7 +219,7 @@ impl LocalCluster {
         set
     }
 
-    fn destination(&self, address: SocketAddr, naming: &Naming) -> Rc<LocalEndpoint> {
+    fn destination(&self, address: SocketAddr, metrics: &MetricsContext) -> Rc<LocalEndpoint> {
         let mut destinations = self.destinations.borrow_mut();
         if let Some(endpoint) = destinations.get(&address) {
             return endpoint.clone();
@@ -223,7 +227,7 @@ impl LocalCluster {
         if destinations.len() >= MAX_DESTINATIONS {
             destinations.retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
         }
-        let endpoint = LocalEndpoint::new(&self.cluster, address, None, naming);
+        let endpoint = LocalEndpoint::new(&self.cluster, address, None, metrics);
         destinations.insert(address, endpoint.clone());
         endpoint
     }
@@ -245,9 +249,9 @@ impl LocalCluster {
     }
 
     /// Where requests count for which there is no endpoint.
-    pub fn unserved(&self, direction: Direction, naming: &Naming) -> &Series {
+    pub fn unserved(&self, direction: Direction, metrics: &MetricsContext) -> &Series {
         self.unserved
-            .get_or_init(|| naming.series(direction, Some(&self.cluster), None))
+            .get_or_init(|| metrics.series(direction, Some(&self.cluster), None))
     }
 }
 
@@ -276,11 +280,11 @@ impl LocalEndpoint {
         cluster: &Cluster,
         address: SocketAddr,
         workload: Option<Workload>,
-        naming: &Naming,
+        metrics: &MetricsContext,
     ) -> Rc<Self> {
         Rc::new(Self {
             address,
-            cells: naming.metrics.host(cluster.name(), address),
+            cells: metrics.worker.host(cluster.name(), address),
             workload,
             active: Cell::new(0),
             idle: RefCell::default(),
@@ -336,9 +340,14 @@ impl LocalEndpoint {
 
     /// Where requests to it count.
     #[inline]
-    pub fn series(&self, direction: Direction, cluster: &Cluster, naming: &Naming) -> &Series {
+    pub fn series(
+        &self,
+        direction: Direction,
+        cluster: &Cluster,
+        metrics: &MetricsContext,
+    ) -> &Series {
         self.series
-            .get_or_init(|| naming.series(direction, Some(cluster), self.workload.as_ref()))
+            .get_or_init(|| metrics.series(direction, Some(cluster), self.workload.as_ref()))
     }
 }
 
@@ -380,9 +389,15 @@ impl Drop for Active {
     }
 }
 
-// === impl Naming ===
+// === impl MetricsContext ===
 
-impl Naming {
+impl MetricsContext {
+    /// The worker's counters.
+    #[inline]
+    pub fn cells(&self) -> &WorkerCells {
+        self.worker.cells()
+    }
+
     /// The series of requests in a direction to a workload of a cluster.
     pub fn series(
         &self,
@@ -397,7 +412,7 @@ impl Naming {
             ),
             Direction::Inbound => (None, self.identity.clone()),
         };
-        self.metrics.series(&SeriesKey {
+        self.worker.series(&SeriesKey {
             direction,
             source,
             destination,

@@ -28,7 +28,7 @@ impl<'a> Exchange<'a> {
     ) -> Option<Next> {
         let InjectedFault { delay, abort } = fault;
         if let Some(delay) = delay {
-            self.out.flags |= ResponseFlags::DELAY_INJECTED;
+            self.info.flags |= ResponseFlags::DELAY_INJECTED;
             let before = Instant::now();
             tokio::time::sleep(delay).await;
             self.held_back = before.elapsed();
@@ -53,12 +53,12 @@ impl<'a> Exchange<'a> {
     fn of_action<'x>(&self, action: &'x Action<'_>) -> (&'x str, Option<&'a Rc<LocalCluster>>) {
         match action {
             Action::Forward(forwarding) => {
-                let (view, naming) = (self.view, &self.worker.naming);
+                let (runtime, metrics) = (self.runtime, &self.worker.metrics);
                 let id = self
-                    .terms
+                    .context
                     .routes
                     .and_then(|routes| routes.cluster(forwarding));
-                let cluster = id.and_then(|id| view.cluster(id, naming));
+                let cluster = id.and_then(|id| runtime.cluster(id, metrics));
                 (&forwarding.matched.route.name, cluster)
             }
             Action::Redirect { matched, .. } | Action::Direct { matched, .. } => {

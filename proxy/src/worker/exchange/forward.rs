@@ -9,10 +9,10 @@ use mesh_ir::evaluate::retry::{self, Failure};
 use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
-use super::{Exchange, IDLE, Next, Way, uuid};
+use super::{Exchange, IDLE, Next, UpstreamTarget, uuid};
 use crate::http1::{Known, RequestLine, RequestRef, Upgrade, write_decimal, write_request};
 use crate::record::ResponseFlags;
-use crate::worker::attempt::{Attempt, Deadlines, Flow};
+use crate::worker::attempt::{AttemptResult, Deadlines, RequestUpload};
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
 use crate::worker::reply::Reply;
@@ -24,7 +24,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How far a request has got.
 pub(super) struct Progress<'p> {
-    pub(super) flow: Flow,
+    pub(super) upload: RequestUpload,
     pub(super) deadlines: Deadlines,
     policy: Option<&'p RetryPolicy>,
     /// Endpoints that have failed.
@@ -34,7 +34,7 @@ pub(super) struct Progress<'p> {
 }
 
 /// A try on its way, or the response that came of it.
-pub(super) struct Trial {
+pub(super) struct Attempt {
     pub(super) endpoint: Rc<LocalEndpoint>,
     pub(super) connection: Option<Connection>,
     /// Whether the connection had been idle before.
@@ -46,28 +46,32 @@ pub(super) struct Trial {
 
 impl Exchange<'_> {
     /// Sends the request upstream, or answers why that is not possible.
-    pub(super) async fn serve(&mut self, scratch: &mut Scratch, way: Way<'_>) -> Next {
-        let Way {
+    pub(super) async fn serve(
+        &mut self,
+        scratch: &mut Scratch,
+        target: UpstreamTarget<'_>,
+    ) -> Next {
+        let UpstreamTarget {
             forwarding,
             cluster,
-        } = way;
+        } = target;
         let route = forwarding.map_or("", |forwarding| &*forwarding.matched.route.name);
         let refused = match scratch.request.upgrade {
             _ if cluster.cluster.config.client.protocol == HttpProtocol::Http2 => {
                 Some(Reply::HTTP2)
             }
-            Some(Upgrade::WebSocket) if self.terms.http.config.websocket => None,
+            Some(Upgrade::WebSocket) if self.context.http.config.websocket => None,
             Some(_) => Some(Reply::NO_UPGRADE),
             None => None,
         };
         if let Some(reply) = refused {
             return Box::pin(self.answer(scratch, reply, route, Some(cluster))).await;
         }
-        self.prepare(scratch, way);
+        self.prepare(scratch, target);
         let forward = forwarding.map(|forwarding| forwarding.forward);
         let policy = forward.and_then(|forward| forward.retry.as_ref());
         let mut progress = Progress {
-            flow: Flow::new(&scratch.request),
+            upload: RequestUpload::new(&scratch.request),
             deadlines: Deadlines::new(
                 IDLE,
                 forward.and_then(|forward| forward.timeout),
@@ -77,12 +81,12 @@ impl Exchange<'_> {
             tried: SmallVec::new(),
             fresh: false,
         };
-        let next = self.forward(scratch, &mut progress, way).await;
-        self.out.received = progress.flow.upload.passed;
+        let next = self.forward(scratch, &mut progress, target).await;
+        self.info.received = progress.upload.body.passed;
         self.report(scratch, route, Some(cluster), forwarding);
         scratch
             .input
-            .consume(scratch.request.length + progress.flow.taken);
+            .consume(scratch.request.length + progress.upload.taken);
         if !scratch.body.is_empty() {
             // What came behind the body begins the next request.
             scratch.input.push(scratch.body.filled());
@@ -92,7 +96,7 @@ impl Exchange<'_> {
     }
 
     /// Computes what is written into the request: its id, the way it came, its path.
-    fn prepare(&self, scratch: &mut Scratch, way: Way<'_>) {
+    fn prepare(&self, scratch: &mut Scratch, target: UpstreamTarget<'_>) {
         let Scratch {
             input,
             request,
@@ -108,18 +112,18 @@ impl Exchange<'_> {
             let random = [self.worker.random(), self.worker.random()];
             uuid::write(&mut written.request_id, random);
         }
-        if self.terms.http.config.trust.use_remote_address {
+        if self.context.http.config.trust.use_remote_address {
             if let Some(before) = fields.joined_known(Known::ForwardedFor) {
                 written.forwarded_for.extend_from_slice(&before);
                 written.forwarded_for.push(b',');
             }
             write_ip(&mut written.forwarded_for, self.client.remote);
         }
-        let Some(forwarding) = way.forwarding else {
+        let Some(forwarding) = target.forwarding else {
             return;
         };
         // Before the path and the host are rewritten, as in Envoy.
-        scratch.written.ops = self.substitute(forwarding.request_ops(), scratch, way);
+        scratch.written.ops = self.substitute(forwarding.request_ops(), scratch, target);
         let Scratch {
             input,
             request,
@@ -154,7 +158,7 @@ impl Exchange<'_> {
         };
         let rewritten = !written.path.is_empty();
         let host = forwarding.and_then(|forwarding| forwarding.host());
-        let edge = self.terms.http.config.trust.use_remote_address;
+        let edge = self.context.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
         let edit = RequestEdit {
             ops: match (&written.ops, forwarding) {
@@ -165,11 +169,11 @@ impl Exchange<'_> {
             request_id: Some(&*written.request_id).filter(|id| !id.is_empty()),
             forwarded_for: edge.then_some(&*written.forwarded_for),
             // No client has a certificate yet, so that all other modes come to the same.
-            forwards_certificate: self.terms.http.config.trust.client_certificate
+            forwards_certificate: self.context.http.config.trust.client_certificate
                 == ForwardClientCertificate::AlwaysForward,
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: rewritten.then(|| request.path_and_query()),
-            attempt: (self.terms.direction == Direction::Outbound).then_some(self.out.attempts),
+            attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),
         };
         let line = RequestLine {
             path: if rewritten {
@@ -188,10 +192,10 @@ impl Exchange<'_> {
         &mut self,
         scratch: &mut Scratch,
         progress: &mut Progress<'_>,
-        way: Way<'_>,
+        target: UpstreamTarget<'_>,
     ) -> Next {
         if scratch.request.expects_continue
-            && progress.flow.upload_pending(scratch)
+            && progress.upload.upload_pending(scratch)
             && self.client.send(CONTINUE).await.is_err()
         {
             return self.gone();
@@ -201,35 +205,38 @@ impl Exchange<'_> {
                 .policy
                 .map_or(0, |policy| policy.host_selection_attempts);
             let destination = self
-                .terms
+                .context
                 .known_destination
-                .then_some(self.terms.destination);
+                .then_some(self.context.destination);
             let worker = self.worker;
-            let picked = way.cluster.pick(
+            let picked = target.cluster.pick(
                 destination,
                 &progress.tried,
                 selections,
-                &worker.naming,
+                &worker.metrics,
                 || worker.random(),
             );
-            let close = !progress.flow.is_uploaded();
+            let close = !progress.upload.is_uploaded();
             let Some(endpoint) = picked else {
                 return self.reply(scratch, Reply::NO_ENDPOINT, close).await;
             };
-            let (trial, attempt) = self.attempt(scratch, progress, way, endpoint).await;
-            let failure = match attempt {
-                Attempt::Response => match self.judge(scratch, progress, &trial) {
-                    None => return self.relay(scratch, progress, way, trial).await,
+            let (attempt, result) = self.attempt(scratch, progress, target, endpoint).await;
+            let failure = match result {
+                AttemptResult::Response => match self.should_retry(scratch, progress, &attempt) {
+                    None => return self.relay(scratch, progress, target, attempt).await,
                     Some(failure) => failure,
                 },
-                Attempt::Failed(failure) => failure,
+                AttemptResult::Failed(failure) => failure,
                 other => {
                     return self
-                        .give_up(scratch, &trial.endpoint, other, progress)
+                        .local_reply(scratch, &attempt.endpoint, other, progress)
                         .await;
                 }
             };
-            if let Some(next) = self.recover(scratch, progress, trial, failure).await {
+            if let Some(next) = self
+                .retry_or_fail(scratch, progress, attempt, failure)
+                .await
+            {
                 return next;
             }
         }
@@ -240,17 +247,17 @@ impl Exchange<'_> {
         &mut self,
         scratch: &mut Scratch,
         progress: &mut Progress<'_>,
-        way: Way<'_>,
+        target: UpstreamTarget<'_>,
         endpoint: Rc<LocalEndpoint>,
-    ) -> (Trial, Attempt) {
-        self.out.attempts += 1;
-        self.out.endpoint = Some(endpoint.clone());
+    ) -> (Attempt, AttemptResult) {
+        self.info.attempts += 1;
+        self.info.endpoint = Some(endpoint.clone());
         let idle = if progress.fresh {
             None
         } else {
             endpoint.reuse()
         };
-        let mut trial = Trial {
+        let mut attempt = Attempt {
             _active: Active::new(&endpoint),
             reused: idle.is_some(),
             connection: None,
@@ -259,24 +266,24 @@ impl Exchange<'_> {
         let mut connection = match idle {
             Some(connection) => connection,
             None => match self
-                .connect(&trial.endpoint, way, &progress.deadlines)
+                .connect(&attempt.endpoint, target, &progress.deadlines)
                 .await
             {
                 Ok(connection) => connection,
-                Err(attempt) => return (trial, attempt),
+                Err(result) => return (attempt, result),
             },
         };
         connection.requests += 1;
-        self.out.upstream_local = Some(connection.local);
-        let flow = &mut progress.flow;
-        if let Err(refusal) =
-            flow.begin(scratch, |scratch| self.write_head(scratch, way.forwarding))
-        {
-            return (trial, Attempt::Client(Some(refusal)));
+        self.info.upstream_local = Some(connection.local);
+        let upload = &mut progress.upload;
+        if let Err(refusal) = upload.begin(scratch, |scratch| {
+            self.write_head(scratch, target.forwarding)
+        }) {
+            return (attempt, AttemptResult::Client(Some(refusal)));
         }
         // An idle connection that the upstream closes in this very moment is worth another one.
-        flow.replayable = progress.policy.is_some() || trial.reused;
-        let attempt = flow
+        upload.replayable = progress.policy.is_some() || attempt.reused;
+        let result = upload
             .attempt(
                 self.client,
                 scratch,
@@ -285,44 +292,44 @@ impl Exchange<'_> {
                 self.begun + self.held_back,
             )
             .await;
-        trial.connection = Some(connection);
-        (trial, attempt)
+        attempt.connection = Some(connection);
+        (attempt, result)
     }
 
     /// A new connection to an endpoint.
     async fn connect(
         &mut self,
         endpoint: &Rc<LocalEndpoint>,
-        way: Way<'_>,
+        target: UpstreamTarget<'_>,
         deadlines: &Deadlines,
-    ) -> Result<Connection, Attempt> {
-        let (limit, whole) = deadlines.within(way.cluster.cluster.config.client.connect_timeout);
-        let connecting = dial::connect(self.worker, way.cluster, endpoint, limit);
+    ) -> Result<Connection, AttemptResult> {
+        let (limit, whole) = deadlines.within(target.cluster.cluster.config.client.connect_timeout);
+        let connecting = dial::connect(self.worker, target.cluster, endpoint, limit);
         // New connections are rare, and their room is not needed once they are there.
         match Box::pin(connecting).await {
             Ok(connection) => Ok(connection),
-            Err(dial::Failure::Timeout) if whole => Err(Attempt::Timeout),
+            Err(dial::Failure::Timeout) if whole => Err(AttemptResult::Timeout),
             Err(failure) => {
-                self.out.transport_failure = Some(failure.to_string().into());
-                Err(Attempt::Failed(Failure::Connect))
+                self.info.transport_failure = Some(failure.to_string().into());
+                Err(AttemptResult::Failed(Failure::Connect))
             }
         }
     }
 
     /// Whether a response is a failure that is worth another try; none if it is to be passed on.
-    fn judge(
+    fn should_retry(
         &mut self,
         scratch: &Scratch,
         progress: &Progress<'_>,
-        trial: &Trial,
+        attempt: &Attempt,
     ) -> Option<Failure> {
         let code = scratch.response.code;
         let grpc = grpc_status(scratch);
-        self.out.grpc = grpc;
+        self.info.grpc = grpc;
         if code < 500 {
-            trial.endpoint.cells.rq_success.inc();
+            attempt.endpoint.cells.rq_success.inc();
         } else {
-            trial.endpoint.cells.rq_error.inc();
+            attempt.endpoint.cells.rq_error.inc();
         }
         let failure = Failure::Response { code, grpc };
         self.is_retried(progress, failure).then_some(failure)
@@ -336,34 +343,34 @@ impl Exchange<'_> {
         if !retry::is_retried(policy, failure) {
             return false;
         }
-        if self.out.attempts > policy.attempts {
-            self.out.flags |= ResponseFlags::RETRIES_EXHAUSTED;
+        if self.info.attempts > policy.attempts {
+            self.info.flags |= ResponseFlags::RETRIES_EXHAUSTED;
             return false;
         }
-        progress.flow.replayable
+        progress.upload.replayable
     }
 
     /// Prepares the next try after a failed one, or answers that there is none.
-    async fn recover(
+    async fn retry_or_fail(
         &mut self,
         scratch: &mut Scratch,
         progress: &mut Progress<'_>,
-        trial: Trial,
+        attempt: Attempt,
         failure: Failure,
     ) -> Option<Next> {
-        let Trial {
+        let Attempt {
             endpoint,
             connection,
             reused,
             _active,
-        } = trial;
+        } = attempt;
         drop(connection);
         drop(_active);
-        let close = !progress.flow.is_uploaded();
-        if reused && !progress.fresh && is_stale(scratch, &progress.flow, failure) {
+        let close = !progress.upload.is_uploaded();
+        if reused && !progress.fresh && is_stale(scratch, &progress.upload, failure) {
             // Not a try of the policy: the connection had ended before the request.
             progress.fresh = true;
-            self.out.attempts = self.out.attempts.saturating_sub(1);
+            self.info.attempts = self.info.attempts.saturating_sub(1);
             return None;
         }
         let answered = matches!(failure, Failure::Response { .. });
@@ -380,7 +387,7 @@ impl Exchange<'_> {
         progress.fresh = false;
         endpoint.cells.rq_retry.inc();
         progress.tried.push(endpoint.address);
-        let pause = retry::pause(policy, self.out.attempts, self.worker.random());
+        let pause = retry::pause(policy, self.info.attempts, self.worker.random());
         if progress.deadlines.expire_within(pause) {
             return Some(self.reply(scratch, Reply::TIMEOUT, close).await);
         }
@@ -389,26 +396,28 @@ impl Exchange<'_> {
     }
 
     /// Answers where another try makes no sense.
-    async fn give_up(
+    async fn local_reply(
         &mut self,
         scratch: &mut Scratch,
         endpoint: &LocalEndpoint,
-        attempt: Attempt,
+        result: AttemptResult,
         progress: &Progress<'_>,
     ) -> Next {
-        let close = !progress.flow.is_uploaded();
-        let (reply, close) = match attempt {
-            Attempt::Timeout => {
+        let close = !progress.upload.is_uploaded();
+        let (reply, close) = match result {
+            AttemptResult::Timeout => {
                 endpoint.cells.rq_timeout.inc();
                 endpoint.cells.rq_error.inc();
                 (Reply::TIMEOUT, close)
             }
-            Attempt::Client(Some(refusal)) => {
+            AttemptResult::Client(Some(refusal)) => {
                 let flags = ResponseFlags::PROTOCOL_ERROR;
                 (Reply::new(refusal.code, flags, refusal.details), true)
             }
-            Attempt::Client(None) => return self.gone(),
-            Attempt::Idle | Attempt::Response | Attempt::Failed(_) => (Reply::IDLE, true),
+            AttemptResult::Client(None) => return self.gone(),
+            AttemptResult::Idle | AttemptResult::Response | AttemptResult::Failed(_) => {
+                (Reply::IDLE, true)
+            }
         };
         self.reply(scratch, reply, close).await
     }
@@ -417,7 +426,7 @@ impl Exchange<'_> {
     async fn failed(&mut self, scratch: &mut Scratch, failure: Failure, close: bool) -> Next {
         const BEFORE: &str =
             "upstream connect error or disconnect/reset before headers. reset reason: ";
-        let transport = self.out.transport_failure.clone().unwrap_or_default();
+        let transport = self.info.transport_failure.clone().unwrap_or_default();
         let (code, flags, details, reason) = match failure {
             Failure::Connect => (
                 503,
@@ -448,16 +457,16 @@ impl Exchange<'_> {
 
     /// The client went away.
     pub(super) fn gone(&mut self) -> Next {
-        self.out.flags |= ResponseFlags::CLIENT_TERMINATED;
-        self.out.details = Cow::Borrowed("downstream_remote_disconnect");
+        self.info.flags |= ResponseFlags::CLIENT_TERMINATED;
+        self.info.details = Cow::Borrowed("downstream_remote_disconnect");
         Next::Abort
     }
 }
 
 /// Whether a reset shows that an idle connection had ended, and the request can be sent again without doing anything twice.
-fn is_stale(scratch: &Scratch, flow: &Flow, failure: Failure) -> bool {
+fn is_stale(scratch: &Scratch, upload: &RequestUpload, failure: Failure) -> bool {
     match failure {
-        Failure::Reset { sent } => flow.replayable && (!sent || is_idempotent(scratch)),
+        Failure::Reset { sent } => upload.replayable && (!sent || is_idempotent(scratch)),
         _ => false,
     }
 }

@@ -27,7 +27,7 @@ use mesh_ir::{Direction, ProxyKind};
 use tokio::time::Instant;
 
 use super::client::Client;
-use super::local::{View, Worker};
+use super::local::{Worker, WorkerRuntime};
 use super::reply::Reply;
 use super::scratch::Scratch;
 use super::upstream::{LocalCluster, LocalEndpoint};
@@ -40,7 +40,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// How a request is served.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct RequestContext<'a> {
     /// The chain.
     pub http: &'a Http,
     /// Its routes.
@@ -68,7 +68,7 @@ pub enum Next {
 
 /// What the record is made from.
 #[derive(Debug, Default)]
-struct Outcomes {
+struct StreamInfo {
     code: u16,
     flags: ResponseFlags,
     details: Cow<'static, str>,
@@ -87,7 +87,7 @@ struct Outcomes {
 
 /// Where a request goes, and by which route.
 #[derive(Clone, Copy, Debug)]
-struct Way<'d> {
+struct UpstreamTarget<'d> {
     /// None where there are no routes.
     forwarding: Option<Forwarding<'d>>,
     cluster: &'d Rc<LocalCluster>,
@@ -96,13 +96,13 @@ struct Way<'d> {
 /// One request on its way.
 pub struct Exchange<'a> {
     worker: &'a Rc<Worker>,
-    view: &'a View,
+    runtime: &'a WorkerRuntime,
     client: &'a mut Client,
-    terms: Terms<'a>,
+    context: RequestContext<'a>,
     begun: Instant,
     /// How long an injected fault has held the request back, for which no limit counts.
     held_back: Duration,
-    out: Outcomes,
+    info: StreamInfo,
 }
 
 // === impl Exchange ===
@@ -111,35 +111,35 @@ impl<'a> Exchange<'a> {
     /// A request whose head is at the front of the scratch's input.
     pub fn new(
         worker: &'a Rc<Worker>,
-        view: &'a View,
+        runtime: &'a WorkerRuntime,
         client: &'a mut Client,
-        terms: Terms<'a>,
+        context: RequestContext<'a>,
         begun: Instant,
     ) -> Self {
         Self {
             worker,
-            view,
+            runtime,
             client,
-            terms,
+            context,
             begun,
             held_back: Duration::ZERO,
-            out: Outcomes::default(),
+            info: StreamInfo::default(),
         }
     }
 
     /// Serves it. Afterwards the scratch's input begins with the next request.
     pub async fn run(&mut self, scratch: &mut Scratch) -> Next {
-        let cells = self.worker.naming.metrics.cells();
+        let cells = self.worker.metrics.cells();
         cells.downstream_rq_total.inc();
         cells.downstream_rq_active.inc();
         scratch.written.clear();
-        let terms = self.terms;
-        if let Some(cluster) = terms.direct {
-            let way = Way {
+        let context = self.context;
+        if let Some(cluster) = context.direct {
+            let target = UpstreamTarget {
                 forwarding: None,
                 cluster,
             };
-            return self.serve(scratch, way).await;
+            return self.serve(scratch, target).await;
         }
         let request = RequestRef {
             head: &scratch.request,
@@ -153,18 +153,18 @@ impl<'a> Exchange<'a> {
         }
         match action {
             Action::Forward(forwarding) => {
-                let view = self.view;
-                let found = terms
+                let runtime = self.runtime;
+                let found = context
                     .routes
                     .and_then(|routes| routes.cluster(&forwarding))
-                    .and_then(|id| view.cluster(id, &self.worker.naming));
+                    .and_then(|id| runtime.cluster(id, &self.worker.metrics));
                 match found {
                     Some(cluster) => {
-                        let way = Way {
+                        let target = UpstreamTarget {
                             forwarding: Some(forwarding),
                             cluster,
                         };
-                        self.serve(scratch, way).await
+                        self.serve(scratch, target).await
                     }
                     None => {
                         let route = &forwarding.matched.route.name;
@@ -196,15 +196,15 @@ impl<'a> Exchange<'a> {
     /// What becomes of the request.
     #[inline]
     fn decide(&self, head: &RequestRef<'_>) -> Decision<'a> {
-        let connection = ConnectionFacts::plaintext(self.client.remote, self.terms.destination);
+        let connection = ConnectionFacts::plaintext(self.client.remote, self.context.destination);
         let request = Request {
             connection: &connection,
             head,
             tokens: Tokens::None,
         };
         let server = Server {
-            policy: &self.terms.http.policy,
-            routes: self.terms.routes.map(|routes| &*routes.table),
+            policy: &self.context.http.policy,
+            routes: self.context.routes.map(|routes| &*routes.table),
         };
         evaluate(server, &request, &mut || self.worker.random(), &mut ())
     }
@@ -235,7 +235,7 @@ impl<'a> Exchange<'a> {
         scratch.reply.clear();
         let skipped = upload.pump(rest, &mut scratch.reply);
         let close = !upload.is_done() || skipped.is_err();
-        self.out.received = upload.passed;
+        self.info.received = upload.passed;
         let next = Box::pin(self.reply(scratch, reply, close)).await;
         self.report(scratch, route, cluster, None);
         scratch.input.consume(head + skipped.unwrap_or(all));
@@ -244,23 +244,23 @@ impl<'a> Exchange<'a> {
 
     /// Sends an answer of the proxy itself.
     async fn reply(&mut self, scratch: &mut Scratch, reply: Reply<'_>, close: bool) -> Next {
-        let draining = self.worker.downstream.draining(self.terms.direction);
+        let draining = self.worker.downstream.draining(self.context.direction);
         let close = close || !scratch.request.keep_alive || draining;
         let to_head = scratch.request.is_head;
         let server = self.server();
         scratch.reply.clear();
-        self.worker.calendar.with(Instant::now(), |date| {
+        self.worker.date_cache.with(Instant::now(), |date| {
             reply.write(&mut scratch.reply, date, server, to_head, close);
         });
-        self.out.code = reply.code;
-        self.out.flags |= reply.flags;
-        self.out.details = match reply.denial {
+        self.info.code = reply.code;
+        self.info.flags |= reply.flags;
+        self.info.details = match reply.denial {
             Some(denial) => Cow::Owned(denial.to_owned()),
             None => Cow::Borrowed(reply.details),
         };
-        self.out.has_response = false;
+        self.info.has_response = false;
         if !to_head {
-            self.out.sent = reply.body.len() as u64;
+            self.info.sent = reply.body.len() as u64;
         }
         match self.client.send(&scratch.reply).await {
             Ok(()) if close => Next::Close,
@@ -272,7 +272,7 @@ impl<'a> Exchange<'a> {
     fn server(&self) -> &'static [u8] {
         // Istio names itself at the edge and in front of workloads only.
         let edge = self.worker.shared.options.kind == ProxyKind::Gateway;
-        if edge || self.terms.direction == Direction::Inbound {
+        if edge || self.context.direction == Direction::Inbound {
             b"istio-envoy"
         } else {
             b"envoy"

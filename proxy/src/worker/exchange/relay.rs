@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::forward::{Progress, Trial};
-use super::{Exchange, IDLE, Next, Way};
+use super::forward::{Attempt, Progress};
+use super::{Exchange, IDLE, Next, UpstreamTarget};
 use crate::http1::{BodyPipe, Framing, Known, ResponseLine, write_response};
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
@@ -24,34 +24,34 @@ impl Exchange<'_> {
         &mut self,
         scratch: &mut Scratch,
         progress: &mut Progress<'_>,
-        way: Way<'_>,
-        trial: Trial,
+        target: UpstreamTarget<'_>,
+        attempt: Attempt,
     ) -> Next {
-        let Some(mut connection) = trial.connection else {
+        let Some(mut connection) = attempt.connection else {
             return Next::Abort;
         };
-        let flow = &mut progress.flow;
+        let upload = &mut progress.upload;
         let now = Instant::now();
         let upgraded = scratch.response.code == 101;
         let framing = scratch.response.framing;
-        let draining = self.worker.downstream.draining(self.terms.direction);
+        let draining = self.worker.downstream.draining(self.context.direction);
         let line = ResponseLine {
             chunked: matches!(framing, Framing::Chunked | Framing::UntilClose),
-            close: !scratch.request.keep_alive || draining || !flow.is_uploaded(),
+            close: !scratch.request.keep_alive || draining || !upload.is_uploaded(),
             upgraded,
         };
         self.begin_reply(
             scratch,
             now,
-            now.saturating_duration_since(flow.uploaded_at(self.begun + self.held_back)),
+            now.saturating_duration_since(upload.uploaded_at(self.begun + self.held_back)),
         );
-        self.write_reply(scratch, way, line, now);
+        self.write_reply(scratch, target, line, now);
         scratch.answer.consume(scratch.response.length);
         if upgraded {
             return Box::pin(self.tunnel(scratch, connection)).await;
         }
         let mut download = BodyPipe::new(framing, line.chunked);
-        let end = flow
+        let end = upload
             .relay(
                 self.client,
                 scratch,
@@ -60,30 +60,30 @@ impl Exchange<'_> {
                 &mut progress.deadlines,
             )
             .await;
-        self.out.sent = download.passed;
+        self.info.sent = download.passed;
         // Without a wait it has ended in the moment in which it has begun, as far as a clock can tell.
-        self.out.ended = (!flow.waited).then_some(now);
+        self.info.ended = (!upload.waited).then_some(now);
         if end != End::Done {
             return self.broken(end);
         }
-        let limits = &way.cluster.cluster.config.client.limits;
+        let limits = &target.cluster.cluster.config.client.limits;
         let limit = limits.max_requests_per_connection.unwrap_or(0);
-        let clean = scratch.response.keep_alive && flow.is_clean() && scratch.answer.is_empty();
+        let clean = scratch.response.keep_alive && upload.is_clean() && scratch.answer.is_empty();
         if clean && (limit == 0 || connection.requests < limit) {
-            trial.endpoint.keep(connection, now);
+            attempt.endpoint.keep(connection, now);
             self.worker.sweep_later();
         }
         if line.close { Next::Close } else { Next::Keep }
     }
 
     fn begin_reply(&mut self, scratch: &mut Scratch, now: Instant, service_time: Duration) {
-        self.out.service_time = Some(service_time);
-        self.out.code = scratch.response.code;
-        self.out.details = Cow::Borrowed("via_upstream");
-        self.out.has_response = true;
-        self.out.ended = Some(now);
-        let substitutes = self.terms.routes.is_some_and(Routes::substitutes);
-        if self.terms.http.log.is_some() || substitutes {
+        self.info.service_time = Some(service_time);
+        self.info.code = scratch.response.code;
+        self.info.details = Cow::Borrowed("via_upstream");
+        self.info.has_response = true;
+        self.info.ended = Some(now);
+        let substitutes = self.context.routes.is_some_and(Routes::substitutes);
+        if self.context.http.log.is_some() || substitutes {
             let Scratch {
                 answer,
                 response,
@@ -99,14 +99,14 @@ impl Exchange<'_> {
     fn write_reply(
         &mut self,
         scratch: &mut Scratch,
-        way: Way<'_>,
+        target: UpstreamTarget<'_>,
         line: ResponseLine,
         now: Instant,
     ) {
-        let configured = way
+        let configured = target
             .forwarding
             .map_or([None; 2], |forwarding| forwarding.response_ops());
-        let substituted = self.substitute(configured, scratch, way);
+        let substituted = self.substitute(configured, scratch, target);
         let ops = match &substituted {
             Some(ops) => ops.each_ref().map(Some),
             None => configured,
@@ -119,9 +119,9 @@ impl Exchange<'_> {
         } = scratch;
         let bytes = answer.filled();
         let dated = response.fields(bytes).known(Known::Date).is_some();
-        let (server, service_time) = (self.server(), self.out.service_time);
+        let (server, service_time) = (self.server(), self.info.service_time);
         reply.clear();
-        self.worker.calendar.with(now, |date| {
+        self.worker.date_cache.with(now, |date| {
             let edit = ResponseEdit {
                 ops,
                 server,
@@ -131,7 +131,7 @@ impl Exchange<'_> {
             };
             write_response(reply, response, bytes, line, &edit);
         });
-        self.out.reply_head = reply.len() as u64;
+        self.info.reply_head = reply.len() as u64;
     }
 
     /// The response did not come to its end.
@@ -148,8 +148,8 @@ impl Exchange<'_> {
             ),
             End::Timeout => (ResponseFlags::UPSTREAM_TIMEOUT, "response_timeout"),
         };
-        self.out.flags |= flags;
-        self.out.details = Cow::Borrowed(details);
+        self.info.flags |= flags;
+        self.info.details = Cow::Borrowed(details);
         Next::Abort
     }
 
@@ -161,14 +161,14 @@ impl Exchange<'_> {
         if self.client.send(&scratch.reply).await.is_err() {
             return self.gone();
         }
-        let idle = self.terms.http.config.idle_timeout.unwrap_or(IDLE);
+        let idle = self.context.http.config.idle_timeout.unwrap_or(IDLE);
         let head = scratch.request.length;
         let rest = scratch.input.filled().get(head..).unwrap_or_default();
         let (client, upstream) = (&mut self.client.stream, &mut connection.stream);
         let copied = tunnel::copy(self.worker, client, upstream, rest, idle, &mut |_, _| {}).await;
-        self.out.received = copied.up;
-        self.out.sent = copied.down + first;
-        self.out.ended = None;
+        self.info.received = copied.up;
+        self.info.sent = copied.down + first;
+        self.info.ended = None;
         Next::Abort
     }
 }

@@ -24,7 +24,7 @@ impl Exchange<'_> {
         cluster: Option<&Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'_>>,
     ) {
-        let ended = self.out.ended.unwrap_or_else(Instant::now);
+        let ended = self.info.ended.unwrap_or_else(Instant::now);
         let request = RequestRef {
             head: &scratch.request,
             bytes: scratch.input.filled(),
@@ -35,29 +35,31 @@ impl Exchange<'_> {
             } else {
                 Protocol::Http
             },
-            code: self.out.code,
-            grpc_status: self.out.grpc,
-            flags: self.out.flags,
+            code: self.info.code,
+            grpc_status: self.info.grpc,
+            flags: self.info.flags,
         };
         let duration = ended.saturating_duration_since(self.begun);
-        let up = request.head.length as u64 + self.out.received;
-        let down = self.out.reply_head + self.out.sent;
+        let up = request.head.length as u64 + self.info.received;
+        let down = self.info.reply_head + self.info.sent;
         self.series(cluster).record(outcome, duration, up, down);
-        if let Some(log) = &self.terms.http.log {
+        if let Some(log) = &self.context.http.log {
             let record = self.to_record(scratch, route, cluster, forwarding, duration);
             log.write(&record);
         }
         // Last, so that whoever sees no request any more finds all of them counted.
-        let cells = self.worker.naming.metrics.cells();
+        let cells = self.worker.metrics.cells();
         cells.downstream_rq_active.dec();
     }
 
     fn series<'s>(&'s self, cluster: Option<&'s Rc<LocalCluster>>) -> &'s Series {
-        let (naming, direction) = (&self.worker.naming, self.terms.direction);
-        match (&self.out.endpoint, cluster) {
-            (Some(endpoint), Some(cluster)) => endpoint.series(direction, &cluster.cluster, naming),
-            (None, Some(cluster)) => cluster.unserved(direction, naming),
-            (_, None) => self.view.unrouted(direction, naming),
+        let (metrics, direction) = (&self.worker.metrics, self.context.direction);
+        match (&self.info.endpoint, cluster) {
+            (Some(endpoint), Some(cluster)) => {
+                endpoint.series(direction, &cluster.cluster, metrics)
+            }
+            (None, Some(cluster)) => cluster.unserved(direction, metrics),
+            (_, None) => self.runtime.unrouted(direction, metrics),
         }
     }
 
@@ -69,36 +71,36 @@ impl Exchange<'_> {
         forwarding: Option<Forwarding<'r>>,
         duration: Duration,
     ) -> Record<'r> {
-        let out = &self.out;
+        let info = &self.info;
         Record {
-            direction: self.terms.direction,
+            direction: self.context.direction,
             request: Some(sent_request(scratch, forwarding)),
             protocol: record::Protocol::Http11,
             duration,
-            code: out.code,
-            flags: out.flags,
-            details: &out.details,
+            code: info.code,
+            flags: info.flags,
+            details: &info.details,
             termination_details: None,
-            transport_failure: out.transport_failure.as_deref(),
-            bytes_received: out.received,
-            bytes_sent: out.sent,
+            transport_failure: info.transport_failure.as_deref(),
+            bytes_received: info.received,
+            bytes_sent: info.sent,
             request_head_bytes: scratch.request.length as u64,
-            response_head_bytes: out.reply_head,
-            response: if out.has_response {
+            response_head_bytes: info.reply_head,
+            response: if info.has_response {
                 scratch.response.fields(&scratch.response_bytes)
             } else {
                 Fields::default()
             },
-            upstream_service_time: out.service_time,
-            grpc_status: out.grpc,
+            upstream_service_time: info.service_time,
+            grpc_status: info.grpc,
             upstream_cluster: cluster.map(|cluster| &**cluster.cluster.name()),
-            upstream_host: out.endpoint.as_ref().map(|endpoint| endpoint.address),
-            upstream_local: out.upstream_local,
-            downstream_local: self.terms.destination,
+            upstream_host: info.endpoint.as_ref().map(|endpoint| endpoint.address),
+            upstream_local: info.upstream_local,
+            downstream_local: self.context.destination,
             downstream_remote: self.client.remote,
             server_name: None,
             route_name: route,
-            attempts: out.attempts,
+            attempts: info.attempts,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use mesh_ir::{HeaderOps, HeaderValue};
 
-use super::{Exchange, Way};
+use super::{Exchange, UpstreamTarget};
 use crate::worker::edit::Ops;
 use crate::worker::scratch::Scratch;
 
@@ -19,20 +19,20 @@ impl Exchange<'_> {
         &self,
         ops: Ops<'_>,
         scratch: &Scratch,
-        way: Way<'_>,
+        target: UpstreamTarget<'_>,
     ) -> Option<Box<[HeaderOps; 2]>> {
-        let routes = self.terms.routes.filter(|routes| routes.substitutes())?;
+        let routes = self.context.routes.filter(|routes| routes.substitutes())?;
         let mut values = ops.iter().flatten().flat_map(|ops| &ops.set);
         if !values.any(|set| set.value.contains('%')) {
             return None;
         }
-        let route = way
+        let route = target
             .forwarding
             .map_or("", |forwarding| &*forwarding.matched.route.name);
         let duration = self.begun.elapsed();
         // Before the request is sent, its host is not rewritten yet.
-        let forwarding = way.forwarding.filter(|_| self.out.has_response);
-        let record = self.to_record(scratch, route, Some(way.cluster), forwarding, duration);
+        let forwarding = target.forwarding.filter(|_| self.info.has_response);
+        let record = self.to_record(scratch, route, Some(target.cluster), forwarding, duration);
         let now = SystemTime::now();
         let value = |set: &HeaderValue| {
             let Some(text) = routes.substitution(&set.value) else {

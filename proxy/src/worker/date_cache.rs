@@ -9,7 +9,7 @@ use crate::http1::Dates;
 
 /// The date.
 #[derive(Debug, Default)]
-pub struct Calendar(RefCell<Page>);
+pub struct DateCache(RefCell<Page>);
 
 #[derive(Debug, Default)]
 struct Page {
@@ -17,9 +17,9 @@ struct Page {
     valid_until: Option<Instant>,
 }
 
-// === impl Calendar ===
+// === impl DateCache ===
 
-impl Calendar {
+impl DateCache {
     /// Shows the date at a moment.
     #[inline]
     pub fn with<T>(&self, now: Instant, read: impl FnOnce(&[u8]) -> T) -> T {
