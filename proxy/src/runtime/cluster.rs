@@ -53,6 +53,12 @@ pub struct Resolved {
 // === impl Cluster ===
 
 impl Cluster {
+    /// A cluster of its own, whose endpoints are part of it.
+    #[cfg(test)]
+    pub fn of(config: mesh_ir::Cluster) -> Self {
+        Self::new(Arc::new(config), None, None)
+    }
+
     pub(super) fn new(
         config: Arc<mesh_ir::Cluster>,
         told: Option<Arc<Endpoints>>,
@@ -134,7 +140,8 @@ fn eligible(endpoints: &Endpoints) -> Vec<Endpoint> {
 // === impl Resolved ===
 
 impl Resolved {
-    fn new(hosts: Vec<(Arc<str>, u16)>) -> Self {
+    /// Names that have no addresses yet.
+    pub fn new(hosts: Vec<(Arc<str>, u16)>) -> Self {
         Self {
             hosts,
             addresses: ArcSwap::default(),

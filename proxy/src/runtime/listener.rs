@@ -1,10 +1,11 @@
 //! Listeners with their chains.
 
+use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_ir::evaluate::{ChainSelector, ConnectionFacts, HttpPolicy};
-use mesh_ir::{HttpConnectionManager, TcpProxy};
+use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
 use crate::telemetry::access_log::AccessLog;
@@ -69,7 +70,7 @@ impl Listener {
         config: Arc<mesh_ir::Listener>,
         network: impl Fn(&mesh_ir::Network) -> Network,
     ) -> Self {
-        let chain = |chain: &mesh_ir::FilterChain| {
+        let chain = |chain: &FilterChain| {
             Arc::new(Chain {
                 name: chain.name.clone(),
                 network: network(&chain.network),
@@ -89,6 +90,18 @@ impl Listener {
         selected
             .and_then(|position| self.chains.get(position))
             .or(self.default.as_ref())
+    }
+
+    /// Whether a connection's chain in another version of the listener leads to one of the same kind here.
+    pub fn has_chains_of(&self, other: &Listener) -> bool {
+        let (mine, others) = (&self.config, &other.config);
+        let alike = |(a, b): (&FilterChain, &FilterChain)| {
+            a.matcher == b.matcher && discriminant(&a.network) == discriminant(&b.network)
+        };
+        Arc::ptr_eq(mine, others)
+            || (mine.chains.len() == others.chains.len()
+                && mine.default_chain.is_some() == others.default_chain.is_some()
+                && mine.all_chains().zip(others.all_chains()).all(alike))
     }
 
     /// Whether the chain depends on what is spoken.

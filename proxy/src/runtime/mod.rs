@@ -72,6 +72,14 @@ impl Runtime {
             })
     }
 
+    /// Whether connections may belong to chains here that another runtime does not have.
+    pub fn has_more_chains_than(&self, other: &Runtime) -> bool {
+        self.listeners.values().any(|listener| {
+            let now = other.listener(&listener.config.name);
+            now.is_none_or(|now| !now.has_chains_of(listener))
+        })
+    }
+
     /// The cluster at a position.
     pub fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
         self.clusters.get(id.index())

@@ -16,8 +16,8 @@ use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
 use super::client::Client;
+use super::endpoint::Connection;
 use super::scratch::Scratch;
-use super::upstream::Connection;
 use crate::http1::{BodyPipe, Framing, Refusal, RequestHead};
 
 /// How much of a body is kept for another try, as in Envoy.

@@ -1,8 +1,17 @@
 //! Which chain a connection belongs to, across configurations.
+//!
+//! ```text
+//! request comes --resume--> Binding: runtime and chain --served, rest--> IdleBinding --> next request
+//! ```
+//!
+//! A connection holds a runtime only while it serves a request. In between it knows what its chain is found by, so that a configuration
+//! that is replaced is freed, however many connections are idle. Chains that the next configuration does not have any more are kept by the
+//! worker for a while ([`Worker::runtime`]); connections that still belong to one end after their next answer, or when that time is over.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_ir::evaluate::ConnectionFacts;
 
@@ -15,22 +24,50 @@ pub type Protocols = &'static [&'static str];
 /// HTTP/1.1, as filter chains name it.
 pub const HTTP1: Protocols = &["http/1.1"];
 
-/// A connection's chain, together with the runtime that its positions belong to.
+/// What a connection's chain is found by.
 #[derive(Clone, Debug)]
-pub struct Binding {
+struct Criteria {
     listener: Arc<str>,
     /// The client.
     source: SocketAddr,
     /// Where the connection was meant to go.
-    pub destination: SocketAddr,
+    destination: SocketAddr,
     /// What was detected.
     protocols: Protocols,
+}
+
+/// A connection's chain, together with the runtime that its positions belong to.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    criteria: Criteria,
     /// The runtime.
     pub runtime: Rc<WorkerRuntime>,
     /// The chain.
     pub chain: Arc<Chain>,
     /// Whether newer configurations have no such chain any more, so that the connection is to end.
     pub retired: bool,
+}
+
+/// The same while the connection waits for a request: it keeps no configuration.
+#[derive(Debug)]
+pub struct IdleBinding {
+    criteria: Criteria,
+    http: bool,
+    runtime: Weak<WorkerRuntime>,
+    chain: std::sync::Weak<Chain>,
+}
+
+// === impl Criteria ===
+
+impl Criteria {
+    fn find(&self, runtime: &WorkerRuntime) -> Option<Arc<Chain>> {
+        let connection = ConnectionFacts {
+            application_protocols: self.protocols,
+            ..ConnectionFacts::plaintext(self.source, self.destination)
+        };
+        let listener = runtime.shared.listener(&self.listener)?;
+        listener.chain(&connection).cloned()
+    }
 }
 
 // === impl Binding ===
@@ -43,42 +80,91 @@ impl Binding {
         (source, destination): (SocketAddr, SocketAddr),
         protocols: Protocols,
     ) -> Option<Self> {
-        let connection = ConnectionFacts {
-            application_protocols: protocols,
-            ..ConnectionFacts::plaintext(source, destination)
-        };
-        let found = runtime.shared.listener(listener)?.chain(&connection)?;
-        let chain = found.clone();
-        Some(Self {
+        let criteria = Criteria {
             listener: listener.clone(),
             source,
             destination,
             protocols,
+        };
+        let chain = criteria.find(&runtime)?;
+        Some(Self {
+            criteria,
             runtime,
             chain,
             retired: false,
         })
     }
 
-    /// Follows the worker to its newest configuration.
-    #[inline]
-    pub fn refresh(&mut self, worker: &Worker) {
-        let runtime = worker.runtime();
-        if !Rc::ptr_eq(&runtime, &self.runtime) && !self.retired {
-            self.rebind(runtime);
+    /// Where the connection was meant to go.
+    pub fn destination(&self) -> SocketAddr {
+        self.criteria.destination
+    }
+
+    /// How long the connection may wait for a request; none where its chain does not say so.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        match &self.chain.network {
+            Network::Http(http) => http.config.idle_timeout,
+            Network::Tcp(_) => None,
         }
+    }
+
+    /// Lets go of the configuration until the next request.
+    #[inline]
+    pub fn rest(self) -> IdleBinding {
+        IdleBinding {
+            http: is_http(&self.chain),
+            runtime: Rc::downgrade(&self.runtime),
+            chain: Arc::downgrade(&self.chain),
+            criteria: self.criteria,
+        }
+    }
+}
+
+// === impl IdleBinding ===
+
+impl IdleBinding {
+    /// The chain in the worker's newest configuration; the one of before, retired, as long as it is kept; none after that.
+    #[inline]
+    pub fn resume(self, worker: &Rc<Worker>) -> Option<Binding> {
+        let newest = worker.runtime();
+        if let (Some(runtime), Some(chain)) = (self.runtime.upgrade(), self.chain.upgrade())
+            && Rc::ptr_eq(&runtime, &newest)
+        {
+            return Some(Binding {
+                criteria: self.criteria,
+                runtime,
+                chain,
+                retired: false,
+            });
+        }
+        self.rebind(newest)
+    }
+
+    /// Whether the connection has no chain any more, neither in the newest configuration nor in one that is kept.
+    pub fn is_gone(&self, worker: &Rc<Worker>) -> bool {
+        self.runtime.strong_count() == 0 && self.find(&worker.runtime()).is_none()
+    }
+
+    fn find(&self, runtime: &WorkerRuntime) -> Option<Arc<Chain>> {
+        let chain = self.criteria.find(runtime)?;
+        (is_http(&chain) == self.http).then_some(chain)
     }
 
     #[cold]
-    fn rebind(&mut self, runtime: Rc<WorkerRuntime>) {
-        let addresses = (self.source, self.destination);
-        match Self::new(runtime, &self.listener, addresses, self.protocols) {
-            Some(binding) if binding.is_http() == self.is_http() => *self = binding,
-            _ => self.retired = true,
-        }
+    fn rebind(self, newest: Rc<WorkerRuntime>) -> Option<Binding> {
+        let (runtime, chain, retired) = match self.find(&newest) {
+            Some(chain) => (newest, chain, false),
+            None => (self.runtime.upgrade()?, self.chain.upgrade()?, true),
+        };
+        Some(Binding {
+            criteria: self.criteria,
+            runtime,
+            chain,
+            retired,
+        })
     }
+}
 
-    fn is_http(&self) -> bool {
-        matches!(self.chain.network, Network::Http(_))
-    }
+fn is_http(chain: &Chain) -> bool {
+    matches!(chain.network, Network::Http(_))
 }

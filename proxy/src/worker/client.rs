@@ -99,12 +99,13 @@ impl Client {
     }
 
     /// Waits for the next request's head. `scratch` holds what has come in already; without it no memory is held until something
-    /// comes in.
+    /// comes in. `ends` tells whether a connection that is idle is to end, and is asked when the task is waked.
     pub async fn arrival(
         &mut self,
         worker: &Worker,
         scratch: Option<Box<Scratch>>,
         idle: Option<Duration>,
+        ends: impl Fn() -> bool,
     ) -> Arrival {
         let mut scratch = scratch;
         let now = Instant::now();
@@ -144,7 +145,7 @@ impl Client {
                     Poll::Pending => break,
                 }
             }
-            if begun.is_none() && worker.downstream.draining(self.direction) {
+            if begun.is_none() && (worker.downstream.draining(self.direction) || ends()) {
                 return Poll::Ready(Arrival::End);
             }
             ready!(self.timer.poll(cx));

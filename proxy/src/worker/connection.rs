@@ -64,8 +64,8 @@ pub async fn serve(
 }
 
 async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
-    let runtime = worker.runtime();
-    let Some(listener) = runtime.shared.listener(name) else {
+    // Waits and connections must hold no runtime, so all that is needed of it is looked up first.
+    let Some(listener) = worker.runtime().shared.listener(name).cloned() else {
         return;
     };
     let mut destination = client.local;
@@ -79,10 +79,13 @@ async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
         if loopback && destination == client.local {
             return Box::pin(proxied::serve(worker, client, name.clone())).await;
         }
-        let listener = runtime.shared.destination(destination).unwrap_or(listener);
-        let name = listener.config.name.clone();
+        let runtime = worker.runtime();
+        let own = runtime.shared.destination(destination);
+        let name = own.unwrap_or(&listener).config.name.clone();
+        drop((runtime, listener));
         return to_listener(worker, client, &name, destination, None).await;
     }
+    drop(listener);
     to_listener(worker, client, name, destination, None).await;
 }
 
@@ -110,24 +113,20 @@ pub async fn to_listener(
         worker.metrics.cells().no_filter_chain_match.inc();
         return;
     };
-    let chain = binding.chain.clone();
+    let chain = match &binding.chain.network {
+        Network::Http(_) => return http::serve(worker, client, binding, scratch).await,
+        Network::Tcp(_) => binding.chain.clone(),
+    };
     match &chain.network {
-        Network::Http(_) => http::serve(worker, client, binding, scratch).await,
+        Network::Http(_) => {}
         Network::Tcp(tcp) => {
-            let listener = binding.runtime.shared.listener(name);
+            let runtime = binding.runtime;
+            let listener = runtime.shared.listener(name);
             let Some(direction) = listener.map(|listener| listener.config.direction) else {
                 return;
             };
             let flow = (direction, destination);
-            Box::pin(tcp::serve(
-                worker,
-                client,
-                &binding.runtime,
-                tcp,
-                flow,
-                scratch,
-            ))
-            .await;
+            Box::pin(tcp::serve(worker, client, runtime, tcp, flow, scratch)).await;
         }
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::endpoint::{Connection, LocalEndpoint};
 use super::local::Worker;
-use super::upstream::{Connection, LocalCluster, LocalEndpoint};
+use super::upstream::LocalCluster;
 
 /// Why there is no connection.
 #[derive(Debug)]

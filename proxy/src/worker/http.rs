@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::binding::Binding;
 use super::client::{Arrival, Client};
 use super::exchange::{Exchange, Next, RequestContext};
-use super::local::{Worker, WorkerRuntime};
+use super::local::Worker;
 use super::reply::Reply;
 use super::scratch::Scratch;
 use crate::http1::Refusal;
@@ -27,28 +27,24 @@ pub async fn serve(
     binding: Binding,
     scratch: Option<Box<Scratch>>,
 ) {
-    let mut binding = binding;
+    let mut current = binding;
     let mut scratch = scratch;
     loop {
-        let idle = match &binding.chain.network {
-            Network::Http(http) => http.config.idle_timeout.unwrap_or(IDLE),
-            Network::Tcp(_) => return,
+        let idle = current.idle_timeout().unwrap_or(IDLE);
+        let resting = current.rest();
+        let ends = || resting.is_gone(worker);
+        let mut arrival = client
+            .arrival(worker, scratch.take(), Some(idle), ends)
+            .await;
+        let Some(binding) = resting.resume(worker) else {
+            return;
         };
-        let mut arrival = client.arrival(worker, scratch.take(), Some(idle)).await;
-        binding.refresh(worker);
         let Network::Http(http) = &binding.chain.network else {
             return;
         };
         arrival = arrival.normalized(http.config.normalization);
-        let Some((mut arrived, begun)) = head(
-            worker,
-            client,
-            &binding.runtime,
-            http,
-            binding.destination,
-            arrival,
-        )
-        .await
+        let Some((mut arrived, begun)) =
+            head(worker, client, http, binding.destination(), arrival).await
         else {
             return;
         };
@@ -59,7 +55,7 @@ pub async fn serve(
             http,
             routes: http.routes.as_deref(),
             direct: None,
-            destination: binding.destination,
+            destination: binding.destination(),
             known_destination: true,
             direction: http.config.direction,
         };
@@ -75,6 +71,7 @@ pub async fn serve(
             }
             Next::Abort => return worker.give_back(arrived),
         }
+        current = binding;
     }
 }
 
@@ -82,7 +79,6 @@ pub async fn serve(
 pub async fn head(
     worker: &Rc<Worker>,
     client: &mut Client,
-    runtime: &WorkerRuntime,
     http: &Http,
     destination: std::net::SocketAddr,
     arrival: Arrival,
@@ -106,12 +102,10 @@ pub async fn head(
     let direction = http.config.direction;
     let record = refused(client, direction, destination, begun, reply);
     let outcome = Outcome::http(reply.code, reply.flags);
-    runtime.unrouted(direction, &worker.metrics).record(
-        outcome,
-        record.duration,
-        0,
-        record.bytes_sent,
-    );
+    worker
+        .runtime()
+        .unrouted(direction, &worker.metrics)
+        .record(outcome, record.duration, 0, record.bytes_sent);
     if let Some(log) = &http.log {
         log.write(&record);
     }

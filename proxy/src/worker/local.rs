@@ -1,6 +1,7 @@
 //! What one worker has at hand for every request: its runtime of the runtime, memory to work in, the time of day.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,12 @@ use crate::telemetry::metrics::Series;
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// How long connections may go on by chains that newer configurations do not have: Istio's `drainDuration`.
+const RETIRED_CHAINS: Duration = Duration::from_secs(45);
+
+/// Most configurations that are kept for that.
+const MAX_RETIRED: usize = 8;
+
 /// One worker.
 #[derive(Debug)]
 pub struct Worker {
@@ -32,6 +39,8 @@ pub struct Worker {
     /// Date for answers.
     pub date_cache: DateCache,
     runtime: RefCell<Rc<WorkerRuntime>>,
+    /// Runtimes with chains that newer ones do not have, the oldest first.
+    retired: RefCell<VecDeque<Rc<WorkerRuntime>>>,
     scratches: Scratches,
     random: Cell<u64>,
     sweeping: Cell<bool>,
@@ -88,6 +97,7 @@ impl Worker {
             downstream: Rc::default(),
             date_cache: DateCache::default(),
             runtime: RefCell::new(Rc::new(WorkerRuntime::new(runtime))),
+            retired: RefCell::default(),
             scratches: Scratches::default(),
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
@@ -96,8 +106,11 @@ impl Worker {
     }
 
     /// The runtime as of now. One load where nothing has changed.
+    ///
+    /// The one before is let go of, unless connections may belong to chains that this one does not have: then it is kept until those
+    /// have had time to end.
     #[inline]
-    pub fn runtime(&self) -> Rc<WorkerRuntime> {
+    pub fn runtime(self: &Rc<Self>) -> Rc<WorkerRuntime> {
         let runtime = self.runtime.borrow().clone();
         if runtime.shared.generation == self.shared.generation.load(Ordering::Acquire) {
             return runtime;
@@ -106,7 +119,7 @@ impl Worker {
     }
 
     #[cold]
-    fn next_runtime(&self, before: &WorkerRuntime) -> Rc<WorkerRuntime> {
+    fn next_runtime(self: &Rc<Self>, before: &Rc<WorkerRuntime>) -> Rc<WorkerRuntime> {
         let runtime = WorkerRuntime::new(self.shared.runtime.load_full());
         for (index, cell) in before.clusters.iter().enumerate() {
             let (Some(local), Some(cluster)) = (cell.get(), before.shared.clusters().get(index))
@@ -114,6 +127,7 @@ impl Worker {
                 continue;
             };
             let Some(id) = runtime.shared.cluster_id(cluster.name()) else {
+                local.retire();
                 continue;
             };
             let (Some(cell), Some(now)) =
@@ -124,14 +138,35 @@ impl Worker {
             let kept = if Arc::ptr_eq(now, cluster) {
                 local.clone()
             } else {
-                Rc::new(LocalCluster::new(now.clone(), Some(local), &self.metrics))
+                Rc::new(LocalCluster::new(now.clone(), Some(local)))
             };
             // The cell is new, so it is empty.
             let _ = cell.set(kept);
         }
         let runtime = Rc::new(runtime);
         self.runtime.replace(runtime.clone());
+        if before.shared.has_more_chains_than(&runtime.shared) {
+            self.retire_later(before.clone());
+        }
         runtime
+    }
+
+    /// Keeps a runtime for connections that belong to its chains, for a while; then those that are idle end.
+    fn retire_later(self: &Rc<Self>, runtime: Rc<WorkerRuntime>) {
+        let weak = Rc::downgrade(&runtime);
+        let mut retired = self.retired.borrow_mut();
+        if retired.len() >= MAX_RETIRED {
+            retired.pop_front();
+        }
+        retired.push_back(runtime);
+        let worker = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(RETIRED_CHAINS).await;
+            let is_other =
+                |kept: &Rc<WorkerRuntime>| !std::ptr::eq(Rc::as_ptr(kept), weak.as_ptr());
+            worker.retired.borrow_mut().retain(is_other);
+            worker.downstream.wake();
+        });
     }
 
     /// Memory for one exchange.
@@ -190,13 +225,13 @@ impl WorkerRuntime {
 
     /// A cluster.
     #[inline]
-    pub fn cluster(&self, id: ClusterId, metrics: &MetricsContext) -> Option<&Rc<LocalCluster>> {
+    pub fn cluster(&self, id: ClusterId) -> Option<&Rc<LocalCluster>> {
         let cell = self.clusters.get(id.index())?;
         if let Some(cluster) = cell.get() {
             return Some(cluster);
         }
         let cluster = self.shared.cluster(id)?.clone();
-        Some(cell.get_or_init(|| Rc::new(LocalCluster::new(cluster, None, metrics))))
+        Some(cell.get_or_init(|| Rc::new(LocalCluster::new(cluster, None))))
     }
 
     /// Where requests count that no route takes.
@@ -226,6 +261,11 @@ impl Downstreams {
     /// Lets connections end as soon as they have answered.
     pub fn drain(&self, which: Draining) {
         self.draining.set(which);
+        self.wake();
+    }
+
+    /// Lets idle connections look whether they are to end.
+    fn wake(&self) {
         for waker in self.wakers.borrow().iter().flatten() {
             waker.wake_by_ref();
         }

@@ -21,6 +21,7 @@ mod tcp;
 mod attempt;
 mod dial;
 mod edit;
+mod endpoint;
 mod exchange;
 mod reply;
 mod tunnel;
@@ -106,7 +107,7 @@ impl Workers {
                 Ok(sender)
             })
             .collect::<io::Result<_>>()?;
-        let names = tokio::spawn(names::keep(Arc::downgrade(&shared)));
+        let names = tokio::spawn(names::keep(shared.clone()));
         Ok(Self {
             shared,
             threads,
@@ -146,6 +147,7 @@ impl Workers {
         for name in gone {
             self.tell(|| Command::Stop(name.clone()));
         }
+        self.tell(|| Command::Refresh);
         self.shared.changed.notify_one();
         errors
     }

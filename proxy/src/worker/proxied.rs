@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
-use super::binding::{Binding, HTTP1};
+use super::binding::{Binding, HTTP1, IdleBinding};
 use super::client::{Arrival, Client};
 use super::connection::to_listener;
 use super::exchange::{Exchange, Next, RequestContext};
@@ -24,22 +24,34 @@ use crate::http1::{Form, RequestRef};
 use crate::runtime::{Http, Network, Routes, Source};
 
 /// The destination of the last request, as clients mostly stay with one.
-struct Known {
+struct Known<B> {
     authority: Vec<u8>,
-    binding: Binding,
+    binding: B,
     address: Option<SocketAddr>,
+}
+
+impl<B> Known<B> {
+    fn map<C>(self, change: impl FnOnce(B) -> Option<C>) -> Option<Known<C>> {
+        Some(Known {
+            authority: self.authority,
+            binding: change(self.binding)?,
+            address: self.address,
+        })
+    }
 }
 
 /// Serves a connection until it ends.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>) {
     let fallback = no_routes(None);
     let mut scratch = None;
-    let mut known: Option<Known> = None;
+    let mut resting: Option<Known<IdleBinding>> = None;
     loop {
         let arrival = client
-            .arrival(worker, scratch.take(), Some(http::IDLE))
+            .arrival(worker, scratch.take(), Some(http::IDLE), || false)
             .await;
-        let runtime = worker.runtime();
+        let known = resting
+            .take()
+            .and_then(|known| known.map(|binding| binding.resume(worker)));
         // What cannot be understood goes to nobody's log but the listener's own.
         let log = known
             .as_ref()
@@ -49,7 +61,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
             });
         let refused = log.unwrap_or(&fallback);
         let Some((mut arrived, begun)) =
-            http::head(worker, client, &runtime, refused, client.local, arrival).await
+            http::head(worker, client, refused, client.local, arrival).await
         else {
             return;
         };
@@ -59,13 +71,13 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
         };
         if arrived.request.form == Form::Authority {
             let authority = String::from_utf8_lossy(request.authority()).into_owned();
+            drop(known);
             return tunnel(worker, client, &listener, &authority, arrived).await;
         }
-        match &mut known {
-            Some(known) if known.authority == request.authority() => known.binding.refresh(worker),
-            _ => known = find(worker, &listener, client.remote, request),
-        }
-        let Some(known) = &mut known else {
+        let known = known
+            .filter(|known| known.authority == request.authority())
+            .or_else(|| find(worker, &listener, client.remote, request));
+        let Some(mut known) = known else {
             worker.metrics.cells().no_filter_chain_match.inc();
             return worker.give_back(arrived);
         };
@@ -74,12 +86,13 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
             Network::Tcp(_) => &fallback,
         };
         if let Err(refusal) = arrived.normalize_path(http.config.normalization) {
-            let destination = known.binding.destination;
+            let destination = known.binding.destination();
             let arrival = Arrival::Refused(arrived, begun, refusal);
-            http::head(worker, client, &runtime, http, destination, arrival).await;
+            http::head(worker, client, http, destination, arrival).await;
             return;
         }
-        let next = exchange(worker, client, known, &mut arrived, begun).await;
+        let next = exchange(worker, client, &mut known, &mut arrived, begun).await;
+        resting = known.map(|binding| Some(binding.rest()));
         match next {
             Next::Keep if arrived.input.is_empty() => worker.give_back(arrived),
             Next::Keep => scratch = Some(arrived),
@@ -95,7 +108,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>)
 async fn exchange(
     worker: &Rc<Worker>,
     client: &mut Client,
-    known: &mut Known,
+    known: &mut Known<Binding>,
     arrived: &mut Scratch,
     begun: tokio::time::Instant,
 ) -> Next {
@@ -125,7 +138,7 @@ async fn exchange(
         bytes: arrived.input.filled(),
     };
     let direct = direct.flatten();
-    let original = match (direct, routes) {
+    let original = match (&direct, routes) {
         (Some(cluster), _) => matches!(cluster.cluster.source, Source::OriginalDestination),
         (None, Some(routes)) => goes_to_original(&binding.runtime.shared, routes, request),
         (None, None) => false,
@@ -141,8 +154,8 @@ async fn exchange(
     let context = RequestContext {
         http,
         routes,
-        direct,
-        destination: address.unwrap_or(binding.destination),
+        direct: direct.as_ref(),
+        destination: address.unwrap_or(binding.destination()),
         known_destination: address.is_some(),
         direction: Direction::Outbound,
     };
@@ -172,7 +185,7 @@ fn find(
     own: &Arc<str>,
     source: SocketAddr,
     request: RequestRef<'_>,
-) -> Option<Known> {
+) -> Option<Known<Binding>> {
     let runtime = worker.runtime();
     let authority = String::from_utf8_lossy(request.authority()).into_owned();
     let (host, port) = resolve::split(&authority, default_port(request));

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::local::Worker;
@@ -37,7 +38,7 @@ pub fn known(runtime: &Runtime, host: &str) -> Option<IpAddr> {
 }
 
 /// The address of an authority, looked for everywhere.
-pub async fn lookup(worker: &Worker, authority: &str, default_port: u16) -> Option<SocketAddr> {
+pub async fn lookup(worker: &Rc<Worker>, authority: &str, default_port: u16) -> Option<SocketAddr> {
     let (host, port) = split(authority, default_port);
     if let Some(address) = known(&worker.runtime().shared, host) {
         return Some(SocketAddr::new(address, port));

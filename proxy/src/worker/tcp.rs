@@ -8,32 +8,29 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::dial;
+use super::endpoint::{Active, LocalEndpoint};
 use super::http::IDLE;
 use super::local::{Worker, WorkerRuntime};
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
-use super::upstream::{Active, LocalCluster, LocalEndpoint};
+use super::upstream::LocalCluster;
 use crate::record::{Protocol, Record, ResponseFlags};
 use crate::runtime::Tcp;
 use crate::telemetry::metrics::{Series, TcpBytes};
 
 /// What the record is made from.
-struct Outcome<'a> {
+struct Outcome {
     begun: Instant,
     copied: Copied,
     flags: ResponseFlags,
     transport_failure: Option<String>,
-    cluster: Option<&'a Rc<LocalCluster>>,
+    cluster: Option<Rc<LocalCluster>>,
     endpoint: Option<Rc<LocalEndpoint>>,
     upstream_local: Option<SocketAddr>,
 }
 
 /// The cluster that takes a connection.
-pub fn cluster<'v>(
-    worker: &Worker,
-    runtime: &'v WorkerRuntime,
-    tcp: &Tcp,
-) -> Option<&'v Rc<LocalCluster>> {
+pub fn cluster(worker: &Worker, runtime: &WorkerRuntime, tcp: &Tcp) -> Option<Rc<LocalCluster>> {
     let total: u64 = tcp
         .config
         .clusters
@@ -47,14 +44,15 @@ pub fn cluster<'v>(
         left = left.wrapping_sub(weight);
         taken
     })?;
-    runtime.cluster((*tcp.clusters.get(index)?)?, &worker.metrics)
+    runtime.cluster((*tcp.clusters.get(index)?)?).cloned()
 }
 
-/// Passes a connection through until it ends. `scratch` holds what has come in already.
+/// Passes a connection through until it ends. `scratch` holds what has come in already. The configuration is let go of as soon as it is
+/// clear where the connection goes.
 pub async fn serve(
     worker: &Rc<Worker>,
     client: &mut Client,
-    runtime: &WorkerRuntime,
+    runtime: Rc<WorkerRuntime>,
     tcp: &Tcp,
     (direction, destination): (Direction, SocketAddr),
     scratch: Option<Box<Scratch>>,
@@ -64,11 +62,12 @@ pub async fn serve(
         copied: Copied::default(),
         flags: ResponseFlags::NONE,
         transport_failure: None,
-        cluster: cluster(worker, runtime, tcp),
+        cluster: cluster(worker, &runtime, tcp),
         endpoint: None,
         upstream_local: None,
     };
-    match outcome.cluster {
+    drop(runtime);
+    match outcome.cluster.clone() {
         None => outcome.flags = ResponseFlags::NO_CLUSTER,
         Some(cluster) => {
             let picked = cluster.pick(Some(destination), &[], 0, &worker.metrics, || {
@@ -83,7 +82,7 @@ pub async fn serve(
                         client,
                         tcp,
                         direction,
-                        (cluster, &endpoint),
+                        (&cluster, &endpoint),
                         scratch.as_deref(),
                         &mut outcome,
                     )
@@ -96,7 +95,8 @@ pub async fn serve(
         worker.give_back(scratch);
     }
     if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
-        let series = match outcome.cluster {
+        let runtime = worker.runtime();
+        let series = match &outcome.cluster {
             Some(cluster) => cluster.unserved(direction, &worker.metrics),
             None => runtime.unrouted(direction, &worker.metrics),
         };
@@ -119,7 +119,7 @@ async fn pass(
     direction: Direction,
     (cluster, endpoint): (&Rc<LocalCluster>, &Rc<LocalEndpoint>),
     scratch: Option<&Scratch>,
-    outcome: &mut Outcome<'_>,
+    outcome: &mut Outcome,
 ) {
     let limit = cluster.cluster.config.client.connect_timeout;
     let mut connection = match dial::connect(worker, cluster, endpoint, limit).await {
@@ -169,7 +169,7 @@ fn record<'a>(
     client: &Client,
     direction: Direction,
     destination: SocketAddr,
-    outcome: &'a Outcome<'_>,
+    outcome: &'a Outcome,
 ) -> Record<'a> {
     Record {
         direction,
@@ -188,7 +188,10 @@ fn record<'a>(
         response: crate::http1::Fields::default(),
         upstream_service_time: None,
         grpc_status: None,
-        upstream_cluster: outcome.cluster.map(|cluster| &**cluster.cluster.name()),
+        upstream_cluster: outcome
+            .cluster
+            .as_deref()
+            .map(|cluster| &**cluster.cluster.name()),
         upstream_host: outcome.endpoint.as_ref().map(|endpoint| endpoint.address),
         upstream_local: outcome.upstream_local,
         downstream_local: destination,

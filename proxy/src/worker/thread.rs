@@ -24,6 +24,8 @@ pub enum Command {
     Listen(Arc<str>, std::net::TcpListener),
     /// Accept no more connections of a listener.
     Stop(Arc<str>),
+    /// Go over to the newest configuration now, and let go of what is gone with the one before, without waiting for a request.
+    Refresh,
     /// Accept no more connections of these listeners, and let those connections end.
     Drain(Draining),
 }
@@ -63,6 +65,7 @@ async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
                 accepting.borrow_mut().insert(name, (direction, task));
             }
             Command::Stop(name) => stop(&name),
+            Command::Refresh => drop(worker.runtime()),
             Command::Drain(which) => {
                 worker.downstream.drain(which);
                 accepting.borrow_mut().retain(|_, (direction, task)| {
@@ -78,7 +81,7 @@ async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
 }
 
 /// Which way the traffic of a listener flows. The runtime knows every listener before its sockets are handed out.
-fn direction(worker: &Worker, name: &str) -> Direction {
+fn direction(worker: &Rc<Worker>, name: &str) -> Direction {
     let runtime = worker.runtime();
     let listener = runtime.shared.listener(name);
     listener.map_or(Direction::Outbound, |listener| listener.config.direction)

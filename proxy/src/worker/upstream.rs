@@ -1,7 +1,8 @@
-//! One worker's side of the clusters: endpoints with their idle connections, what is on its way to them, and where it is counted.
+//! One worker's side of the clusters: which endpoints may be chosen, and what is kept of those that were.
 //!
 //! Everything here belongs to one worker and is found by position, so that a request takes no lock and hashes nothing. What the worker
-//! keeps of an endpoint outlives configurations: it is found again by the cluster's name and the endpoint's address.
+//! keeps of an endpoint outlives configurations: it is found again by the cluster's name and the endpoint's address. What a new
+//! configuration has no endpoint for is let go of at once, with its idle connections.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
@@ -11,17 +12,14 @@ use std::time::Duration;
 
 use mesh_ir::{Direction, Workload};
 use rustc_hash::FxHashMap;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::endpoint::LocalEndpoint;
 use crate::balance::{self, Candidates};
-use crate::runtime::{Cluster, Source};
+use crate::runtime::{Cluster, Endpoint, Source};
 use crate::telemetry::metrics::{
-    HostCells, Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
+    Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
 };
-
-/// Idle connections that are kept for one endpoint.
-const MAX_IDLE: usize = 1024;
 
 /// Endpoints that are kept for a cluster of original destinations.
 const MAX_DESTINATIONS: usize = 1024;
@@ -35,55 +33,24 @@ pub struct LocalCluster {
     /// The cluster.
     pub cluster: Arc<Cluster>,
     set: RefCell<Rc<EndpointSet>>,
-    destinations: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
+    /// The endpoints that have been chosen so far, which is what configurations that follow each other hand on.
+    used: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
+    /// Whether a newer configuration has taken over what is kept of the endpoints.
+    superseded: Cell<bool>,
     next: Cell<usize>,
     /// Series of requests for which no endpoint was found.
     unserved: OnceCell<Series>,
 }
 
-/// The endpoints that may be chosen.
+/// The endpoints that may be chosen. Those that never were cost nothing but their slot.
 #[derive(Debug, Default)]
 pub struct EndpointSet {
-    endpoints: Vec<Rc<LocalEndpoint>>,
+    slots: Vec<OnceCell<Rc<LocalEndpoint>>>,
+    /// Sums of the weights; none if all are the same.
     weights: Option<Vec<u64>>,
     /// What the endpoints of host names were made from.
     resolved: Option<Arc<Vec<SocketAddr>>>,
 }
-
-/// An endpoint as one worker sees it.
-#[derive(Debug)]
-pub struct LocalEndpoint {
-    /// Address.
-    pub address: SocketAddr,
-    /// Its counters, of this worker.
-    pub cells: Arc<HostCells>,
-    workload: Option<Workload>,
-    active: Cell<u32>,
-    idle: RefCell<Vec<Idle>>,
-    series: OnceCell<Series>,
-}
-
-/// A connection to an endpoint.
-#[derive(Debug)]
-pub struct Connection {
-    /// The socket.
-    pub stream: TcpStream,
-    /// Our side.
-    pub local: SocketAddr,
-    /// Requests that were sent on it.
-    pub requests: u32,
-    cells: Arc<HostCells>,
-}
-
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-/// A request on its way to an endpoint.
-#[derive(Debug)]
-pub struct Active(Rc<LocalEndpoint>);
 
 /// Where one worker counts, and what its series are named by.
 #[derive(Clone, Debug)]
@@ -97,70 +64,39 @@ pub struct MetricsContext {
 // === impl LocalCluster ===
 
 impl LocalCluster {
-    /// A cluster, with what is known of its endpoints from before.
-    pub fn new(
-        cluster: Arc<Cluster>,
-        before: Option<&LocalCluster>,
-        metrics: &MetricsContext,
-    ) -> Self {
-        let set = match &cluster.source {
+    /// A cluster, with what is known of its endpoints from before. Costs no more than a look at each endpoint, since a request may wait
+    /// for it.
+    pub fn new(cluster: Arc<Cluster>, before: Option<&LocalCluster>) -> Self {
+        let used = before.map(LocalCluster::supersede).unwrap_or_default();
+        let (set, used) = match &cluster.source {
             Source::Known { eligible, .. } => {
-                let endpoints: Vec<_> = eligible
-                    .iter()
-                    .map(|endpoint| {
-                        let known = before.and_then(|before| {
-                            before.known(endpoint.address, endpoint.workload.as_ref())
-                        });
-                        known.unwrap_or_else(|| {
-                            LocalEndpoint::new(
-                                &cluster,
-                                endpoint.address,
-                                endpoint.workload.clone(),
-                                metrics,
-                            )
-                        })
-                    })
-                    .collect();
-                let same = eligible.windows(2).all(|pair| match pair {
-                    [a, b] => a.weight == b.weight,
-                    _ => true,
-                });
-                let sums = eligible.iter().scan(0_u64, |sum, endpoint| {
-                    *sum += u64::from(endpoint.weight);
-                    Some(*sum)
-                });
-                EndpointSet {
-                    weights: (!same).then(|| sums.collect()),
-                    endpoints,
-                    resolved: None,
-                }
+                let addresses = eligible.iter().map(|endpoint| endpoint.address);
+                (EndpointSet::of(eligible), keep(used, addresses))
             }
-            Source::Dns(_) | Source::OriginalDestination => EndpointSet::default(),
+            // Filled when it is used, after which endpoints that are gone are let go of.
+            Source::Dns(_) | Source::OriginalDestination => (EndpointSet::default(), used),
         };
-        let destinations = match (&cluster.source, before) {
-            (Source::OriginalDestination, Some(before)) => before.destinations.take(),
-            _ => FxHashMap::default(),
-        };
-        let local = Self {
+        Self {
             set: RefCell::new(Rc::new(set)),
-            destinations: RefCell::new(destinations),
+            used: RefCell::new(used),
+            superseded: Cell::new(false),
             next: Cell::new(before.map_or(0, |before| before.next.get())),
             unserved: OnceCell::new(),
             cluster,
-        };
-        if let (Source::Dns(_), Some(before)) = (&local.cluster.source, before) {
-            local.set.replace(before.set.borrow().clone());
         }
-        local
     }
 
-    fn known(&self, address: SocketAddr, workload: Option<&Workload>) -> Option<Rc<LocalEndpoint>> {
-        let set = self.set.borrow();
-        let known = set
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.address == address)?;
-        (known.workload.as_ref() == workload).then(|| known.clone())
+    /// Hands on what is kept of the endpoints. Requests that still go by this value keep no connections for others.
+    fn supersede(&self) -> FxHashMap<SocketAddr, Rc<LocalEndpoint>> {
+        self.superseded.set(true);
+        self.used.take()
+    }
+
+    /// Lets go of all endpoints: there is no such cluster any more.
+    pub fn retire(&self) {
+        for endpoint in self.supersede().values() {
+            endpoint.retire();
+        }
     }
 
     /// Chooses an endpoint that `avoid` does not hold, if one is found within so many attempts, else any.
@@ -175,15 +111,14 @@ impl LocalCluster {
         if let Source::OriginalDestination = self.cluster.source {
             return Some(self.destination(destination?, metrics));
         }
-        let set = self.endpoints(metrics);
+        let set = self.endpoints();
         let mut picked = None;
         for _ in 0..=attempts {
             let next = self.next.get();
             self.next.set(next.wrapping_add(1));
             let how = self.cluster.config.client.balancing;
-            let endpoint = set
-                .endpoints
-                .get(balance::pick(how, &*set, next, &mut random)?)?;
+            let index = balance::pick(how, &*set, next, &mut random)?;
+            let endpoint = self.at(&set, index, metrics)?;
             picked = Some(endpoint.clone());
             if !avoid.contains(&endpoint.address) {
                 break;
@@ -192,26 +127,66 @@ impl LocalCluster {
         picked
     }
 
+    /// The endpoint at a position.
+    #[inline]
+    fn at<'s>(
+        &self,
+        set: &'s EndpointSet,
+        index: usize,
+        metrics: &MetricsContext,
+    ) -> Option<&'s Rc<LocalEndpoint>> {
+        let slot = set.slots.get(index)?;
+        if let Some(endpoint) = slot.get() {
+            return Some(endpoint);
+        }
+        let (address, workload) = match (&self.cluster.source, &set.resolved) {
+            (Source::Known { eligible, .. }, _) => {
+                let endpoint = eligible.get(index)?;
+                (endpoint.address, endpoint.workload.as_ref())
+            }
+            (_, resolved) => (*resolved.as_ref()?.get(index)?, None),
+        };
+        Some(slot.get_or_init(|| self.endpoint(address, workload, metrics)))
+    }
+
+    /// What is kept of an endpoint.
+    fn endpoint(
+        &self,
+        address: SocketAddr,
+        workload: Option<&Workload>,
+        metrics: &MetricsContext,
+    ) -> Rc<LocalEndpoint> {
+        let mut used = self.used.borrow_mut();
+        if let Some(known) = used.get(&address) {
+            if known.is_of(workload) {
+                return known.clone();
+            }
+            known.retire();
+        }
+        let endpoint = LocalEndpoint::new(&self.cluster, address, workload.cloned(), metrics);
+        if self.superseded.get() {
+            endpoint.retire();
+        } else {
+            used.insert(address, endpoint.clone());
+        }
+        endpoint
+    }
+
     /// The endpoints as of now.
-    fn endpoints(&self, metrics: &MetricsContext) -> Rc<EndpointSet> {
+    fn endpoints(&self) -> Rc<EndpointSet> {
         let set = self.set.borrow().clone();
         let Source::Dns(resolved) = &self.cluster.source else {
             return set;
         };
         let addresses = resolved.addresses();
-        if set
-            .resolved
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, &addresses))
-        {
+        let known = set.resolved.as_ref();
+        if known.is_some_and(|known| Arc::ptr_eq(known, &addresses)) {
             return set;
         }
-        let endpoints = addresses.iter().map(|address| {
-            self.known(*address, None)
-                .unwrap_or_else(|| LocalEndpoint::new(&self.cluster, *address, None, metrics))
-        });
+        let used = self.used.take();
+        self.used.replace(keep(used, addresses.iter().copied()));
         let set = Rc::new(EndpointSet {
-            endpoints: endpoints.collect(),
+            slots: addresses.iter().map(|_| OnceCell::new()).collect(),
             weights: None,
             resolved: Some(addresses),
         });
@@ -220,16 +195,12 @@ impl LocalCluster {
     }
 
     fn destination(&self, address: SocketAddr, metrics: &MetricsContext) -> Rc<LocalEndpoint> {
-        let mut destinations = self.destinations.borrow_mut();
-        if let Some(endpoint) = destinations.get(&address) {
-            return endpoint.clone();
+        let mut used = self.used.borrow_mut();
+        if used.len() >= MAX_DESTINATIONS && !used.contains_key(&address) {
+            used.retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
         }
-        if destinations.len() >= MAX_DESTINATIONS {
-            destinations.retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
-        }
-        let endpoint = LocalEndpoint::new(&self.cluster, address, None, metrics);
-        destinations.insert(address, endpoint.clone());
-        endpoint
+        drop(used);
+        self.endpoint(address, None, metrics)
     }
 
     /// Closes idle connections that have been idle for too long or that the other side has closed. True if some are left.
@@ -241,11 +212,11 @@ impl LocalCluster {
             .limits
             .idle_timeout
             .unwrap_or(IDLE_LIMIT);
-        let mut left = false;
-        let mut sweep = |endpoint: &Rc<LocalEndpoint>| left |= endpoint.sweep(now, limit);
-        self.set.borrow().endpoints.iter().for_each(&mut sweep);
-        self.destinations.borrow().values().for_each(&mut sweep);
-        left
+        // Names may have other addresses now, whose endpoints take the place of those that are gone.
+        self.endpoints();
+        let used = self.used.borrow();
+        let sweep = |left: bool, endpoint: &Rc<LocalEndpoint>| endpoint.sweep(now, limit) | left;
+        used.values().fold(false, sweep)
     }
 
     /// Where requests count for which there is no endpoint.
@@ -255,137 +226,55 @@ impl LocalCluster {
     }
 }
 
+/// Those of the endpoints that have one of these addresses; the others are let go of.
+fn keep(
+    used: FxHashMap<SocketAddr, Rc<LocalEndpoint>>,
+    addresses: impl Iterator<Item = SocketAddr>,
+) -> FxHashMap<SocketAddr, Rc<LocalEndpoint>> {
+    let mut used = used;
+    if used.is_empty() {
+        return used;
+    }
+    let kept = addresses.filter_map(|address| used.remove_entry(&address));
+    let kept = kept.collect();
+    for gone in used.values() {
+        gone.retire();
+    }
+    kept
+}
+
 // === impl EndpointSet ===
+
+impl EndpointSet {
+    fn of(eligible: &[Endpoint]) -> Self {
+        let same = eligible.windows(2).all(|pair| match pair {
+            [a, b] => a.weight == b.weight,
+            _ => true,
+        });
+        let sums = eligible.iter().scan(0_u64, |sum, endpoint| {
+            *sum += u64::from(endpoint.weight);
+            Some(*sum)
+        });
+        Self {
+            weights: (!same).then(|| sums.collect()),
+            slots: eligible.iter().map(|_| OnceCell::new()).collect(),
+            resolved: None,
+        }
+    }
+}
 
 impl Candidates for EndpointSet {
     fn count(&self) -> usize {
-        self.endpoints.len()
+        self.slots.len()
     }
 
     fn active(&self, index: usize) -> u32 {
-        self.endpoints
-            .get(index)
-            .map_or(u32::MAX, |endpoint| endpoint.active.get())
+        let slot = self.slots.get(index).and_then(OnceCell::get);
+        slot.map_or(0, |endpoint| endpoint.active())
     }
 
     fn weights(&self) -> Option<&[u64]> {
         self.weights.as_deref()
-    }
-}
-
-// === impl LocalEndpoint ===
-
-impl LocalEndpoint {
-    fn new(
-        cluster: &Cluster,
-        address: SocketAddr,
-        workload: Option<Workload>,
-        metrics: &MetricsContext,
-    ) -> Rc<Self> {
-        Rc::new(Self {
-            address,
-            cells: metrics.worker.host(cluster.name(), address),
-            workload,
-            active: Cell::new(0),
-            idle: RefCell::default(),
-            series: OnceCell::new(),
-        })
-    }
-
-    /// The idle connection that was used last, if one is still good.
-    #[inline]
-    pub fn reuse(&self) -> Option<Connection> {
-        loop {
-            let idle = self.idle.borrow_mut().pop()?;
-            if idle.is_open() {
-                return Some(idle.connection);
-            }
-        }
-    }
-
-    /// Keeps a connection for the next request.
-    #[inline]
-    pub fn keep(&self, connection: Connection, now: Instant) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(Idle {
-                connection,
-                since: now,
-            });
-        }
-    }
-
-    /// A connection that was just established.
-    pub fn established(&self, stream: TcpStream) -> std::io::Result<Connection> {
-        stream.set_nodelay(true)?;
-        let local = stream.local_addr()?;
-        self.cells.cx_total.inc();
-        self.cells.cx_active.inc();
-        Ok(Connection {
-            stream,
-            local,
-            requests: 0,
-            cells: self.cells.clone(),
-        })
-    }
-
-    fn sweep(&self, now: Instant, limit: Duration) -> bool {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now.duration_since(idle.since) < limit && idle.is_open());
-        if idle.is_empty() {
-            idle.shrink_to_fit();
-        }
-        !idle.is_empty()
-    }
-
-    /// Where requests to it count.
-    #[inline]
-    pub fn series(
-        &self,
-        direction: Direction,
-        cluster: &Cluster,
-        metrics: &MetricsContext,
-    ) -> &Series {
-        self.series
-            .get_or_init(|| metrics.series(direction, Some(cluster), self.workload.as_ref()))
-    }
-}
-
-// === impl Idle ===
-
-impl Idle {
-    /// Whether the other side has neither closed it nor said anything. Costs no system call unless something has happened.
-    fn is_open(&self) -> bool {
-        let read = self.connection.stream.try_read(&mut [0]);
-        matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-    }
-}
-
-// === impl Connection ===
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.cells.cx_active.dec();
-    }
-}
-
-// === impl Active ===
-
-impl Active {
-    /// Counts a request that goes to an endpoint, until this is dropped.
-    #[inline]
-    pub fn new(endpoint: &Rc<LocalEndpoint>) -> Self {
-        endpoint.active.set(endpoint.active.get() + 1);
-        endpoint.cells.rq_active.inc();
-        endpoint.cells.rq_total.inc();
-        Self(endpoint.clone())
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.set(self.0.active.get().saturating_sub(1));
-        self.0.cells.rq_active.dec();
     }
 }
 
@@ -428,4 +317,65 @@ impl MetricsContext {
 /// The service that metrics name for a cluster.
 fn service(cluster: &Cluster) -> Option<Service> {
     cluster.config.services.first().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant as Clock;
+
+    use mesh_ir::{ClusterKind, Endpoints, Locality, LocalityEndpoints};
+
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    fn cluster(addresses: impl Iterator<Item = u32>) -> Arc<Cluster> {
+        let address = |index: u32| SocketAddr::new(index.to_be_bytes().into(), 80);
+        let endpoints = addresses.map(address).map(mesh_ir::Endpoint::new).collect();
+        let endpoints = Endpoints {
+            cluster: "c".into(),
+            localities: vec![LocalityEndpoints::new(Locality::default(), endpoints)],
+        };
+        let kind = ClusterKind::Static(Arc::new(endpoints));
+        Arc::new(Cluster::of(mesh_ir::Cluster::new("c", kind)))
+    }
+
+    fn context() -> MetricsContext {
+        MetricsContext {
+            identity: None,
+            worker: Metrics::new().worker(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_endpoints_outlives_configurations() {
+        let metrics = context();
+        let before = LocalCluster::new(cluster(1..4), None);
+        let set = before.endpoints();
+        let first = before.at(&set, 0, &metrics).unwrap().clone();
+        let second = before.at(&set, 1, &metrics).unwrap().clone();
+        let after = LocalCluster::new(cluster(2..5), Some(&before));
+        let set = after.endpoints();
+        assert!(Rc::ptr_eq(after.at(&set, 0, &metrics).unwrap(), &second));
+        assert_eq!((first.is_retired(), second.is_retired()), (true, false));
+        // A request that still goes by the old cluster keeps no connections to what it finds there.
+        let late = before.endpoint("0.0.0.9:80".parse().unwrap(), None, &metrics);
+        assert!(late.is_retired());
+    }
+
+    #[test]
+    fn a_change_among_many_endpoints_takes_no_noticeable_time() {
+        let metrics = context();
+        let before = LocalCluster::new(cluster(0..20_000), None);
+        let set = before.endpoints();
+        for index in 0..20_000 {
+            before.at(&set, index, &metrics).unwrap();
+        }
+        let next = cluster(1..20_001);
+        let begin = Clock::now();
+        let after = LocalCluster::new(next, Some(&before));
+        let took = begin.elapsed();
+        assert_eq!(after.used.borrow().len(), 19_999);
+        // With a search for each one it would be 200 million comparisons, which take seconds.
+        assert!(took < Duration::from_millis(200), "{took:?}");
+    }
 }

@@ -53,12 +53,12 @@ impl<'a> Exchange<'a> {
     fn of_action<'x>(&self, action: &'x Action<'_>) -> (&'x str, Option<&'a Rc<LocalCluster>>) {
         match action {
             Action::Forward(forwarding) => {
-                let (runtime, metrics) = (self.runtime, &self.worker.metrics);
+                let runtime = self.runtime;
                 let id = self
                     .context
                     .routes
                     .and_then(|routes| routes.cluster(forwarding));
-                let cluster = id.and_then(|id| runtime.cluster(id, metrics));
+                let cluster = id.and_then(|id| runtime.cluster(id));
                 (&forwarding.matched.route.name, cluster)
             }
             Action::Redirect { matched, .. } | Action::Direct { matched, .. } => {

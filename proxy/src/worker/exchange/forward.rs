@@ -15,9 +15,9 @@ use crate::record::ResponseFlags;
 use crate::worker::attempt::{AttemptResult, Deadlines, RequestUpload};
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
+use crate::worker::endpoint::{Active, Connection, LocalEndpoint};
 use crate::worker::reply::Reply;
 use crate::worker::scratch::Scratch;
-use crate::worker::upstream::{Active, Connection, LocalEndpoint};
 
 /// What lets a client send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -27,10 +27,11 @@ use mesh_ir::{Direction, ProxyKind};
 use tokio::time::Instant;
 
 use super::client::Client;
+use super::endpoint::LocalEndpoint;
 use super::local::{Worker, WorkerRuntime};
 use super::reply::Reply;
 use super::scratch::Scratch;
-use super::upstream::{LocalCluster, LocalEndpoint};
+use super::upstream::LocalCluster;
 use crate::http1::{BodyPipe, RequestRef};
 use crate::record::ResponseFlags;
 use crate::runtime::{Http, Routes};
@@ -157,7 +158,7 @@ impl<'a> Exchange<'a> {
                 let found = context
                     .routes
                     .and_then(|routes| routes.cluster(&forwarding))
-                    .and_then(|id| runtime.cluster(id, &self.worker.metrics));
+                    .and_then(|id| runtime.cluster(id));
                 match found {
                     Some(cluster) => {
                         let target = UpstreamTarget {

@@ -12,9 +12,9 @@ use crate::record::ResponseFlags;
 use crate::runtime::Routes;
 use crate::worker::attempt::End;
 use crate::worker::edit::ResponseEdit;
+use crate::worker::endpoint::Connection;
 use crate::worker::scratch::Scratch;
 use crate::worker::tunnel;
-use crate::worker::upstream::Connection;
 
 // === impl Exchange ===
 

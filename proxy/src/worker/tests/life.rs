@@ -62,6 +62,77 @@ fn endpoints_come_and_go() {
     assert_eq!(proxy.get("/").code, 503);
 }
 
+/// Waits for something that happens by itself.
+#[track_caller]
+fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !happened() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_idle_connection_holds_no_configuration() {
+    let address = free();
+    let one = echo("one");
+    let config = |path| {
+        http_config(
+            address,
+            vec![to(path, "one")],
+            vec![static_cluster("one", &[one])],
+        )
+    };
+    let proxy = start(address, Capture::Redirect, &config("/a"));
+    let mut wire = proxy.connect();
+    let mut code = |path: &str| {
+        wire.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        wire.answer().code
+    };
+    assert_eq!(code("/a"), 200);
+    let before = std::sync::Arc::downgrade(&proxy.workers.runtime());
+    proxy.apply(&config("/b"));
+    wait_for("the runtime is freed", || before.strong_count() == 0);
+    assert_eq!([code("/a"), code("/b")], [404, 200]);
+}
+
+#[test]
+fn idle_connections_to_endpoints_that_are_gone_are_closed_at_once() {
+    let (sender, ended) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let gone = backend(move |_, mut wire| {
+        while wire.head().is_some() {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        sender.lock().unwrap().send(()).unwrap();
+    });
+    let stays = echo("stays");
+    let address = free();
+    let config = |clusters| http_config(address, vec![to("/", "c")], clusters);
+    for after in [
+        // An endpoint less, another cluster in its place, and none.
+        vec![static_cluster("c", &[stays])],
+        vec![static_cluster("d", &[gone])],
+        vec![],
+    ] {
+        let proxy = start(
+            address,
+            Capture::Redirect,
+            &config(vec![static_cluster("c", &[gone])]),
+        );
+        let mut wire = proxy.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wire.answer().code, 200);
+        // The client stays connected, and no further request comes.
+        proxy.apply(&config(after));
+        ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        proxy.apply(&ProxyConfig::default());
+        wait_for("the port is free", || {
+            std::net::TcpStream::connect(address).is_err()
+        });
+    }
+}
+
 #[test]
 fn a_listener_that_is_gone_ends_its_connections_after_an_answer() {
     let address = free();
