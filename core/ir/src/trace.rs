@@ -52,6 +52,8 @@ pub enum Stage {
     Target,
     /// Which failures are injected.
     Fault,
+    /// Cross-origin resource sharing.
+    Cors,
 }
 
 /// Where a rule is written.
@@ -170,6 +172,7 @@ impl fmt::Display for Stage {
             Self::Route => "route",
             Self::Target => "target",
             Self::Fault => "fault",
+            Self::Cors => "cors",
         })
     }
 }

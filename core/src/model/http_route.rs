@@ -294,7 +294,7 @@ pub struct FaultDelay {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
     pub exponential_delay: Option<DurationText>,
-    /// Share of the requests; all when absent.
+    /// Share of the requests; none when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percentage: Option<Percent>,
 }
@@ -313,7 +313,7 @@ pub struct FaultAbort {
     /// Part of Istio's API that nothing has ever acted on.
     #[serde(rename = "http2Error", skip_serializing_if = "Option::is_none")]
     pub http2_error: Option<String>,
-    /// Share of the requests; all when absent.
+    /// Share of the requests; none when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percentage: Option<Percent>,
 }

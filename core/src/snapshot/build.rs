@@ -117,15 +117,13 @@ impl Snapshot {
                 .map(Arc::new)
                 .collect();
         }
+        let virtual_services = next.virtual_services.update(changes, mesh, domain);
         next.difference = Difference {
             everything: false,
             services: services.services,
             instances,
-            virtual_services: next.virtual_services.update(changes, mesh, domain),
-            virtual_service_objects: changes
-                .of(Kind::VirtualService)
-                .map(|(key, _)| key.clone())
-                .collect(),
+            virtual_services: virtual_services.hosts,
+            virtual_service_objects: virtual_services.objects,
             destination_rules: next.destination_rules.update(changes, mesh, domain),
             service_namespaces: services.namespaces,
             listed_addresses: services.addresses,

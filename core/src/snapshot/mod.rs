@@ -49,8 +49,8 @@ pub use service::{
     DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
     Visibility,
 };
-pub(crate) use virtual_services::resolve_gateways;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
+pub(crate) use virtual_services::{delegate_key, resolve_gateways};
 pub use visibility::visibility;
 pub(crate) use workloads::cron_job_of;
 

@@ -35,7 +35,7 @@ pub(crate) type History = Vec<Vec<(usize, Option<usize>)>>;
 
 /// Any history.
 pub(crate) fn history() -> impl Strategy<Value = History> {
-    let event = (0..WORLD.len(), prop::option::weighted(0.8, 0usize..4));
+    let event = (0..WORLD.len(), prop::option::weighted(0.8, 0usize..5));
     let step = prop::collection::vec(event, 1..4);
     let first = prop::collection::vec((0..WORLD.len(), Just(Some(0))), 0..24);
     (first, prop::collection::vec(step, 1..10)).prop_map(|(first, mut steps)| {
@@ -187,6 +187,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "spec: {host: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}, subsets: [{name: v1, labels: {version: v1}}, {name: v1}]}",
             "spec: {host: '*.com', exportTo: ['.'], trafficPolicy: {connectionPool: {tcp: {maxConnections: -1}}}}",
             "spec: {host: b.z.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}",
+            "spec: {host: b.z.svc.cluster.local, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}",
         ],
     ),
     (
@@ -210,6 +211,16 @@ const WORLD: &[(&str, &[&str])] = &[
             "spec: {hosts: [a, b.com, none.com], http: [{match: [{sourceLabels: {app: special}}], route: [{destination: {host: b.com}}]}, {route: [{destination: {host: b.z.svc.cluster.local}}]}]}",
             "spec: {hosts: ['*.com'], exportTo: ['.'], http: [{route: [{destination: {host: a.com}}]}], tcp: [{route: [{destination: {host: b}}]}]}",
             "spec: {hosts: [a], gateways: [gw], http: [{route: [{destination: {host: a}}]}]}",
+            "spec: {hosts: [a, none.com], gateways: [gw, mesh], http: [{match: [{uri: {prefix: /t}}], delegate: {name: team, namespace: z}}, {route: [{destination: {host: a}}]}]}",
+        ],
+    ),
+    (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: team, namespace: z}",
+        &[
+            "spec: {http: [{route: [{destination: {host: b}}]}]}",
+            "spec: {exportTo: ['.'], http: [{route: [{destination: {host: b}}]}]}",
+            "spec: {http: [{match: [{sourceLabels: {app: special}}], route: [{destination: {host: a.com}}]}, {route: [{destination: {host: c}}]}]}",
+            "spec: {hosts: [b], http: [{match: [{uri: {prefix: /t}}], route: [{destination: {host: b}}]}]}",
         ],
     ),
     (

@@ -1,6 +1,6 @@
-//! VirtualServices with their hosts and gateways resolved, in the order in which they are candidates.
+//! VirtualServices with their hosts, gateways and delegates resolved, in the order in which they are candidates.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh_ir::PersistentMap;
@@ -8,7 +8,7 @@ use mesh_ir::PersistentMap;
 use super::labels::source_labels;
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
-use crate::model::{MeshConfig, VirtualServiceSpec};
+use crate::model::{Delegate, MeshConfig, VirtualServiceSpec};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 /// The gateway name that stands for all sidecars.
@@ -27,6 +27,8 @@ pub struct MeshVirtualService {
     pub gateways: Vec<Arc<str>>,
     /// Who sees it.
     pub visibility: Visibility,
+    /// The objects without hosts that its rules delegate to, as far as they exist.
+    pub delegates: BTreeMap<ResourceKey, Arc<MeshVirtualService>>,
 }
 
 /// All VirtualServices.
@@ -38,54 +40,120 @@ pub(super) struct VirtualServices {
     candidates: HostMap<Arc<[Arc<MeshVirtualService>]>>,
     /// Hosts and patterns of those that not all clients see or are treated alike by.
     conditional: PersistentMap<(Arc<str>, ResourceKey), ()>,
+    /// Those without hosts, which others may delegate to.
+    delegates: PersistentMap<ResourceKey, Arc<MeshVirtualService>>,
+    /// Objects that delegate, by what they delegate to and by their own keys.
+    roots: PersistentMap<(ResourceKey, ResourceKey), Arc<Resource>>,
+}
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct VirtualServiceChanges {
+    /// Hosts and patterns of those that differ.
+    pub(super) hosts: BTreeSet<Arc<str>>,
+    /// Those that differ, and those that delegate to them.
+    pub(super) objects: BTreeSet<ResourceKey>,
 }
 
 // === impl VirtualServices ===
 
 impl VirtualServices {
-    /// Brings the rules up to date; gives the hosts and patterns of those that differ.
+    /// Brings the rules up to date.
     pub(super) fn update(
         &mut self,
         changes: &ChangeSet,
         mesh: &MeshConfig,
         domain: &str,
-    ) -> BTreeSet<Arc<str>> {
-        let mut hosts = BTreeSet::new();
+    ) -> VirtualServiceChanges {
+        let mut changed = VirtualServiceChanges::default();
+        let mut roots = BTreeMap::new();
         for (key, change) in changes.of(Kind::VirtualService) {
-            let before = change.before.as_ref().map(age);
-            if let Some(old) = before.and_then(|age| self.by_age.remove(&age)) {
-                hosts.extend(old.hosts.iter().cloned());
-                for host in &old.hosts {
-                    self.conditional.remove(&(host.clone(), key.clone()));
-                    self.change_candidates(host, |all| {
-                        all.retain(|known| !Arc::ptr_eq(known, &old))
-                    });
-                }
-            }
             let after = change.after.as_ref();
-            let Some(new) = after.and_then(|new| MeshVirtualService::new(new, mesh, domain)) else {
-                continue;
+            let after = after.and_then(|new| MeshVirtualService::new(new, mesh, domain));
+            let delegate = after.filter(|new| new.hosts.is_empty()).map(Arc::new);
+            let old = match &delegate {
+                Some(delegate) => self.delegates.insert(key.clone(), delegate.clone()),
+                None => self.delegates.remove(key),
             };
-            let new = Arc::new(new);
-            hosts.extend(new.hosts.iter().cloned());
-            self.by_age.insert(age(&new.resource), new.clone());
-            for host in &new.hosts {
-                if new.is_conditional() {
-                    self.conditional.insert((host.clone(), key.clone()), ());
-                }
-                if new.is_for_mesh() {
-                    self.change_candidates(host, |all| {
-                        if !all.iter().any(|known| Arc::ptr_eq(known, &new)) {
-                            all.push(new.clone());
-                        }
-                        all.sort_by_cached_key(|rules| {
-                            (rules.candidate_class(), age(&rules.resource))
-                        });
-                    });
-                }
+            if old.is_some() || delegate.is_some() {
+                roots.extend(self.roots_of(key));
             }
         }
-        hosts
+        for (key, change) in changes.of(Kind::VirtualService) {
+            roots.remove(key);
+            changed.objects.insert(key.clone());
+            if let Some(old) = &change.before {
+                self.remove(old, &mut changed);
+            }
+            if let Some(new) = &change.after {
+                self.add(new, (mesh, domain), &mut changed);
+            }
+        }
+        for (key, root) in roots {
+            changed.objects.insert(key);
+            self.remove(&root, &mut changed);
+            self.add(&root, (mesh, domain), &mut changed);
+        }
+        changed
+    }
+
+    fn remove(&mut self, resource: &Arc<Resource>, changed: &mut VirtualServiceChanges) {
+        let Some(old) = self.by_age.remove(&age(resource)) else {
+            return;
+        };
+        let key = &resource.key;
+        changed.hosts.extend(old.hosts.iter().cloned());
+        for host in &old.hosts {
+            self.conditional.remove(&(host.clone(), key.clone()));
+            self.change_candidates(host, |all| all.retain(|known| !Arc::ptr_eq(known, &old)));
+        }
+        for delegate in references(&old.spec, &key.namespace) {
+            self.roots.remove(&(delegate, key.clone()));
+        }
+    }
+
+    fn add(
+        &mut self,
+        resource: &Arc<Resource>,
+        (mesh, domain): (&MeshConfig, &str),
+        changed: &mut VirtualServiceChanges,
+    ) {
+        let Some(mut new) = MeshVirtualService::new(resource, mesh, domain) else {
+            return;
+        };
+        let key = &resource.key;
+        for delegate in references(&new.spec, &key.namespace) {
+            if let Some(found) = self.delegates.get(&delegate) {
+                new.delegates.insert(delegate.clone(), found.clone());
+            }
+            let root = (delegate, key.clone());
+            self.roots.insert(root, resource.clone());
+        }
+        let new = Arc::new(new);
+        changed.hosts.extend(new.hosts.iter().cloned());
+        self.by_age.insert(age(resource), new.clone());
+        for host in &new.hosts {
+            if new.is_conditional() {
+                self.conditional.insert((host.clone(), key.clone()), ());
+            }
+            if new.is_for_mesh() {
+                self.change_candidates(host, |all| {
+                    if !all.iter().any(|known| Arc::ptr_eq(known, &new)) {
+                        all.push(new.clone());
+                    }
+                    all.sort_by_cached_key(|rules| (rules.candidate_class(), age(&rules.resource)));
+                });
+            }
+        }
+    }
+
+    /// The objects that delegate to one.
+    fn roots_of(&self, delegate: &ResourceKey) -> Vec<(ResourceKey, Arc<Resource>)> {
+        self.roots
+            .iter_from(|(known, _)| known < delegate)
+            .take_while(|((known, _), _)| known == delegate)
+            .map(|((_, key), root)| (key.clone(), root.clone()))
+            .collect()
     }
 
     fn change_candidates(
@@ -132,6 +200,27 @@ impl VirtualServices {
     }
 }
 
+/// The objects that a spec's rules delegate to.
+fn references(spec: &VirtualServiceSpec, namespace: &Arc<str>) -> BTreeSet<ResourceKey> {
+    let rules = spec.http.iter().filter_map(|rule| rule.delegate.as_ref());
+    rules
+        .map(|delegate| delegate_key(delegate, namespace))
+        .collect()
+}
+
+/// The object that a rule of a namespace's object delegates to.
+pub(crate) fn delegate_key(delegate: &Delegate, namespace: &Arc<str>) -> ResourceKey {
+    let other = delegate
+        .namespace
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    ResourceKey {
+        kind: Kind::VirtualService,
+        namespace: other.map_or_else(|| namespace.clone(), Arc::from),
+        name: delegate.name.as_str().into(),
+    }
+}
+
 /// Creation time, then name, then namespace; those without a time come first.
 type Age = (Option<i64>, Arc<str>, Arc<str>);
 
@@ -173,6 +262,7 @@ impl MeshVirtualService {
             ),
             spec: spec.clone(),
             resource: resource.clone(),
+            delegates: BTreeMap::new(),
         })
     }
 
@@ -185,15 +275,11 @@ impl MeshVirtualService {
 
     /// Whether not all clients see it, or it does not treat all alike.
     fn is_conditional(&self) -> bool {
-        let spec = &self.spec;
-        let mut http = spec.http.iter().flat_map(|rule| &rule.matches);
-        let mut tls = spec.tls.iter().flat_map(|rule| &rule.matches);
-        let mut tcp = spec.tcp.iter().flat_map(|rule| &rule.matches);
+        let delegates = self.delegates.values().map(|delegate| &delegate.spec);
         self.visibility != Visibility::Public
-            || source_labels(spec).any(|labels| !labels.is_empty())
-            || http.any(|condition| condition.source_namespace.is_some())
-            || tls.any(|condition| condition.source_namespace.is_some())
-            || tcp.any(|condition| condition.source_namespace.is_some())
+            || std::iter::once(&self.spec)
+                .chain(delegates)
+                .any(|spec| tells_clients_apart(spec))
     }
 
     /// 0 for objects that only their own namespace sees, 1 for those that some see, 2 for public ones.
@@ -208,6 +294,16 @@ impl MeshVirtualService {
             Visibility::Namespaces(_) => 1,
         }
     }
+}
+
+fn tells_clients_apart(spec: &VirtualServiceSpec) -> bool {
+    let mut http = spec.http.iter().flat_map(|rule| &rule.matches);
+    let mut tls = spec.tls.iter().flat_map(|rule| &rule.matches);
+    let mut tcp = spec.tcp.iter().flat_map(|rule| &rule.matches);
+    source_labels(spec).any(|labels| !labels.is_empty())
+        || http.any(|condition| condition.source_namespace.is_some())
+        || tls.any(|condition| condition.source_namespace.is_some())
+        || tcp.any(|condition| condition.source_namespace.is_some())
 }
 
 /// Gateway references as `mesh` or `namespace/name`; none at all means `mesh`.

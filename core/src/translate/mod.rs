@@ -9,6 +9,7 @@
 //! only at the hosts that a change concerns. [`translate`] does the same from nothing.
 
 mod connection_pool;
+mod consistent_hash;
 mod endpoint_choice;
 mod http_server;
 mod naming;

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mesh_ir::RetryPolicy;
+use mesh_ir::{HashPolicy, RetryPolicy};
 
 use super::cache::TranslationCache;
+use super::consistent_hash;
 use super::http_server::HttpServerSettings;
 use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
+use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, report};
 
 /// What the clients of one namespace with some labels see. Clients of no namespace see what is public and nothing else.
@@ -89,6 +91,25 @@ impl<'a> View<'a> {
         outbound_cluster(port, &destination.subset, &destination.host)
     }
 
+    /// What of a request is hashed for the cluster of a destination, as the rule for its host says.
+    pub(super) fn hash(&self, destination: &Destination, port: u16) -> Option<HashPolicy> {
+        self.note_read(&destination.host);
+        let snapshot = self.snapshot;
+        let service = snapshot.find_service(&destination.host, self.namespace)?;
+        let port = match (destination.port, service.ports.as_slice()) {
+            (Some(port), _) => port,
+            (None, [only]) => only.port,
+            (None, _) => port,
+        };
+        let rule = self.destination_rule(service)?;
+        hash_policy(&rule, &destination.subset, port)
+    }
+
+    /// The same for a service as a whole.
+    pub(super) fn hash_for_service(&self, service: &MeshService, port: u16) -> Option<HashPolicy> {
+        hash_policy(&*self.destination_rule(service)?, "", port)
+    }
+
     /// The rules that sidecars apply to a host of a service.
     pub(super) fn rules_for(&self, host: &str) -> Option<Arc<CompiledRules>> {
         let source = self.snapshot.rules_for_host(host, self.namespace)?;
@@ -129,4 +150,15 @@ impl<'a> View<'a> {
         }
         findings
     }
+}
+
+fn hash_policy(rule: &EffectiveDestinationRule, subset: &str, port: u16) -> Option<HashPolicy> {
+    let subset = rule.subset(subset);
+    let policy = EffectiveTrafficPolicy::effective(
+        rule.traffic_policy.as_ref(),
+        subset.and_then(|subset| subset.traffic_policy.as_ref()),
+        port,
+    );
+    let hash = policy.load_balancer?.consistent_hash.as_ref()?;
+    consistent_hash::policy(hash)
 }

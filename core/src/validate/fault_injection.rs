@@ -25,6 +25,12 @@ const GRPC_STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The number of a gRPC status.
+pub(crate) fn grpc_status(name: &str) -> Option<u32> {
+    let position = GRPC_STATUSES.iter().position(|known| *known == name)?;
+    u32::try_from(position).ok()
+}
+
 pub(super) fn check(fault: &HttpFaultInjection, at: &At<'_>, violations: &mut Violations) {
     let HttpFaultInjection { delay, abort } = fault;
     if delay.is_none() && abort.is_none() {

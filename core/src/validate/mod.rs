@@ -34,6 +34,7 @@ pub(crate) mod wasm_plugin;
 pub(crate) mod gateway_api;
 
 pub(crate) use self::at::At;
+pub(crate) use self::fault_injection::grpc_status;
 pub(crate) use self::http_route::nearest;
 use crate::diag::{FieldPath, Level, SCHEMA};
 

@@ -7,7 +7,7 @@ use super::authorization::{Authorized, RuleId, Verdict};
 use super::{InjectedFault, TokenError};
 use crate::matching::{Matched, Picked};
 use crate::policy::ExternalAuthorizer;
-use crate::{DirectResponse, Forward, HeaderOps};
+use crate::{CorsPolicy, DirectResponse, Forward, HeaderOps};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Decision<'a> {
     pub ask: Option<(&'a ExternalAuthorizer, &'a RuleId)>,
     /// Failures that come before the action.
     pub fault: InjectedFault,
+    /// Says what pages of the request's origin may read of the answer, whoever gives it ([`super::cors::shared_headers`]).
+    pub cors: Option<&'a CorsPolicy>,
     /// What happens.
     pub action: Action<'a>,
 }
@@ -42,6 +44,13 @@ pub enum Action<'a> {
         matched: Matched<'a>,
         /// The answer.
         response: &'a DirectResponse,
+    },
+    /// It asks what pages of its origin may do; the proxy answers 200 ([`super::cors::preflight_headers`]).
+    Preflight {
+        /// The route.
+        matched: Matched<'a>,
+        /// What they may do; nothing if it is none of the route's origins.
+        policy: Option<&'a CorsPolicy>,
     },
     /// No route takes it.
     NoRoute,
@@ -79,6 +88,7 @@ impl<'a> Decision<'a> {
             authorized: None,
             ask: None,
             fault: InjectedFault::default(),
+            cors: None,
             action,
         }
     }

@@ -18,6 +18,8 @@ pub struct HttpPolicy {
     remote_address: RemoteAddress,
     /// Whether failures of routes are injected.
     faults: bool,
+    /// Whether pages of other origins are let in.
+    cors: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub struct HttpPolicyBuilder {
     stages: Vec<HttpStage>,
     remote_address: RemoteAddress,
     faults: bool,
+    cors: bool,
 }
 
 /// What the policies say about a request.
@@ -80,6 +83,12 @@ impl HttpPolicyBuilder {
         self
     }
 
+    /// Pages of other origins are let in, as routes say.
+    pub fn share_with_origins(mut self) -> Self {
+        self.cors = true;
+        self
+    }
+
     /// Failures of routes are injected.
     pub fn inject_faults(mut self) -> Self {
         self.faults = true;
@@ -92,11 +101,13 @@ impl HttpPolicyBuilder {
             stages,
             remote_address,
             faults,
+            cors,
         } = self;
         HttpPolicy {
             stages: stages.into(),
             remote_address,
             faults,
+            cors,
         }
     }
 }
@@ -117,14 +128,17 @@ impl HttpPolicy {
         });
         let add = |policy: HttpPolicyBuilder, filter: &HttpFilter| match filter {
             HttpFilter::Fault => policy.inject_faults(),
-            // What pages of other origins may read is no matter of what becomes of a request.
-            HttpFilter::Cors => policy,
+            HttpFilter::Cors => policy.share_with_origins(),
         };
         server.filters.iter().fold(start, add).build()
     }
 
     pub(super) fn injects_faults(&self) -> bool {
         self.faults
+    }
+
+    pub(super) fn shares_with_origins(&self) -> bool {
+        self.cors
     }
 
     /// Decides all policies until one refuses.
@@ -210,7 +224,7 @@ fn authenticate<'a, R: RequestView, T: Trace>(
     }
 }
 
-fn is_preflight(request: &impl RequestView) -> bool {
+pub(super) fn is_preflight(request: &impl RequestView) -> bool {
     request.method() == b"OPTIONS"
         && ["origin", "access-control-request-method"]
             .iter()

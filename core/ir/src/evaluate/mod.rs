@@ -11,6 +11,7 @@
 
 mod authorization;
 mod chain;
+pub mod cors;
 mod decision;
 mod draw;
 mod facts;
@@ -36,6 +37,7 @@ pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, 
 
 use crate::matching::{RequestView, RouteTable};
 use crate::{RouteAction, Target};
+use cors::Sharing;
 use fault::inject;
 
 /// How an HTTP server decides.
@@ -106,6 +108,18 @@ fn route<'a, R: RequestView, T: Trace>(
         _ => InjectedFault::default(),
     };
     trace_fault(fault, trace);
+    let sharing = if server.policy.shares_with_origins() {
+        cors::share(&matched, request)
+    } else {
+        Sharing::Unshared
+    };
+    if let Sharing::Preflight(policy) = sharing {
+        trace.record(|| preflight_step(policy.is_some()));
+        return Decision {
+            fault,
+            ..Decision::of(Action::Preflight { matched, policy })
+        };
+    }
     let action = match &matched.route.action {
         RouteAction::Forward(forward) => match forward.target.pick(ticket(&forward.target, draw)) {
             Some(picked) => Action::Forward(Forwarding {
@@ -125,7 +139,25 @@ fn route<'a, R: RequestView, T: Trace>(
     trace_target(&action, trace);
     Decision {
         fault,
+        cors: match sharing {
+            Sharing::Shared(policy) => Some(policy),
+            Sharing::Unshared | Sharing::Preflight(_) => None,
+        },
         ..Decision::of(action)
+    }
+}
+
+fn preflight_step(permitted: bool) -> Step {
+    let note = if permitted {
+        "the preflight is answered with what its origin may do"
+    } else {
+        "the preflight is answered without permission: its origin is not allowed"
+    };
+    Step {
+        stage: Stage::Cors,
+        subject: "preflight".into(),
+        origin: None,
+        outcome: StepOutcome::Note(note.into()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::domains::{Domains, DomainsBuilder, strip_port};
 use super::redirect;
 use super::request::RequestView;
 use super::rewrite::Rewriter;
-use super::text::InvalidRegex;
+use super::text::{InvalidRegex, Text};
 use crate::trace::{Origin, Stage, Step, StepOutcome, Trace};
 use crate::{Forward, Route, RouteAction, RouteConfig, VirtualHost};
 
@@ -35,6 +35,8 @@ struct CompiledRoute {
     index: usize,
     criteria: Criteria,
     rewriter: Option<Rewriter>,
+    /// Origins whose pages may read the answers.
+    origins: Box<[Text]>,
 }
 
 /// The route that a request takes.
@@ -49,6 +51,7 @@ pub struct Matched<'a> {
     /// Position in [`VirtualHost::routes`].
     pub route_index: usize,
     rewriter: Option<&'a Rewriter>,
+    origins: &'a [Text],
 }
 
 /// A part of a route table that was left out because it means nothing.
@@ -246,6 +249,7 @@ impl RouteTable {
             route: virtual_host.routes.get(route.index)?,
             route_index: route.index,
             rewriter: route.rewriter.as_ref(),
+            origins: &route.origins,
         })
     }
 }
@@ -274,12 +278,15 @@ impl CompiledRoute {
             RouteAction::Redirect(redirect) => redirect.path.as_ref(),
             RouteAction::Direct(_) => None,
         };
+        let policy = route.policy.cors.iter();
+        let origins = policy.flat_map(|policy| &policy.allow_origins);
         Ok(Self {
             index,
             criteria: Criteria::new(&route.matcher)?,
             rewriter: rewrite
                 .map(|rewrite| Rewriter::new(rewrite, &route.matcher.path))
                 .transpose()?,
+            origins: origins.map(Text::new).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -293,6 +300,12 @@ impl<'a> Matched<'a> {
         'a: 'p,
     {
         self.rewriter.map(|rewriter| rewriter.apply(path))
+    }
+
+    /// Whether pages of an origin may read the answers (CORS). What matches `*` matches every origin.
+    pub fn allows_origin(&self, origin: &[u8]) -> bool {
+        let mut origins = self.origins.iter();
+        origins.any(|known| known.is_match(b"*") || known.is_match(origin))
     }
 
     /// The `Location` of the answer; none if the route does not redirect.

@@ -39,9 +39,7 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
                 }
                 done.push(key);
                 for route in compiled.routes(&client) {
-                    let resolved = route.resolve(server.number, |destination| {
-                        view.cluster(destination, server.number)
-                    });
+                    let resolved = route.resolve(view, server.number);
                     if route.is_catch_all() {
                         entry.catch_all.push(resolved);
                     } else {

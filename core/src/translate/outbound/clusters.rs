@@ -13,7 +13,7 @@ use crate::snapshot::{
 };
 use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
 use crate::translate::view::View;
-use crate::translate::{connection_pool, endpoint_choice};
+use crate::translate::{connection_pool, consistent_hash, endpoint_choice};
 
 /// All that the clusters of a service depend on.
 #[derive(Clone, Debug)]
@@ -154,6 +154,9 @@ fn cluster(
         port.port,
     );
     let simple = blocks.load_balancer.and_then(|settings| settings.simple);
+    let hash = blocks
+        .load_balancer
+        .and_then(|settings| settings.consistent_hash.as_ref());
     let kind = kind(inputs, index, subset, simple);
     let subset_name = subset.map_or("", |subset| &subset.name);
     let mut client = ClientPolicy {
@@ -161,7 +164,7 @@ fn cluster(
         balancing: if kind == ClusterKind::OriginalDestination {
             LoadBalancing::ClusterProvided
         } else {
-            load_balancing(simple)
+            hash.map_or_else(|| load_balancing(simple), consistent_hash::balancing)
         },
         ..ClientPolicy::default()
     };

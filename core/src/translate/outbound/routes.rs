@@ -76,7 +76,7 @@ fn resolved(view: &View<'_>, compiled: &CompiledRules, port: u16) -> Vec<Route> 
     compiled
         .routes(&view.client_context(port))
         .into_iter()
-        .map(|route| route.resolve(port, |destination| view.cluster(destination, port)))
+        .map(|route| route.resolve(view, port))
         .collect()
 }
 
@@ -84,6 +84,10 @@ fn default_route(view: &View<'_>, service: &MeshService, port: &ServicePort) -> 
     let target = Target::Cluster(outbound_cluster(port.port, "", &service.host));
     let forward = Forward {
         retry: view.default_retry.clone(),
+        hash: view
+            .hash_for_service(service, port.port)
+            .into_iter()
+            .collect(),
         ..Forward::to(target)
     };
     Route {

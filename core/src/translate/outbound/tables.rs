@@ -166,12 +166,14 @@ impl Index {
             hosts.extend(self.readers(host).cloned());
         }
         hosts.extend(difference.instances.iter().cloned());
-        for pattern in difference
-            .virtual_services
-            .iter()
-            .chain(&difference.destination_rules)
-        {
+        for pattern in &difference.virtual_services {
             hosts.extend(covered(snapshot, pattern));
+        }
+        for pattern in &difference.destination_rules {
+            for host in covered(snapshot, pattern) {
+                hosts.extend(self.readers(&host).cloned());
+                hosts.insert(host);
+            }
         }
         hosts
     }

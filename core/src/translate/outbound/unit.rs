@@ -28,7 +28,7 @@ pub(super) struct HostUnit {
     pub(super) addresses: Vec<IpAddr>,
     /// For sidecars only.
     pub(super) ports: Vec<PortUnit>,
-    /// Hosts, and patterns of them, whose services decide about it.
+    /// Hosts, and patterns of them, whose services and destination rules decide about it.
     pub(super) reads: BTreeSet<Arc<str>>,
 }
 
@@ -161,18 +161,20 @@ impl HostUnit {
         if !same(service, snapshot.service_of(host, "")) {
             return true;
         }
-        if let Some(service) = service {
+        let same_rule = |service: &MeshService| {
             let none = BTreeMap::new();
             let theirs =
                 snapshot.destination_rule_for(&service.host, "", &none, &service.namespace);
-            let same_rule = match (view.destination_rule(service), theirs) {
+            match (view.destination_rule(service), theirs) {
                 (None, None) => true,
                 (Some(a), Some(b)) => Arc::ptr_eq(&a, &b),
                 _ => false,
-            };
+            }
+        };
+        if let Some(service) = service {
             // In the own namespace there are shorter names.
             let own = service.registry == Registry::Kubernetes && *service.namespace == *namespace;
-            if !same_rule || own {
+            if !same_rule(service) || own {
                 return true;
             }
         }
@@ -204,10 +206,10 @@ impl HostUnit {
                         }
                     }
                 };
-                !same(
-                    snapshot.find_service(read, namespace),
-                    snapshot.find_service(read, ""),
-                ) || is_wildcard(read) && differ()
+                let service = snapshot.find_service(read, namespace);
+                !same(service, snapshot.find_service(read, ""))
+                    || service.is_some_and(|service| !same_rule(service))
+                    || is_wildcard(read) && differ()
             })
     }
 }

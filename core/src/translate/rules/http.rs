@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use mesh_ir::{
-    ConfigRef, DirectResponse, Forward, HeaderOps, PathRewrite, Route, RouteAction, RouteMatch,
-    Target, WeightedCluster,
+    ConfigRef, Forward, Fraction, HeaderOps, Mirror, PathRewrite, Route, RouteAction, RouteMatch,
+    RoutePolicy, Target, WeightedCluster,
 };
 
 use super::action::RedirectPort;
@@ -14,29 +14,42 @@ use super::{Compiler, Destination, Refused, SourceMatch, WeightedDestination};
 use crate::diag::FieldPath;
 use crate::model::{HttpRoute, HttpRouteDestination};
 use crate::translate::naming::config_ref;
+use crate::translate::view::View;
 
 /// A route whose clusters are not resolved yet.
 #[derive(Clone, Debug)]
 pub(in crate::translate) struct CompiledRoute {
     pub(in crate::translate) source_match: SourceMatch,
-    /// Complete but for the clusters of a forward and a redirect's port that is the request's.
+    /// Complete but for the clusters of a forward with what is hashed for them, and a redirect's port that is the request's.
     route: Route,
     destinations: Vec<WeightedDestination>,
+    mirrors: Vec<(Destination, Fraction)>,
     redirect_port: RedirectPort,
 }
 
 // === impl CompiledRoute ===
 
 impl CompiledRoute {
-    /// The route with its clusters, for a port.
-    pub(in crate::translate) fn resolve(
-        &self,
-        port: u16,
-        cluster: impl Fn(&Destination) -> Arc<str>,
-    ) -> Route {
+    /// The route with its clusters, as clients of a view see them, for a port.
+    pub(in crate::translate) fn resolve(&self, view: &View<'_>, port: u16) -> Route {
         let mut route = self.route.clone();
+        let cluster = |destination: &Destination| view.cluster(destination, port);
         match &mut route.action {
-            RouteAction::Forward(forward) => forward.target = self.target(cluster),
+            RouteAction::Forward(forward) => {
+                forward.target = self.target(cluster);
+                let mirrors = self.mirrors.iter();
+                forward.mirrors = mirrors
+                    .map(|(destination, fraction)| Mirror {
+                        cluster: cluster(destination),
+                        fraction: *fraction,
+                    })
+                    .collect();
+                for weighted in &self.destinations {
+                    let hash = view.hash(&weighted.destination, port);
+                    let hash = hash.filter(|hash| !forward.hash.contains(hash));
+                    forward.hash.extend(hash);
+                }
+            }
             RouteAction::Redirect(redirect) if self.redirect_port == RedirectPort::OfRequest => {
                 redirect.port = NonZeroU16::new(port);
             }
@@ -72,18 +85,12 @@ impl CompiledRoute {
 /// What a rule does, independent of its conditions.
 struct Action {
     action: RouteAction,
+    policy: RoutePolicy,
     destinations: Vec<WeightedDestination>,
+    mirrors: Vec<(Destination, Fraction)>,
     redirect_port: RedirectPort,
     request_headers: HeaderOps,
     response_headers: HeaderOps,
-}
-
-/// The answer to requests whose rules another object would have.
-fn no_delegate() -> DirectResponse {
-    DirectResponse {
-        code: 503,
-        body: "this rule delegates to another VirtualService, which is not supported yet".into(),
-    }
 }
 
 // === impl Compiler ===
@@ -95,7 +102,6 @@ impl Compiler<'_> {
         rule: &HttpRoute,
         path: &FieldPath,
     ) -> Result<Vec<CompiledRoute>, Refused> {
-        self.ignored_fields(rule, path);
         let action = self.action(rule, path)?;
         let origin = config_ref("virtual-service", &self.resource.key);
         let rule_name = rule.name.as_deref().unwrap_or_default();
@@ -144,10 +150,12 @@ impl Compiler<'_> {
                 name: name.into(),
                 request_headers: action.request_headers.clone(),
                 response_headers: action.response_headers.clone(),
+                policy: action.policy.clone(),
                 origin: Some(origin.clone()),
                 ..Route::new(matcher, chosen)
             },
             destinations: action.destinations.clone(),
+            mirrors: action.mirrors.clone(),
             redirect_port: action.redirect_port,
         })
     }
@@ -174,6 +182,7 @@ impl Compiler<'_> {
             &headers_path.key("response"),
         )?;
         let mut destinations = Vec::new();
+        let mut mirrors = Vec::new();
         let mut redirect_port = RedirectPort::Fixed;
         let action = match (&rule.redirect, &rule.direct_response, rule.route.as_slice()) {
             (Some(redirect), None, []) => {
@@ -184,8 +193,6 @@ impl Compiler<'_> {
             (None, Some(direct), []) => {
                 RouteAction::Direct(self.direct(direct, &path.key("directResponse"))?)
             }
-            // Without its delegate nobody knows where these requests go. The rules behind it must not take them silently.
-            (None, None, []) if rule.delegate.is_some() => RouteAction::Direct(no_delegate()),
             (None, None, []) => {
                 let message = "a rule needs one of route, redirect and directResponse";
                 return Err(self.invalid(path.clone(), message));
@@ -193,6 +200,7 @@ impl Compiler<'_> {
             (None, None, route) => {
                 let host = request.host.clone();
                 destinations = self.destinations(route, &path.key("route"))?;
+                mirrors = self.mirrors(rule, path)?;
                 RouteAction::Forward(self.forward(rule, host, path)?)
             }
             _ => {
@@ -202,7 +210,9 @@ impl Compiler<'_> {
         };
         Ok(Action {
             action,
+            policy: self.policy(rule, path),
             destinations,
+            mirrors,
             redirect_port,
             request_headers: request.ops,
             response_headers: response.ops,
@@ -274,24 +284,5 @@ impl Compiler<'_> {
             }
         }
         Ok(destinations)
-    }
-
-    /// Reports fields that nothing acts on yet.
-    fn ignored_fields(&mut self, rule: &HttpRoute, path: &FieldPath) {
-        for (set, field) in [
-            (rule.fault.is_some(), "fault"),
-            (rule.mirror.is_some(), "mirror"),
-            (!rule.mirrors.is_empty(), "mirrors"),
-            (rule.cors_policy.is_some(), "corsPolicy"),
-        ] {
-            if set {
-                self.no_effect(path.key(field));
-            }
-        }
-        if rule.delegate.is_some() {
-            let message =
-                "delegates are not supported yet: requests of this rule are answered with 503";
-            let _ = self.unsupported(path.key("delegate"), message);
-        }
     }
 }

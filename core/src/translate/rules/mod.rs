@@ -9,9 +9,12 @@
 
 mod action;
 mod condition;
+mod delegate;
 mod destination;
 mod headers;
 mod http;
+mod mirror;
+mod policy;
 mod retry;
 mod tcp;
 
@@ -90,7 +93,10 @@ impl CompiledRules {
             if compiler.is_refused(&path) {
                 continue;
             }
-            http.extend(compiler.http(rule, &path).unwrap_or_default());
+            http.extend(match &rule.delegate {
+                Some(delegate) => compiler.delegating(source, rule, delegate, &path),
+                None => compiler.http(rule, &path).unwrap_or_default(),
+            });
         }
         let mut tcp = Vec::new();
         for (index, rule) in source.spec.tcp.iter().enumerate() {

@@ -1,0 +1,57 @@
+//! Where copies of a rule's requests go.
+
+use mesh_ir::Fraction;
+
+use super::policy::fraction;
+use super::{Compiler, Destination, Refused};
+use crate::diag::FieldPath;
+use crate::model::{HttpRoute, Percent};
+use crate::snapshot::report;
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    /// The destinations of copies with the share of the requests that they get, which is not 0. A share that is not said is all.
+    pub(super) fn mirrors(
+        &mut self,
+        rule: &HttpRoute,
+        path: &FieldPath,
+    ) -> Result<Vec<(Destination, Fraction)>, Refused> {
+        let whole = rule.mirror_percent.map(|percent| Percent {
+            value: f64::from(percent),
+        });
+        let single = rule.mirror.as_ref().map(|destination| {
+            let share = rule.mirror_percentage.as_ref().or(whole.as_ref());
+            (destination, share, path.key("mirror"))
+        });
+        let several = rule.mirrors.iter().enumerate();
+        let several = several.filter_map(|(index, mirror)| {
+            let path = path.key("mirrors").index(index).key("destination");
+            Some((
+                mirror.destination.as_ref()?,
+                mirror.percentage.as_ref(),
+                path,
+            ))
+        });
+        for (field, set) in [
+            ("mirror", rule.mirror.is_some()),
+            ("mirrors", !rule.mirrors.is_empty()),
+        ] {
+            if set {
+                let message = "Envoy copies requests as it says; meshctl's own proxy does not copy any yet, and routes them as if there were none";
+                let path = path.key(field);
+                self.diagnostics
+                    .push(report::partial_effect(self.resource, path, message));
+            }
+        }
+        let mut mirrors = Vec::new();
+        for (destination, share, path) in single.into_iter().chain(several) {
+            let share = share.map_or(Fraction::ALL, fraction);
+            let destination = self.destination(destination, &path)?;
+            if share.numerator > 0 {
+                mirrors.push((destination, share));
+            }
+        }
+        Ok(mirrors)
+    }
+}
