@@ -96,7 +96,7 @@ pub async fn head(
     scratch.reply.clear();
     let out = &mut scratch.reply;
     worker.date_cache.with(Instant::now(), |date| {
-        reply.write(out, date, b"istio-envoy", false, true);
+        reply.write(out, date, b"istio-envoy", None, false, true);
     });
     let sent = client.send(&scratch.reply).await;
     let direction = http.config.direction;

@@ -223,7 +223,7 @@ async fn tunnel(
     let Some(destination) = resolve::lookup(worker, authority, 443).await else {
         let reply = super::reply::Reply::NO_ENDPOINT;
         arrived.reply.clear();
-        reply.write(&mut arrived.reply, b"", b"envoy", false, true);
+        reply.write(&mut arrived.reply, b"", b"envoy", None, false, true);
         // The client learns of it one way or the other.
         let _ = client.send(&arrived.reply).await;
         worker.give_back(arrived);

@@ -1,5 +1,7 @@
 //! Answers of the proxy itself.
 
+use mesh_ir::HeaderOps;
+
 use crate::http1::{write_decimal, write_field, write_status};
 use crate::record::ResponseFlags;
 
@@ -80,8 +82,16 @@ impl<'a> Reply<'a> {
              declare it as http if the application speaks HTTP/1.1",
     );
 
-    /// Appends the answer to `out`; to `HEAD` without its body.
-    pub fn write(&self, out: &mut Vec<u8>, date: &[u8], server: &[u8], to_head: bool, close: bool) {
+    /// Appends the answer to `out`, with more fields; to `HEAD` without its body.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        date: &[u8],
+        server: &[u8],
+        more: Option<&HeaderOps>,
+        to_head: bool,
+        close: bool,
+    ) {
         write_status(out, self.code, reason(self.code).as_bytes());
         if let Some(location) = self.location {
             write_field(out, b"location", location);
@@ -104,6 +114,9 @@ impl<'a> Reply<'a> {
         }
         if !body.is_empty() {
             write_field(out, b"content-type", b"text/plain");
+        }
+        for field in more.iter().flat_map(|more| &more.set) {
+            write_field(out, field.name.as_bytes(), field.value.as_bytes());
         }
         write_field(out, b"date", date);
         write_field(out, b"server", server);

@@ -21,6 +21,7 @@ pub struct Case {
 
 const REVIEWS: &str = "10.96.0.10:9080";
 const RATINGS: &str = "10.96.0.11:9080";
+const SHOP: &str = "10.96.0.14:9080";
 const ECHO: &str = "10.96.0.13:9090";
 const OUTSIDE: &str = "10.96.8.8:8080";
 const UNKNOWN: &str = "10.97.0.1:9080";
@@ -376,6 +377,92 @@ pub const CASES: &[Case] = &[
         OUTSIDE,
         "GET / HTTP/1.1\r\nHost: outside.example.com",
         "200 v2",
+    ),
+    // Delegates
+    sidecar(
+        "delegate",
+        SHOP,
+        "POST /cart/pay HTTP/1.1\r\nHost: shop\r\nContent-Length: 0",
+        "200 v2",
+    ),
+    sidecar(
+        "delegate without a condition of its own",
+        SHOP,
+        "GET /cart/pay HTTP/1.1\r\nHost: shop",
+        "200 v1",
+    ),
+    sidecar(
+        "delegate beyond its root",
+        SHOP,
+        "GET /basket HTTP/1.1\r\nHost: shop",
+        "200 v3",
+    ),
+    sidecar(
+        "missing delegate",
+        SHOP,
+        "GET /nowhere HTTP/1.1\r\nHost: shop",
+        "200 v3",
+    ),
+    // Failures, other origins, copies
+    sidecar(
+        "injected abort",
+        SHOP,
+        "GET /abort HTTP/1.1\r\nHost: shop",
+        "418",
+    ),
+    sidecar(
+        "abort without a percentage",
+        SHOP,
+        "GET /no-share HTTP/1.1\r\nHost: shop",
+        "200 v1",
+    ),
+    sidecar(
+        "injected delay",
+        SHOP,
+        "GET /delay HTTP/1.1\r\nHost: shop",
+        "200 v1",
+    ),
+    sidecar(
+        "allowed origin",
+        SHOP,
+        "GET /cors HTTP/1.1\r\nHost: shop\r\nOrigin: https://a.example",
+        "200 v1",
+    ),
+    sidecar(
+        "other origin",
+        SHOP,
+        "GET /cors HTTP/1.1\r\nHost: shop\r\nOrigin: https://x.example",
+        "200 v1",
+    ),
+    sidecar(
+        "preflight",
+        SHOP,
+        "OPTIONS /cors HTTP/1.1\r\nHost: shop\r\nOrigin: https://x.b.example\r\nAccess-Control-Request-Method: PUT",
+        "200",
+    ),
+    sidecar(
+        "preflight of another origin",
+        SHOP,
+        "OPTIONS /cors HTTP/1.1\r\nHost: shop\r\nOrigin: https://x.example\r\nAccess-Control-Request-Method: PUT",
+        "200",
+    ),
+    sidecar(
+        "no preflight",
+        SHOP,
+        "OPTIONS /cors HTTP/1.1\r\nHost: shop\r\nOrigin: https://a.example",
+        "200 v1",
+    ),
+    sidecar(
+        "preflight where every origin is allowed",
+        SHOP,
+        "OPTIONS /share HTTP/1.1\r\nHost: shop\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: PUT",
+        "200",
+    ),
+    sidecar(
+        "mirrored",
+        SHOP,
+        "GET /mirror HTTP/1.1\r\nHost: shop",
+        "200 v1",
     ),
     // Names
     sidecar(

@@ -14,7 +14,7 @@ pub struct Answer {
     pub version: String,
     /// What the backend saw; in TCP what came back.
     pub seen: String,
-    /// `location` and headers that tests add.
+    /// `location`, those of sharing with other origins, and headers that tests add.
     pub headers: Vec<String>,
 }
 
@@ -41,7 +41,10 @@ pub fn send(case: &Case) -> Answer {
         .to_owned();
     let mut headers: Vec<String> = lines
         .map(str::to_ascii_lowercase)
-        .filter(|line| line.starts_with("location:") || line.starts_with("x-test"))
+        .filter(|line| {
+            let names = ["location:", "x-test", "access-control-"];
+            names.iter().any(|name| line.starts_with(name))
+        })
         .collect();
     headers.sort();
     let (version, seen) = body.split_once('\n').unwrap_or_default();

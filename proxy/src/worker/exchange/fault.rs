@@ -61,9 +61,9 @@ impl<'a> Exchange<'a> {
                 let cluster = id.and_then(|id| runtime.cluster(id));
                 (&forwarding.matched.route.name, cluster)
             }
-            Action::Redirect { matched, .. } | Action::Direct { matched, .. } => {
-                (&matched.route.name, None)
-            }
+            Action::Redirect { matched, .. }
+            | Action::Direct { matched, .. }
+            | Action::Preflight { matched, .. } => (&matched.route.name, None),
             Action::NoRoute | Action::Reject(_) => ("", None),
         }
     }

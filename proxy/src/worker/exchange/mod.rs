@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use mesh_ir::evaluate::{
     Action, ConnectionFacts, Decision, Forwarding, InjectedFault, Rejection, Request, Server,
-    Tokens, evaluate,
+    Tokens, cors, evaluate,
 };
-use mesh_ir::{Direction, ProxyKind};
+use mesh_ir::matching::RequestView;
+use mesh_ir::{Direction, HeaderOps, ProxyKind};
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -103,6 +104,8 @@ pub struct Exchange<'a> {
     begun: Instant,
     /// How long an injected fault has held the request back, for which no limit counts.
     held_back: Duration,
+    /// Fields of the answer by which a page of another origin may read it.
+    shared: Option<Box<HeaderOps>>,
     info: StreamInfo,
 }
 
@@ -124,6 +127,7 @@ impl<'a> Exchange<'a> {
             context,
             begun,
             held_back: Duration::ZERO,
+            shared: None,
             info: StreamInfo::default(),
         }
     }
@@ -146,12 +150,25 @@ impl<'a> Exchange<'a> {
             head: &scratch.request,
             bytes: scratch.input.filled(),
         };
-        let Decision { fault, action, .. } = self.decide(&request);
+        let Decision {
+            fault,
+            action,
+            cors,
+            ..
+        } = self.decide(&request);
+        let origin = || request.header("origin").unwrap_or_default();
+        let shared = match &action {
+            Action::Preflight { policy, .. } => {
+                policy.map(|policy| cors::preflight_headers(policy, &origin()))
+            }
+            _ => cors.map(|policy| cors::shared_headers(policy, &origin())),
+        };
         if fault != InjectedFault::default()
             && let Some(next) = Box::pin(self.inject(scratch, fault, &action)).await
         {
             return next;
         }
+        self.shared = shared.map(Box::new);
         match action {
             Action::Forward(forwarding) => {
                 let runtime = self.runtime;
@@ -188,6 +205,10 @@ impl<'a> Exchange<'a> {
             Action::Direct { matched, response } => {
                 let reply = Reply::new(response.code, ResponseFlags::NONE, "direct_response")
                     .with_body(&response.body);
+                self.answer(scratch, reply, &matched.route.name, None).await
+            }
+            Action::Preflight { matched, .. } => {
+                let reply = Reply::new(200, ResponseFlags::NONE, "cors_response");
                 self.answer(scratch, reply, &matched.route.name, None).await
             }
             Action::Reject(rejection) => self.reject(scratch, rejection).await,
@@ -248,10 +269,10 @@ impl<'a> Exchange<'a> {
         let draining = self.worker.downstream.draining(self.context.direction);
         let close = close || !scratch.request.keep_alive || draining;
         let to_head = scratch.request.is_head;
-        let server = self.server();
+        let (server, shared) = (self.server(), self.shared.as_deref());
         scratch.reply.clear();
         self.worker.date_cache.with(Instant::now(), |date| {
-            reply.write(&mut scratch.reply, date, server, to_head, close);
+            reply.write(&mut scratch.reply, date, server, shared, to_head, close);
         });
         self.info.code = reply.code;
         self.info.flags |= reply.flags;

@@ -11,7 +11,7 @@ use crate::http1::{BodyPipe, Framing, Known, ResponseLine, write_response};
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
 use crate::worker::attempt::End;
-use crate::worker::edit::ResponseEdit;
+use crate::worker::edit::{ResponseEdit, followed_by};
 use crate::worker::endpoint::Connection;
 use crate::worker::scratch::Scratch;
 use crate::worker::tunnel;
@@ -111,6 +111,11 @@ impl Exchange<'_> {
             Some(ops) => ops.each_ref().map(Some),
             None => configured,
         };
+        let shared = self
+            .shared
+            .as_deref()
+            .map(|shared| followed_by(ops, shared));
+        let ops = shared.as_ref().map_or(ops, |ops| ops.each_ref().map(Some));
         let Scratch {
             answer,
             response,

@@ -1,5 +1,6 @@
 //! Requests that go upstream.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -208,6 +209,66 @@ fn other_upgrades_are_refused() {
     let mut wire = proxy.connect();
     wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
     assert_eq!(wire.answer().code, 403);
+}
+
+#[test]
+fn pages_of_allowed_origins_may_read_answers() {
+    let mut route = prefix(
+        "/",
+        RouteAction::Forward(forward(Target::Cluster("one".into()))),
+    );
+    route.policy.cors = Some(Arc::new(CorsPolicy {
+        allow_origins: vec![StringMatch::Exact("https://a.example".into())],
+        allow_methods: vec!["PUT".into()],
+        allow_credentials: Some(true),
+        ..CorsPolicy::default()
+    }));
+    let missing = Route {
+        matcher: RouteMatch::prefix("/missing"),
+        action: RouteAction::Forward(forward(Target::Cluster("none".into()))),
+        ..route.clone()
+    };
+    let mut manager = manager(vec![missing, route]);
+    manager.filters = vec![HttpFilter::Cors];
+    let address = free();
+    let config = ProxyConfig {
+        listeners: vec![listener(
+            "http",
+            address,
+            true,
+            vec![chain(Network::Http(manager))],
+        )],
+        clusters: vec![static_cluster("one", &[echo("one")])],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut wire = proxy.connect();
+    let allowed = "access-control-allow-origin";
+    for (head, code, origin) in [
+        ("GET / HTTP/1.1\r\nOrigin: https://a.example", 200, true),
+        ("GET / HTTP/1.1\r\nOrigin: https://b.example", 200, false),
+        (
+            "GET /missing HTTP/1.1\r\nOrigin: https://a.example",
+            503,
+            true,
+        ),
+    ] {
+        wire.send(&format!("{head}\r\nHost: test\r\n\r\n"));
+        let answer = wire.answer();
+        let expect = origin.then_some("https://a.example");
+        assert_eq!((answer.code, answer.field(allowed)), (code, expect));
+    }
+    wire.send(
+        "OPTIONS / HTTP/1.1\r\nHost: test\r\nOrigin: https://a.example\r\n\
+         Access-Control-Request-Method: PUT\r\n\r\n",
+    );
+    let answer = wire.answer();
+    assert_eq!((answer.code, &*answer.body), (200, ""));
+    assert_eq!(answer.field("access-control-allow-methods"), Some("PUT"));
+    assert_eq!(
+        answer.field("access-control-allow-credentials"),
+        Some("true")
+    );
 }
 
 #[test]
