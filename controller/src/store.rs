@@ -57,8 +57,9 @@ impl Store {
     }
 
     fn remove(&mut self, key: &ResourceKey, version: Option<&str>, changes: &mut ChangeSet) {
-        self.versions.note_gone(key, version);
-        if let Some(before) = self.objects.remove(key) {
+        let before = self.objects.remove(key);
+        self.versions.note_gone(key, version, before.is_some());
+        if let Some(before) = before {
             changes.record(key, Some(before.resource), None);
         }
     }

@@ -27,4 +27,4 @@ pub use state::{
     names, root, status,
 };
 pub use up::{Running, UpOptions, up};
-pub use workloads::{WORKLOAD_KINDS, Workload, workloads};
+pub use workloads::{WORKLOAD_KINDS, Workload, endpoint_versions, workloads};

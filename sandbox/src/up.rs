@@ -26,7 +26,7 @@ use crate::api;
 use crate::engine::{Engine, EngineOptions, lasting_executable};
 use crate::node::{API_PORT, Backend, Block, Ingress, Loopback, start_time};
 use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
-use crate::workloads::{Workload, workloads};
+use crate::workloads::{Workload, endpoint_versions, workloads};
 
 /// Open files that are enough for any sandbox: every connection to a Service is two.
 const FILES: u64 = 1 << 16;
@@ -234,6 +234,11 @@ impl Running {
     /// What makes pods, and whether it has all of them.
     pub fn workloads(&self) -> Vec<Workload> {
         workloads(&self.engine.caches)
+    }
+
+    /// The newest versions of Services, EndpointSlices and Pods, once every Service has the endpoints that its pods make.
+    pub fn endpoint_versions(&self) -> Option<[(&'static str, u64); 3]> {
+        endpoint_versions(&self.engine.caches)
     }
 
     /// Changes after every change of pods and workloads.

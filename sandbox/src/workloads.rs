@@ -1,11 +1,12 @@
-//! Workloads and whether they have all their pods: what `up` waits for.
+//! Workloads and whether they have all their pods, and Services and whether they have all their endpoints: what `up` waits for.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use kube::ResourceExt;
 
-use crate::controllers::{self, Cache, Cacheable, Caches};
+use crate::controllers::{self, Cache, Cacheable, Caches, Observed};
 
 /// The kinds that make pods and say when they have them, and pods themselves.
 pub const WORKLOAD_KINDS: &[&str] = &[
@@ -44,6 +45,19 @@ pub fn workloads(caches: &Caches) -> Vec<Workload> {
     add(each(&caches.jobs, "Job", job));
     add(each(&caches.pods, "Pod", pod));
     all
+}
+
+/// The newest versions of Services, EndpointSlices and Pods, by the plural of their kind; none while the endpoints of a Service are not
+/// yet those that its pods make.
+pub fn endpoint_versions(caches: &Caches) -> Option<[(&'static str, u64); 3]> {
+    let observed = Observed::read(caches, Timestamp::now());
+    controllers::are_endpoints_settled(&observed).then(|| {
+        [
+            ("services", caches.services.newest()),
+            ("endpointslices", caches.endpoint_slices.newest()),
+            ("pods", caches.pods.newest()),
+        ]
+    })
 }
 
 fn each<K: Cacheable>(

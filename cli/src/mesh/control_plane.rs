@@ -81,7 +81,11 @@ impl<'a> ControlPlane<'a> {
 
     /// Looks for the control plane, which may have no pod that runs.
     pub async fn look(cluster: &'a Cluster, context: &'a Context) -> anyhow::Result<Self> {
-        let namespace = context.istio_namespace();
+        Self::look_in(cluster, context.istio_namespace()).await
+    }
+
+    /// Looks for the control plane of a namespace, which may have no pod that runs.
+    pub async fn look_in(cluster: &'a Cluster, namespace: &'a str) -> anyhow::Result<Self> {
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let listed = pods.list(&ListParams::default().labels(SELECTOR)).await;
         let listed = listed

@@ -1,9 +1,11 @@
 //! The mesh in a cluster as commands see it: its control plane, who is connected to it, and pods by the names that people use.
 
 mod control_plane;
+mod distribution;
 mod pods;
 
 #[cfg(test)]
 pub use control_plane::Refused;
 pub use control_plane::{ControlPlane, SyncStatus};
+pub use distribution::{Awaited, Progress, Refusal, distribution};
 pub use pods::{PodRef, resolve};

@@ -88,6 +88,18 @@ impl<K: Cacheable> Cache<K> {
         })
     }
 
+    /// The newest version of any object; 0 when there is none.
+    pub fn newest(&self) -> u64 {
+        let newest = |state: &State<K>| {
+            state
+                .objects
+                .values()
+                .map(|object| version_of(&**object))
+                .max()
+        };
+        self.read(newest).unwrap_or(0)
+    }
+
     /// True once the first list has arrived.
     pub fn is_synced(&self) -> bool {
         self.read(|state| state.synced)

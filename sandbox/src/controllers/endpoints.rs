@@ -35,6 +35,11 @@ pub fn reconcile(observed: &Observed) -> Vec<Action> {
         .collect()
 }
 
+/// Whether every Service with a selector has the endpoints that its pods make.
+pub fn are_endpoints_settled(observed: &Observed) -> bool {
+    reconcile(observed).is_empty()
+}
+
 /// A port of a slice, in the order slices are told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Port {

@@ -31,6 +31,7 @@ mod stateful_set;
 pub use action::{Action, FIELD_MANAGER, Kind, Object, is_race};
 pub use cache::{Cache, Cacheable, Caches};
 pub use driver::run;
+pub use endpoints::are_endpoints_settled;
 pub use observed::Observed;
 pub use pods::{is_active, is_finished, is_ready};
 pub use scheduler::NODE_NAME;

@@ -41,6 +41,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
             kind,
             namespace,
             name,
+            ..
         } in apply(&client, &documents, namespace).await?
         {
             let place = if namespace.is_empty() {
@@ -59,9 +60,12 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
 /// An object that was applied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Applied {
+    pub api_version: String,
     pub kind: String,
     pub namespace: String,
     pub name: String,
+    /// Its resource version, where that is known.
+    pub version: Option<String>,
 }
 
 /// Reads inputs; what cannot be read is told before anything is started.
@@ -133,10 +137,12 @@ async fn one(
         .patch(&name, &params, &Patch::Apply(&*document.value))
         .await;
     match answer {
-        Ok(_) => Ok(Applied {
+        Ok(object) => Ok(Applied {
+            api_version: version,
             kind,
             namespace: namespace.to_owned(),
             name,
+            version: object.metadata.resource_version,
         }),
         Err(kube::Error::Api(status)) => bail!("{}", status.message),
         Err(error) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! `meshctl sandbox`: a mesh on this machine.
 //!
 //! ```text
-//! up -> mesh_sandbox::up -> install -> apply samples and files -> wait for pods -> follow until told to end
+//! up -> mesh_sandbox::up -> install -> apply samples and files -> wait until ready -> follow until told to end
 //!  '- --detach: the same in the background; this process waits until all is ready
 //! apply, status, logs, env, down, list: other processes, by the state directory and the API
 //! ```
@@ -15,6 +15,7 @@ mod env;
 mod list;
 mod logs;
 mod pods;
+mod ready;
 mod status;
 mod summary;
 mod up;

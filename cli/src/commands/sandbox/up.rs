@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::apply::{self, Applied};
 use super::end::EndSignals;
-use super::pods::{Change, Pods};
+use super::pods::Pods;
+use super::ready::{self, Readiness};
 use super::summary::summary;
 use super::{Name, detach};
 use crate::commands::install::{Values, install_profile};
@@ -204,9 +205,11 @@ async fn bring_up(
         let Args { profile, sets, .. } = &wanted.args;
         let plan = Box::pin(install_profile(&client, profile, sets, reporter)).await?;
         expected.extend(plan.objects.iter().map(|object| Applied {
+            api_version: object.resource.api_version.to_owned(),
             kind: object.resource.kind.to_owned(),
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
+            version: None,
         }));
         prepare_namespace(&client, namespace).await?;
     }
@@ -216,38 +219,22 @@ async fn bring_up(
         step.done(&format!("{} objects applied", applied.len()));
         expected.extend(applied);
     }
-    let mut pods = Pods::default();
-    let waited = tokio::time::timeout(limit, wait(running, &expected, &mut pods, reporter)).await;
+    let mut readiness = Readiness::new(running, &expected, !wanted.args.empty);
+    let waited = tokio::time::timeout(limit, readiness.wait(reporter)).await;
     if waited.is_err() {
-        let late = late(&pods, limit);
+        let late = readiness.late(limit);
         if wanted.args.background {
             return Err(anyhow!("{late}")).hint("--timeout SECONDS waits longer");
         }
         // Whoever watches may mend what is missing, with kubectl for instance.
         reporter.warn(&format!("{late}; waiting on"));
-        wait(running, &expected, &mut pods, reporter).await;
+        readiness.wait(reporter).await;
     }
+    let pods = readiness.into_pods();
     running
         .set_ready()
         .context("failed to record that all is ready")?;
     Ok(pods)
-}
-
-/// What is not ready although its time is over.
-fn late(pods: &Pods, limit: Duration) -> String {
-    let (ready, all, one) = pods.tally();
-    let why = one.map_or_else(String::new, |pod| {
-        let message = match pod.message.as_str() {
-            "" => String::new(),
-            message => format!(": {message}"),
-        };
-        format!(
-            "; {}/{} is {}{message}",
-            pod.namespace, pod.name, pod.status
-        )
-    });
-    let limit = limit.as_secs();
-    format!("not all is ready after {limit} s: {ready} of {all} pods{why}")
 }
 
 /// Makes the namespace of applications, where it is not there, and has sidecars injected in it.
@@ -263,63 +250,12 @@ async fn prepare_namespace(client: &Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every workload applied has its pods and every pod is ready.
-async fn wait(running: &Running, expected: &[Applied], pods: &mut Pods, reporter: &Reporter) {
-    let mut changes = running.changes();
-    let step = reporter.step("waiting for pods");
-    loop {
-        tell(pods.changes(running.pods()), reporter);
-        let (ready, all, one) = pods.tally();
-        if ready == all && has_all(running, expected) {
-            return;
-        }
-        let what = one.map_or_else(String::new, |pod| {
-            format!(", {}/{} is {}", pod.namespace, pod.name, pod.status)
-        });
-        if reporter.is_live() {
-            step.say(&format!("waiting for pods: {ready} of {all} ready{what}"));
-        }
-        // The senders live as long as the sandbox runs.
-        let _ = changes.changed().await;
-    }
-}
-
-/// True when each of the workloads is known and has all its replicas.
-fn has_all(running: &Running, expected: &[Applied]) -> bool {
-    let workloads = running.workloads();
-    expected.iter().all(|applied| {
-        let Applied {
-            kind,
-            namespace,
-            name,
-        } = applied;
-        let known = workloads.iter().find(|workload| {
-            workload.kind == kind && workload.namespace == *namespace && workload.name == *name
-        });
-        match known {
-            Some(workload) => workload.is_complete,
-            // Kinds without pods are complete as soon as they are there.
-            None => !mesh_sandbox::WORKLOAD_KINDS.contains(&kind.as_str()),
-        }
-    })
-}
-
 /// Tells what happens to pods, for ever.
 async fn follow(running: &Running, pods: &mut Pods, reporter: &Reporter) {
     let mut changes = running.changes();
     loop {
         let _ = changes.changed().await;
-        tell(pods.changes(running.pods()), reporter);
-    }
-}
-
-fn tell(changes: Vec<Change>, reporter: &Reporter) {
-    for change in changes {
-        match change {
-            Change::Good(text) => reporter.done(&text),
-            Change::Bad(text) => reporter.warn(&text),
-            Change::Over(text) => reporter.note(&format!("- {text}")),
-        }
+        ready::tell(pods.changes(running.pods()), reporter);
     }
 }
 

@@ -15,7 +15,7 @@ use super::write::{NotWritten, Written};
 use super::{diff, notes, refused, report, wait, world, write};
 use crate::context::{Cluster, Context, Format};
 use crate::failure;
-use crate::mesh::ControlPlane;
+use crate::mesh::{ControlPlane, Refusal};
 use crate::reporter::Reporter;
 
 /// What the whole run needs.
@@ -166,7 +166,7 @@ impl Session<'_> {
         &self,
         control_plane: &ControlPlane<'_>,
         written: Vec<Written>,
-        already: &std::collections::BTreeSet<wait::Refusal>,
+        already: &std::collections::BTreeSet<Refusal>,
     ) -> anyhow::Result<Done> {
         let step = self
             .reporter

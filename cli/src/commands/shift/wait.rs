@@ -3,51 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use serde::Deserialize;
+use anyhow::anyhow;
 use tokio::time::Instant;
 
 use super::write::Written;
 use crate::failure;
-use crate::mesh::ControlPlane;
+use crate::mesh::{Awaited, ControlPlane, Progress, Refusal, distribution};
 use crate::reporter::Step;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
 /// So many names are listed.
 const LISTED: usize = 5;
-
-/// What a pod of the control plane says about one object in one version.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Distribution {
-    /// The first snapshot that holds it; none if there is none yet.
-    generation: Option<u64>,
-    acknowledged: Vec<String>,
-    pending: Vec<String>,
-    refused: Vec<Refusal>,
-}
-
-/// A resource that a proxy refuses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(default)]
-pub struct Refusal {
-    proxy: String,
-    #[serde(rename = "type")]
-    kind: String,
-    name: String,
-    reason: String,
-}
-
-/// Who has what.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Whether all pods of the control plane have published it.
-    published: bool,
-    acknowledged: BTreeSet<String>,
-    pending: BTreeSet<String>,
-    refused: BTreeSet<Refusal>,
-}
 
 /// What proxies refuse already, so that only what is new is blamed on the shift.
 pub async fn refused_already(
@@ -75,9 +42,10 @@ pub async fn wait(
     step: &Step,
 ) -> anyhow::Result<usize> {
     let deadline = Instant::now() + timeout;
+    let awaited: Vec<Awaited> = written.iter().map(awaited).collect();
     let mut latest: anyhow::Result<Progress> = Ok(Progress::default());
     loop {
-        let asked = tokio::time::timeout_at(deadline, ask(control_plane, written)).await;
+        let asked = tokio::time::timeout_at(deadline, distribution(control_plane, &awaited)).await;
         if let Ok(answer) = asked {
             latest = answer;
         }
@@ -86,7 +54,7 @@ pub async fn wait(
             if !new.is_empty() {
                 return Err(refused(&new));
             }
-            if progress.published && progress.pending.is_empty() {
+            if progress.is_complete() {
                 return Ok(progress.acknowledged.len());
             }
             step.say(&progress.to_string());
@@ -98,35 +66,11 @@ pub async fn wait(
     }
 }
 
-/// Asks every pod of the control plane about every object.
-async fn ask(control_plane: &ControlPlane<'_>, written: &[Written]) -> anyhow::Result<Progress> {
-    let mut progress = Progress {
-        published: true,
-        ..Progress::default()
-    };
-    for Written { key, version } in written {
-        let version = version.as_deref().unwrap_or("0");
-        let path = format!(
-            "/debug/distribution?resource={:?}/{}/{}&version={version}",
-            key.kind, key.namespace, key.name
-        );
-        for (pod, text) in control_plane.ask_all(&path).await? {
-            let answer: Distribution = serde_json::from_str(&text).with_context(|| {
-                format!("failed to understand /debug/distribution of pod {pod}")
-            })?;
-            progress.published &= answer.generation.is_some();
-            progress.acknowledged.extend(answer.acknowledged);
-            progress.pending.extend(answer.pending);
-            progress.refused.extend(answer.refused);
-        }
+fn awaited(Written { key, version }: &Written) -> Awaited {
+    Awaited {
+        resource: format!("{:?}/{}/{}", key.kind, key.namespace, key.name),
+        version: version.as_deref().unwrap_or("0").to_owned(),
     }
-    let Progress {
-        acknowledged,
-        pending,
-        ..
-    } = &mut progress;
-    acknowledged.retain(|proxy| !pending.contains(proxy));
-    Ok(progress)
 }
 
 fn refused(refusals: &[&Refusal]) -> anyhow::Error {
@@ -157,36 +101,13 @@ fn late(latest: anyhow::Result<Progress>, timeout: Duration) -> anyhow::Error {
             anyhow!("the control plane has not published the change within {seconds} s")
         }
         Ok(progress) => {
-            let names: Vec<&str> = progress
-                .pending
-                .iter()
-                .take(LISTED)
-                .map(String::as_str)
-                .collect();
             anyhow!(
                 "{} of {} proxies have not acknowledged the change within {seconds} s: {}",
                 progress.pending.len(),
                 progress.pending.len() + progress.acknowledged.len(),
-                names.join(", ")
+                progress.some_pending()
             )
         }
     };
     failure::advise(error, hint)
-}
-
-// === impl Progress ===
-
-impl std::fmt::Display for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.published {
-            let all = self.acknowledged.len() + self.pending.len();
-            write!(
-                f,
-                "waiting for the proxies: {} of {all} have acknowledged",
-                self.acknowledged.len()
-            )
-        } else {
-            write!(f, "waiting for the control plane to publish the change")
-        }
-    }
 }
