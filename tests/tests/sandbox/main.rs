@@ -14,6 +14,7 @@ mod http;
 mod install;
 mod lifecycle;
 mod processes;
+mod ready;
 mod sandbox;
 mod shift;
 mod website;

@@ -173,7 +173,7 @@ fn awaited(endpoints: [(&'static str, u64); 3], applied: &[Applied]) -> Vec<Awai
     {
         let row = Kind::of(api_version, kind).map(Kind::row);
         let watched = row.filter(|row| matches!(row.watch, Watch::Always | Watch::WhenInstalled));
-        let version = version.as_deref().and_then(|version| version.parse().ok());
+        let version: Option<u64> = version.as_deref().and_then(|text| text.parse().ok());
         if let (Some(row), Some(version)) = (watched, version) {
             let name = match row.group() {
                 "" => row.plural.to_owned(),

@@ -205,7 +205,7 @@ async fn bring_up(
         let Args { profile, sets, .. } = &wanted.args;
         let plan = Box::pin(install_profile(&client, profile, sets, reporter)).await?;
         expected.extend(plan.objects.iter().map(|object| Applied {
-            api_version: object.resource.api_version.to_owned(),
+            api_version: object.resource.api_version(),
             kind: object.resource.kind.to_owned(),
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
