@@ -10,7 +10,7 @@ use crate::exit::Exit;
 
 /// An error with what to do about it, and how the process ends by it.
 #[derive(Debug)]
-struct Advised {
+struct CommandError {
     exit: Exit,
     hint: Option<String>,
     error: anyhow::Error,
@@ -32,7 +32,7 @@ pub fn data(message: impl Into<String>) -> anyhow::Error {
 
 /// An error that ends the process with a certain exit code.
 pub fn marked(exit: Exit, error: anyhow::Error) -> anyhow::Error {
-    Advised {
+    CommandError {
         exit,
         hint: None,
         error,
@@ -55,7 +55,7 @@ impl<T, E: Into<anyhow::Error>> Advice<T> for Result<T, E> {
 /// Adds what to do next to an error.
 pub fn advise(error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
     let exit = exit(&error);
-    Advised {
+    CommandError {
         exit,
         hint: Some(hint.into()),
         error,
@@ -66,7 +66,7 @@ pub fn advise(error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
 /// How the process ends by an error.
 pub fn exit(error: &anyhow::Error) -> Exit {
     let mut chain = error.chain();
-    let marked = chain.find_map(|cause| cause.downcast_ref::<Advised>());
+    let marked = chain.find_map(|cause| cause.downcast_ref::<CommandError>());
     marked.map_or(Exit::Failure, |advised| advised.exit)
 }
 
@@ -74,7 +74,7 @@ pub fn exit(error: &anyhow::Error) -> Exit {
 pub fn hints(error: &anyhow::Error) -> impl Iterator<Item = &str> {
     let advised = error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<Advised>());
+        .filter_map(|cause| cause.downcast_ref::<CommandError>());
     advised.filter_map(|advised| advised.hint.as_deref())
 }
 
@@ -98,15 +98,15 @@ pub fn is_closed_output(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<ClosedOutput>())
 }
 
-// === impl Advised ===
+// === impl CommandError ===
 
-impl fmt::Display for Advised {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl StdError for Advised {
+impl StdError for CommandError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         // The error itself, so that marks inside it are found; its text, being the same, is not told twice.
         Some(self.error.as_ref())

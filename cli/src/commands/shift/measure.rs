@@ -43,7 +43,7 @@ pub struct Meter<'a> {
 
 /// What a measurement ran into.
 #[derive(Clone, Debug, Default)]
-pub struct Trouble {
+pub struct ScrapeErrors {
     /// Proxies that did not answer, with the reason.
     pub silent: Vec<(String, String)>,
 }
@@ -79,7 +79,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Takes what is counted now as the beginning.
-    pub async fn begin(&mut self) -> Trouble {
+    pub async fn begin(&mut self) -> ScrapeErrors {
         self.before.clear();
         self.now.clear();
         self.scrape().await
@@ -104,7 +104,7 @@ impl<'a> Meter<'a> {
         enough: Option<u64>,
         mut probe: Option<Probe>,
         step: Option<&Step>,
-    ) -> (Trouble, Option<Probe>) {
+    ) -> (ScrapeErrors, Option<Probe>) {
         let end = Instant::now() + window;
         let (mut counted, mut still) = (0, 0);
         loop {
@@ -131,7 +131,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    async fn scrape(&mut self) -> Trouble {
+    async fn scrape(&mut self) -> ScrapeErrors {
         let (cluster, host) = (self.cluster, self.host);
         let asked = self
             .pods
@@ -159,7 +159,7 @@ impl<'a> Meter<'a> {
             .buffer_unordered(AT_A_TIME)
             .collect()
             .await;
-        let mut trouble = Trouble::default();
+        let mut trouble = ScrapeErrors::default();
         for (position, name, counters) in answers {
             match counters {
                 Ok(counters) => {

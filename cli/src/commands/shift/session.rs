@@ -8,7 +8,7 @@ use mesh_core::shift::{self, Base, Errors, Expectation, Judgement, Plan, Target,
 use mesh_core::snapshot::Snapshot;
 
 use super::super::confirm;
-use super::measure::{Meter, Trouble};
+use super::measure::{Meter, ScrapeErrors};
 use super::probe::Address;
 use super::words::{Limits, PROBES};
 use super::write::{NotWritten, Written};
@@ -287,7 +287,7 @@ impl Session<'_> {
         ));
     }
 
-    fn complain(&self, trouble: &Trouble) {
+    fn complain(&self, trouble: &ScrapeErrors) {
         const SHOWN: usize = 3;
         for (proxy, reason) in trouble.silent.iter().take(SHOWN) {
             self.reporter
