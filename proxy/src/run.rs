@@ -18,7 +18,7 @@ use mesh_xds::client::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{Door, LogLevel, Open, Server, State};
+use crate::admin::{AdminPort, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::{Lifecycle, Stage};
@@ -121,13 +121,13 @@ fn options(state: &State) -> Options {
 /// Binds the ports of people, probes and scrapers. A port that is taken is an error: a proxy that nobody can ask is of no use.
 async fn serve_pages(state: &Arc<State>) -> anyhow::Result<()> {
     let network = &state.bootstrap.network;
-    for (door, address) in [
-        (Door::Admin, network.admin),
-        (Door::Agent, network.agent),
-        (Door::Health, network.health),
-        (Door::Metrics, network.metrics),
+    for (port, address) in [
+        (AdminPort::Admin, network.admin),
+        (AdminPort::Agent, network.agent),
+        (AdminPort::Health, network.health),
+        (AdminPort::Metrics, network.metrics),
     ] {
-        let server = Server::bind(door, address).await?;
+        let server = Server::bind(port, address).await?;
         tokio::spawn(server.run(state.clone()));
     }
     Ok(())

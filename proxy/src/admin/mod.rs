@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 15000 admin ----+
-//! 15020 agent ----+--server--> Door --> page (a pure function of State) --> response
+//! 15020 agent ----+--server--> AdminPort -> page (a pure function of State) --> response
 //! 15021 health ---+              |
 //! 15090 metrics --+              +--> agent: probes and metrics of the application, asked over HTTP
 //! ```
@@ -10,12 +10,12 @@
 //! Paths and formats are Envoy's and those of Istio's agent, so that their tools understand us. Nothing here runs on a worker.
 
 mod agent;
-mod door;
 mod page;
 mod pages;
+mod port;
 mod server;
 
-pub use door::Door;
+pub use port::AdminPort;
 pub use server::{BindError, Open, Server};
 
 use std::collections::BTreeMap;

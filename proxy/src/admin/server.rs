@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::page::{Ask, Page, Query};
-use super::{Door, State};
+use super::{AdminPort, State};
 use crate::lifecycle::Stage;
 
 /// Most connections of a port; more wait in the kernel.
@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A bound port.
 #[derive(Debug)]
 pub struct Server {
-    door: Door,
+    port: AdminPort,
     listener: TcpListener,
 }
 
@@ -64,15 +64,15 @@ impl Server {
     ///
     /// # Errors
     /// When it is taken, or may not be bound.
-    pub async fn bind(door: Door, address: SocketAddr) -> Result<Self, BindError> {
+    pub async fn bind(port: AdminPort, address: SocketAddr) -> Result<Self, BindError> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| BindError {
                 address,
-                name: door.name(),
+                name: port.name(),
                 error,
             })?;
-        Ok(Self { door, listener })
+        Ok(Self { port, listener })
     }
 
     /// Where it is bound.
@@ -85,7 +85,7 @@ impl Server {
 
     /// Serves until the runtime ends.
     pub async fn run(self, state: Arc<State>) {
-        let Self { door, listener } = self;
+        let Self { port, listener } = self;
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             // The semaphore is never closed.
@@ -96,13 +96,13 @@ impl Server {
                 Ok((stream, _)) => {
                     let state = state.clone();
                     tokio::spawn(async move {
-                        let serving = connection(door, stream, state);
+                        let serving = connection(port, stream, state);
                         let _ = tokio::time::timeout(CONNECTION_LIMIT, serving).await;
                         drop(permit);
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection for {}", door.name());
+                    tracing::warn!(%error, "failed to accept a connection for {}", port.name());
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -133,11 +133,11 @@ impl Drop for OpenOne<'_> {
 }
 
 /// One connection. When the proxy ends, the answer that is on its way still gets out.
-async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
+async fn connection(port: AdminPort, stream: TcpStream, state: Arc<State>) {
     let _open = state.open.enter();
     let service = service_fn(|request: Request<Incoming>| {
         let state = state.clone();
-        async move { Ok::<_, Infallible>(answer(door, &state, &request).await) }
+        async move { Ok::<_, Infallible>(answer(port, &state, &request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -152,12 +152,12 @@ async fn connection(door: Door, stream: TcpStream, state: Arc<State>) {
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection to {} ended", door.name());
+        tracing::debug!(%error, "a connection to {} ended", port.name());
     }
 }
 
 async fn answer(
-    door: Door,
+    port: AdminPort,
     state: &Arc<State>,
     request: &Request<Incoming>,
 ) -> Response<Full<Bytes>> {
@@ -170,7 +170,7 @@ async fn answer(
         status,
         content_type,
         body,
-    } = door.answer(state, ask).await;
+    } = port.answer(state, ask).await;
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -42,19 +42,19 @@ fn state(more: &[(&str, &str)]) -> Arc<State> {
     })
 }
 
-async fn ask(door: Door, state: &Arc<State>, method: Method, target: &str) -> (u16, String) {
+async fn ask(port: AdminPort, state: &Arc<State>, method: Method, target: &str) -> (u16, String) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let ask = Ask {
         method,
         path: path.to_owned(),
         query: Query::parse(query),
     };
-    let Page { status, body, .. } = door.answer(state, ask).await;
+    let Page { status, body, .. } = port.answer(state, ask).await;
     (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn get(door: Door, state: &Arc<State>, target: &str) -> (u16, String) {
-    ask(door, state, Method::GET, target).await
+async fn get(port: AdminPort, state: &Arc<State>, target: &str) -> (u16, String) {
+    ask(port, state, Method::GET, target).await
 }
 
 /// An application that gives every request the same answer; its address.
@@ -84,9 +84,15 @@ async fn health_follows_the_stage() {
         (Stage::Draining, 503),
     ] {
         state.lifecycle.advance(stage);
-        assert_eq!(get(Door::Admin, &state, "/ready").await.0, status);
-        assert_eq!(get(Door::Agent, &state, "/healthz/ready").await.0, status);
-        assert_eq!(get(Door::Health, &state, "/healthz/ready").await.0, status);
+        assert_eq!(get(AdminPort::Admin, &state, "/ready").await.0, status);
+        assert_eq!(
+            get(AdminPort::Agent, &state, "/healthz/ready").await.0,
+            status
+        );
+        assert_eq!(
+            get(AdminPort::Health, &state, "/healthz/ready").await.0,
+            status
+        );
     }
 }
 
@@ -99,35 +105,47 @@ async fn what_changes_the_proxy_needs_post() {
         "/quitquitquit",
         "/logging?level=info",
     ] {
-        assert_eq!(get(Door::Admin, &state, path).await.0, 405, "{path}");
+        assert_eq!(get(AdminPort::Admin, &state, path).await.0, 405, "{path}");
     }
     assert_eq!(state.lifecycle.stage(), Stage::Starting);
-    let (status, _) = ask(Door::Admin, &state, Method::POST, "/stats").await;
+    let (status, _) = ask(AdminPort::Admin, &state, Method::POST, "/stats").await;
     assert_eq!(status, 405);
-    let (status, text) = ask(Door::Admin, &state, Method::POST, "/logging?level=debug").await;
+    let (status, text) = ask(
+        AdminPort::Admin,
+        &state,
+        Method::POST,
+        "/logging?level=debug",
+    )
+    .await;
     assert_eq!(
         (status, text.as_str()),
         (200, "active loggers:\n  proxy: debug\n")
     );
-    let (status, _) = ask(Door::Admin, &state, Method::POST, "/logging?level=loud").await;
+    let (status, _) = ask(
+        AdminPort::Admin,
+        &state,
+        Method::POST,
+        "/logging?level=loud",
+    )
+    .await;
     assert_eq!(status, 400);
-    let (status, _) = ask(Door::Agent, &state, Method::POST, "/quitquitquit").await;
+    let (status, _) = ask(AdminPort::Agent, &state, Method::POST, "/quitquitquit").await;
     assert_eq!((status, state.lifecycle.stage()), (200, Stage::Quitting));
 }
 
 #[tokio::test]
 async fn doors_have_their_own_pages_only() {
     let state = state(&[]);
-    for (door, path) in [
-        (Door::Health, "/stats"),
-        (Door::Metrics, "/config_dump"),
-        (Door::Agent, "/config_dump"),
-        (Door::Admin, "/healthz/ready"),
-        (Door::Agent, "/app-health/a/readyz"),
+    for (port, path) in [
+        (AdminPort::Health, "/stats"),
+        (AdminPort::Metrics, "/config_dump"),
+        (AdminPort::Agent, "/config_dump"),
+        (AdminPort::Admin, "/healthz/ready"),
+        (AdminPort::Agent, "/app-health/a/readyz"),
     ] {
-        assert_eq!(get(door, &state, path).await.0, 404, "{door:?} {path}");
+        assert_eq!(get(port, &state, path).await.0, 404, "{port:?} {path}");
     }
-    let (status, text) = get(Door::Metrics, &state, "/stats/prometheus").await;
+    let (status, text) = get(AdminPort::Metrics, &state, "/stats/prometheus").await;
     assert!(
         status == 200 && text.contains("envoy_server_live 0\n"),
         "{text}"
@@ -138,7 +156,7 @@ async fn doors_have_their_own_pages_only() {
 async fn stats_are_filtered() {
     let state = state(&[]);
     let (_, text) = get(
-        Door::Admin,
+        AdminPort::Admin,
         &state,
         "/stats?filter=%5Eserver%5C.(live%7Cconc)",
     )
@@ -149,7 +167,7 @@ async fn stats_are_filtered() {
         .collect();
     assert_eq!(names, ["server.concurrency", "server.live"]);
     let (_, text) = get(
-        Door::Admin,
+        AdminPort::Admin,
         &state,
         "/stats?filter=server&usedonly&format=json",
     )
@@ -163,7 +181,10 @@ async fn stats_are_filtered() {
             .any(|stat| stat["name"] == "server.concurrency"),
         "{text}"
     );
-    assert_eq!(get(Door::Admin, &state, "/stats?filter=(").await.0, 400);
+    assert_eq!(
+        get(AdminPort::Admin, &state, "/stats?filter=(").await.0,
+        400
+    );
 }
 
 #[tokio::test]
@@ -180,7 +201,7 @@ async fn refused_resources_are_in_the_dump() {
         ..Known::default()
     };
     state.known.change(|it| *it = known);
-    let (_, text) = get(Door::Admin, &state, "/config_dump").await;
+    let (_, text) = get(AdminPort::Admin, &state, "/config_dump").await;
     let dump: serde_json::Value = serde_json::from_str(&text).unwrap();
     let configs = dump["configs"].as_array().unwrap();
     let types: Vec<&str> = configs
@@ -200,6 +221,7 @@ async fn refused_resources_are_in_the_dump() {
         "ListenersConfigDump",
         "RoutesConfigDump",
         "SecretsConfigDump",
+        "EcdsConfigDump",
     ];
     assert_eq!(types, expected);
     assert_eq!(
@@ -213,7 +235,12 @@ async fn refused_resources_are_in_the_dump() {
             },
         }])
     );
-    assert_eq!(get(Door::Admin, &state, "/config_dump?mask=x").await.0, 400);
+    assert_eq!(
+        get(AdminPort::Admin, &state, "/config_dump?name_regex=x")
+            .await
+            .0,
+        400
+    );
 }
 
 #[tokio::test]
@@ -239,7 +266,11 @@ async fn the_agent_runs_the_applications_probes() {
         ("/app-health/b/livez", 500),
         ("/app-health/c/livez", 404),
     ] {
-        assert_eq!(get(Door::Agent, &state, path).await.0, status, "{path}");
+        assert_eq!(
+            get(AdminPort::Agent, &state, path).await.0,
+            status,
+            "{path}"
+        );
     }
 }
 
@@ -250,7 +281,7 @@ async fn metrics_of_the_application_are_merged() {
     let annotations =
         |port: u16| format!(r#"{{"scrape":"true","path":"/metrics","port":"{port}"}}"#);
     let state_of = |port| state(&[("ISTIO_PROMETHEUS_ANNOTATIONS", &annotations(port))]);
-    let (_, text) = get(Door::Agent, &state_of(port), "/stats/prometheus").await;
+    let (_, text) = get(AdminPort::Agent, &state_of(port), "/stats/prometheus").await;
     for line in [
         "my_metric 4",
         "mesh_agent_scrape_failed 0",
@@ -264,7 +295,12 @@ async fn metrics_of_the_application_are_merged() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let (_, text) = get(Door::Agent, &state_of(unused.port()), "/stats/prometheus").await;
+    let (_, text) = get(
+        AdminPort::Agent,
+        &state_of(unused.port()),
+        "/stats/prometheus",
+    )
+    .await;
     for line in ["mesh_agent_scrape_failed 1", "envoy_server_live 0"] {
         assert!(text.lines().any(|known| known == line), "{line}: {text}");
     }
@@ -273,7 +309,7 @@ async fn metrics_of_the_application_are_merged() {
 #[tokio::test]
 async fn an_answer_gets_out_when_the_proxy_ends() {
     let state = state(&[]);
-    let server = Server::bind(Door::Admin, ([127, 0, 0, 1], 0).into())
+    let server = Server::bind(AdminPort::Admin, ([127, 0, 0, 1], 0).into())
         .await
         .unwrap();
     let address = server.address().unwrap();
@@ -285,7 +321,7 @@ async fn an_answer_gets_out_when_the_proxy_ends() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     state.open.all_closed().await;
-    let error = Server::bind(Door::Admin, address)
+    let error = Server::bind(AdminPort::Admin, address)
         .await
         .map(drop)
         .unwrap_err()

@@ -10,7 +10,7 @@ use super::{State, agent};
 
 /// A port of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum AdminPort {
     /// 15000: everything.
     Admin,
     /// 15020: health, the application's probes, merged metrics.
@@ -21,9 +21,9 @@ pub enum Door {
     Metrics,
 }
 
-// === impl Door ===
+// === impl AdminPort ===
 
-impl Door {
+impl AdminPort {
     /// What the port is called in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
