@@ -14,6 +14,8 @@ use crate::identity::Identity;
 
 /// Types that begin like this are for people's tools.
 const PREFIXES: [&str; 2] = ["istio.io/debug", "istio.io/connections"];
+/// Nonces of answers begin like this, with their number after it.
+const NONCE: &str = "debug-";
 /// Answers of a stream that may wait for the network.
 const MOST_WAITING: usize = 16;
 
@@ -24,8 +26,8 @@ pub struct DebugRequest {
     pub type_url: String,
     /// Names of resources.
     pub names: Vec<String>,
-    /// Whether it only acknowledges an answer.
-    pub acknowledges: bool,
+    /// The nonce of the answer that it acknowledges. istioctl sends one of its own invention with its first request.
+    pub nonce: String,
 }
 
 /// Named resources.
@@ -80,7 +82,7 @@ impl DebugRequest {
         is_debug.then(|| Self {
             type_url: type_url.to_owned(),
             names: names.to_vec(),
-            acknowledges: !nonce.is_empty(),
+            nonce: nonce.to_owned(),
         })
     }
 }
@@ -124,7 +126,7 @@ impl<R> DebugExchange<R> {
         request: &DebugRequest,
         identity: Option<&Identity>,
     ) -> Result<(), tonic::Status> {
-        if request.acknowledges {
+        if self.has_sent(&request.nonce) {
             return Ok(());
         }
         if let Some(identity) = identity {
@@ -137,10 +139,16 @@ impl<R> DebugExchange<R> {
         self.count += 1;
         let answer = (self.answers.answer)(request).map_err(tonic::Status::invalid_argument)?;
         let identifier = self.answers.identifier.clone();
-        let nonce = format!("debug-{}", self.count);
+        let nonce = format!("{NONCE}{}", self.count);
         self.waiting
             .push_back(V::answered(request, answer, nonce, identifier));
         Ok(())
+    }
+
+    /// Whether a nonce is that of an answer.
+    fn has_sent(&self, nonce: &str) -> bool {
+        let number = nonce.strip_prefix(NONCE).map(str::parse::<u64>);
+        matches!(number, Some(Ok(number)) if number <= self.count)
     }
 
     /// The next response.
@@ -265,6 +273,10 @@ mod tests {
             (response.type_url.as_str(), response.resources.len()),
             ("istio.io/debug/syncz", 1)
         );
+        request.response_nonce = "2026-11-28 01:02:03 m=+0.1".to_owned();
+        let asked = SotwStream::asked(&request).unwrap();
+        exchange.take::<SotwStream>(&asked, None).unwrap();
+        assert!(exchange.next().is_some(), "it acknowledges nothing");
         request.response_nonce = response.nonce;
         exchange
             .take::<SotwStream>(&SotwStream::asked(&request).unwrap(), None)

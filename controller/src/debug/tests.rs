@@ -152,7 +152,7 @@ fn istioctl_gets_envoys_messages_over_xds() {
         debug.exchange(&DebugRequest {
             type_url: url.to_owned(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            acknowledges: false,
+            nonce: String::new(),
         })
     };
     let answer = ask("istio.io/debug/syncz", &[]).unwrap();
