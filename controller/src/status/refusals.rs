@@ -1,13 +1,14 @@
-//! Which objects proxies refuse: a refused resource is looked up in the configuration of its proxy, which says what object it comes
+//! Which objects proxies refuse: a refused resource is looked up in the configuration of its proxy, which says what objects it comes
 //! from.
+
+mod origins;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_core::resource::{Kind, ResourceKey};
-use mesh_ir::{ConfigRef, ProxyConfig};
-use mesh_xds::ResourceType;
+use mesh_core::resource::ResourceKey;
 
+use self::origins::Origins;
 use crate::ads::{Connection, Connections};
 use crate::publish::Published;
 
@@ -32,6 +33,11 @@ pub fn refusals(published: &Published, connections: &Connections) -> Refusals {
             .translator
             .translate(&connection.node.scope())
             .config;
+        let origins = Origins {
+            config: &config,
+            snapshot: published.translator.snapshot(),
+            node: &connection.node,
+        };
         for (kind, status) in &connection.progress().types {
             for (name, refusal) in &status.refused {
                 let sentence = format!(
@@ -39,7 +45,7 @@ pub fn refusals(published: &Published, connections: &Connections) -> Refusals {
                     kind.short(),
                     refusal.reason
                 );
-                for key in origins(&config, *kind, name) {
+                for key in origins.of(*kind, name) {
                     let about = refusals.entry(key).or_default();
                     if about.len() < MOST_SENTENCES {
                         about.push(sentence.clone());
@@ -54,44 +60,4 @@ pub fn refusals(published: &Published, connections: &Connections) -> Refusals {
 fn refuses(connection: &Arc<Connection>) -> bool {
     let types = connection.progress().types;
     types.values().any(|status| !status.refused.is_empty())
-}
-
-/// The objects that a resource comes from.
-fn origins(config: &ProxyConfig, kind: ResourceType, name: &str) -> Vec<ResourceKey> {
-    let mut found: Vec<ResourceKey> = match kind {
-        ResourceType::Cluster => {
-            let clusters = config
-                .clusters
-                .iter()
-                .filter(|cluster| &*cluster.name == name);
-            clusters
-                .filter_map(|cluster| key(cluster.origin.as_ref()?))
-                .collect()
-        }
-        ResourceType::Route => {
-            let tables = config.routes.iter().filter(|table| &*table.name == name);
-            let hosts = tables.flat_map(|table| &table.virtual_hosts);
-            let routes = hosts.flat_map(|host| &host.routes);
-            routes
-                .filter_map(|route| key(route.origin.as_ref()?))
-                .collect()
-        }
-        _ => Vec::new(),
-    };
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// `virtual-service` is the kind `VirtualService`.
-fn key(origin: &ConfigRef) -> Option<ResourceKey> {
-    let name: String = origin.kind.split('-').collect();
-    let group = origin.api_version.split('/').next().unwrap_or_default();
-    let kind = Kind::all()
-        .find(|kind| kind.row().group() == group && kind.name().eq_ignore_ascii_case(&name))?;
-    Some(ResourceKey {
-        kind,
-        namespace: origin.namespace.clone(),
-        name: origin.name.clone(),
-    })
 }
