@@ -1,5 +1,6 @@
 //! The order of responses, the same for delta and state-of-the-world streams.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,8 @@ pub(super) struct Core {
     snapshot: Option<ResourceSnapshot>,
     kinds: PerType<KindState>,
     nonces: u64,
+    /// Whether the client wants the virtual hosts of all route tables that it subscribes to, without naming them.
+    follows_routes: bool,
     /// End of the time in which a resuming client's other types are waited for before anything is removed.
     grace: Option<SystemTime>,
 }
@@ -58,6 +61,7 @@ impl Core {
             snapshot: None,
             kinds: PerType::new(KindState::new),
             nonces: 0,
+            follows_routes: false,
             grace: None,
         }
     }
@@ -109,6 +113,33 @@ impl Core {
 
     pub(super) fn kind_mut(&mut self, kind: ResourceType) -> &mut KindState {
         self.kinds.get_mut(kind)
+    }
+
+    /// Notes that the client wants the virtual hosts of all route tables that it subscribes to, now and later.
+    pub(super) fn follow_routes(&mut self) {
+        self.follows_routes = true;
+        self.route_names_changed(&BTreeSet::new(), true);
+    }
+
+    /// The route tables that the client subscribes to, as far as virtual hosts follow them.
+    pub(super) fn followed_routes(&self) -> Option<BTreeSet<Arc<str>>> {
+        let names = || self.kind(ResourceType::Route).names().clone();
+        self.follows_routes.then(names)
+    }
+
+    /// Lets virtual hosts follow the route tables that the client subscribes to. `before` are those that it has subscribed to so far. A
+    /// table that is named again is sent again, and so are its virtual hosts.
+    pub(super) fn route_names_changed(&mut self, before: &BTreeSet<Arc<str>>, resumes: bool) {
+        let routes = self.kind(ResourceType::Route).names();
+        let gone: Vec<Arc<str>> = before.difference(routes).cloned().collect();
+        let new: Vec<Arc<str>> = routes.difference(before).cloned().collect();
+        let hosts = self.kind_mut(ResourceType::VirtualHost);
+        for name in gone {
+            hosts.unsubscribe(&name);
+        }
+        for name in new {
+            hosts.follow(&name, resumes);
+        }
     }
 
     pub(super) fn check_names(&self, kind: ResourceType) -> Result<(), StreamError> {

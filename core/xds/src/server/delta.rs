@@ -67,6 +67,8 @@ impl DeltaStream {
             self.core.resume(now);
         }
         let newest = self.core.newest(kind);
+        let resumes = !initial_resource_versions.is_empty();
+        let routes = self.core.followed_routes();
         let state = self.core.kind_mut(kind);
         let first = !state.is_subscribed();
         let changes =
@@ -102,6 +104,7 @@ impl DeltaStream {
             // Named resources are answered one by one, also those that do not exist.
             state.settle_debt();
         }
+        let names_nothing = resource_names_subscribe.is_empty();
         let received = if response_nonce.is_empty() || first {
             Received::Subscribed(kind)
         } else {
@@ -116,6 +119,15 @@ impl DeltaStream {
                 Answer::Stale => Received::Stale(kind),
             }
         };
+        match (kind, routes) {
+            // Envoy asks for virtual hosts only because a route table told it to, and then names nothing: it wants those of all its tables.
+            (ResourceType::VirtualHost, _) if first && names_nothing => self.core.follow_routes(),
+            (ResourceType::Route, Some(before)) => {
+                self.core.route_names_changed(&before, first && resumes);
+                self.core.check_names(ResourceType::VirtualHost)?;
+            }
+            _ => {}
+        }
         self.core.check_names(kind)?;
         Ok(received)
     }

@@ -162,17 +162,27 @@ impl KindState {
     pub(super) fn subscribe(&mut self, name: &str, resumes: bool, known: Option<&ResourceSet>) {
         let shared = known.and_then(|known| known.name(name));
         let name: Arc<str> = shared.unwrap_or_else(|| name.into());
+        self.add(&name, resumes);
+        self.follow(&name, resumes);
+    }
+
+    /// Adds a collection that the client has not named: it gets what is in there, and is told nothing if there is nothing.
+    pub(super) fn follow(&mut self, name: &Arc<str>, resumes: bool) {
         let base = self.base.clone();
-        let members = members(self.kind, &base, &name, usize::MAX);
-        for name in members.into_iter().chain([&name]) {
-            self.refused.remove(name);
-            if !resumes || !self.differ.contains_key(name) {
-                self.differ.insert(name.clone(), None);
-            }
+        for name in members(self.kind, &base, name, usize::MAX) {
+            self.add(name, resumes);
         }
-        let bytes = name.len();
+        let (bytes, name) = (name.len(), name.clone());
         if self.names.insert(name) {
             self.name_bytes += bytes;
+        }
+    }
+
+    /// What the client has of a resource that it has just asked for is unknown, unless it has just told.
+    fn add(&mut self, name: &Arc<str>, resumes: bool) {
+        self.refused.remove(name);
+        if !resumes || !self.differ.contains_key(name) {
+            self.differ.insert(name.clone(), None);
         }
     }
 

@@ -297,3 +297,83 @@ fn a_reconnect_with_nothing_new_sends_nothing() {
         Some(sim.version)
     );
 }
+
+/// A stream as an Envoy uses it, which names route tables and never virtual hosts.
+struct EnvoyStream {
+    server: DeltaStream,
+    /// What the client has, by name.
+    hosts: BTreeSet<String>,
+}
+
+impl EnvoyStream {
+    fn request(&mut self, kind: ResourceType, subscribe: &[&str], unsubscribe: &[&str]) {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let request = DeltaDiscoveryRequest {
+            node: Some(Node::default()),
+            type_url: kind.type_url().to_owned(),
+            resource_names_subscribe: names(subscribe),
+            resource_names_unsubscribe: names(unsubscribe),
+            ..DeltaDiscoveryRequest::default()
+        };
+        self.server.on_request(request, NOW).unwrap();
+        self.take_all();
+    }
+
+    /// Takes and acknowledges everything; gives what came of virtual hosts.
+    fn take_all(&mut self) {
+        while let Some(response) = self.server.poll(NOW) {
+            if response.type_url == ResourceType::VirtualHost.type_url() {
+                let names = response.resources.iter().map(|one| one.name.clone());
+                self.hosts.extend(names);
+                for name in &response.removed_resources {
+                    assert!(self.hosts.remove(name), "{name} was never there");
+                }
+            }
+            let request = DeltaDiscoveryRequest {
+                type_url: response.type_url,
+                response_nonce: response.nonce,
+                ..DeltaDiscoveryRequest::default()
+            };
+            self.server.on_request(request, NOW).unwrap();
+        }
+    }
+
+    #[track_caller]
+    fn has(&self, hosts: &[&str]) {
+        let hosts: BTreeSet<String> = hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(self.hosts, hosts);
+    }
+}
+
+#[test]
+fn virtual_hosts_that_are_asked_for_without_names_are_those_of_the_route_tables() {
+    let mut spec = Spec {
+        routes: [(2, 1), (3, 1), (4, 1)].into(),
+        hosts: [((2, 1), 1), ((3, 1), 1), ((3, 2), 1)].into(),
+        ..Spec::default()
+    };
+    let mut stream = EnvoyStream {
+        server: DeltaStream::new("test"),
+        hosts: BTreeSet::new(),
+    };
+    stream.server.update(spec.snapshot(1));
+    stream.request(ResourceType::Route, &["r2", "r4"], &[]);
+    stream.request(ResourceType::VirtualHost, &[], &[]);
+    stream.has(&["r2/h1"]);
+    // Later tables bring theirs along, tables that are no longer wanted bring no more.
+    stream.request(ResourceType::Route, &["r3"], &["r4"]);
+    stream.has(&["r2/h1", "r3/h1", "r3/h2"]);
+    spec.hosts = [((2, 2), 1), ((3, 1), 1), ((4, 1), 1)].into();
+    stream.server.update(spec.snapshot(2));
+    stream.take_all();
+    stream.has(&["r2/h2", "r3/h1"]);
+    assert_eq!(
+        stream.server.status(ResourceType::VirtualHost).synced,
+        Some(2)
+    );
+    // Envoy forgets what belongs to a table that it no longer wants, and names the table again when it does.
+    stream.request(ResourceType::Route, &[], &["r3"]);
+    stream.hosts.clear();
+    stream.request(ResourceType::Route, &["r3"], &[]);
+    stream.has(&["r3/h1"]);
+}
