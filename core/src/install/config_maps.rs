@@ -1,9 +1,7 @@
 //! The ConfigMaps that the programs are configured with: `istio` (the mesh's settings) and `istio-sidecar-injector`.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::object::{Component, Object, Phase, metadata};
 use super::revision::revised;
@@ -18,13 +16,36 @@ pub const INJECTOR_CONFIG_MAP: &str = "istio-sidecar-injector";
 pub(super) fn objects(settings: &Settings) -> [Object; 2] {
     let mesh = to_yaml(&Value::Object(settings.mesh.clone()));
     let injector = serde_json::to_value(&settings.inject.injector).unwrap_or_default();
+    let injector = [
+        ("config", to_yaml(&injector)),
+        ("values", values(settings).to_string()),
+    ];
     [
-        config_map(settings, MESH_CONFIG_MAP, "mesh", mesh),
-        config_map(settings, INJECTOR_CONFIG_MAP, "config", to_yaml(&injector)),
+        config_map(settings, MESH_CONFIG_MAP, [("mesh", mesh)]),
+        config_map(settings, INJECTOR_CONFIG_MAP, injector),
     ]
 }
 
-fn config_map(settings: &Settings, name: &str, key: &str, text: String) -> Object {
+/// What `istioctl analyze` compares the images of pods with (IST0158): the values of Istio's chart that name them.
+fn values(settings: &Settings) -> Value {
+    let values = &settings.inject.injector.values;
+    json!({
+        "global": {
+            "hub": values.hub,
+            "tag": values.tag,
+            "istioNamespace": settings.namespace,
+            "proxy": { "image": values.image },
+            "proxy_init": { "image": values.image },
+        },
+        "revision": settings.revision,
+    })
+}
+
+fn config_map<const N: usize>(
+    settings: &Settings,
+    name: &str,
+    data: [(&str, String); N],
+) -> Object {
     let component = Component::Istiod;
     let own = &settings.namespace;
     let config_map = ConfigMap {
@@ -34,7 +55,7 @@ fn config_map(settings: &Settings, name: &str, key: &str, text: String) -> Objec
             Some(own),
             &revised(name, &settings.revision),
         ),
-        data: Some(BTreeMap::from([(key.to_owned(), text)])),
+        data: Some(data.map(|(key, text)| (key.to_owned(), text)).into()),
         ..ConfigMap::default()
     };
     Object::new(&component, Phase::Configuration, &config_map)
