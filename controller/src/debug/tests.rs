@@ -69,7 +69,7 @@ fn every_page_is_listed_and_shown() {
     assert_eq!(names, sorted);
     for name in names {
         let query = match name {
-            "config_dump" => "?proxyID=web-1.default",
+            "config_dump" | "edsz" => "?proxyID=web-1.default",
             "distribution" => "?resource=ServiceEntry/default/out",
             _ => "",
         };
@@ -177,11 +177,28 @@ fn istioctl_gets_envoys_messages_over_xds() {
     let page = ask("istio.io/debug", &["clusterz"]).unwrap();
     assert!(String::from_utf8_lossy(&page[0].1.value).contains("Kubernetes"));
     assert_eq!(ask("istio.io/connections", &[]).unwrap().len(), 1);
-    for (url, names) in [
-        ("istio.io/debug", &[][..]),
-        ("istio.io/debug/config_dump", &["x.y"]),
-        ("istio.io/debug/teapotz", &[]),
+    assert!(ask("istio.io/debug", &[]).is_err());
+    // By these words istioctl asks another replica, names the missing parameter, or lists the pages.
+    for (url, name, words) in [
+        (
+            "istio.io/debug/config_dump",
+            "x.y",
+            "Proxy not connected to this Pilot instance.",
+        ),
+        (
+            "istio.io/debug",
+            "edsz?proxyID=x.y",
+            "Proxy not connected to this Pilot instance.",
+        ),
+        (
+            "istio.io/debug",
+            "edsz",
+            "You must provide a proxyID in the query string",
+        ),
+        ("istio.io/debug", "teapotz", "404 page not found"),
     ] {
-        assert!(ask(url, names).is_err(), "{url}");
+        let answer = ask(url, &[name]).unwrap();
+        let text = String::from_utf8_lossy(&answer[0].1.value);
+        assert!(text.starts_with(words), "{name}: {text}");
     }
 }

@@ -2,6 +2,7 @@
 //! `istio.io/debug/config_dump` as istioctl's `proxy-status` asks for them, and `istio.io/connections`.
 
 use bytes::Bytes;
+use http::StatusCode;
 use mesh_xds::discovery::{Any, Node};
 use mesh_xds::server::TypeStatus;
 use mesh_xds::{NodeInfo, ResourceType};
@@ -11,9 +12,12 @@ use super::messages::{
     ClientConfig, ClustersConfigDump, ConfigStatus, DynamicListener, GenericXdsConfig,
     ListenersConfigDump, RoutesConfigDump, Versioned, any,
 };
-use super::pages::{Dumped, dump, resources_of};
+use super::pages::{Dumped, dump, find, resources_of};
 use super::{Debug, Query};
 use crate::ads::{Connection, DebugAnswer, DebugRequest};
+
+/// By these words istioctl knows that it should list the pages.
+const NO_PAGE: &str = "404 page not found";
 
 const PAGE: &str = "istio.io/debug";
 const SYNCZ: &str = "istio.io/debug/syncz";
@@ -64,7 +68,10 @@ impl Debug {
         let [proxy] = names else {
             return Err("name one proxy, POD.NAMESPACE".to_owned());
         };
-        let config = resources_of(self, proxy).map_err(|(_, message)| message)?;
+        let config = match resources_of(self, proxy) {
+            Ok(config) => config,
+            Err((_, message)) => return Ok(vec![(proxy.clone(), text(message))]),
+        };
         let clusters = ClustersConfigDump {
             version_info: String::new(),
             dynamic_active_clusters: dump(&config.clusters).map(versioned).collect(),
@@ -95,13 +102,23 @@ impl Debug {
             return Err("name one page, such as syncz".to_owned());
         };
         let (path, query) = name.split_once('?').unwrap_or((name, ""));
-        let page = self.page(path, &Query::parse(query));
-        let page = page.map_err(|(_, message)| message)?;
-        let value = Any {
-            type_url: PAGE.to_owned(),
-            value: Bytes::from(page.to_string()),
+        let page = match self.page(path, &Query::parse(query)) {
+            Ok(page) => page.to_string(),
+            // What is wrong is a text as well, in which istioctl looks for words that it knows.
+            Err((StatusCode::NOT_FOUND, message)) if find(path).is_none() => {
+                format!("{NO_PAGE}: {message}")
+            }
+            Err((_, message)) => message,
         };
-        Ok(vec![(name.clone(), value)])
+        Ok(vec![(name.clone(), text(page))])
+    }
+}
+
+/// A page as a resource.
+fn text(page: String) -> Any {
+    Any {
+        type_url: PAGE.to_owned(),
+        value: Bytes::from(page),
     }
 }
 

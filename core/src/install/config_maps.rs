@@ -26,7 +26,8 @@ pub(super) fn objects(settings: &Settings) -> [Object; 2] {
     ]
 }
 
-/// What `istioctl analyze` compares the images of pods with (IST0158): the values of Istio's chart that name them.
+/// The values of Istio's chart that `istioctl analyze` reads: the images of pods (IST0158), and whether namespaces without a label are
+/// injected, which they never are (IST0102).
 fn values(settings: &Settings) -> Value {
     let values = &settings.inject.injector.values;
     json!({
@@ -38,6 +39,7 @@ fn values(settings: &Settings) -> Value {
             "proxy_init": { "image": values.image },
         },
         "revision": settings.revision,
+        "sidecarInjectorWebhook": { "enableNamespacesByDefault": false },
     })
 }
 

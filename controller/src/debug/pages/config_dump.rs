@@ -12,6 +12,12 @@ use serde_json::{Value, json};
 
 use crate::debug::{Debug, Problem, Query};
 
+/// By this sentence istioctl knows that it must ask another replica.
+const NOT_CONNECTED: &str =
+    "Proxy not connected to this Pilot instance. It may be connected to another instance.";
+/// By these words istioctl knows that a proxy must be named.
+const NO_PROXY: &str = "You must provide a proxyID in the query string";
+
 /// A resource as a proxy gets it.
 pub struct Dumped {
     /// Name.
@@ -24,12 +30,7 @@ pub struct Dumped {
 
 /// The dump of a proxy by `POD.NAMESPACE`.
 pub fn show(debug: &Debug, query: &Query) -> Result<Value, Problem> {
-    let proxy = query.get("proxyID").filter(|proxy| !proxy.is_empty());
-    let proxy = proxy.ok_or_else(|| {
-        let message = "say whose: /debug/config_dump?proxyID=POD.NAMESPACE".to_owned();
-        (StatusCode::BAD_REQUEST, message)
-    })?;
-    let config = resources_of(debug, proxy)?;
+    let config = resources_of(debug, proxy(query, "config_dump")?)?;
     let clusters = section(
         "ClustersConfigDump",
         "dynamic_active_clusters",
@@ -61,6 +62,21 @@ pub fn show(debug: &Debug, query: &Query) -> Result<Value, Problem> {
     Ok(json!({ "configs": configs }))
 }
 
+/// The endpoints of a proxy by `POD.NAMESPACE`, in Envoy's form.
+pub fn edsz(debug: &Debug, query: &Query) -> Result<Value, Problem> {
+    let config = resources_of(debug, proxy(query, "edsz")?)?;
+    Ok(dump(&config.endpoints).map(|one| shown(&one)).collect())
+}
+
+/// Whose page it is.
+fn proxy<'a>(query: &'a Query, page: &str) -> Result<&'a str, Problem> {
+    let proxy = query.get("proxyID").filter(|proxy| !proxy.is_empty());
+    proxy.ok_or_else(|| {
+        let message = format!("{NO_PROXY}: /debug/{page}?proxyID=POD.NAMESPACE");
+        (StatusCode::BAD_REQUEST, message)
+    })
+}
+
 /// What a connected proxy should have.
 ///
 /// # Errors
@@ -70,8 +86,7 @@ pub fn resources_of(debug: &Debug, proxy: &str) -> Result<ProxyConfig, Problem> 
     // Istio takes the whole node id as well: `sidecar~ADDRESS~POD.NAMESPACE~DOMAIN`.
     let name = proxy.split('~').nth(2).unwrap_or(proxy);
     let connection = connected.get(name).ok_or_else(|| {
-        let message =
-            format!("no proxy {name:?} is connected to this replica; see /debug/connections");
+        let message = format!("{NOT_CONNECTED} There is no {name:?}; see /debug/connections");
         (StatusCode::NOT_FOUND, message)
     })?;
     let scope = connection.node.scope();

@@ -25,7 +25,7 @@ pub struct Page {
 }
 
 /// All pages, sorted by name.
-pub const ALL: [Page; 12] = [
+pub const ALL: [Page; 13] = [
     Page {
         name: "adsz",
         about: "who is connected, with node and subscriptions",
@@ -53,8 +53,13 @@ pub const ALL: [Page; 12] = [
     },
     Page {
         name: "distribution",
-        about: "how far an object has come: ?resource=KIND/NAMESPACE/NAME&version=VERSION",
+        about: "how far an object has come: ?resource=KIND/NAMESPACE/NAME&version=VERSION, or KIND alone for everything of a kind",
         show: distribution,
+    },
+    Page {
+        name: "edsz",
+        about: "endpoints that a proxy should have: ?proxyID=POD.NAMESPACE",
+        show: config_dump::edsz,
     },
     Page {
         name: "endpointz",
