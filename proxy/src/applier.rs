@@ -1,6 +1,6 @@
 //! Hands configurations to the workers, and tries again what failed for reasons that may pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +22,8 @@ pub(crate) struct Applier<'a> {
     state: &'a State,
     /// Listeners without socket, and why.
     unbound: BTreeMap<Arc<str>, String>,
+    /// What else could not be done, so that it is said once and not again with each configuration.
+    failed: BTreeSet<String>,
 }
 
 // === impl Applier ===
@@ -32,6 +34,7 @@ impl<'a> Applier<'a> {
             workers,
             state,
             unbound: BTreeMap::new(),
+            failed: BTreeSet::new(),
         }
     }
 
@@ -56,6 +59,7 @@ impl<'a> Applier<'a> {
 
     fn apply(&mut self, config: &ProxyConfig) {
         let mut unbound = BTreeMap::new();
+        let mut failed = BTreeSet::new();
         for error in self.workers.apply(config) {
             let reason = error.to_string();
             match error {
@@ -65,12 +69,18 @@ impl<'a> Applier<'a> {
                     }
                     unbound.insert(listener, reason);
                 }
-                ApplyError::Route { .. } => tracing::error!("{reason}"),
+                ApplyError::Route { .. } | ApplyError::Tls { .. } => {
+                    if !self.failed.contains(&reason) {
+                        tracing::error!("{reason}");
+                    }
+                    failed.insert(reason);
+                }
             }
         }
         self.show_names();
         self.tell(&unbound);
         self.unbound = unbound;
+        self.failed = failed;
         self.state.lifecycle.advance(Stage::Live);
     }
 

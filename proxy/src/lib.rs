@@ -17,6 +17,7 @@ pub mod balance;
 pub mod http1;
 pub mod record;
 pub mod runtime;
+pub mod tls;
 pub mod worker;
 
 pub mod telemetry;

@@ -114,6 +114,7 @@ fn options(state: &State) -> Options {
         identity: Some(bootstrap.peer.clone()),
         metrics: state.metrics.clone(),
         logs: state.logs.clone(),
+        root: bootstrap.root.clone(),
         hosts: network.hosts.clone(),
     }
 }

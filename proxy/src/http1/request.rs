@@ -34,7 +34,8 @@ pub struct RequestHead {
     authority: Range<usize>,
     path: Range<usize>,
     query: Option<Range<usize>>,
-    https: bool,
+    /// Whether the target said `https`, or the connection does.
+    pub https: bool,
     spans: Vec<Span>,
 }
 
@@ -327,7 +328,7 @@ impl<'a> RequestRef<'a> {
         whole
     }
 
-    /// `https` if an absolute target said so, else `http`.
+    /// `https` if an absolute target or the connection said so, else `http`.
     pub fn scheme(self) -> &'static [u8] {
         if self.head.https { b"https" } else { b"http" }
     }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mesh_ir::{ClusterKind, EndpointHealth, Endpoints, Workload};
+use mesh_ir::{ClusterKind, EndpointHealth, Endpoints, UpstreamTls, Workload};
+
+use crate::tls::ClientSide;
 
 /// A cluster.
 #[derive(Debug)]
@@ -13,6 +15,20 @@ pub struct Cluster {
     pub config: Arc<mesh_ir::Cluster>,
     /// Where its endpoints come from.
     pub source: Source,
+    transport: Transport,
+    /// Whether only endpoints that offer the mesh's own TLS are spoken to in it.
+    where_offered: bool,
+}
+
+/// Whether and how TLS is spoken.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// It is not.
+    Plaintext,
+    /// By these settings.
+    Tls(Arc<ClientSide>),
+    /// It should be, and cannot, for this reason. Nothing is sent in plaintext instead.
+    NotReady(Arc<str>),
 }
 
 /// Where endpoints come from.
@@ -38,6 +54,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Relative weight, at least 1.
     pub weight: u32,
+    /// Whether it accepts the mesh's own TLS.
+    pub offers_mtls: bool,
     /// What runs there.
     pub workload: Option<Workload>,
 }
@@ -56,12 +74,13 @@ impl Cluster {
     /// A cluster of its own, whose endpoints are part of it.
     #[cfg(test)]
     pub fn of(config: mesh_ir::Cluster) -> Self {
-        Self::new(Arc::new(config), None, None)
+        Self::new(Arc::new(config), None, Transport::Plaintext, None)
     }
 
     pub(super) fn new(
         config: Arc<mesh_ir::Cluster>,
         told: Option<Arc<Endpoints>>,
+        transport: Transport,
         before: Option<&Cluster>,
     ) -> Self {
         let source = match &config.kind {
@@ -75,7 +94,21 @@ impl Cluster {
             }
             ClusterKind::OriginalDestination => Source::OriginalDestination,
         };
-        Self { config, source }
+        Self {
+            where_offered: matches!(config.client.tls, UpstreamTls::WhereOffered(_)),
+            config,
+            source,
+            transport,
+        }
+    }
+
+    /// Whether and how TLS is spoken to an endpoint.
+    #[inline]
+    pub fn transport(&self, offers_mtls: bool) -> &Transport {
+        if self.where_offered && !offers_mtls {
+            return &Transport::Plaintext;
+        }
+        &self.transport
     }
 
     /// Whether this is what the parts would be compiled to.
@@ -83,21 +116,37 @@ impl Cluster {
         &self,
         config: &Arc<mesh_ir::Cluster>,
         told: Option<&Arc<Endpoints>>,
+        transport: &Transport,
     ) -> bool {
         let same = Arc::ptr_eq(&self.config, config) || self.config == *config;
-        same && match (&self.source, &config.kind) {
-            (Source::Known { told: mine, .. }, ClusterKind::Eds) => match (mine, told) {
-                (Some(mine), Some(told)) => Arc::ptr_eq(mine, told) || mine == told,
-                (None, None) => true,
-                _ => false,
-            },
-            _ => true,
-        }
+        same && self.transport.is(transport)
+            && match (&self.source, &config.kind) {
+                (Source::Known { told: mine, .. }, ClusterKind::Eds) => match (mine, told) {
+                    (Some(mine), Some(told)) => Arc::ptr_eq(mine, told) || mine == told,
+                    (None, None) => true,
+                    _ => false,
+                },
+                _ => true,
+            }
     }
 
     /// Name.
     pub fn name(&self) -> &Arc<str> {
         &self.config.name
+    }
+}
+
+// === impl Transport ===
+
+impl Transport {
+    /// Whether connections that were made by one may be used by the other.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plaintext, Self::Plaintext) => true,
+            (Self::Tls(one), Self::Tls(other)) => Arc::ptr_eq(one, other),
+            (Self::NotReady(one), Self::NotReady(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -132,6 +181,7 @@ fn eligible(endpoints: &Endpoints) -> Vec<Endpoint> {
         .map(|(_, endpoint)| Endpoint {
             address: endpoint.address,
             weight: endpoint.weight.max(1),
+            offers_mtls: endpoint.offers_mtls,
             workload: endpoint.workload.clone(),
         })
         .collect()

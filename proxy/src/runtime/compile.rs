@@ -6,13 +6,17 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::matching::InvalidRoute;
 use mesh_ir::{
-    AccessLog as LogConfig, Endpoints, ProxyConfig, RouteConfig, Routes as RoutesConfig,
+    AccessLog as LogConfig, Endpoints, FilterChain, ProxyConfig, RouteConfig,
+    Routes as RoutesConfig, UpstreamTls,
 };
 use rustc_hash::FxHashMap;
 
 use super::routes::table;
-use super::{Cluster, ClusterId, Http, Listener, Network, Routes, Runtime, Tcp};
+use super::{
+    ChainTls, Cluster, ClusterId, Http, Listener, Network, Routes, Runtime, Tcp, Transport,
+};
 use crate::telemetry::access_log::AccessLog;
+use crate::tls::{InvalidTls, TlsCompiler};
 
 /// What could not be done of a configuration. Everything else is done.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,14 @@ pub enum ApplyError {
         /// What is wrong.
         invalid: InvalidRoute,
     },
+    /// TLS cannot be spoken as it is configured; nothing is spoken in plaintext instead.
+    #[error("{of}: {invalid}")]
+    Tls {
+        /// The chain or the cluster.
+        of: String,
+        /// What is wrong.
+        invalid: InvalidTls,
+    },
 }
 
 /// Compiles configurations, one after the other.
@@ -43,6 +55,8 @@ pub struct Compiler<'a> {
     pub before: &'a Runtime,
     /// Opens logs.
     pub open_log: &'a dyn Fn(&LogConfig) -> Option<AccessLog>,
+    /// Reads files with keys and certificates.
+    pub read_file: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
 }
 
 // === impl Compiler ===
@@ -51,7 +65,8 @@ impl Compiler<'_> {
     /// The runtime of a configuration, with what was left out of it.
     pub fn compile(&self, config: &ProxyConfig) -> (Runtime, Vec<ApplyError>) {
         let mut errors = Vec::new();
-        let (clusters, cluster_ids) = self.clusters(config);
+        let mut tls = TlsCompiler::new(&self.before.tls, &config.secrets, self.read_file);
+        let (clusters, cluster_ids) = self.clusters(config, &mut tls, &mut errors);
         let find = |name: &str| cluster_ids.get(name).copied();
         let mut routes = FxHashMap::default();
         for config in &config.routes {
@@ -61,23 +76,22 @@ impl Compiler<'_> {
         let mut listeners = FxHashMap::default();
         let mut destinations = FxHashMap::default();
         for config in &config.listeners {
-            // Tables within listeners are found again by the listener's and their own name.
+            // Tables within listeners are found again by the listener's and their own name, and their position, since chains may use
+            // a name twice.
             let mut inline = FxHashMap::default();
-            for table in inline_tables(config) {
-                let key = inline_key(config, table);
+            for (position, table) in inline_tables(config).enumerate() {
+                let key = inline_key(config, table, position);
                 let compiled = self.compile_routes(table, &key, &find, &mut errors);
-                inline.insert(key.clone(), compiled.clone());
+                inline.insert(Arc::as_ptr(table), compiled.clone());
                 routes.insert(key, compiled);
             }
-            let listener = Arc::new(Listener::new(config.clone(), |network| match network {
+            let network = |network: &mesh_ir::Network| match network {
                 mesh_ir::Network::Http(http) => Network::Http(Http {
                     config: http.clone(),
                     policy: HttpPolicy::new(http),
                     routes: match &http.routes {
                         RoutesConfig::Discovered(name) => routes.get(name).cloned(),
-                        RoutesConfig::Inline(table) => {
-                            inline.get(&inline_key(config, table)).cloned()
-                        }
+                        RoutesConfig::Inline(table) => inline.get(&Arc::as_ptr(table)).cloned(),
                     },
                     log: http.access_log.as_ref().and_then(self.open_log),
                 }),
@@ -86,7 +100,9 @@ impl Compiler<'_> {
                     clusters: tcp.clusters.iter().map(|(name, _)| find(name)).collect(),
                     log: tcp.access_log.as_ref().and_then(self.open_log),
                 }),
-            }));
+            };
+            let tls = |chain: &FilterChain| chain_tls(config, chain, &mut tls, &mut errors);
+            let listener = Arc::new(Listener::new(config.clone(), network, tls));
             if !config.bind {
                 destinations.insert(config.address, listener.clone());
             }
@@ -100,6 +116,7 @@ impl Compiler<'_> {
             cluster_ids,
             routes,
             names: config.names.clone(),
+            tls: tls.finish(),
         };
         (runtime, errors)
     }
@@ -107,6 +124,8 @@ impl Compiler<'_> {
     fn clusters(
         &self,
         config: &ProxyConfig,
+        tls: &mut TlsCompiler<'_>,
+        errors: &mut Vec<ApplyError>,
     ) -> (Vec<Arc<Cluster>>, FxHashMap<Arc<str>, ClusterId>) {
         let told: FxHashMap<&str, &Arc<Endpoints>> = config
             .endpoints
@@ -121,11 +140,13 @@ impl Compiler<'_> {
                 .before
                 .cluster_id(&cluster.name)
                 .and_then(|id| self.before.cluster(id));
+            let transport = transport(cluster, tls, errors);
             let compiled = match before {
-                Some(before) if before.is_of(cluster, told) => before.clone(),
+                Some(before) if before.is_of(cluster, told, &transport) => before.clone(),
                 _ => Arc::new(Cluster::new(
                     cluster.clone(),
                     told.cloned(),
+                    transport,
                     before.map(|before| &**before),
                 )),
             };
@@ -161,6 +182,47 @@ impl Compiler<'_> {
     }
 }
 
+/// What becomes of the TLS of a chain's clients.
+fn chain_tls(
+    listener: &mesh_ir::Listener,
+    chain: &FilterChain,
+    tls: &mut TlsCompiler<'_>,
+    errors: &mut Vec<ApplyError>,
+) -> ChainTls {
+    let Some(settings) = &chain.tls else {
+        return ChainTls::None;
+    };
+    match tls.server(settings) {
+        Ok(side) => ChainTls::Ended(side),
+        Err(invalid) => {
+            let of = format!("listener {}, filter chain {}", listener.name, chain.name);
+            errors.push(ApplyError::Tls { of, invalid });
+            ChainTls::NotReady
+        }
+    }
+}
+
+/// Whether and how TLS is spoken to a cluster's endpoints.
+fn transport(
+    cluster: &mesh_ir::Cluster,
+    tls: &mut TlsCompiler<'_>,
+    errors: &mut Vec<ApplyError>,
+) -> Transport {
+    let settings = match &cluster.client.tls {
+        UpstreamTls::Plaintext => return Transport::Plaintext,
+        UpstreamTls::Always(settings) | UpstreamTls::WhereOffered(settings) => settings,
+    };
+    match tls.client(settings) {
+        Ok(side) => Transport::Tls(side),
+        Err(invalid) => {
+            let reason = invalid.to_string().into();
+            let of = format!("cluster {}", cluster.name);
+            errors.push(ApplyError::Tls { of, invalid });
+            Transport::NotReady(reason)
+        }
+    }
+}
+
 /// The route tables that are parts of a listener.
 fn inline_tables(listener: &mesh_ir::Listener) -> impl Iterator<Item = &Arc<RouteConfig>> {
     let chains = listener.chains.iter().chain(&listener.default_chain);
@@ -174,6 +236,6 @@ fn inline_tables(listener: &mesh_ir::Listener) -> impl Iterator<Item = &Arc<Rout
 }
 
 /// What an inline table is found by; discovered ones have no line feed in their names.
-fn inline_key(listener: &mesh_ir::Listener, table: &RouteConfig) -> Arc<str> {
-    [&listener.name, "\n", &table.name].concat().into()
+fn inline_key(listener: &mesh_ir::Listener, table: &RouteConfig, position: usize) -> Arc<str> {
+    format!("{}\n{}\n{position}", listener.name, table.name).into()
 }

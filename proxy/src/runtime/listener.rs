@@ -9,6 +9,7 @@ use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
 use crate::telemetry::access_log::AccessLog;
+use crate::tls::ServerSide;
 
 /// A listener.
 #[derive(Debug)]
@@ -26,8 +27,30 @@ pub struct Listener {
 pub struct Chain {
     /// Its name.
     pub name: Arc<str>,
+    /// What becomes of TLS.
+    pub tls: ChainTls,
     /// What happens.
     pub network: Network,
+}
+
+/// What becomes of a client's TLS.
+#[derive(Clone, Debug)]
+pub enum ChainTls {
+    /// The chain knows nothing of it: the bytes are taken as they are.
+    None,
+    /// It ends here.
+    Ended(Arc<ServerSide>),
+    /// It should end here, and cannot: connections are closed. Why was told when the configuration was applied.
+    NotReady,
+}
+
+/// What must be found out from the first bytes of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// Whether they begin TLS, and what is asked for there.
+    pub tls: bool,
+    /// Whether they begin an HTTP request.
+    pub http: bool,
 }
 
 /// The end of a chain.
@@ -69,16 +92,18 @@ impl Listener {
     pub(super) fn new(
         config: Arc<mesh_ir::Listener>,
         network: impl Fn(&mesh_ir::Network) -> Network,
+        mut tls: impl FnMut(&FilterChain) -> ChainTls,
     ) -> Self {
-        let chain = |chain: &FilterChain| {
+        let mut chain = |chain: &FilterChain| {
             Arc::new(Chain {
                 name: chain.name.clone(),
+                tls: tls(chain),
                 network: network(&chain.network),
             })
         };
         Self {
             selector: ChainSelector::new(&config.chains),
-            chains: config.chains.iter().map(chain).collect(),
+            chains: config.chains.iter().map(&mut chain).collect(),
             default: config.default_chain.as_ref().map(chain),
             config,
         }
@@ -104,9 +129,15 @@ impl Listener {
                 && mine.all_chains().zip(others.all_chains()).all(alike))
     }
 
-    /// Whether the chain depends on what is spoken.
-    pub fn detects(&self, destination: SocketAddr) -> bool {
-        self.config.inspect.http && self.selector.looks_at(destination.port()).protocols
+    /// What a connection's chain depends on besides its addresses. Where TLS ends, what the client asks for is needed in any case.
+    pub fn looks(&self, destination: SocketAddr) -> Looks {
+        let looks_at = self.selector.looks_at(destination.port());
+        let inspect = self.config.inspect;
+        let ends_tls = || self.config.all_chains().any(|chain| chain.tls.is_some());
+        Looks {
+            tls: (inspect.tls && (looks_at.tls || looks_at.protocols)) || ends_tls(),
+            http: inspect.http && looks_at.protocols,
+        }
     }
 
     /// Whether it matters where connections were meant to go, which only the kernel knows.

@@ -19,9 +19,11 @@ use std::sync::Arc;
 use mesh_ir::NameTable;
 use rustc_hash::FxHashMap;
 
-pub use cluster::{Cluster, Endpoint, Resolved, Source};
+use crate::tls::TlsConfigs;
+
+pub use cluster::{Cluster, Endpoint, Resolved, Source, Transport};
 pub use compile::{ApplyError, Compiler};
-pub use listener::{Chain, Http, Listener, Network, Tcp};
+pub use listener::{Chain, ChainTls, Http, Listener, Looks, Network, Tcp};
 pub use routes::{Routes, check_substitutions};
 pub use unsupported::check as check_supported;
 
@@ -41,6 +43,7 @@ pub struct Runtime {
     cluster_ids: FxHashMap<Arc<str>, ClusterId>,
     routes: FxHashMap<Arc<str>, Arc<Routes>>,
     names: Arc<NameTable>,
+    tls: TlsConfigs,
 }
 
 // === impl Runtime ===

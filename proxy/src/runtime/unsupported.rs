@@ -2,8 +2,8 @@
 //! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
 
 use mesh_ir::{
-    ChainMatch, Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network, Route,
-    RouteConfig, Routes, StripPort, UpstreamTls, VirtualHost,
+    Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network, Route, RouteConfig,
+    Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
@@ -13,26 +13,6 @@ type Row<T> = (&'static str, fn(&T) -> bool);
 const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
     listener.inspect.proxy_protocol
 })];
-
-const CHAIN: &[Row<FilterChain>] = &[("TLS of clients (transport_socket)", |chain| {
-    chain.tls.is_some()
-})];
-
-const CHAIN_MATCH: &[Row<ChainMatch>] = &[
-    ("matching by server name (server_names)", |matcher| {
-        !matcher.server_names.is_empty()
-    }),
-    ("matching by transport (transport_protocol)", |matcher| {
-        matcher.transport.is_some()
-    }),
-    ("matching by ALPN (application_protocols)", |matcher| {
-        let mut protocols = matcher.application_protocols.iter();
-        !protocols.all(|protocol| DETECTED.contains(&&**protocol))
-    }),
-];
-
-/// What the first bytes of plain connections tell.
-const DETECTED: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
 
 const HTTP: &[Row<HttpConnectionManager>] = &[
     ("clients that only speak HTTP/2 (codec_type)", |http| {
@@ -57,9 +37,15 @@ const HTTP: &[Row<HttpConnectionManager>] = &[
 /// What clusters ask for beyond that (ejection, hashing, warm-up, weighted localities, keep-alive) makes traffic better, and nothing
 /// wrong or unsafe where it is missing; `analyze` says so.
 const CLUSTER: &[Row<Cluster>] = &[
-    ("TLS to endpoints (transport_socket)", |cluster| {
-        cluster.client.tls != UpstreamTls::Plaintext
-    }),
+    (
+        "the host of each request as the server's name (auto_sni)",
+        |cluster| match &cluster.client.tls {
+            UpstreamTls::Plaintext => false,
+            UpstreamTls::Always(tls) | UpstreamTls::WhereOffered(tls) => {
+                tls.server_name == ServerName::OfRequest
+            }
+        },
+    ),
     ("the PROXY protocol to endpoints", |cluster| {
         cluster.client.proxy_protocol.is_some()
     }),
@@ -105,8 +91,6 @@ fn check_host(host: &VirtualHost) -> Result<(), String> {
 }
 
 fn check_chain(chain: &FilterChain) -> Result<(), String> {
-    rows(CHAIN_MATCH, &chain.matcher, &chain.name)?;
-    rows(CHAIN, chain, &chain.name)?;
     match &chain.network {
         Network::Http(http) => {
             rows(HTTP, http, &chain.name)?;
@@ -135,7 +119,7 @@ fn rows<T>(rows: &[Row<T>], value: &T, chain: &str) -> Result<(), String> {
 mod tests {
     use std::sync::Arc;
 
-    use mesh_ir::{Direction, Routes};
+    use mesh_ir::{ChainMatch, Direction, Routes};
 
     use super::*;
 
@@ -158,12 +142,8 @@ mod tests {
     fn what_is_not_done_is_refused_by_its_name() {
         assert_eq!(refused(|_, _| {}), "");
         assert_eq!(
-            refused(|chain, _| chain.matcher.application_protocols = ["http/1.1".into()].into()),
-            ""
-        );
-        assert_eq!(
             refused(|chain, _| chain.matcher.application_protocols = ["istio".into()].into()),
-            "filter chain 80: matching by ALPN (application_protocols) is not supported by this proxy"
+            ""
         );
         assert_eq!(
             refused(|_, http| http.trust.trusted_hops = 1),

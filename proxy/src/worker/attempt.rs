@@ -7,12 +7,10 @@
 //! Each side is read only when what was read before has gone out on the other one, so that a slow reader slows the writer down.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mesh_ir::evaluate::retry::Failure;
-use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -86,6 +84,8 @@ pub struct RequestUpload {
     uploaded_at: Option<Instant>,
     /// Whether the client has begun its next request.
     pipelined: bool,
+    /// Whether all of it has gone out.
+    finished: bool,
     /// Whether the upstream takes no more.
     broken: bool,
 }
@@ -155,6 +155,7 @@ impl RequestUpload {
             sent_any: false,
             uploaded_at: None,
             pipelined: false,
+            finished: false,
             broken: false,
         }
     }
@@ -169,9 +170,9 @@ impl RequestUpload {
         self.body.is_done()
     }
 
-    /// Whether the connection to the upstream is at the end of the request, too.
+    /// Whether the connection to the upstream is at the end of the request, too: only then may another request follow on it.
     pub fn is_clean(&self) -> bool {
-        self.body.is_done() && !self.broken
+        self.finished && !self.broken
     }
 
     /// When the request was complete.
@@ -190,6 +191,7 @@ impl RequestUpload {
     ) -> Result<(), Refusal> {
         self.sent = 0;
         self.sent_any = false;
+        self.finished = false;
         self.broken = false;
         if self.head > 0 {
             let body = scratch
@@ -282,7 +284,7 @@ impl RequestUpload {
                 && !rest.is_empty()
                 && !self.broken
             {
-                match Pin::new(&mut connection.stream).poll_write(cx, rest) {
+                match connection.io.poll_write(cx, rest) {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(Ok(count)) if count > 0 => {
                         self.sent += count;
@@ -292,14 +294,26 @@ impl RequestUpload {
                     Poll::Ready(_) => self.broken = true,
                 }
             }
-            if self.broken || self.body.is_done() {
+            if self.broken {
+                return Ok(());
+            }
+            match connection.io.poll_flush(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.broken = true;
+                    return Ok(());
+                }
+            }
+            if self.body.is_done() {
+                self.finished = true;
                 return Ok(());
             }
             if !self.replayable {
                 scratch.outgoing.clear();
                 self.sent = 0;
             }
-            match scratch.body.poll_read(&mut client.stream, cx) {
+            match scratch.body.poll_read(&mut client.io, cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(count)) if count > 0 => {
                     let taken = self
@@ -321,7 +335,7 @@ impl RequestUpload {
         cx: &mut Context<'_>,
     ) -> Poll<AttemptResult> {
         loop {
-            match scratch.answer.poll_read(&mut connection.stream, cx) {
+            match scratch.answer.poll_read(&mut connection.io, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => {
@@ -368,7 +382,7 @@ impl RequestUpload {
         if self.pipelined || scratch.input.is_full() {
             return false;
         }
-        match scratch.input.poll_read(&mut client.stream, cx) {
+        match scratch.input.poll_read(&mut client.io, cx) {
             Poll::Pending => false,
             Poll::Ready(Ok(count)) if count > 0 => {
                 self.pipelined = true;
@@ -408,7 +422,7 @@ impl RequestUpload {
                 return Poll::Ready(end);
             }
             self.waited = true;
-            if !self.body.is_done() {
+            if !self.finished && !self.broken {
                 if self.poll_upload(client, scratch, connection, cx).is_err() {
                     return Poll::Ready(End::Client);
                 }
@@ -437,19 +451,24 @@ fn poll_download(
         while let Some(rest) = scratch.reply.get(*replied..)
             && !rest.is_empty()
         {
-            match Pin::new(&mut client.stream).poll_write(cx, rest) {
+            match client.io.poll_write(cx, rest) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(count)) if count > 0 => *replied += count,
                 Poll::Ready(_) => return Poll::Ready(End::Client),
             }
             *progress = true;
         }
+        match client.io.poll_flush(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(End::Client),
+        }
         if download.is_done() {
             return Poll::Ready(End::Done);
         }
         scratch.reply.clear();
         *replied = 0;
-        match scratch.answer.poll_read(&mut connection.stream, cx) {
+        match scratch.answer.poll_read(&mut connection.io, cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) if count > 0 => {
                 let Ok(taken) = download.pump(scratch.answer.filled(), &mut scratch.reply) else {

@@ -13,16 +13,25 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::Transport;
 use mesh_ir::evaluate::ConnectionFacts;
+use smallvec::SmallVec;
 
 use super::local::{Worker, WorkerRuntime};
 use crate::runtime::{Chain, Network};
+use crate::tls::ClientHello;
 
-/// Application protocols that the first bytes of a connection show.
-pub type Protocols = &'static [&'static str];
-
-/// HTTP/1.1, as filter chains name it.
-pub const HTTP1: Protocols = &["http/1.1"];
+/// What the first bytes of a connection show.
+#[derive(Clone, Debug, Default)]
+pub enum Detected {
+    /// Nothing that matters.
+    #[default]
+    Nothing,
+    /// HTTP/1.1.
+    Http1,
+    /// The beginning of TLS.
+    Tls(Rc<ClientHello>),
+}
 
 /// What a connection's chain is found by.
 #[derive(Clone, Debug)]
@@ -33,7 +42,7 @@ struct Criteria {
     /// Where the connection was meant to go.
     destination: SocketAddr,
     /// What was detected.
-    protocols: Protocols,
+    detected: Detected,
 }
 
 /// A connection's chain, together with the runtime that its positions belong to.
@@ -61,9 +70,23 @@ pub struct IdleBinding {
 
 impl Criteria {
     fn find(&self, runtime: &WorkerRuntime) -> Option<Arc<Chain>> {
-        let connection = ConnectionFacts {
-            application_protocols: self.protocols,
-            ..ConnectionFacts::plaintext(self.source, self.destination)
+        let plain = ConnectionFacts::plaintext(self.source, self.destination);
+        let offered: SmallVec<[&str; 4]>;
+        let connection = match &self.detected {
+            Detected::Nothing => plain,
+            Detected::Http1 => ConnectionFacts {
+                application_protocols: &["http/1.1"],
+                ..plain
+            },
+            Detected::Tls(hello) => {
+                offered = hello.protocols.iter().map(|name| &**name).collect();
+                ConnectionFacts {
+                    transport: Transport::Tls,
+                    server_name: hello.server_name.as_deref(),
+                    application_protocols: &offered,
+                    ..plain
+                }
+            }
         };
         let listener = runtime.shared.listener(&self.listener)?;
         listener.chain(&connection).cloned()
@@ -78,13 +101,13 @@ impl Binding {
         runtime: Rc<WorkerRuntime>,
         listener: &Arc<str>,
         (source, destination): (SocketAddr, SocketAddr),
-        protocols: Protocols,
+        detected: Detected,
     ) -> Option<Self> {
         let criteria = Criteria {
             listener: listener.clone(),
             source,
             destination,
-            protocols,
+            detected,
         };
         let chain = criteria.find(&runtime)?;
         Some(Self {

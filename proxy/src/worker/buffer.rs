@@ -1,11 +1,11 @@
 //! Buffers for what comes in: small at first, larger for those that are filled.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
+
+use super::io::Io;
 
 const FIRST: usize = 4 << 10;
 
@@ -79,17 +79,13 @@ impl Buffer {
     /// # Errors
     /// What the socket says. A buffer that is full to its limit reads nothing and waits for nothing, so callers must not ask.
     #[inline]
-    pub fn poll_read(
-        &mut self,
-        stream: &mut TcpStream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_read(&mut self, from: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.end == self.bytes.len() || self.short {
             self.make_room();
         }
         let space = self.bytes.get_mut(self.end..).unwrap_or_default();
         let mut space = ReadBuf::new(space);
-        ready!(Pin::new(stream).poll_read(cx, &mut space))?;
+        ready!(from.poll_read(cx, &mut space))?;
         let read = space.filled().len();
         self.end += read;
         self.short = self.end == self.bytes.len();

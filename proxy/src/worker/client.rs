@@ -3,23 +3,27 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mesh_ir::{Direction, PathNormalization};
-use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use mesh_ir::evaluate::ConnectionFacts;
+use mesh_ir::policy::PeerIdentity;
+use mesh_ir::{Direction, PathNormalization, Transport};
+use tokio::time::{Instant, timeout};
 
+use super::io::Io;
 use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
 use crate::http1::{MAX_HEAD, Refusal};
+use crate::tls::{ClientHello, ServerSide};
 
 /// How long a head may take to come in, once it has begun.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a TLS handshake may take: Istio's for the connections of clients.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long an answer of the proxy itself may take to go out, and how long the client may go on talking after it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,8 +34,10 @@ const LINGER_BYTES: usize = 1 << 20;
 /// A client's connection.
 #[derive(Debug)]
 pub struct Client {
-    /// The socket.
-    pub stream: TcpStream,
+    /// Its bytes.
+    pub io: Io,
+    /// What the client has told of itself by TLS; none in plaintext, and where TLS passes through.
+    pub tls: Option<Rc<TlsFacts>>,
     /// The client.
     pub remote: SocketAddr,
     /// Our side of the connection.
@@ -42,6 +48,15 @@ pub struct Client {
     pub timer: Timer,
     /// Keeps it among the connections that are told to end.
     pub drain_guard: Option<DrainGuard>,
+}
+
+/// What a client has told of itself by TLS that ends here.
+#[derive(Debug)]
+pub struct TlsFacts {
+    /// The server that it asked for.
+    pub server_name: Option<Box<str>>,
+    /// Who it is, by its verified certificate.
+    pub identity: Option<PeerIdentity>,
 }
 
 /// What came of waiting for a request.
@@ -76,14 +91,10 @@ impl Arrival {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(
-        stream: TcpStream,
-        remote: SocketAddr,
-        local: SocketAddr,
-        direction: Direction,
-    ) -> Self {
+    pub fn new(io: Io, remote: SocketAddr, local: SocketAddr, direction: Direction) -> Self {
         Self {
-            stream,
+            io,
+            tls: None,
             remote,
             local,
             direction,
@@ -96,6 +107,54 @@ impl Client {
     pub async fn take_drain_guard(&mut self, worker: &Rc<Worker>) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         self.drain_guard = Some(worker.downstream.guard(waker));
+    }
+
+    /// Ends the client's TLS here. `scratch` holds what has come in already.
+    ///
+    /// # Errors
+    /// When the handshake fails or takes too long.
+    pub async fn accept(
+        &mut self,
+        worker: &Worker,
+        tls: &ServerSide,
+        hello: Option<&ClientHello>,
+        scratch: Option<Box<Scratch>>,
+    ) -> io::Result<()> {
+        let first = match scratch {
+            Some(scratch) => {
+                let first = scratch.input.filled().to_vec();
+                worker.give_back(scratch);
+                first
+            }
+            None => Vec::new(),
+        };
+        let accepting = std::mem::take(&mut self.io).accept(first, tls.config(hello));
+        self.io = timeout(HANDSHAKE_LIMIT, accepting).await??;
+        let session = self.io.session();
+        self.tls = Some(Rc::new(TlsFacts {
+            server_name: hello.and_then(|hello| hello.server_name.clone()),
+            identity: tls.identity(session.and_then(|session| session.peer_certificates())),
+        }));
+        Ok(())
+    }
+
+    /// The name of the server that the client asked for in TLS that ends here.
+    pub fn server_name(&self) -> Option<&str> {
+        self.tls.as_ref()?.server_name.as_deref()
+    }
+
+    /// What is known of the connection.
+    pub fn facts(&self, destination: SocketAddr) -> ConnectionFacts<'_> {
+        let plain = ConnectionFacts::plaintext(self.remote, destination);
+        match &self.tls {
+            None => plain,
+            Some(tls) => ConnectionFacts {
+                transport: Transport::Tls,
+                server_name: tls.server_name.as_deref(),
+                peer: tls.identity.as_ref(),
+                ..plain
+            },
+        }
     }
 
     /// Waits for the next request's head. `scratch` holds what has come in already; without it no memory is held until something
@@ -166,11 +225,11 @@ impl Client {
         let mut taken = match scratch.take() {
             Some(taken) => taken,
             None => {
-                ready!(self.stream.poll_read_ready(cx))?;
+                ready!(self.io.poll_read_ready(cx))?;
                 worker.scratch()
             }
         };
-        let read = taken.input.poll_read(&mut self.stream, cx);
+        let read = taken.input.poll_read(&mut self.io, cx);
         if taken.input.is_empty() {
             worker.give_back(taken);
         } else {
@@ -190,7 +249,7 @@ impl Client {
             while let Some(rest) = bytes.get(sent..)
                 && !rest.is_empty()
             {
-                match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                match self.io.poll_write(cx, rest) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(count)) => sent += count,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -200,17 +259,20 @@ impl Client {
                     }
                 }
             }
-            Poll::Ready(Ok(()))
+            match self.io.poll_flush(cx) {
+                Poll::Ready(flushed) => Poll::Ready(flushed),
+                Poll::Pending => {
+                    ready!(self.timer.poll(cx));
+                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                }
+            }
         })
         .await
     }
 
     /// Ends the connection so that the client can still read the last answer: with unread bytes the kernel would reset it.
     pub async fn linger(&mut self, worker: &Worker) {
-        if poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))
-            .await
-            .is_err()
-        {
+        if poll_fn(|cx| self.io.poll_shutdown(cx)).await.is_err() {
             return;
         }
         let mut scratch = worker.scratch();
@@ -219,7 +281,7 @@ impl Client {
         poll_fn(|cx| {
             loop {
                 scratch.body.clear();
-                match scratch.body.poll_read(&mut self.stream, cx) {
+                match scratch.body.poll_read(&mut self.io, cx) {
                     Poll::Ready(Ok(count)) if count > 0 && left > count => left -= count,
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return self.timer.poll(cx),

@@ -17,13 +17,15 @@ use mesh_ir::Capture;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::binding::{Binding, HTTP1};
+use super::binding::{Binding, Detected};
 use super::client::Client;
+use super::io::Io;
 use super::local::Worker;
 use super::scratch::Scratch;
 use super::thread::ConnectionGuard;
 use super::{http, proxied, tcp};
-use crate::runtime::Network;
+use crate::runtime::{ChainTls, Looks, Network};
+use crate::tls::Hello;
 
 /// How long the first bytes are waited for. Where the server speaks first, nothing comes; then the connection is passed through.
 const DETECTION: Duration = Duration::from_secs(2);
@@ -54,7 +56,7 @@ pub async fn serve(
     };
     // A socket that cannot be told so is slower, but works.
     let _ = stream.set_nodelay(true);
-    let mut client = Client::new(stream, remote, local, guard.direction());
+    let mut client = Client::new(Io::Plain(stream), remote, local, guard.direction());
     client.take_drain_guard(&worker).await;
     let cells = worker.metrics.cells();
     cells.downstream_cx_total.inc();
@@ -70,7 +72,7 @@ async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
     };
     let mut destination = client.local;
     if listener.needs_destination()
-        && let Some(original) = original_destination(&client.stream)
+        && let Some(original) = client.io.socket().and_then(original_destination)
     {
         destination = original;
     }
@@ -98,54 +100,83 @@ pub async fn to_listener(
     scratch: Option<Box<Scratch>>,
 ) {
     let mut scratch = scratch;
-    let detects = worker
-        .runtime()
-        .shared
-        .listener(name)
-        .is_some_and(|listener| listener.detects(destination));
-    let protocols = if detects && detect(worker, client, &mut scratch).await {
-        HTTP1
+    let looks = {
+        let runtime = worker.runtime();
+        let listener = runtime.shared.listener(name);
+        listener.map_or_else(Looks::default, |listener| listener.looks(destination))
+    };
+    let detected = if looks == Looks::default() {
+        Detected::Nothing
     } else {
-        &[]
+        detect(worker, client, &mut scratch, looks).await
     };
     let addresses = (client.remote, destination);
-    let Some(binding) = Binding::new(worker.runtime(), name, addresses, protocols) else {
+    let Some(binding) = Binding::new(worker.runtime(), name, addresses, detected.clone()) else {
         worker.metrics.cells().no_filter_chain_match.inc();
         return;
     };
+    match &binding.chain.tls {
+        ChainTls::None => {}
+        ChainTls::Ended(tls) => {
+            let hello = match &detected {
+                Detected::Tls(hello) => Some(&**hello),
+                Detected::Nothing | Detected::Http1 => None,
+            };
+            let accepted = Box::pin(client.accept(worker, tls, hello, scratch.take())).await;
+            if let Err(error) = accepted {
+                tracing::debug!(client = %client.remote, listener = &**name, %error, "TLS handshake failed");
+                return;
+            }
+        }
+        ChainTls::NotReady => return,
+    }
+    serve_by(worker, client, name, binding, scratch).await;
+}
+
+/// Serves a connection by its chain.
+async fn serve_by(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    listener: &str,
+    binding: Binding,
+    scratch: Option<Box<Scratch>>,
+) {
     let chain = match &binding.chain.network {
         Network::Http(_) => return http::serve(worker, client, binding, scratch).await,
         Network::Tcp(_) => binding.chain.clone(),
     };
-    match &chain.network {
-        Network::Http(_) => {}
-        Network::Tcp(tcp) => {
-            let runtime = binding.runtime;
-            let listener = runtime.shared.listener(name);
-            let Some(direction) = listener.map(|listener| listener.config.direction) else {
-                return;
-            };
-            let flow = (direction, destination);
-            Box::pin(tcp::serve(worker, client, runtime, tcp, flow, scratch)).await;
-        }
+    if let Network::Tcp(tcp) = &chain.network {
+        let destination = binding.destination();
+        let runtime = binding.runtime;
+        let listener = runtime.shared.listener(listener);
+        let Some(direction) = listener.map(|listener| listener.config.direction) else {
+            return;
+        };
+        let flow = (direction, destination);
+        Box::pin(tcp::serve(worker, client, runtime, tcp, flow, scratch)).await;
     }
 }
 
-/// Whether HTTP/1.1 is spoken.
-async fn detect(worker: &Worker, client: &mut Client, scratch: &mut Option<Box<Scratch>>) -> bool {
+/// What the first bytes show. They stay in `scratch`.
+async fn detect(
+    worker: &Worker,
+    client: &mut Client,
+    scratch: &mut Option<Box<Scratch>>,
+    looks: Looks,
+) -> Detected {
     client.timer.set_after(Instant::now(), Some(DETECTION));
     let mut taken = scratch.take().unwrap_or_else(|| worker.scratch());
     let found = poll_fn(|cx| {
         loop {
-            if let Some(found) = is_http(taken.input.filled()) {
+            if let Some(found) = recognise(taken.input.filled(), looks) {
                 return Poll::Ready(found);
             }
-            match taken.input.poll_read(&mut client.stream, cx) {
+            match taken.input.poll_read(&mut client.io, cx) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Ready(_) => return Poll::Ready(Detected::Nothing),
                 Poll::Pending => {
                     ready!(client.timer.poll(cx));
-                    return Poll::Ready(false);
+                    return Poll::Ready(Detected::Nothing);
                 }
             }
         }
@@ -157,6 +188,23 @@ async fn detect(worker: &Worker, client: &mut Client, scratch: &mut Option<Box<S
         *scratch = Some(taken);
     }
     found
+}
+
+/// What bytes show of what is looked for; none if there are too few to tell.
+fn recognise(bytes: &[u8], looks: Looks) -> Option<Detected> {
+    if looks.tls {
+        match Hello::of(bytes) {
+            Hello::More => return None,
+            Hello::Tls(hello) => return Some(Detected::Tls(Rc::new(hello))),
+            Hello::Other => {}
+        }
+    }
+    match is_http(bytes) {
+        _ if !looks.http => Some(Detected::Nothing),
+        Some(true) => Some(Detected::Http1),
+        Some(false) => Some(Detected::Nothing),
+        None => None,
+    }
 }
 
 /// Whether bytes begin a request; none if there are too few to tell.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -11,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::endpoint::{Connection, LocalEndpoint};
 use super::local::Worker;
 use super::upstream::LocalCluster;
+use crate::runtime::Transport;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -19,9 +21,14 @@ pub enum Failure {
     Timeout,
     /// What the kernel says.
     Io(io::Error),
+    /// What TLS says, or the check of the server's certificate.
+    Tls(io::Error),
+    /// TLS cannot be spoken as it is configured.
+    NotReady(Arc<str>),
 }
 
-/// Connects to an endpoint, from the cluster's source address where it has one of the same family.
+/// Connects to an endpoint, from the cluster's source address where it has one of the same family, and greets it by TLS where that is
+/// configured.
 ///
 /// # Errors
 /// When that fails, or takes longer than `limit`.
@@ -31,11 +38,15 @@ pub async fn connect(
     endpoint: &Rc<LocalEndpoint>,
     limit: Duration,
 ) -> Result<Connection, Failure> {
+    if let Transport::NotReady(reason) = &endpoint.transport {
+        endpoint.cells.cx_connect_fail.inc();
+        return Err(Failure::NotReady(reason.clone()));
+    }
     let options = &worker.shared.options;
     let address = options.at_socket(endpoint.address);
     let source = cluster.cluster.config.client.source_address;
     let connecting = async {
-        match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+        let stream = match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
             Some(source) => {
                 let socket = if source.is_ipv4() {
                     TcpSocket::new_v4()?
@@ -43,17 +54,20 @@ pub async fn connect(
                     TcpSocket::new_v6()?
                 };
                 socket.bind(SocketAddr::new(source, 0))?;
-                socket.connect(address).await
+                socket.connect(address).await?
             }
-            None => TcpStream::connect(address).await,
+            None => TcpStream::connect(address).await?,
+        };
+        let mut connection = endpoint.established(stream)?;
+        if let Transport::Tls(tls) = &endpoint.transport {
+            let io = std::mem::take(&mut connection.io);
+            connection.io = io.connect(tls).await.map_err(Failure::Tls)?;
         }
+        Ok(connection)
     };
     let failure = match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(stream)) => match endpoint.established(stream) {
-            Ok(connection) => return Ok(connection),
-            Err(error) => Failure::Io(error),
-        },
-        Ok(Err(error)) => Failure::Io(error),
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(failure)) => failure,
         Err(_) => Failure::Timeout,
     };
     endpoint.cells.cx_connect_fail.inc();
@@ -62,10 +76,18 @@ pub async fn connect(
 
 // === impl Failure ===
 
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout => f.write_str("connection timeout"),
+            Self::Tls(error) => write!(f, "TLS_error: {error}"),
+            Self::NotReady(reason) => write!(f, "TLS_error: {reason}"),
             Self::Io(error) => {
                 let text = error.to_string();
                 let text = text.split(" (os error").next().unwrap_or_default();

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_ir::{Direction, Workload};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::io::Io;
 use super::upstream::MetricsContext;
-use crate::runtime::Cluster;
+use crate::runtime::{Cluster, Transport};
 use crate::telemetry::metrics::{HostCells, Series};
 
 /// Idle connections that are kept for one endpoint.
@@ -24,6 +24,8 @@ pub struct LocalEndpoint {
     pub address: SocketAddr,
     /// Its counters, of this worker.
     pub cells: Arc<HostCells>,
+    /// Whether and how TLS is spoken to it.
+    pub transport: Transport,
     workload: Option<Workload>,
     active: Cell<u32>,
     idle: RefCell<Vec<Idle>>,
@@ -35,8 +37,8 @@ pub struct LocalEndpoint {
 /// A connection to an endpoint.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket.
-    pub stream: TcpStream,
+    /// Its bytes.
+    pub io: Io,
     /// Our side.
     pub local: SocketAddr,
     /// Requests that were sent on it.
@@ -61,12 +63,14 @@ impl LocalEndpoint {
     pub fn new(
         cluster: &Cluster,
         address: SocketAddr,
+        transport: Transport,
         workload: Option<Workload>,
         metrics: &MetricsContext,
     ) -> Rc<Self> {
         Rc::new(Self {
             address,
             cells: metrics.worker.host(cluster.name(), address),
+            transport,
             workload,
             active: Cell::new(0),
             idle: RefCell::default(),
@@ -75,9 +79,9 @@ impl LocalEndpoint {
         })
     }
 
-    /// Whether it is the endpoint that a configuration describes.
-    pub fn is_of(&self, workload: Option<&Workload>) -> bool {
-        self.workload.as_ref() == workload
+    /// Whether it is the endpoint that a configuration describes. Connections that were made by other settings must not be used again.
+    pub fn is_of(&self, transport: &Transport, workload: Option<&Workload>) -> bool {
+        self.transport.is(transport) && self.workload.as_ref() == workload
     }
 
     /// Requests on their way to it.
@@ -102,7 +106,7 @@ impl LocalEndpoint {
     #[inline]
     pub fn reuse(&self) -> Option<Connection> {
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let mut idle = self.idle.borrow_mut().pop()?;
             if idle.is_open() {
                 return Some(idle.connection);
             }
@@ -122,13 +126,13 @@ impl LocalEndpoint {
     }
 
     /// A connection that was just established.
-    pub fn established(&self, stream: TcpStream) -> std::io::Result<Connection> {
+    pub fn established(&self, stream: tokio::net::TcpStream) -> std::io::Result<Connection> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         self.cells.cx_total.inc();
         self.cells.cx_active.inc();
         Ok(Connection {
-            stream,
+            io: Io::Plain(stream),
             local,
             requests: 0,
             cells: self.cells.clone(),
@@ -138,7 +142,7 @@ impl LocalEndpoint {
     /// Closes idle connections that have been idle for `limit` or that the other side has closed. True if some are left.
     pub fn sweep(&self, now: Instant, limit: Duration) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now.duration_since(idle.since) < limit && idle.is_open());
+        idle.retain_mut(|idle| now.duration_since(idle.since) < limit && idle.is_open());
         if idle.is_empty() {
             idle.shrink_to_fit();
         }
@@ -161,10 +165,8 @@ impl LocalEndpoint {
 // === impl Idle ===
 
 impl Idle {
-    /// Whether the other side has neither closed it nor said anything. Costs no system call unless something has happened.
-    fn is_open(&self) -> bool {
-        let read = self.connection.stream.try_read(&mut [0]);
-        matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    fn is_open(&mut self) -> bool {
+        self.connection.io.is_open()
     }
 }
 

@@ -48,6 +48,8 @@ pub async fn serve(
         else {
             return;
         };
+        // What the client says of itself counts only where it asks for other servers.
+        arrived.request.https = client.tls.is_some();
         if binding.retired {
             arrived.request.keep_alive = false;
         }
@@ -118,7 +120,7 @@ pub async fn head(
 
 /// The record of what was no request.
 fn refused<'a>(
-    client: &Client,
+    client: &'a Client,
     direction: Direction,
     destination: std::net::SocketAddr,
     begun: Instant,
@@ -146,7 +148,7 @@ fn refused<'a>(
         upstream_local: None,
         downstream_local: destination,
         downstream_remote: client.remote,
-        server_name: None,
+        server_name: client.server_name(),
         route_name: "",
         attempts: 0,
     }

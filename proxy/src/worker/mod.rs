@@ -28,6 +28,7 @@ mod tunnel;
 
 mod buffer;
 mod date_cache;
+mod io;
 mod local;
 mod names;
 mod resolve;
@@ -36,7 +37,6 @@ mod timer;
 mod upstream;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,7 +85,7 @@ impl Workers {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(options: Options) -> io::Result<Self> {
+    pub fn start(options: Options) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             runtime: ArcSwap::default(),
             generation: AtomicU64::new(0),
@@ -106,7 +106,7 @@ impl Workers {
                     })?;
                 Ok(sender)
             })
-            .collect::<io::Result<_>>()?;
+            .collect::<std::io::Result<_>>()?;
         let names = tokio::spawn(names::keep(shared.clone()));
         Ok(Self {
             shared,
@@ -129,9 +129,11 @@ impl Workers {
                 None
             }
         };
+        let read_file = |path: &str| std::fs::read(self.shared.options.in_root(path));
         let compiler = Compiler {
             before: &before,
             open_log: &open_log,
+            read_file: &read_file,
         };
         let (runtime, mut errors) = compiler.compile(config);
         let (opened, gone) = self.open(config, &mut bound, &mut errors);

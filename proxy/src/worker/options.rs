@@ -28,6 +28,8 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// Where they log.
     pub logs: Arc<AccessLogs>,
+    /// Where files are found that the configuration names; `/` in a pod.
+    pub root: PathBuf,
     /// Host names that the sandbox knows (`MESH_HOSTS`), asked before DNS.
     pub hosts: Option<PathBuf>,
 }
@@ -35,6 +37,11 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
+    /// Where a file is that the configuration names.
+    pub fn in_root(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
     /// The socket's address for a listener's.
     pub fn to_bind(&self, address: SocketAddr) -> SocketAddr {
         let bind = self.bind_address.filter(|_| address.ip().is_unspecified());

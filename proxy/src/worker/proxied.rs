@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
-use super::binding::{Binding, HTTP1, IdleBinding};
+use super::binding::{Binding, Detected, IdleBinding};
 use super::client::{Arrival, Client};
 use super::connection::to_listener;
 use super::exchange::{Exchange, Next, RequestContext};
@@ -197,7 +197,7 @@ fn find(
     };
     // The request itself shows that HTTP is spoken.
     Some(Known {
-        binding: Binding::new(runtime, &name, (source, destination), HTTP1)?,
+        binding: Binding::new(runtime, &name, (source, destination), Detected::Http1)?,
         authority: authority.into_bytes(),
         address,
     })

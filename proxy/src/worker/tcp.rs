@@ -152,7 +152,7 @@ async fn pass(
     };
     let first = scratch.map_or(&[][..], |scratch| scratch.input.filled());
     let idle = tcp.config.idle_timeout.unwrap_or(IDLE);
-    let streams = (&mut client.stream, &mut connection.stream);
+    let streams = (&mut client.io, &mut connection.io);
     let copied = tunnel::copy(worker, streams.0, streams.1, first, idle, &mut count).await;
     count(copied.up, copied.down);
     series.record_tcp(
@@ -166,7 +166,7 @@ async fn pass(
 }
 
 fn record<'a>(
-    client: &Client,
+    client: &'a Client,
     direction: Direction,
     destination: SocketAddr,
     outcome: &'a Outcome,
@@ -196,7 +196,7 @@ fn record<'a>(
         upstream_local: outcome.upstream_local,
         downstream_local: destination,
         downstream_remote: client.remote,
-        server_name: None,
+        server_name: client.server_name(),
         route_name: "",
         attempts: u32::from(outcome.endpoint.is_some()),
     }

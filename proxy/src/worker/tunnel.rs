@@ -1,14 +1,12 @@
 //! Two connections whose bytes are copied to each other until both have ended.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::io::Io;
 use super::local::Worker;
 use super::scratch::Scratch;
 use super::timer::Timer;
@@ -43,8 +41,8 @@ struct CopyDirection {
 /// then `count` is told all that was copied so far, up and down.
 pub async fn copy(
     worker: &Worker,
-    client: &mut TcpStream,
-    upstream: &mut TcpStream,
+    client: &mut Io,
+    upstream: &mut Io,
     first: &[u8],
     idle: Duration,
     count: &mut dyn FnMut(u64, u64),
@@ -105,8 +103,8 @@ impl CopyDirection {
     fn poll(
         &mut self,
         worker: &Worker,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Io,
+        to: &mut Io,
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
         loop {
@@ -115,17 +113,18 @@ impl CopyDirection {
                     self.release(worker);
                     break;
                 }
-                let count = ready!(Pin::new(&mut *to).poll_write(cx, scratch.body.filled()))?;
+                let count = ready!(to.poll_write(cx, scratch.body.filled()))?;
                 if count == 0 {
                     return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
                 }
                 scratch.body.consume(count);
                 self.copied += count as u64;
             }
+            ready!(to.poll_flush(cx))?;
             if self.ended {
                 if !self.shut {
                     // A socket that is closed already has nothing to shut.
-                    let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                    let _ = ready!(to.poll_shutdown(cx));
                     self.shut = true;
                 }
                 return Poll::Ready(Ok(()));

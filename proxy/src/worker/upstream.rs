@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::endpoint::LocalEndpoint;
 use crate::balance::{self, Candidates};
-use crate::runtime::{Cluster, Endpoint, Source};
+use crate::runtime::{Cluster, Endpoint, Source, Transport};
 use crate::telemetry::metrics::{
     Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
 };
@@ -139,31 +139,45 @@ impl LocalCluster {
         if let Some(endpoint) = slot.get() {
             return Some(endpoint);
         }
-        let (address, workload) = match (&self.cluster.source, &set.resolved) {
+        let (address, offers_mtls, workload) = match (&self.cluster.source, &set.resolved) {
             (Source::Known { eligible, .. }, _) => {
                 let endpoint = eligible.get(index)?;
-                (endpoint.address, endpoint.workload.as_ref())
+                let Endpoint {
+                    address,
+                    weight: _,
+                    offers_mtls,
+                    workload,
+                } = endpoint;
+                (*address, *offers_mtls, workload.as_ref())
             }
-            (_, resolved) => (*resolved.as_ref()?.get(index)?, None),
+            (_, resolved) => (*resolved.as_ref()?.get(index)?, false, None),
         };
-        Some(slot.get_or_init(|| self.endpoint(address, workload, metrics)))
+        let transport = self.cluster.transport(offers_mtls);
+        Some(slot.get_or_init(|| self.endpoint(address, transport, workload, metrics)))
     }
 
     /// What is kept of an endpoint.
     fn endpoint(
         &self,
         address: SocketAddr,
+        transport: &Transport,
         workload: Option<&Workload>,
         metrics: &MetricsContext,
     ) -> Rc<LocalEndpoint> {
         let mut used = self.used.borrow_mut();
         if let Some(known) = used.get(&address) {
-            if known.is_of(workload) {
+            if known.is_of(transport, workload) {
                 return known.clone();
             }
             known.retire();
         }
-        let endpoint = LocalEndpoint::new(&self.cluster, address, workload.cloned(), metrics);
+        let endpoint = LocalEndpoint::new(
+            &self.cluster,
+            address,
+            transport.clone(),
+            workload.cloned(),
+            metrics,
+        );
         if self.superseded.get() {
             endpoint.retire();
         } else {
@@ -200,7 +214,7 @@ impl LocalCluster {
             used.retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
         }
         drop(used);
-        self.endpoint(address, None, metrics)
+        self.endpoint(address, self.cluster.transport(false), None, metrics)
     }
 
     /// Closes idle connections that have been idle for too long or that the other side has closed. True if some are left.
@@ -358,7 +372,12 @@ mod tests {
         assert!(Rc::ptr_eq(after.at(&set, 0, &metrics).unwrap(), &second));
         assert_eq!((first.is_retired(), second.is_retired()), (true, false));
         // A request that still goes by the old cluster keeps no connections to what it finds there.
-        let late = before.endpoint("0.0.0.9:80".parse().unwrap(), None, &metrics);
+        let late = before.endpoint(
+            "0.0.0.9:80".parse().unwrap(),
+            &Transport::Plaintext,
+            None,
+            &metrics,
+        );
         assert!(late.is_retired());
     }
 

@@ -22,7 +22,7 @@ pub use request::{PlainRequest, RequestView};
 pub use rewrite::Rewriter;
 pub use table::{CompiledVirtualHost, InvalidRoute, InvalidRouteReason, Matched, RouteTable};
 pub use target::Picked;
-pub use text::{InvalidRegex, check_regex};
+pub use text::{InvalidRegex, StringMatcher, check_regex};
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,35 @@ pub(super) enum Text {
     Regex(Regex),
 }
 
+/// A compiled [`StringMatch`], for those who match other texts than requests have.
+#[derive(Clone, Debug)]
+pub struct StringMatcher(Text);
+
+// === impl StringMatcher ===
+
+impl StringMatcher {
+    /// Compiles a criterion.
+    ///
+    /// # Errors
+    /// When it is a regular expression that means nothing.
+    pub fn new(spec: &StringMatch) -> Result<Self, InvalidRegex> {
+        Text::new(spec).map(Self)
+    }
+
+    /// Whether a text fits.
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        self.0.is_match(value)
+    }
+
+    /// The only text that fits, if there is just one.
+    pub fn exact(&self) -> Option<&str> {
+        match &self.0 {
+            Text::Exact(text) => Some(text),
+            Text::Prefix(_) | Text::Suffix(_) | Text::Regex(_) => None,
+        }
+    }
+}
+
 /// Compiles an expression that is searched for within a text.
 ///
 /// RE2's `\d`, `\w`, `\s` and `\b` know ASCII only, so Unicode is turned off where the expression allows it. Expressions that need

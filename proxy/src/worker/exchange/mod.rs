@@ -20,8 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mesh_ir::evaluate::{
-    Action, ConnectionFacts, Decision, Forwarding, InjectedFault, Rejection, Request, Server,
-    Tokens, cors, evaluate,
+    Action, Decision, Forwarding, InjectedFault, Rejection, Request, Server, Tokens, cors, evaluate,
 };
 use mesh_ir::matching::RequestView;
 use mesh_ir::{Direction, HeaderOps, ProxyKind};
@@ -218,7 +217,7 @@ impl<'a> Exchange<'a> {
     /// What becomes of the request.
     #[inline]
     fn decide(&self, head: &RequestRef<'_>) -> Decision<'a> {
-        let connection = ConnectionFacts::plaintext(self.client.remote, self.context.destination);
+        let connection = self.client.facts(self.context.destination);
         let request = Request {
             connection: &connection,
             head,

@@ -169,7 +169,7 @@ impl Exchange<'_> {
         let idle = self.context.http.config.idle_timeout.unwrap_or(IDLE);
         let head = scratch.request.length;
         let rest = scratch.input.filled().get(head..).unwrap_or_default();
-        let (client, upstream) = (&mut self.client.stream, &mut connection.stream);
+        let (client, upstream) = (&mut self.client.io, &mut connection.io);
         let copied = tunnel::copy(self.worker, client, upstream, rest, idle, &mut |_, _| {}).await;
         self.info.received = copied.up;
         self.info.sent = copied.down + first;

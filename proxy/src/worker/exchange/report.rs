@@ -98,7 +98,7 @@ impl Exchange<'_> {
             upstream_local: info.upstream_local,
             downstream_local: self.context.destination,
             downstream_remote: self.client.remote,
-            server_name: None,
+            server_name: self.client.server_name(),
             route_name: route,
             attempts: info.attempts,
         }

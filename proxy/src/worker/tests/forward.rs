@@ -584,3 +584,28 @@ fn nobody_else_says_whose_certificate_a_client_has() {
         assert_eq!(field(&seen, "x-forwarded-client-cert"), expect, "{how:?}");
     }
 }
+
+#[test]
+fn a_connection_on_which_a_request_is_still_going_out_is_not_used_again() {
+    // It answers before it has read the body, and goes on reading requests.
+    let early = backend(|_, mut wire| {
+        if wire.head().is_some() {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            while wire.head().is_some() {
+                wire.send("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    });
+    let proxy = http_proxy(vec![to("/", "c")], vec![static_cluster("c", &[early])]);
+    let mut wire = proxy.connect();
+    // It ends like a head, so that who takes it for a request is found out.
+    let body = format!("{}\r\n\r\n", "x".repeat(60_000));
+    wire.send(&format!(
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    wire.send(&body[..30_000]);
+    assert_eq!(wire.answer().code, 200);
+    assert_eq!(proxy.get("/").code, 200);
+    assert_eq!(proxy.settled().clusters["c"].cx_total, 2);
+}

@@ -43,6 +43,7 @@ pub fn start(address: SocketAddr, capture: Capture, config: &ProxyConfig) -> Pro
         identity: None,
         metrics: metrics.clone(),
         logs: Arc::new(AccessLogs::new("/".into())),
+        root: "/".into(),
         hosts: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

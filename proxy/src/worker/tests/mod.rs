@@ -8,3 +8,4 @@ mod forward;
 mod life;
 mod refuse;
 mod tcp;
+mod tls;

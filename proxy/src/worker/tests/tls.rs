@@ -1,0 +1,491 @@
+//! TLS with clients and with upstreams, against rustls on the other side.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_ir::*;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+use super::harness::*;
+
+/// A certificate authority.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its key, PEM.
+struct Certified {
+    chain: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        Self { issuer, pem }
+    }
+
+    /// A certificate of host names and URIs.
+    fn certify(&self, names: &[&str]) -> Certified {
+        let key = KeyPair::generate().unwrap();
+        let (uris, hosts): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| name.contains("://"));
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        for uri in uris {
+            let name = SanType::URI(uri.try_into().unwrap());
+            params.subject_alt_names.push(name);
+        }
+        Certified {
+            chain: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        roots.add(root).unwrap();
+        Arc::new(roots)
+    }
+
+    fn secret(&self) -> Arc<Secret> {
+        Arc::new(Secret {
+            name: "ROOTCA".into(),
+            kind: SecretKind::Trust {
+                roots: (*self.pem).into(),
+            },
+        })
+    }
+}
+
+impl Certified {
+    fn secret(&self, name: &str) -> Arc<Secret> {
+        Arc::new(Secret {
+            name: name.into(),
+            kind: SecretKind::Certificate {
+                chain: (*self.chain).into(),
+                key: SecretText((*self.key).into()),
+            },
+        })
+    }
+
+    fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = CertificateDer::from_pem_slice(self.chain.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        (vec![chain], key)
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A client of the proxy.
+fn client(trusts: &Authority, shows: Option<&Certified>) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(trusts.roots());
+    Arc::new(match shows {
+        Some(certified) => {
+            let (chain, key) = certified.der();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    })
+}
+
+/// Sends one request and reads its answer, whose body has a length.
+fn ask(stream: &mut (impl Read + Write), path: &str) -> io::Result<String> {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())?;
+    let mut text = read_head(stream)?;
+    let length = field(&text, "content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    text.push_str(&String::from_utf8(body).unwrap());
+    Ok(text)
+}
+
+fn read_head(stream: &mut impl Read) -> io::Result<String> {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        text.push(byte[0]);
+    }
+    Ok(String::from_utf8(text).unwrap())
+}
+
+/// One request by TLS to a server's name.
+fn get(address: SocketAddr, config: &Arc<ClientConfig>, name: &'static str) -> io::Result<String> {
+    let session = ClientConnection::new(config.clone(), name.try_into().unwrap()).unwrap();
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    ask(&mut rustls::StreamOwned::new(session, socket), "/")
+}
+
+/// A backend that answers by TLS with its name, what it saw, and how many certificates the client showed.
+fn backend(name: &'static str, shows: &Certified, asks: Option<&Authority>) -> SocketAddr {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match asks {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(authority.roots(), provider());
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let (chain, key) = shows.der();
+    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let session = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, socket.unwrap());
+            std::thread::spawn(move || {
+                while let Ok(head) = read_head(&mut stream) {
+                    let shown = stream.conn.peer_certificates().map_or(0, <[_]>::len);
+                    let text = format!("{name} {shown}\n{head}");
+                    let length = text.len();
+                    let answer =
+                        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn server_tls(certificate: &str, client: ClientCertificate) -> Option<Arc<ServerTls>> {
+    Some(Arc::new(ServerTls {
+        certificates: vec![CertificateSource::Discovered(certificate.into())],
+        client,
+        alpn: vec!["h2".into(), "http/1.1".into()],
+        parameters: TlsParameters::default(),
+    }))
+}
+
+fn trust(names: &[&str]) -> PeerValidation {
+    PeerValidation {
+        trust: Some(TrustSource::Discovered("ROOTCA".into())),
+        names: names
+            .iter()
+            .map(|name| SubjectAltName::exact(name))
+            .collect(),
+        revoked: None,
+    }
+}
+
+fn client_tls(names: &[&str]) -> Arc<ClientTls> {
+    Arc::new(ClientTls {
+        certificate: Some(CertificateSource::Discovered("default".into())),
+        server: trust(names),
+        server_name: ServerName::Fixed("backend.test".into()),
+        alpn: Vec::new(),
+        parameters: TlsParameters::default(),
+    })
+}
+
+/// A cluster of one endpoint that is spoken to by TLS.
+fn tls_cluster(tls: UpstreamTls, address: SocketAddr, offers_mtls: bool) -> Arc<Cluster> {
+    let mut endpoint = Endpoint::new(address);
+    endpoint.offers_mtls = offers_mtls;
+    let endpoints = Endpoints {
+        cluster: "tls".into(),
+        localities: vec![LocalityEndpoints::new(Locality::default(), vec![endpoint])],
+    };
+    let mut cluster = Cluster::new("tls", ClusterKind::Static(Arc::new(endpoints)));
+    cluster.client.connect_timeout = Duration::from_secs(5);
+    cluster.client.tls = tls;
+    Arc::new(cluster)
+}
+
+const SERVER: &str = "spiffe://cluster.local/ns/default/sa/server";
+const CLIENT: &str = "spiffe://cluster.local/ns/default/sa/client";
+
+#[test]
+fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
+    let authority = Authority::new();
+    let address = free();
+    let to_cluster = |name: &str, cluster: &str| FilterChain {
+        tls: server_tls(name, ClientCertificate::NotRequested),
+        ..FilterChain::new(
+            name,
+            ChainMatch {
+                server_names: [name.into()].into(),
+                ..ChainMatch::default()
+            },
+            Network::Http(manager(vec![to("/", cluster)])),
+        )
+    };
+    let passed = FilterChain::new(
+        "passed",
+        ChainMatch {
+            server_names: ["*.passed.test".into()].into(),
+            ..ChainMatch::default()
+        },
+        tcp_to("own"),
+    );
+    let mut config = ProxyConfig {
+        listeners: vec![listener(
+            "test",
+            address,
+            true,
+            vec![
+                to_cluster("a.test", "one"),
+                to_cluster("b.test", "two"),
+                passed,
+            ],
+        )],
+        clusters: vec![
+            static_cluster("one", &[echo("one")]),
+            static_cluster(
+                "own",
+                &[backend("own", &authority.certify(&["x.passed.test"]), None)],
+            ),
+            static_cluster("two", &[echo("two")]),
+        ],
+        secrets: vec![
+            authority.certify(&["a.test"]).secret("a.test"),
+            authority.certify(&["b.test"]).secret("b.test"),
+        ],
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    let mut trusting = (*client(&authority, None)).clone();
+    trusting.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let trusting = Arc::new(trusting);
+    for (name, expect) in [
+        ("a.test", "\none\n"),
+        ("b.test", "\ntwo\n"),
+        ("x.passed.test", "\nown 0\n"),
+    ] {
+        let answer = get(address, &trusting, name).unwrap();
+        assert!(answer.contains(expect), "{name}: {answer}");
+        // Who ends TLS says so; who passes it through sees nothing of it.
+        let says = answer.contains("x-forwarded-proto: https");
+        assert_eq!(says, name != "x.passed.test", "{name}: {answer}");
+    }
+    assert!(
+        get(address, &trusting, "c.test").is_err(),
+        "no chain is for this name"
+    );
+    // Without its secret a chain takes no connections, in plaintext least of all; the others go on.
+    config.secrets.remove(0);
+    let errors = proxy.workers.apply(&config);
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        ["listener test, filter chain a.test: secret a.test is not known yet"]
+    );
+    assert!(get(address, &trusting, "a.test").is_err());
+    assert!(get(address, &trusting, "b.test").is_ok());
+}
+
+#[test]
+fn clients_show_certificates_of_the_names_that_are_asked_for() {
+    let authority = Authority::new();
+    let address = free();
+    let mut config = http_config(
+        address,
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let asks = ClientCertificate::Required(trust(&[CLIENT]));
+    let chain = FilterChain {
+        tls: server_tls("default", asks),
+        ..chain(Network::Http(manager(vec![to("/", "one")])))
+    };
+    config.listeners = vec![listener("test", address, true, vec![chain])];
+    config.secrets = vec![
+        authority.secret(),
+        authority
+            .certify(&["server.test", SERVER])
+            .secret("default"),
+    ];
+    let _proxy = start(address, Capture::Redirect, &config);
+    let get = |shows: Option<&Certified>| get(address, &client(&authority, shows), "server.test");
+    assert!(
+        get(Some(&authority.certify(&[CLIENT])))
+            .unwrap()
+            .contains("\none\n")
+    );
+    assert!(
+        get(Some(&authority.certify(&[SERVER]))).is_err(),
+        "another identity"
+    );
+    assert!(
+        get(Some(&Authority::new().certify(&[CLIENT]))).is_err(),
+        "another authority"
+    );
+    assert!(get(None).is_err(), "no certificate");
+    // Plaintext is nothing that the chain takes.
+    let mut wire = Wire::connect(address);
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(wire.try_answer().is_none_or(|answer| answer.code >= 400));
+}
+
+#[test]
+fn upstreams_are_greeted_by_tls_and_their_connections_are_kept() {
+    let authority = Authority::new();
+    let upstream = backend("tls", &authority.certify(&[SERVER]), Some(&authority));
+    let address = free();
+    let config = |expects: &[&str]| {
+        let tls = UpstreamTls::Always(client_tls(expects));
+        let mut config = http_config(
+            address,
+            vec![to("/", "tls")],
+            vec![tls_cluster(tls, upstream, false)],
+        );
+        config.secrets = vec![
+            authority.secret(),
+            authority.certify(&[CLIENT]).secret("default"),
+        ];
+        config
+    };
+    let right = config(&[SERVER]);
+    let proxy = start(address, Capture::Redirect, &right);
+    for _ in 0..5 {
+        let answer = proxy.get("/");
+        assert_eq!(answer.code, 200, "{answer:?}");
+        assert!(answer.body.starts_with("tls 1\n"), "{answer:?}");
+        // Session tickets come after the answer. They must not end the connection that is kept, nor be taken for one.
+        std::thread::yield_now();
+        proxy.apply(&right);
+    }
+    assert_eq!(proxy.settled().clusters["tls"].cx_total, 1);
+    // Connections that were made to another expectation are not used again.
+    proxy.apply(&config(&["spiffe://cluster.local/ns/default/sa/other"]));
+    let answer = proxy.get("/");
+    assert_eq!(answer.code, 503);
+    assert!(
+        answer.body.contains("TLS_error: invalid peer certificate"),
+        "{answer:?}"
+    );
+    // Nothing is sent in plaintext where a key is missing.
+    let mut keyless = config(&[SERVER]);
+    keyless.secrets.pop();
+    let errors = proxy.workers.apply(&keyless);
+    assert_eq!(errors.len(), 1);
+    assert_eq!(
+        errors[0].to_string(),
+        "cluster tls: secret default is not known yet"
+    );
+    let answer = proxy.get("/");
+    assert_eq!(answer.code, 503);
+    assert!(
+        answer.body.contains("secret default is not known yet"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn the_meshs_own_tls_is_spoken_where_it_is_offered() {
+    let authority = Authority::new();
+    let server = authority.certify(&[SERVER]);
+    for (address, offers, expect) in [
+        (backend("tls", &server, Some(&authority)), true, "tls 1\n"),
+        (echo("plain"), false, "plain\n"),
+    ] {
+        let tls = UpstreamTls::WhereOffered(client_tls(&[SERVER]));
+        let listens = free();
+        let mut config = http_config(
+            listens,
+            vec![to("/", "tls")],
+            vec![tls_cluster(tls, address, offers)],
+        );
+        config.secrets = vec![
+            authority.secret(),
+            authority.certify(&[CLIENT]).secret("default"),
+        ];
+        let proxy = start(listens, Capture::Redirect, &config);
+        let answer = proxy.get("/");
+        assert!(answer.body.starts_with(expect), "{answer:?}");
+    }
+}
+
+#[test]
+fn large_bodies_pass_through_tls_on_both_sides() {
+    let authority = Authority::new();
+    let upstream = large_backend(&authority.certify(&[SERVER]));
+    let address = free();
+    let tls = UpstreamTls::Always(client_tls(&[SERVER]));
+    let mut config = http_config(address, Vec::new(), vec![tls_cluster(tls, upstream, false)]);
+    let chain = FilterChain {
+        tls: server_tls("default", ClientCertificate::NotRequested),
+        ..chain(Network::Http(manager(vec![to("/", "tls")])))
+    };
+    config.listeners = vec![listener("test", address, true, vec![chain])];
+    config.secrets = vec![
+        authority.secret(),
+        authority
+            .certify(&["server.test", CLIENT])
+            .secret("default"),
+    ];
+    let _proxy = start(address, Capture::Redirect, &config);
+    let session =
+        ClientConnection::new(client(&authority, None), "server.test".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(address).unwrap());
+    for _ in 0..2 {
+        stream
+            .write_all(
+                format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n").as_bytes(),
+            )
+            .unwrap();
+        stream.write_all(&vec![b'u'; LARGE]).unwrap();
+        let head = read_head(&mut stream).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let mut body = vec![0; LARGE];
+        stream.read_exact(&mut body).unwrap();
+        assert!(body.iter().all(|byte| *byte == b'd'));
+    }
+}
+
+/// More than all buffers on the way hold.
+const LARGE: usize = 4 << 20;
+
+/// A backend that takes large bodies and sends others.
+fn large_backend(shows: &Certified) -> SocketAddr {
+    let (chain, key) = shows.der();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let session = ServerConnection::new(config).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, socket);
+        while read_head(&mut stream).is_ok() {
+            let mut body = vec![0; LARGE];
+            stream.read_exact(&mut body).unwrap();
+            assert!(body.iter().all(|byte| *byte == b'u'));
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&vec![b'd'; LARGE]).unwrap();
+        }
+    });
+    address
+}
