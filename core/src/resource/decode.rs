@@ -8,7 +8,7 @@ use super::compile::{Compiled, compile};
 use super::kinds::{Lookup, Row, Scope, lookup};
 use super::meta::{self, Written};
 use super::typed::{DecodeError, describe, typed, without_nulls};
-use super::{Meta, Object, Resource, ResourceKey};
+use super::{Meta, Object, Resource, ResourceKey, unquoted};
 use crate::diag::{Diagnostic, FieldPath, Level, SCHEMA};
 use crate::model::MeshConfig;
 use crate::source::{Document, Origin, UNPARSABLE, parse_whole};
@@ -21,11 +21,20 @@ pub fn decode(
     document: &Document,
     default_namespace: Option<&str>,
 ) -> (Option<Resource>, Vec<Diagnostic>) {
-    decode_shared(
+    let (mut resource, mut findings) = decode_shared(
         document.value.clone(),
         document.origin.clone(),
         default_namespace,
-    )
+    );
+    let own = resource
+        .as_mut()
+        .map(|resource| &mut resource.findings)
+        .into_iter();
+    for finding in own.flatten().chain(&mut findings) {
+        let quoted = unquoted::hint(document, finding);
+        finding.hint = finding.hint.take().or(quoted);
+    }
+    (resource, findings)
 }
 
 /// Reads an object as [`decode`] does, where it does not come from a text.
@@ -61,20 +70,29 @@ fn decode_shared(
         Ok(None) => return (None, Vec::new()),
         Err((error, code)) => return refuse(error, code, None),
     };
-    let written = match meta::read(&value) {
-        Ok(written) => written,
-        Err(error) => return refuse(error, SCHEMA, None),
-    };
+    let (written, wrong) = meta::read(&value);
     let key = match key(info, &written, default_namespace) {
-        Ok(key) => key,
+        Ok(key) => Some(key),
+        // Whether there is a name cannot be told; the rest of the object can.
+        Err(_) if !wrong.is_empty() => None,
         Err(error) => return refuse(error, SCHEMA, None),
     };
     let Compiled {
         object,
-        malformed,
+        mut malformed,
         mut violations,
     } = compile(&value, info);
-    let mesh = object.as_ref().and_then(|object| mesh_config(&key, object));
+    malformed |= !wrong.is_empty();
+    for error in wrong {
+        let is_known = violations.iter().any(|known| known.path == error.path);
+        if !is_known {
+            violations.push(error.into());
+        }
+    }
+    let mesh = key
+        .as_ref()
+        .zip(object.as_ref())
+        .and_then(|(key, object)| mesh_config(key, object));
     let object = match mesh {
         Some(Ok(config)) => Some(Object::MeshConfig(Arc::new(config))),
         Some(Err(error)) => {
@@ -85,9 +103,9 @@ fn decode_shared(
     };
     let findings = violations
         .into_iter()
-        .map(|violation| found(violation, &key, &origin))
+        .map(|violation| found(violation, key.as_ref(), &origin))
         .collect();
-    let Some(object) = object else {
+    let (Some(object), Some(key)) = (object, key) else {
         return (None, findings);
     };
     if value.pointer("/metadata/managedFields").is_some()
@@ -109,7 +127,7 @@ fn decode_shared(
 }
 
 /// A violation as a finding about an object.
-fn found(violation: Violation, key: &ResourceKey, origin: &Origin) -> Diagnostic {
+fn found(violation: Violation, key: Option<&ResourceKey>, origin: &Origin) -> Diagnostic {
     let Violation {
         code,
         level,
@@ -125,7 +143,7 @@ fn found(violation: Violation, key: &ResourceKey, origin: &Origin) -> Diagnostic
     Diagnostic {
         code,
         level,
-        resource: Some(key.clone()),
+        resource: key.cloned(),
         origin: origin.clone(),
         path,
         message,

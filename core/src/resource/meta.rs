@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Meta;
-use super::typed::{DecodeError, typed};
+use super::typed::{DecodeError, forgiving};
 use crate::diag::FieldPath;
 
 /// `metadata` as it is written.
@@ -25,11 +25,14 @@ pub(super) struct Written {
     generation: Option<i64>,
 }
 
-/// Reads `metadata` of an object.
-pub(super) fn read(object: &Value) -> Result<Written, DecodeError> {
+/// Reads `metadata` of an object. Parts of a wrong type count as absent and are told.
+pub(super) fn read(object: &Value) -> (Written, Vec<DecodeError>) {
     match object.get("metadata") {
-        None | Some(Value::Null) => Ok(Written::default()),
-        Some(metadata) => typed(metadata, &FieldPath::parse("metadata")),
+        None | Some(Value::Null) => (Written::default(), Vec::new()),
+        Some(metadata) => {
+            let (written, errors) = forgiving(metadata, &FieldPath::parse("metadata"));
+            (written.unwrap_or_default(), errors)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod kinds;
 mod meta;
 mod structural;
 mod typed;
+mod unquoted;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -84,7 +84,10 @@ pub(super) const ROWS: &[Row] = &[
             TcpRoute,
             TcpRouteSpec,
             gateway_api::tcp_route,
-            &["gateway.networking.k8s.io/v1alpha2"],
+            &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
             "tcproutes",
             &TCP_ROUTE
         )
