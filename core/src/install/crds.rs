@@ -87,7 +87,7 @@ fn annotations(row: &Row) -> Option<BTreeMap<String, String>> {
             "api-approved.kubernetes.io",
             "https://github.com/kubernetes-sigs/gateway-api/pull/2466",
         ),
-        ("gateway.networking.k8s.io/bundle-version", "v1.5.0"),
+        ("gateway.networking.k8s.io/bundle-version", "v1.6.0"),
         ("gateway.networking.k8s.io/channel", "experimental"),
     ];
     let owned = all.map(|(key, value)| (key.to_owned(), value.to_owned()));

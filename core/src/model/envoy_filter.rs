@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::cel::{at_most_one, none_or_one};
+use super::cel::{at_most_one, none_or_one, port_number, rule};
 use super::{NetworkingWorkloadSelector, PolicyTargetReference};
 
 /// Patches of the proxies' Envoy configuration.
@@ -66,7 +66,13 @@ pub enum ApplyTo {
 /// Where something is patched.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("oneOf" = none_or_one(&["listener", "routeConfiguration", "cluster", "waypoint"])))]
+#[schemars(extend(
+    "oneOf" = none_or_one(&["listener", "routeConfiguration", "cluster", "waypoint"]),
+    "x-kubernetes-validations" = [rule(
+        "(has(self.context) && self.context == 'WAYPOINT') == has(self.waypoint)",
+        "waypoint must be set with the context WAYPOINT, and with no other"
+    )]
+))]
 pub struct EnvoyConfigObjectMatch {
     /// Kind of proxy and direction of traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,6 +267,7 @@ pub struct ClusterMatch {
 pub struct WaypointMatch {
     /// Port of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [port_number()]))]
     pub port_number: Option<u32>,
     /// Filter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -308,6 +315,7 @@ pub enum PatchOperation {
     InsertAfter,
     InsertFirst,
     Replace,
+    MergeAndReplaceList,
 }
 
 /// Where an added filter goes.

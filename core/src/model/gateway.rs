@@ -117,6 +117,9 @@ pub struct ServerTls {
     /// Allowed cipher suites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cipher_suites: Vec<String>,
+    /// Whether certificates of clients are asked for and not verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_skip_verify: Option<bool>,
 }
 
 /// The files of one certificate.
@@ -129,6 +132,9 @@ pub struct ServerTlsCertificate {
     /// File of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key: Option<String>,
+    /// File of the authorities that client certificates must come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_certificates: Option<String>,
 }
 
 /// Who proves an identity to whom on a gateway's server.

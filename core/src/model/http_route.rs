@@ -55,6 +55,9 @@ pub struct HttpRoute {
     /// Deprecated: `mirrorPercentage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror_percent: Option<u32>,
+    /// Old spelling of `mirrorPercent`.
+    #[serde(rename = "mirror_percent", skip_serializing_if = "Option::is_none")]
+    pub mirror_percent_snake: Option<u32>,
     /// Cross-origin rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors_policy: Option<CorsPolicy>,
@@ -145,6 +148,9 @@ pub struct HttpRedirect {
     /// New path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
+    /// What stands in place of the matched prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_rewrite: Option<String>,
     /// New host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,

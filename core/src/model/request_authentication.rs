@@ -30,12 +30,10 @@ pub struct RequestAuthenticationSpec {
 /// One issuer of tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend(
-    "required" = ["issuer"],
-    "x-kubernetes-validations" = [at_most_one(&["jwksUri", "jwks_uri", "jwks"])]
-))]
+#[schemars(extend("x-kubernetes-validations" = [at_most_one(&["jwksUri", "jwks_uri", "jwks"])]))]
 pub struct JwtRule {
-    /// The claim `iss` of its tokens.
+    /// The claim `iss` of its tokens; any when empty, which needs `jwksUri`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1))]
     pub issuer: String,
     /// Audiences of which a token must have one; any by default.
@@ -82,7 +80,7 @@ pub struct JwtRule {
     pub timeout: Option<DurationText>,
     /// Claims with lists of words in one text, beside `scope` and `permission`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(length(min = 1)))]
+    #[schemars(length(max = 64), inner(length(min = 1)))]
     pub space_delimited_claims: Vec<String>,
 }
 

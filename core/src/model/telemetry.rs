@@ -86,6 +86,9 @@ pub struct Tracing {
     /// Whether the request id decides what is traced; the default is yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_request_id_for_trace_sampling: Option<bool>,
+    /// Whether the headers that carry a trace on are left as they came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_context_propagation: Option<bool>,
     /// Whether spans have Istio's own tags; the default is yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_istio_tags: Option<bool>,

@@ -73,6 +73,9 @@ pub struct LoadBalancerSettings {
     /// Preference for near endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locality_lb_setting: Option<LocalityLbSetting>,
+    /// Preference for endpoints of the same zone, by Envoy's own means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// How long new endpoints are spared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
@@ -162,6 +165,23 @@ pub struct HttpSettings {
     /// Most streams of one HTTP/2 connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_streams: Option<i32>,
+    /// Probes of HTTP/2 connections.
+    #[serde(rename = "http2KeepAlive", skip_serializing_if = "Option::is_none")]
+    pub http2_keep_alive: Option<Http2KeepAlive>,
+}
+
+/// Probes (PING frames) of HTTP/2 connections.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Http2KeepAlive {
+    /// Time between probes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
+    pub interval: Option<DurationText>,
+    /// How long an answer may take before the connection is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [at_least_one_millisecond()]))]
+    pub timeout: Option<DurationText>,
 }
 
 /// Whether HTTP/1.1 becomes HTTP/2 towards the endpoints.
@@ -309,6 +329,25 @@ pub struct LocalityFailover {
     pub to: String,
 }
 
+/// Preference for endpoints of the same zone, which Envoy settles by the numbers of clients and endpoints in each zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZoneAwareLbSetting {
+    /// Whether zones count at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Regions to go to when a region has no healthy endpoints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failover: Vec<LocalityFailover>,
+    /// Labels, the most important first, that endpoints of other regions are ordered by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failover_priority: Vec<String>,
+    /// Endpoints of a host below which zones do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub min_cluster_size: Option<u32>,
+}
+
 /// How new endpoints are spared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -322,7 +361,7 @@ pub struct Warmup {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub minimum_percent: Option<f64>,
-    /// Shape of the growth, at least 1; 1 is linear.
+    /// Shape of the growth, above 0; 1 is linear.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub aggression: Option<f64>,
@@ -364,6 +403,10 @@ pub struct OutlierDetection {
     /// Percent of healthy endpoints below which all are used; 0 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_health_percent: Option<i32>,
+    /// Answers that count as errors, instead of 5xx.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(range(min = 100, max = 599)))]
+    pub outlier_detection_http_error_codes: Vec<u32>,
 }
 
 /// TLS towards the endpoints.
@@ -455,4 +498,7 @@ pub struct RetryBudget {
     /// Retries that are always allowed; 3 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_retry_concurrency: Option<u32>,
+    /// Window over which active requests are counted; by default those of the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_interval: Option<DurationText>,
 }

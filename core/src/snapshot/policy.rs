@@ -95,6 +95,14 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 http.is_some_and(|http| http.max_concurrent_streams.is_some()),
                 "connectionPool.http.maxConcurrentStreams",
             ),
+            (
+                http.is_some_and(|http| http.http2_keep_alive.is_some()),
+                "connectionPool.http.http2KeepAlive",
+            ),
+            (
+                balancer.is_some_and(|lb| lb.zone_aware_lb_setting.is_some()),
+                "loadBalancer.zoneAwareLbSetting",
+            ),
             (self.outlier_detection.is_some(), "outlierDetection"),
             (
                 // Anything but plain text.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AbsoluteUri, AnnotationValue, Group, Hostname, KindName, LocalObjectReference, ObjectName,
-    PreciseHostname, SectionName,
+    PreciseHostname, SectionName, WellKnownCaCertificates,
 };
 use crate::model::cel::rule;
 
@@ -68,7 +68,7 @@ pub struct BackendTlsPolicyValidation {
     #[serde(rename = "caCertificateRefs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub ca_certificate_refs: Vec<LocalObjectReference>,
-    /// The authorities of the system.
+    /// Authorities that need no object: `System`, or a name of the controller's own with a domain in front.
     #[serde(
         rename = "wellKnownCACertificates",
         skip_serializing_if = "Option::is_none"
@@ -80,13 +80,6 @@ pub struct BackendTlsPolicyValidation {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub subject_alt_names: Vec<SubjectAltName>,
-}
-
-/// Authorities that are known without a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the variants are the Gateway API's own names")]
-pub enum WellKnownCaCertificates {
-    System,
 }
 
 /// A name in a certificate.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::shared::HEADER_VALUE;
 use super::{BackendObjectReference, HeaderName, PreciseHostname};
 use crate::model::cel::rule;
 
@@ -37,7 +38,7 @@ pub struct HttpHeader {
     /// Name.
     pub name: HeaderName,
     /// Value.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = 4096), regex(pattern = HEADER_VALUE))]
     pub value: String,
 }
 
@@ -191,7 +192,9 @@ pub struct HttpCorsFilter {
         length(max = 64),
         inner(
             length(min = 1, max = 253),
-            regex(pattern = r"(^\*$)|(^([a-zA-Z][a-zA-Z0-9+\-.]+):\/\/([^:/?#]+)(:([0-9]{1,5}))?$)")
+            regex(
+                pattern = r"^(\*|https?://(\*|(\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+)(:[0-9]{1,5})?)$"
+            )
         ),
         extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = [wildcard_alone()])
     )]

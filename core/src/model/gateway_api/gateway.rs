@@ -58,7 +58,7 @@ pub struct GatewaySpec {
         "the value must be a host name when the type is Hostname"
     ),
     rule(
-        "(has(self.type) && self.type != 'IPAddress') || !has(self.value) || self.value == '' || isIP(self.value)",
+        "(has(self.type) && self.type != 'IPAddress') || !has(self.value) || isIP(self.value)",
         "the value must be an IP address when the type is IPAddress"
     )
 ]))]
@@ -195,7 +195,7 @@ pub struct FrontendTls {
 pub struct FrontendTlsValidation {
     /// Objects with the authorities that certificates must come from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 8))]
+    #[schemars(length(min = 1, max = 16))]
     pub ca_certificate_refs: Vec<ObjectReference>,
     /// `AllowValidOnly` by default.
     #[serde(skip_serializing_if = "Option::is_none")]

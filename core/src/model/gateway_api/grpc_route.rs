@@ -4,13 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::backend::service_needs_port;
+use super::backend::{FilteredBackendRef, RouteFilter};
 use super::filter::{block_of_type, not_repeated};
 use super::shared::{distinct_parents, distinct_rule_names};
 use super::{
-    DefaultScope, Group, HeaderName, Hostname, HttpHeaderFilter, HttpRequestMirrorFilter, KindName,
-    LocalObjectReference, Namespace, ObjectName, ParentReference, SectionName, SessionPersistence,
-    TextMatchType,
+    DefaultScope, HeaderName, Hostname, HttpHeaderFilter, HttpRequestMirrorFilter,
+    LocalObjectReference, ParentReference, SectionName, SessionPersistence, TextMatchType,
 };
 use crate::model::cel::rule;
 
@@ -54,7 +53,7 @@ pub struct GrpcRouteRule {
     pub matches: Vec<GrpcRouteMatch>,
     /// What happens to calls and answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-validations" = filter_rules()))]
+    #[schemars(length(max = 16), extend("x-kubernetes-validations" = GrpcRouteFilter::rules()))]
     pub filters: Vec<GrpcRouteFilter>,
     /// Backends with their shares.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -165,36 +164,10 @@ pub enum GrpcRouteFilterType {
 }
 
 /// A backend with its share and filters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["name"], "x-kubernetes-validations" = [service_needs_port()]))]
-pub struct GrpcBackendRef {
-    /// Group; the core group by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<Group>,
-    /// Kind; `Service` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<KindName>,
-    /// Name.
-    pub name: ObjectName,
-    /// Namespace; the route's own by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<Namespace>,
-    /// Port; needed with a Service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: Option<i32>,
-    /// Share relative to the sum of all weights; 1 by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: Option<i32>,
-    /// What happens to calls to this backend and to its answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-validations" = filter_rules()))]
-    pub filters: Vec<GrpcRouteFilter>,
-}
+pub type GrpcBackendRef = FilteredBackendRef<GrpcRouteFilter>;
 
-/// The rules for the filters of a rule or backend.
-fn filter_rules() -> Vec<Value> {
-    not_repeated(&["RequestHeaderModifier", "ResponseHeaderModifier"])
+impl RouteFilter for GrpcRouteFilter {
+    fn rules() -> Vec<Value> {
+        not_repeated(&["RequestHeaderModifier", "ResponseHeaderModifier"])
+    }
 }

@@ -4,14 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::backend::service_needs_port;
+use super::backend::{FilteredBackendRef, RouteFilter};
 use super::filter::{block_of_type, not_repeated};
-use super::shared::{DURATION, distinct_parents, distinct_rule_names};
+use super::shared::{DURATION, HEADER_VALUE, distinct_parents, distinct_rule_names};
 use super::{
-    DefaultScope, Group, HeaderName, Hostname, HttpCorsFilter, HttpExternalAuthFilter,
-    HttpHeaderFilter, HttpRequestMirrorFilter, HttpRequestRedirectFilter, HttpUrlRewriteFilter,
-    KindName, LocalObjectReference, Namespace, ObjectName, ParentReference, SectionName,
-    SessionPersistence, TextMatchType,
+    DefaultScope, HeaderName, Hostname, HttpCorsFilter, HttpExternalAuthFilter, HttpHeaderFilter,
+    HttpRequestMirrorFilter, HttpRequestRedirectFilter, HttpUrlRewriteFilter, LocalObjectReference,
+    ParentReference, SectionName, SessionPersistence, TextMatchType,
 };
 use crate::model::DurationText;
 use crate::model::cel::rule;
@@ -57,7 +56,7 @@ pub struct HttpRouteRule {
     pub matches: Vec<HttpRouteMatch>,
     /// What happens to requests and responses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-validations" = filter_rules()))]
+    #[schemars(length(max = 16), extend("x-kubernetes-validations" = HttpRouteFilter::rules()))]
     pub filters: Vec<HttpRouteFilter>,
     /// Backends with their shares.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -134,7 +133,7 @@ pub struct HttpHeaderMatch {
     /// Name.
     pub name: HeaderName,
     /// Value.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = 4096), regex(pattern = HEADER_VALUE))]
     pub value: String,
 }
 
@@ -232,34 +231,7 @@ pub enum HttpRouteFilterType {
 }
 
 /// A backend with its share and filters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["name"], "x-kubernetes-validations" = [service_needs_port()]))]
-pub struct HttpBackendRef {
-    /// Group; the core group by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<Group>,
-    /// Kind; `Service` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<KindName>,
-    /// Name.
-    pub name: ObjectName,
-    /// Namespace; the route's own by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<Namespace>,
-    /// Port; needed with a Service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: Option<i32>,
-    /// Share relative to the sum of all weights; 1 by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: Option<i32>,
-    /// What happens to requests to this backend and to its responses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-validations" = filter_rules()))]
-    pub filters: Vec<HttpRouteFilter>,
-}
+pub type HttpBackendRef = FilteredBackendRef<HttpRouteFilter>;
 
 /// Limits of requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -287,8 +259,9 @@ pub struct HttpRouteRetry {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(range(min = 400, max = 599)), extend("x-kubernetes-list-type" = "set"))]
     pub codes: Vec<i32>,
-    /// Tries after the first; 0 turns retries off.
+    /// Tries after the first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub attempts: Option<i32>,
     /// Shortest pause before a try.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,20 +269,21 @@ pub struct HttpRouteRetry {
     pub backoff: Option<DurationText>,
 }
 
-/// The rules for the filters of a rule or backend.
-fn filter_rules() -> Vec<Value> {
-    let mut rules = not_repeated(&[
-        "CORS",
-        "RequestHeaderModifier",
-        "ResponseHeaderModifier",
-        "RequestRedirect",
-        "URLRewrite",
-    ]);
-    rules.push(rule(
-        "!(self.exists(f, has(f.requestRedirect)) && self.exists(f, has(f.urlRewrite)))",
-        "the filters RequestRedirect and URLRewrite cannot stand beside each other",
-    ));
-    rules
+impl RouteFilter for HttpRouteFilter {
+    fn rules() -> Vec<Value> {
+        let mut rules = not_repeated(&[
+            "CORS",
+            "RequestHeaderModifier",
+            "ResponseHeaderModifier",
+            "RequestRedirect",
+            "URLRewrite",
+        ]);
+        rules.push(rule(
+            "!(self.exists(f, has(f.requestRedirect)) && self.exists(f, has(f.urlRewrite)))",
+            "the filters RequestRedirect and URLRewrite cannot stand beside each other",
+        ));
+        rules
+    }
 }
 
 /// The rules for one rule.

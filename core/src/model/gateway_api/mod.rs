@@ -1,4 +1,4 @@
-//! The kinds of the Kubernetes Gateway API (`gateway.networking.k8s.io`) as Rust types, of its release 1.5 with the experimental
+//! The kinds of the Kubernetes Gateway API (`gateway.networking.k8s.io`) as Rust types, of its release 1.6 with the experimental
 //! fields. Fields that API servers with the upstream CRDs fill in have their defaults told in their comments; they may be
 //! absent here.
 

@@ -81,6 +81,12 @@ text!(
     AbsoluteUri, 1..=253, r"^(([^:/?#]+):)(//([^/?#]*))([^?#]*)(\?([^#]*))?(#(.*))?"
 );
 text!(
+    /// Name of authorities that are known without an object: `System`, or `example.com/name`.
+    WellKnownCaCertificates,
+    1..=253,
+    r"^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$"
+);
+text!(
     /// Value of an annotation or of an option.
     AnnotationValue, 0..=4096
 );
@@ -97,6 +103,9 @@ text!(
 
 /// A duration: at most four parts such as `1h30m` or `500ms`, of at most five digits each.
 pub(super) const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// Value of a header: visible characters, with single blanks or tabs between them.
+pub(super) const HEADER_VALUE: &str = r"^[!-~]+([\t ]?[!-~]+)*$";
 
 /// The rule for the keys of options, labels and annotations.
 pub(super) fn qualified_keys() -> Value {

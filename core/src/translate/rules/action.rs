@@ -66,7 +66,9 @@ impl Compiler<'_> {
                 scheme: text(&redirect.scheme),
                 host: text(&redirect.authority),
                 port: port.and_then(NonZeroU16::new),
-                path: text(&redirect.uri).map(PathRewrite::Full),
+                path: text(&redirect.uri)
+                    .map(PathRewrite::Full)
+                    .or_else(|| text(&redirect.prefix_rewrite).map(PathRewrite::Prefix)),
             },
             from,
         ))

@@ -144,6 +144,7 @@ fn joined(root: &HttpRoute, delegate: HttpRoute) -> Option<HttpRoute> {
         },
         mirror_percentage: delegate.mirror_percentage.or(root.mirror_percentage),
         mirror_percent: delegate.mirror_percent.or(root.mirror_percent),
+        mirror_percent_snake: delegate.mirror_percent_snake.or(root.mirror_percent_snake),
         cors_policy: delegate.cors_policy.or(root.cors_policy),
         headers: delegate.headers.or(root.headers),
     })

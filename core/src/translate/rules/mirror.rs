@@ -17,9 +17,12 @@ impl Compiler<'_> {
         rule: &HttpRoute,
         path: &FieldPath,
     ) -> Result<Vec<(Destination, Fraction)>, Refused> {
-        let whole = rule.mirror_percent.map(|percent| Percent {
-            value: f64::from(percent),
-        });
+        let whole = rule
+            .mirror_percent
+            .or(rule.mirror_percent_snake)
+            .map(|percent| Percent {
+                value: f64::from(percent),
+            });
         let single = rule.mirror.as_ref().map(|destination| {
             let share = rule.mirror_percentage.as_ref().or(whole.as_ref());
             (destination, share, path.key("mirror"))
