@@ -39,6 +39,14 @@ pub struct Schema {
     root: Node,
 }
 
+/// Whether a text is an expression of CEL, whatever it names.
+///
+/// # Errors
+/// Why it is none, as part of a sentence.
+pub(crate) fn check_expression(text: &str) -> Result<(), String> {
+    cel::check_syntax(text)
+}
+
 impl Schema {
     /// Compiles a schema, its patterns and its CEL rules.
     ///

@@ -103,6 +103,8 @@ fn matches_all_of_tcp(rule: &AuthorizationRule) -> bool {
             &source.not_namespaces,
             &source.service_accounts,
             &source.not_service_accounts,
+            &source.trust_domains,
+            &source.not_trust_domains,
             &source.ip_blocks,
             &source.not_ip_blocks,
             &source.remote_ip_blocks,
@@ -132,6 +134,8 @@ fn check_source(
         not_namespaces,
         service_accounts,
         not_service_accounts,
+        trust_domains,
+        not_trust_domains,
         ip_blocks,
         not_ip_blocks,
         remote_ip_blocks,
@@ -155,19 +159,30 @@ fn check_source(
         ("remoteIpBlocks", remote_ip_blocks),
         ("notRemoteIpBlocks", not_remote_ip_blocks),
     ];
-    let mut all = identities.iter().chain(&accounts).chain(&networks);
+    let domains = [
+        ("trustDomains", trust_domains),
+        ("notTrustDomains", not_trust_domains),
+    ];
+    let mut all = identities
+        .iter()
+        .chain(&accounts)
+        .chain(&domains)
+        .chain(&networks);
     if all.all(|(_, values)| values.is_empty()) {
         violations.add(at, "the source is empty");
     }
     for (name, values) in identities {
         not_empty(values, &at.key(name), violations);
     }
-    for (name, values) in identities.iter().chain(&accounts) {
+    for (name, values) in identities.iter().chain(&accounts).chain(&domains) {
         if action == AuthorizationAction::Custom && !values.is_empty() {
             let message =
                 "identities cannot be used with the action CUSTOM, which is decided first";
             violations.add(&at.key(name), message);
         }
+    }
+    for (name, values) in domains {
+        check_each(values, &at.key(name), violations, trust_domain);
     }
     for (name, values) in accounts {
         check_each(values, &at.key(name), violations, service_account);
@@ -238,7 +253,10 @@ fn check_condition(
             return;
         }
     };
-    let is_identity = matches!(kind, Attribute::Identity | Attribute::Account);
+    let is_identity = matches!(
+        kind,
+        Attribute::Identity | Attribute::Account | Attribute::Domain
+    );
     if action == AuthorizationAction::Custom && is_identity {
         let message =
             format!("{key} cannot be used with the action CUSTOM, which is decided first");
@@ -253,6 +271,7 @@ fn check_condition(
             Attribute::Address => check_each(values, &at, violations, network),
             Attribute::Port => check_each(values, &at, violations, port_text),
             Attribute::Account => check_each(values, &at, violations, service_account),
+            Attribute::Domain => check_each(values, &at, violations, wildcard_text),
             Attribute::Text | Attribute::Identity => not_empty(values, &at, violations),
         }
     }
@@ -265,6 +284,7 @@ enum Attribute {
     /// Known only after a client or token is authenticated.
     Identity,
     Account,
+    Domain,
     Address,
     Port,
 }
@@ -277,7 +297,7 @@ fn attribute(key: &str) -> Result<Attribute, String> {
         ("source.namespace", Attribute::Identity),
         ("source.principal", Attribute::Identity),
         ("source.serviceAccount", Attribute::Account),
-        ("source.trustDomain", Attribute::Identity),
+        ("source.trustDomain", Attribute::Domain),
         ("request.auth.principal", Attribute::Identity),
         ("request.auth.audiences", Attribute::Identity),
         ("request.auth.presenter", Attribute::Identity),
@@ -362,9 +382,38 @@ fn service_account(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A value that may begin or end with a wildcard.
+fn wildcard_text(text: &str) -> Result<(), String> {
+    let inside = text
+        .strip_prefix('*')
+        .or_else(|| text.strip_suffix('*'))
+        .unwrap_or(text);
+    if text.is_empty() {
+        Err("an empty value matches nothing".to_owned())
+    } else if inside.contains('*') {
+        Err(format!(
+            "{text:?} has a wildcard that is neither its beginning nor its end"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+fn trust_domain(text: &str) -> Result<(), String> {
+    if text.contains('/') {
+        return Err(format!("{text:?} is not a trust domain: it has a slash"));
+    }
+    wildcard_text(text)
+}
+
 /// A path, perhaps a template.
 fn path(text: &str) -> Result<(), String> {
     if !PathTemplate::is_template(text) {
+        if text.contains(['{', '}']) {
+            return Err(format!(
+                "{text:?} is no path template: braces stand in {{*}} and {{**}} only"
+            ));
+        }
         return Ok(());
     }
     PathTemplate::parse(text)

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::names::{is_ip, is_namespace, label_key, label_value};
+use super::names::{is_ip, is_label, is_namespace, label_key, label_value};
 use super::{At, Violations};
 use crate::model::{DurationText, Percent, PortProtocol, StringMatch};
 
 /// Longest expression in bytes, as Istio limits it.
-const REGEX_LENGTH: usize = 1024;
+pub(super) const REGEX_LENGTH: usize = 1024;
 
 /// From 1 to 65535.
 pub(super) fn port(number: u32) -> Result<(), String> {
@@ -29,11 +29,11 @@ pub(super) fn protocol(name: &str) -> Result<PortProtocol, String> {
 pub(super) fn port_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("the port's name is missing".to_owned())
-    } else if is_namespace(name) {
+    } else if is_label(name) {
         Ok(())
     } else {
         Err(format!(
-            "{name:?} is not the name of a port: lower case letters, digits and -"
+            "{name:?} is not the name of a port: at most 63 letters, digits and -"
         ))
     }
 }
@@ -152,7 +152,7 @@ pub(super) fn selector_labels(
     if labels.is_empty() {
         violations.warn(at, "a selector without labels selects all workloads");
     }
-    self::labels(labels, &at.key(field), violations);
+    super::policy::check_literal(labels, &at.key(field), violations);
 }
 
 /// `exportTo`: namespaces, `.`, or alone `*` and, where an object may be seen by nobody, `~`.
@@ -192,16 +192,22 @@ pub(super) fn export_to(
 /// Names of gateways: `mesh`, `NAME`, `NAMESPACE/NAME`, or an old fully qualified name.
 pub(super) fn gateway_names(names: &[String], at: &At<'_>, violations: &mut Violations) {
     for (position, name) in names.iter().enumerate() {
+        let at = at.index(position);
         let valid = match name.split_once('/') {
             None => super::names::fqdn(name).is_ok(),
-            Some((namespace, name)) => {
-                (namespace == "." || is_namespace(namespace)) && super::names::fqdn(name).is_ok()
-            }
+            Some((namespace, name)) => (namespace == "." || is_label(namespace)) && is_label(name),
         };
         if !valid {
             let message =
                 format!("{name:?} is not the name of a gateway: NAME, NAMESPACE/NAME or mesh");
-            violations.add(&at.index(position), message);
+            violations.add(&at, message);
+        } else if let (None, Some((own, rest))) = (name.split_once('/'), name.split_once('.')) {
+            let namespace = rest.split('.').next().unwrap_or_default();
+            violations.warn_hint(
+                &at,
+                "gateways are no longer named by host names",
+                format!("write {namespace}/{own}"),
+            );
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn check(cors: &CorsPolicy, at: &At<'_>, violations: &mut Violations)
     }
     if let Some(age) = max_age {
         let at = at.key("maxAge");
-        violations.check(&at, duration(*age, true));
+        violations.check(&at, duration(*age, false));
         if age.0.subsec_nanos() > 0 {
             violations.add(&at, format!("{age} is finer than seconds"));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::common::{export_to, labels, selector_labels};
-use super::names::{is_ip, is_label, wildcard_host};
+use super::names::{is_label, wildcard_host};
 use super::traffic_policy::check_policy;
 use super::{At, Violations};
 use crate::model::{DestinationRuleSpec, Subset};
@@ -19,7 +19,7 @@ pub(crate) fn check(object: &DestinationRuleSpec, at: &At<'_>, violations: &mut 
     let host_at = at.key("host");
     if host.is_empty() {
         violations.add(&host_at, "the host is missing");
-    } else if !is_ip(host) {
+    } else {
         violations.check(&host_at, wildcard_host(host));
     }
     check_subsets(subsets, &at.key("subsets"), violations);

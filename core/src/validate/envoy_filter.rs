@@ -1,11 +1,11 @@
 //! `EnvoyFilter`.
 
-use super::common::regex;
+use super::common::{REGEX_LENGTH, regex};
 use super::policy::{at_most_one, check_target_refs, check_workload_selector};
 use super::{At, Violations};
 use crate::model::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilterSpec, FilterMatch,
-    PatchOperation,
+    PatchContext, PatchOperation,
 };
 
 /// Names of the filter that has HTTP filters inside, the current one first.
@@ -35,6 +35,11 @@ fn check_patch(object: &EnvoyConfigObjectPatch, at: &At<'_>, violations: &mut Vi
         matches,
         patch,
     } = object;
+    let context = matches.as_ref().and_then(|matches| matches.context);
+    if context == Some(PatchContext::Waypoint) {
+        // Waypoints are configured in another way, which the other rules do not know.
+        return;
+    }
     match patch {
         None => violations.add(&at.key("patch"), "the patch is missing"),
         Some(patch) => {
@@ -63,16 +68,17 @@ fn check_patch(object: &EnvoyConfigObjectPatch, at: &At<'_>, violations: &mut Vi
 /// The block of a match that objects of a kind are found by.
 fn block_of(apply_to: ApplyTo) -> Option<&'static str> {
     match apply_to {
-        ApplyTo::Listener
-        | ApplyTo::FilterChain
-        | ApplyTo::NetworkFilter
-        | ApplyTo::HttpFilter
-        | ApplyTo::ListenerFilter => Some("listener"),
+        ApplyTo::Listener | ApplyTo::FilterChain | ApplyTo::NetworkFilter | ApplyTo::HttpFilter => {
+            Some("listener")
+        }
         ApplyTo::RouteConfiguration | ApplyTo::VirtualHost | ApplyTo::HttpRoute => {
             Some("routeConfiguration")
         }
         ApplyTo::Cluster => Some("cluster"),
-        ApplyTo::Invalid | ApplyTo::ExtensionConfig | ApplyTo::Bootstrap => None,
+        ApplyTo::Invalid
+        | ApplyTo::ExtensionConfig
+        | ApplyTo::Bootstrap
+        | ApplyTo::ListenerFilter => None,
     }
 }
 
@@ -95,7 +101,14 @@ fn check_match(
         .and_then(|proxy| proxy.proxy_version.as_deref());
     if let Some(version) = version {
         let at = at.key("proxy");
-        violations.check(&at.key("proxyVersion"), regex(version));
+        let at = at.key("proxyVersion");
+        if version.len() > REGEX_LENGTH {
+            let message =
+                format!("the expression is longer than {REGEX_LENGTH} bytes and does not count");
+            violations.warn(&at, message);
+        } else {
+            violations.check(&at, regex(version));
+        }
     }
     let given = [
         ("listener", listener.is_some()),

@@ -54,7 +54,7 @@ fn check_delay(delay: &FaultDelay, at: &At<'_>, violations: &mut Violations) {
     let fixed_at = at.key("fixedDelay");
     match fixed_delay {
         Some(time) => violations.check(&fixed_at, duration(*time, false)),
-        None => violations.add(&fixed_at, "fixedDelay is missing"),
+        None => violations.warn(&fixed_at, "without fixedDelay no request is delayed"),
     }
     if exponential_delay.is_some() {
         let at = at.key("exponentialDelay");
@@ -77,7 +77,7 @@ fn check_abort(abort: &FaultAbort, at: &At<'_>, violations: &mut Violations) {
     } = abort;
     match (http_status, grpc_status) {
         (None, None) => {
-            violations.add(&at.key("httpStatus"), "httpStatus or grpcStatus is missing")
+            violations.warn(at, "without httpStatus or grpcStatus no request is aborted");
         }
         (Some(_), Some(_)) => violations.add(
             &at.key("grpcStatus"),

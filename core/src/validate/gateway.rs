@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::common::{bind_address, labels, port, protocol};
-use super::names::{is_ip, is_namespace, wildcard_host};
+use super::common::{bind_address, port, protocol};
+use super::names::{is_ip, is_namespace, qualified_host};
 use super::{At, Violations, tls_settings};
 use crate::model::{GatewaySpec, PortProtocol, Server, ServerTls, ServerTlsMode};
 
@@ -12,7 +12,9 @@ pub(crate) fn check(object: &GatewaySpec, at: &At<'_>, violations: &mut Violatio
     if servers.is_empty() {
         violations.add(&at.key("servers"), "the gateway has no servers");
     }
-    labels(selector, &at.key("selector"), violations);
+    for (key, value) in selector {
+        super::policy::warn_unusable(key, value, &at.key("selector"), violations);
+    }
     let mut names = BTreeSet::new();
     for (position, server) in servers.iter().enumerate() {
         let key = at.key("servers");
@@ -97,20 +99,23 @@ fn check_tls(
         let message = "only servers with protocol HTTP redirect to HTTPS";
         violations.warn(&at.key("httpsRedirect"), message);
     }
-    let redirect = ServerTls {
-        https_redirect: tls.https_redirect,
-        ..ServerTls::default()
-    };
-    let passes = tls.mode.unwrap_or_default() == ServerTlsMode::Passthrough;
-    let redirects_only = passes
-        && *tls
-            == ServerTls {
-                mode: tls.mode,
-                ..redirect
-            };
-    if protocol.is_tls() {
+    let files = [
+        &tls.server_certificate,
+        &tls.private_key,
+        &tls.ca_certificates,
+    ];
+    let has_files = files
+        .into_iter()
+        .any(|file| file.as_deref().is_some_and(|file| !file.is_empty()));
+    let passes = matches!(
+        tls.mode.unwrap_or_default(),
+        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough
+    );
+    // Redirecting to HTTPS is all that TLS settings can ask of plain HTTP.
+    let redirects_only = passes && !has_files;
+    if protocol.is_tls() || (protocol.is_http() && redirects_only) {
         tls_settings::check_server(tls, &at, violations);
-    } else if !(protocol.is_http() && redirects_only) {
+    } else {
         let message = format!("a server with protocol {name} cannot have TLS settings");
         violations.add(&at, message);
     }
@@ -130,6 +135,6 @@ fn server_host(text: &str) -> Result<(), String> {
     if is_ip(host) {
         Ok(())
     } else {
-        wildcard_host(host)
+        qualified_host(host)
     }
 }

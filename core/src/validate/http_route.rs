@@ -8,13 +8,18 @@ use mesh_ir::RetryOn;
 use super::common::{
     duration, gateway_names, header_name, labels, percent, port, regex, string_match, weights,
 };
-use super::names::{fqdn, is_ip};
 use super::virtual_service::{check_destination, check_namespace};
 use super::{At, Violations, cors, fault_injection, headers};
 use crate::model::{
     HttpBody, HttpDirectResponse, HttpMatchRequest, HttpMirrorPolicy, HttpRedirect, HttpRetry,
     HttpRewrite, HttpRoute, StringMatch,
 };
+
+/// Parts of a request that HTTP/2 writes as headers.
+const PSEUDO_HEADERS: [&str; 5] = [":method", ":scheme", ":authority", ":path", ":status"];
+
+/// Body of a direct response in bytes from which it weighs on the control plane.
+const LARGE_BODY: usize = 100 << 10;
 
 /// Largest body of a direct response in bytes, as Istio limits it.
 const MAX_BODY: usize = 1 << 20;
@@ -30,14 +35,10 @@ pub(super) struct Place {
 
 pub(super) fn check(route: &HttpRoute, place: Place, at: &At<'_>, violations: &mut Violations) {
     check_action(route, place.in_delegate, at, violations);
-    let delegates = place.in_delegate || route.delegate.is_some();
     for (position, condition) in route.matches.iter().enumerate() {
         let key = at.key("match");
         let at = key.index(position);
         check_match(condition, place, &at, violations);
-        if delegates {
-            check_delegable(condition, &at, violations);
-        }
     }
     let destinations = at.key("route");
     for (position, entry) in route.route.iter().enumerate() {
@@ -48,7 +49,9 @@ pub(super) fn check(route: &HttpRoute, place: Place, at: &At<'_>, violations: &m
     let all: Vec<Option<i32>> = route.route.iter().map(|entry| entry.weight).collect();
     weights(&all, &destinations, violations);
     if let Some(redirect) = &route.redirect {
-        check_redirect(redirect, &at.key("redirect"), violations);
+        let redirect_at = at.key("redirect");
+        check_redirect(redirect, &redirect_at, violations);
+        check_prefix(redirect, &route.matches, &redirect_at, violations);
     }
     if let Some(response) = &route.direct_response {
         check_direct_response(response, &at.key("directResponse"), violations);
@@ -133,36 +136,6 @@ fn check_action(route: &HttpRoute, in_delegate: bool, at: &At<'_>, violations: &
     }
 }
 
-/// Regular expressions of a rule that delegates and of its delegate cannot be joined.
-fn check_delegable(condition: &HttpMatchRequest, at: &At<'_>, violations: &mut Violations) {
-    let single = [
-        ("uri", &condition.uri),
-        ("scheme", &condition.scheme),
-        ("method", &condition.method),
-        ("authority", &condition.authority),
-    ];
-    let mut refuse = |at: &At<'_>, text: &StringMatch| {
-        if text.regex.is_some() {
-            let message = "a rule that is delegated cannot match by regular expression";
-            violations.add(&at.key("regex"), message);
-        }
-    };
-    for (key, text) in single {
-        if let Some(text) = text {
-            refuse(&at.key(key), text);
-        }
-    }
-    for (key, texts) in [
-        ("headers", &condition.headers),
-        ("withoutHeaders", &condition.without_headers),
-        ("queryParams", &condition.query_params),
-    ] {
-        for (name, text) in texts {
-            refuse(&at.key(key).key(name), text);
-        }
-    }
-}
-
 fn check_match(
     condition: &HttpMatchRequest,
     place: Place,
@@ -194,14 +167,21 @@ fn check_match(
         if let Some(text) = text {
             let at = at.key(key);
             if *text == StringMatch::default() {
-                violations.add(&at, "one of exact, prefix and regex is missing");
+                violations.warn(
+                    &at,
+                    "without exact, prefix or regex this matches everything",
+                );
             }
-            string_match(text, &at, violations);
+            // Every path begins with nothing; the other texts are compared by Envoy, which knows no empty prefix.
+            let is_any = key == "uri" && text.prefix.as_deref() == Some("");
+            if !is_any {
+                string_match(text, &at, violations);
+            }
         }
     }
-    check_header_matches(headers, place, &at.key("headers"), violations);
+    check_header_matches(headers, place, false, &at.key("headers"), violations);
     let without = at.key("withoutHeaders");
-    check_header_matches(without_headers, place, &without, violations);
+    check_header_matches(without_headers, place, true, &without, violations);
     for (key, text) in query_params {
         let params = at.key("queryParams");
         let at = params.key(key);
@@ -225,42 +205,87 @@ fn check_match(
 fn check_header_matches(
     headers: &BTreeMap<String, StringMatch>,
     place: Place,
+    may_be_any: bool,
     at: &At<'_>,
     violations: &mut Violations,
 ) {
     for (name, text) in headers {
         let at = at.key(name);
         // `@request.auth.claims.x`, or with brackets, stands for a claim of a token.
-        let claim = name.strip_prefix("@request.auth.claims");
+        let claim = claim(name);
         if claim.is_some_and(|claim| claim.len() > 1 && claim.starts_with(['.', '['])) {
             if !place.for_gateways {
                 let message = "claims of tokens can be matched only in rules for gateways";
                 violations.add_hint(&at, message, "list gateways without mesh");
             }
-        } else {
+        } else if !PSEUDO_HEADERS.contains(&name.as_str()) {
             violations.check(&at, header_name(name));
         }
-        string_match(text, &at, violations);
+        // Istio takes this for "whatever the value"; it is no regular expression.
+        if !(may_be_any && text.regex.as_deref() == Some("*")) {
+            string_match(text, &at, violations);
+        }
+    }
+}
+
+/// What follows the name by which a header match means the claims of a token.
+fn claim(name: &str) -> Option<&str> {
+    const CLAIMS: &str = "@request.auth.claims";
+    let (start, rest) = name.split_at_checked(CLAIMS.len())?;
+    start.eq_ignore_ascii_case(CLAIMS).then_some(rest)
+}
+
+/// A new prefix stands in place of one that was matched.
+fn check_prefix(
+    redirect: &HttpRedirect,
+    matches: &[HttpMatchRequest],
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    if !given(&redirect.prefix_rewrite) {
+        return;
+    }
+    let at = at.key("prefixRewrite");
+    if given(&redirect.uri) {
+        violations.add(&at, "only one of uri and prefixRewrite can be set");
+    }
+    let other = |condition: &HttpMatchRequest| {
+        condition
+            .uri
+            .as_ref()
+            .is_some_and(|uri| uri.prefix.is_none())
+    };
+    if matches.iter().any(other) {
+        let message = "a prefix can be replaced only where all matches of the path are prefixes";
+        violations.add(&at, message);
     }
 }
 
 fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violations) {
-    if *redirect == HttpRedirect::default() {
-        violations.add(
-            at,
-            "a redirect needs uri, authority, port, scheme or redirectCode",
-        );
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    let texts = [
+        &redirect.uri,
+        &redirect.prefix_rewrite,
+        &redirect.authority,
+        &redirect.scheme,
+    ];
+    let has_port = redirect.port.is_some() || redirect.derive_port.is_some();
+    if !texts.into_iter().any(given) && !has_port {
+        let message = "a redirect needs uri, prefixRewrite, authority, port or scheme";
+        violations.add(at, message);
     }
     let HttpRedirect {
         uri: _,
+        prefix_rewrite: _,
         authority,
         port: number,
         derive_port,
         scheme,
         redirect_code,
     } = redirect;
-    if let Some(code) = redirect_code
-        && ![301, 302, 303, 307, 308].contains(code)
+    if let Some(code) = redirect_code.filter(|code| *code != 0)
+        && ![301, 302, 303, 307, 308].contains(&code)
     {
         let message = format!("{code} is not a redirect code; 301, 302, 303, 307 and 308 are");
         violations.add(&at.key("redirectCode"), message);
@@ -280,8 +305,8 @@ fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violati
             violations.add(&at, message);
         }
     }
-    if let Some(scheme) = scheme
-        && !["http", "https"].contains(&scheme.as_str())
+    if let Some(scheme) = scheme.as_deref().filter(|text| !text.is_empty())
+        && !["http", "https"].contains(&scheme)
     {
         violations.add(
             &at.key("scheme"),
@@ -290,18 +315,17 @@ fn check_redirect(redirect: &HttpRedirect, at: &At<'_>, violations: &mut Violati
     }
 }
 
-/// A host, perhaps with a port.
+/// A host, perhaps with a port: whatever an address can have between `://` and the path.
 fn check_authority(authority: Option<&str>, at: &At<'_>, violations: &mut Violations) {
     let Some(authority) = authority.filter(|text| !text.is_empty()) else {
         return;
     };
-    let host = match authority.rsplit_once(':') {
-        Some((host, digits)) if digits.parse::<u16>().is_ok() => host,
-        _ => authority,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if !is_ip(host) {
-        violations.check(at, fqdn(host));
+    let stranger = |c: char| !c.is_ascii_graphic() || "/?#@\\<>\"{}|^`".contains(c);
+    if let Some(stranger) = authority.chars().find(|c| stranger(*c)) {
+        violations.add(
+            at,
+            format!("{authority:?} is not a host: it has {stranger:?}"),
+        );
     }
 }
 
@@ -321,6 +345,9 @@ fn check_direct_response(response: &HttpDirectResponse, at: &At<'_>, violations:
     let mut size = string.as_deref().map_or(0, str::len);
     if let Some(bytes) = bytes {
         match base64::engine::general_purpose::STANDARD.decode(bytes) {
+            Ok(bytes) if bytes.is_empty() => {
+                violations.add(&at.key("bytes"), "the bytes are missing");
+            }
             Ok(bytes) => size = size.max(bytes.len()),
             Err(error) => violations.add(&at.key("bytes"), format!("not base64: {error}")),
         }
@@ -328,6 +355,9 @@ fn check_direct_response(response: &HttpDirectResponse, at: &At<'_>, violations:
     if size > MAX_BODY {
         let message = format!("the body has {size} bytes; at most {MAX_BODY} are allowed");
         violations.add(&at, message);
+    } else if size > LARGE_BODY {
+        let message = format!("a body of {size} bytes is sent to every proxy with its routes");
+        violations.warn(&at, message);
     }
 }
 
@@ -363,7 +393,7 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations) 
         per_try_timeout,
         retry_on,
         backoff,
-        retry_remote_localities: _,
+        retry_remote_localities,
         retry_ignore_previous_hosts: _,
     } = retries;
     let retry_on = retry_on.as_deref().filter(|text| !text.is_empty());
@@ -371,7 +401,8 @@ fn check_retries(retries: &HttpRetry, at: &At<'_>, violations: &mut Violations) 
         let message = format!("{attempts} attempts are less than none");
         violations.add(&at.key("attempts"), message);
     }
-    if *attempts == 0 && (per_try_timeout.is_some() || retry_on.is_some()) {
+    let others = per_try_timeout.is_some() || retry_on.is_some();
+    if *attempts == 0 && (others || retry_remote_localities.is_some()) {
         violations.add_hint(
             at,
             "attempts is 0, which turns retries off, but other settings of retries are given",
@@ -434,11 +465,15 @@ fn check_mirrors(route: &HttpRoute, at: &At<'_>, violations: &mut Violations) {
             percent(share.value),
         );
     }
-    if let Some(whole) = route.mirror_percent {
-        let at = at.key("mirrorPercent");
+    for (key, whole) in [
+        ("mirrorPercent", route.mirror_percent),
+        ("mirror_percent", route.mirror_percent_snake),
+    ] {
+        let Some(whole) = whole else { continue };
+        let at = at.key(key);
         violations.warn_hint(
             &at,
-            "mirrorPercent is deprecated",
+            format!("{key} is deprecated"),
             "set mirrorPercentage.value",
         );
         violations.check(&at, percent(f64::from(whole)));

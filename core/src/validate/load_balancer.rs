@@ -4,7 +4,7 @@ use super::common::duration;
 use super::{At, Violations};
 use crate::model::{
     ConsistentHash, HashCookie, LoadBalancerSettings, LocalityDistribute, LocalityFailover,
-    LocalityLbSetting, Maglev, Warmup,
+    LocalityLbSetting, Maglev, Warmup, ZoneAwareLbSetting,
 };
 
 /// Entries that a Maglev table has less of, as Envoy limits it.
@@ -21,6 +21,7 @@ pub(super) fn check(
         simple,
         consistent_hash,
         locality_lb_setting,
+        zone_aware_lb_setting,
         warmup,
         warmup_duration_secs,
     } = balancer;
@@ -34,6 +35,14 @@ pub(super) fn check(
     if let Some(locality) = locality_lb_setting {
         let at = at.key("localityLbSetting");
         check_locality(locality, has_outlier_detection, &at, violations);
+    }
+    if let Some(zones) = zone_aware_lb_setting {
+        let at = at.key("zoneAwareLbSetting");
+        if locality_lb_setting.is_some() {
+            let message = "only one of localityLbSetting and zoneAwareLbSetting can be set";
+            violations.add(&at, message);
+        }
+        check_zones(zones, has_outlier_detection, &at, violations);
     }
     if let Some(warmup) = warmup {
         check_warmup(warmup, &at.key("warmup"), violations);
@@ -71,16 +80,34 @@ fn check_hash(hash: &ConsistentHash, at: &At<'_>, violations: &mut Violations) {
     let names = keys.map(|(name, _)| name).join(", ");
     match keys.iter().filter(|(_, given)| *given).count() {
         1 => {}
-        0 => violations.add(at, format!("one of {names} is missing")),
+        0 => violations.warn_hint(
+            at,
+            "nothing is hashed, so that requests are spread at random",
+            format!("set one of {names}"),
+        ),
         _ => violations.add(at, format!("only one of {names} can be set")),
     }
-    if let Some(HashCookie { name, ttl, .. }) = http_cookie {
+    if let Some(HashCookie {
+        name,
+        path: _,
+        ttl: _,
+        attributes,
+    }) = http_cookie
+    {
         let at = at.key("httpCookie");
         if name.is_empty() {
             violations.add(&at.key("name"), "the cookie's name is missing");
         }
-        if let Some(ttl) = ttl {
-            violations.check(&at.key("ttl"), duration(*ttl, true));
+        let key = at.key("attributes");
+        for (position, attribute) in attributes.iter().enumerate() {
+            let at = key.index(position);
+            let at = at.key("name");
+            let mut earlier = attributes.iter().take(position);
+            if attribute.name.is_empty() {
+                violations.add(&at, "the attribute's name is missing");
+            } else if earlier.any(|other| other.name == attribute.name) {
+                violations.add(&at, format!("attribute {:?} is repeated", attribute.name));
+            }
         }
     }
     let sizes = [
@@ -119,9 +146,10 @@ fn check_hash(hash: &ConsistentHash, at: &At<'_>, violations: &mut Violations) {
     }
 }
 
+/// Whether Envoy counts a number among the primes; to Envoy, 1 is one.
 fn is_prime(number: u64) -> bool {
     let mut factors = (2..).take_while(|factor| factor * factor <= number);
-    number > 1 && factors.all(|factor| !number.is_multiple_of(factor))
+    number > 0 && factors.all(|factor| !number.is_multiple_of(factor))
 }
 
 fn check_locality(
@@ -143,17 +171,36 @@ fn check_locality(
         );
     }
     if (!failover.is_empty() || !failover_priority.is_empty()) && !has_outlier_detection {
-        violations.warn_hint(
-            at,
-            "failing over needs outlierDetection, which finds endpoints that are not healthy",
-            "set outlierDetection in the same policy",
-        );
+        warn_without_outlier_detection(at, violations);
+    }
+    let topology = |label: &String| TOPOLOGY_LABELS.contains(&label.as_str());
+    if !failover.is_empty()
+        && let Some(position) = failover_priority.iter().position(topology)
+    {
+        let message = "a topology label cannot stand beside failover";
+        violations.add(&at.key("failoverPriority").index(position), message);
     }
     for (position, LocalityDistribute { from, to }) in distribute.iter().enumerate() {
         let key = at.key("distribute");
         let at = key.index(position);
         violations.check(&at.key("from"), locality_text(from));
+        let mut earlier = distribute.iter().take(position);
+        if let Some(other) = earlier.find(|other| overlap(&other.from, from)) {
+            let message = format!(
+                "{from:?} overlaps {:?}, which has shares of its own",
+                other.from
+            );
+            violations.add(&at.key("from"), message);
+        }
         let to_at = at.key("to");
+        let names: Vec<&String> = to.keys().collect();
+        for (position, one) in names.iter().enumerate() {
+            let mut others = names.iter().take(position);
+            if let Some(other) = others.find(|other| overlap(other, one)) {
+                let message = format!("{one:?} overlaps {other:?}");
+                violations.add(&to_at.key(one), message);
+            }
+        }
         for (locality, share) in to {
             violations.check(&to_at.key(locality), locality_text(locality));
             if !(1..=100).contains(share) {
@@ -167,11 +214,66 @@ fn check_locality(
             violations.add(&to_at, message);
         }
     }
+    check_failover(failover, at, violations);
+}
+
+/// Labels by which Envoy knows where an endpoint is.
+const TOPOLOGY_LABELS: [&str; 3] = [
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.istio.io/subzone",
+];
+
+/// Whether a locality exists that both stand for.
+fn overlap(one: &str, other: &str) -> bool {
+    let parts = |text: &str| -> Vec<String> {
+        let parts = text.splitn(3, '/').map(str::to_owned);
+        parts.filter(|part| part != "*").collect()
+    };
+    let (one, other) = (parts(one), parts(other));
+    let common = one.len().min(other.len());
+    one[..common] == other[..common]
+}
+
+/// What region, zone and subzone mean is settled, so that other labels alone can be named.
+fn check_zones(
+    zones: &ZoneAwareLbSetting,
+    has_outlier_detection: bool,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    let ZoneAwareLbSetting {
+        enabled: _,
+        failover,
+        failover_priority,
+        min_cluster_size: _,
+    } = zones;
+    for (position, label) in failover_priority.iter().enumerate() {
+        if TOPOLOGY_LABELS.contains(&label.as_str()) {
+            let message = "region and zone count by themselves here; name other labels";
+            violations.add(&at.key("failoverPriority").index(position), message);
+        }
+    }
+    if (!failover.is_empty() || !failover_priority.is_empty()) && !has_outlier_detection {
+        warn_without_outlier_detection(at, violations);
+    }
+    check_failover(failover, at, violations);
+}
+
+fn warn_without_outlier_detection(at: &At<'_>, violations: &mut Violations) {
+    violations.warn_hint(
+        at,
+        "failing over needs outlierDetection, which finds endpoints that are not healthy",
+        "set outlierDetection in the same policy",
+    );
+}
+
+fn check_failover(failover: &[LocalityFailover], at: &At<'_>, violations: &mut Violations) {
     for (position, LocalityFailover { from, to }) in failover.iter().enumerate() {
         let key = at.key("failover");
         let at = key.index(position);
         for (key, region) in [("from", from), ("to", to)] {
-            if region.is_empty() || region.contains(['*', '/']) {
+            if region.contains(['*', '/']) {
                 violations.add(&at.key(key), format!("{region:?} is not a region"));
             }
         }
@@ -183,9 +285,12 @@ fn check_locality(
 
 /// `region/zone/subzone`, of which later parts may be missing, and the last one `*`.
 fn locality_text(text: &str) -> Result<(), String> {
-    let parts: Vec<&str> = text.split('/').collect();
+    let parts: Vec<&str> = text.splitn(3, '/').collect();
     let names = parts.strip_suffix(&["*"]).unwrap_or(&parts);
-    let valid = parts.len() <= 3 && names.iter().all(|name| !name.is_empty() && *name != "*");
+    // As in Istio, a part may end in a wildcard where the whole does.
+    let stars = text.matches('*').count();
+    let at_end = stars == 0 || (stars == 1 && text.ends_with('*'));
+    let valid = at_end && names.iter().all(|name| !name.is_empty());
     if valid {
         Ok(())
     } else {
@@ -210,9 +315,9 @@ fn check_warmup(warmup: &Warmup, at: &At<'_>, violations: &mut Violations) {
         violations.check(&at.key("minimumPercent"), super::common::percent(*share));
     }
     if let Some(aggression) = aggression
-        && *aggression < 1.0
+        && *aggression <= 0.0
     {
-        let message = format!("{aggression} is less than 1");
+        let message = format!("{aggression} is not above 0");
         violations.add(&at.key("aggression"), message);
     }
 }
@@ -225,7 +330,7 @@ mod tests {
     fn primes_of_maglev_tables() {
         for (number, prime) in [
             (0, false),
-            (1, false),
+            (1, true),
             (2, true),
             (65_537, true),
             (65_536, false),
@@ -239,7 +344,7 @@ mod tests {
         for text in ["*", "r", "r/*", "r/z", "r/z/s", "r/z/*"] {
             assert_eq!(locality_text(text), Ok(()), "{text}");
         }
-        for text in ["", "r//s", "*/z", "r/*/s", "a/b/c/d"] {
+        for text in ["", "r//s", "*/z", "r/*/s", "*a"] {
             assert!(locality_text(text).is_err(), "{text}");
         }
     }

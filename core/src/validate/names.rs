@@ -19,7 +19,7 @@ pub(super) fn is_namespace(text: &str) -> bool {
     is_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-/// A fully qualified or short host name without a wildcard.
+/// A fully qualified or short host name without a wildcard. Its last label is not all digits, so that no address is taken for one.
 pub(super) fn fqdn(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("a host name is missing".to_owned());
@@ -28,6 +28,12 @@ pub(super) fn fqdn(host: &str) -> Result<(), String> {
         return Err("a host name has at most 255 characters".to_owned());
     }
     let trimmed = host.strip_suffix('.').unwrap_or(host);
+    let last = trimmed.rsplit('.').next().unwrap_or_default();
+    if !host.ends_with('.') && !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "{host:?} is not a host name: its last label {last:?} is a number"
+        ));
+    }
     match trimmed.split('.').find(|label| !is_label(label)) {
         None => Ok(()),
         Some(label) if label == host => Err(format!(
@@ -50,14 +56,29 @@ pub(super) fn wildcard_host(host: &str) -> Result<(), String> {
                 "{host:?} has a wildcard that is not its first label"
             ));
         }
-        return fqdn(host);
+        // A short name may be a number: names of services may.
+        return if is_label(host) { Ok(()) } else { fqdn(host) };
     };
+    let in_label = !rest.starts_with('.');
     let rest = rest.strip_prefix(['.', '-']).unwrap_or(rest);
     if rest.contains('*') {
         return Err(format!("{host:?} has more than one wildcard"));
     }
+    if in_label && is_label(rest) {
+        return Ok(());
+    }
     fqdn(rest)
         .map_err(|_| format!("{host:?} is not a host name with a wildcard such as *.example.com"))
+}
+
+/// A host name with a domain, perhaps with a wildcard: gateways and sidecars know no namespace that would complete a short name.
+pub(super) fn qualified_host(host: &str) -> Result<(), String> {
+    if host != "*" && !host.contains('.') {
+        return Err(format!(
+            "{host:?} is a short name, which is not known here; write the whole name, such as {host}.default.svc.cluster.local"
+        ));
+    }
+    wildcard_host(host)
 }
 
 /// An address of either family.
@@ -135,7 +156,8 @@ mod tests {
             assert_eq!(wildcard_host(host), Ok(()), "{host}");
         }
         for host in [
-            "", "**", "a.*.com", "*.*.com", "a..b", "-a.com", "a_b", "http://a", "a b", "a/b", "*.",
+            "", "**", "a.*.com", "*.*.com", "a..b", "-a.com", "a_b", "http://a", "a b", "a/b",
+            "*.", "1.2.3.4", "a.1",
         ] {
             assert!(wildcard_host(host).is_err(), "{host}");
         }

@@ -1,5 +1,8 @@
 //! What policies apply to, and texts that several policies have.
 
+use std::collections::BTreeMap;
+
+use super::names::{label_key, label_value};
 use super::{At, Violations};
 use crate::model::{NetworkingWorkloadSelector, PolicyTargetReference, WorkloadSelector};
 
@@ -57,6 +60,31 @@ pub(super) fn check_workload_selector(
 ) {
     if selector.is_some_and(|selector| selector.labels.is_empty()) {
         warn_without_labels(&at.key("workloadSelector"), violations);
+    }
+}
+
+/// Labels that select: they are compared literally.
+pub(super) fn check_literal(
+    labels: &BTreeMap<String, String>,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    for (key, value) in labels {
+        if key.contains('*') || value.contains('*') {
+            violations.add(&at.key(key), "wildcards have no meaning in a selector");
+        } else {
+            warn_unusable(key, value, at, violations);
+        }
+    }
+}
+
+/// A label that no object can have selects nothing.
+pub(super) fn warn_unusable(key: &str, value: &str, at: &At<'_>, violations: &mut Violations) {
+    if let Err(message) = label_key(key).and_then(|()| label_value(value)) {
+        violations.warn(
+            &at.key(key),
+            format!("{message}, so that nothing is selected"),
+        );
     }
 }
 

@@ -28,6 +28,13 @@ pub(crate) fn check(object: &RequestAuthenticationSpec, at: &At<'_>, violations:
 }
 
 fn check_rule(rule: &JwtRule, at: &At<'_>, violations: &mut Violations) {
+    if rule.issuer.is_empty() && rule.keys_address().unwrap_or_default().is_empty() {
+        violations.add_hint(
+            &at.key("issuer"),
+            "the issuer is missing",
+            "set issuer, or jwksUri to take tokens of every issuer that uses its keys",
+        );
+    }
     if let Some(jwks) = rule.jwks.as_deref().filter(|text| !text.is_empty()) {
         violations.check(&at.key("jwks"), key_set(jwks));
     }

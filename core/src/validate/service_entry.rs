@@ -25,13 +25,7 @@ pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Vio
         subject_alt_names: _,
     } = object;
     let resolution = resolution.unwrap_or(Resolution::None);
-    check_hosts(
-        hosts,
-        resolution,
-        endpoints.is_empty() && workload_selector.is_none(),
-        at,
-        violations,
-    );
+    check_hosts(hosts, resolution, endpoints.is_empty(), at, violations);
     check_addresses(addresses, resolution, &at.key("addresses"), violations);
     check_ports(ports, &at.key("ports"), violations);
     if hosts.len() > 1 && resolution != Resolution::None {
@@ -58,6 +52,9 @@ pub(crate) fn check(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Vio
         }
     }
     check_endpoints(object, resolution, at, violations);
+    if resolution == Resolution::DynamicDns {
+        check_dynamic(object, at, violations);
+    }
     export_to(exported, true, &at.key("exportTo"), violations);
 }
 
@@ -82,9 +79,17 @@ fn check_hosts(
                 "name the hosts, or a domain such as *.example.com",
             );
         } else if let Err(message) = wildcard_host(host) {
-            if !is_ip(host) {
-                violations.add(&at, message);
+            violations.add(&at, message);
+        } else if resolution == Resolution::DynamicDns {
+            if !host.starts_with('*') {
+                violations.add_hint(
+                    &at,
+                    format!("{host:?} is a single host"),
+                    "use resolution DNS, or a host with a wildcard",
+                );
             }
+        } else if host.starts_with('*') && !host.starts_with("*.") {
+            violations.warn(&at, "a wildcard that is a part of a label matches nothing");
         } else if by_name && without_endpoints && host.starts_with('*') {
             violations.add_hint(
                 &at,
@@ -113,6 +118,32 @@ fn check_addresses(
                 format!("the network {address:?} cannot be used with this resolution"),
                 "use single addresses, or resolution NONE or STATIC",
             );
+        }
+    }
+}
+
+/// With DYNAMIC_DNS the address is that of the host that a request or a connection names.
+fn check_dynamic(object: &ServiceEntrySpec, at: &At<'_>, violations: &mut Violations) {
+    for (key, given) in [
+        ("addresses", !object.addresses.is_empty()),
+        ("endpoints", !object.endpoints.is_empty()),
+    ] {
+        if given {
+            let message = format!("{key} have no meaning with resolution DYNAMIC_DNS");
+            violations.add(&at.key(key), message);
+        }
+    }
+    for (position, entry) in object.ports.iter().enumerate() {
+        let spoken = entry.protocol.as_deref().unwrap_or_default();
+        let names_host = matches!(
+            PortProtocol::parse(spoken),
+            Some(PortProtocol::Http | PortProtocol::Http2 | PortProtocol::Grpc | PortProtocol::Tls)
+        );
+        if !names_host {
+            let message = "with resolution DYNAMIC_DNS the protocol is HTTP, HTTP2, GRPC or TLS";
+            let ports = at.key("ports");
+            let at = ports.index(position);
+            violations.add(&at.key("protocol"), message);
         }
     }
 }
@@ -206,10 +237,19 @@ fn check_endpoint(
     let address_at = at.key("address");
     let address = endpoint.address.as_deref().unwrap_or_default();
     let unix = address.starts_with("unix://");
+    let by_name = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    if unix && object.ports.len() != 1 {
+        let message = "a Unix socket serves an entry with exactly one port";
+        violations.add(&address_at, message);
+    }
     if address.is_empty() {
-        if endpoint.network.is_none() {
+        // Without an address an endpoint stands for the gateways of its network.
+        if by_name || endpoint.network.is_none() {
             violations.add(&address_at, "the endpoint's address is missing");
         }
+    } else if by_name && unix {
+        let message = "a Unix socket needs resolution STATIC";
+        violations.add(&address_at, message);
     } else if resolution == Resolution::Static || unix {
         if bind_address(address).is_err() {
             violations.add_hint(
@@ -230,7 +270,7 @@ fn check_endpoint(
         if !object.ports.iter().any(|port| port.name == *name) {
             violations.add(&at, format!("the entry has no port with the name {name:?}"));
         }
-        violations.check(&at, port(*number));
+        violations.check(&at, port_name(name).and_then(|()| port(*number)));
     }
     labels(&endpoint.labels, &at.key("labels"), violations);
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::common::{port, protocol};
-use super::names::{fqdn, is_ip, is_label, is_namespace, wildcard_host};
+use super::names::{fqdn, is_ip, is_label, is_namespace, qualified_host};
 use super::policy::check_workload_selector;
 use super::traffic_policy::check_pool;
 use super::{At, Violations, tls_settings};
 use crate::model::{
-    CaptureMode, IstioEgressListener, IstioIngressListener, ServerTls, ServerTlsMode,
+    CaptureMode, IstioEgressListener, IstioIngressListener, PortProtocol, ServerTls, ServerTlsMode,
     SidecarOutboundMode, SidecarOutboundTrafficPolicy, SidecarPort, SidecarSpec,
 };
 
@@ -80,11 +80,30 @@ fn check_ingress(
     if let Some(endpoint) = default_endpoint.as_deref().filter(|text| !text.is_empty()) {
         violations.check(&at.key("defaultEndpoint"), local_endpoint(endpoint));
     }
+    let spoken = listens_on
+        .as_ref()
+        .and_then(|port| port.protocol.as_deref())
+        .and_then(PortProtocol::parse);
     if let Some(tls) = tls {
-        check_tls(tls, &at.key("tls"), violations);
+        let at = at.key("tls");
+        if !spoken.is_some_and(PortProtocol::is_tls) {
+            violations.add_hint(
+                &at,
+                "only ports with the protocol HTTPS or TLS have TLS settings",
+                "set port.protocol to HTTPS or TLS",
+            );
+        }
+        check_tls(tls, &at, violations);
     }
     if let Some(pool) = connection_pool {
-        check_pool(pool, &at.key("connectionPool"), violations);
+        let at = at.key("connectionPool");
+        check_pool(pool, &at, violations);
+        if pool.http.is_some() && spoken.is_some_and(|protocol| !protocol.is_http()) {
+            violations.warn(
+                &at.key("http"),
+                "the port's protocol is not HTTP, so that limits of requests have no effect",
+            );
+        }
     }
 }
 
@@ -99,13 +118,19 @@ fn check_tls(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
     if tls.https_redirect == Some(true) {
         violations.add(&at.key("httpsRedirect"), "a sidecar does not redirect");
     }
-    if tls
-        .credential_name
-        .as_deref()
-        .is_some_and(|name| !name.is_empty())
-    {
-        let message = "a sidecar reads its certificates from files, not from Secrets";
-        violations.add(&at.key("credentialName"), message);
+    let secret = tls.credential_name.as_deref().unwrap_or_default();
+    for (key, given) in [
+        ("credentialName", !secret.is_empty()),
+        ("credentialNames", !tls.credential_names.is_empty()),
+    ] {
+        if given {
+            let message = "a sidecar reads its certificates from files, not from Secrets";
+            violations.add(&at.key(key), message);
+        }
+    }
+    if !tls.tls_certificates.is_empty() {
+        let message = "a sidecar has one certificate: set serverCertificate and privateKey";
+        violations.add(&at.key("tlsCertificates"), message);
     }
     let refused = match tls.mode.unwrap_or_default() {
         ServerTlsMode::IstioMutual => "ISTIO_MUTUAL",
@@ -215,15 +240,20 @@ fn check_hosts(hosts: &[String], at: &At<'_>, violations: &mut Violations) {
 }
 
 fn namespaced_host(text: &str) -> Result<(), String> {
-    let Some((namespace, host)) = text.split_once('/') else {
+    let Some((namespace, host)) = text
+        .split_once('/')
+        .filter(|(namespace, _)| !namespace.is_empty())
+    else {
         return Err(format!(
             "{text:?} does not have the form NAMESPACE/HOST, such as ./* or */reviews.prod.svc.cluster.local"
         ));
     };
-    if !matches!(namespace, "." | "*" | "~") && !is_namespace(namespace) {
+    // `~NAMESPACE` leaves out what the others bring in.
+    let namespace = namespace.strip_prefix('~').unwrap_or(namespace);
+    if !matches!(namespace, "" | "." | "*") && !is_namespace(namespace) {
         return Err(format!("{namespace:?} is not a namespace, nor ., * or ~"));
     }
-    wildcard_host(host)
+    qualified_host(host)
 }
 
 /// Where a workload listens, as its own sidecar reaches it.
@@ -311,12 +341,21 @@ mod tests {
             "./*",
             "*/*",
             "~/*",
-            "prod/reviews",
+            "prod/reviews.prod.svc.cluster.local",
+            "~prod/*",
             "istio-system/*.example.com",
         ] {
             assert_eq!(namespaced_host(text), Ok(()), "{text}");
         }
-        for text in ["reviews", "*", "Prod/a", "a/b/c", "prod/", "/a"] {
+        for text in [
+            "reviews",
+            "*",
+            "Prod/a.b",
+            "prod/reviews",
+            "a/b/c",
+            "prod/",
+            "/a",
+        ] {
             assert!(namespaced_host(text).is_err(), "{text}");
         }
     }

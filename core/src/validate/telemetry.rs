@@ -2,7 +2,7 @@
 
 use super::policy::{at_most_one, check_targets};
 use super::{At, Violations};
-use crate::model::{Metrics, TagOperation, TelemetrySpec, Tracing};
+use crate::model::{AccessLogFilter, Metrics, TagOperation, TelemetrySpec, Tracing};
 
 pub(crate) fn check(object: &TelemetrySpec, at: &At<'_>, violations: &mut Violations) {
     let TelemetrySpec {
@@ -11,7 +11,7 @@ pub(crate) fn check(object: &TelemetrySpec, at: &At<'_>, violations: &mut Violat
         target_refs,
         tracing,
         metrics,
-        access_logging: _,
+        access_logging,
     } = object;
     check_targets(
         selector.as_ref(),
@@ -27,10 +27,28 @@ pub(crate) fn check(object: &TelemetrySpec, at: &At<'_>, violations: &mut Violat
     for (position, tracing) in tracing.iter().enumerate() {
         check_tracing(tracing, &key.index(position), violations);
     }
+    let key = at.key("accessLogging");
+    for (position, log) in access_logging.iter().enumerate() {
+        if let Some(filter) = &log.filter {
+            let at = key.index(position);
+            let at = at.key("filter");
+            violations.check(&at.key("expression"), expression(filter));
+        }
+    }
     let key = at.key("metrics");
     for (position, metrics) in metrics.iter().enumerate() {
         check_metrics(metrics, &key.index(position), violations);
     }
+}
+
+/// Envoy drops a log whose filter it cannot read, so a slip would not be seen.
+fn expression(filter: &AccessLogFilter) -> Result<(), String> {
+    let text = filter.expression.as_deref().unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err("the expression is missing".to_owned());
+    }
+    crate::schema::check_expression(text)
+        .map_err(|reason| format!("{text:?} is not a CEL expression: {reason}"))
 }
 
 fn check_tracing(tracing: &Tracing, at: &At<'_>, violations: &mut Violations) {
@@ -67,7 +85,7 @@ fn check_metrics(metrics: &Metrics, at: &At<'_>, violations: &mut Violations) {
         let tags = at.key("tagOverrides");
         for (name, tag) in &change.tag_overrides {
             if name.is_empty() {
-                violations.add(&tags, "the name of a tag is empty");
+                violations.warn(&tags, "the name of a tag is empty");
             }
             let is_removed = tag.operation == Some(TagOperation::Remove);
             if !is_removed && tag.value.as_deref().unwrap_or_default().is_empty() {

@@ -9,6 +9,11 @@ pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violat
     let mode = tls.mode.unwrap_or_default();
     check_versions(tls, at, violations);
     for (position, suite) in tls.cipher_suites.iter().enumerate() {
+        if !is_cipher_suite(suite) {
+            let suites = at.key("cipherSuites");
+            let message = format!("{suite:?} is not a cipher suite and counts as absent");
+            violations.warn(&suites.index(position), message);
+        }
         if tls
             .cipher_suites
             .iter()
@@ -26,7 +31,12 @@ pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violat
         ("caCertificates", given(&tls.ca_certificates)),
     ];
     let secret = given(&tls.credential_name) || !tls.credential_names.is_empty();
-    let of_keys = files.into_iter().chain([("credentialName", secret)]);
+    let others = [
+        ("tlsCertificates", !tls.tls_certificates.is_empty()),
+        ("credentialName", given(&tls.credential_name)),
+        ("credentialNames", !tls.credential_names.is_empty()),
+    ];
+    let of_keys = files.into_iter().chain(others);
     match mode {
         ServerTlsMode::IstioMutual => {
             for (key, _) in of_keys.filter(|(_, given)| *given) {
@@ -37,7 +47,8 @@ pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violat
             }
         }
         ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => {
-            for (key, _) in of_keys.filter(|(_, given)| *given) {
+            let unused = of_keys.chain([("caCrl", given(&tls.ca_crl))]);
+            for (key, _) in unused.filter(|(_, given)| *given) {
                 violations.warn(
                     &at.key(key),
                     "certificates have no meaning where TLS is not terminated",
@@ -48,6 +59,59 @@ pub(super) fn check_server(tls: &ServerTls, at: &At<'_>, violations: &mut Violat
             check_terminating(tls, mode, secret, &files, at, violations);
         }
     }
+    if mode != ServerTlsMode::IstioMutual {
+        check_single_source(tls, at, violations);
+    }
+}
+
+/// A certificate comes from one place.
+fn check_single_source(tls: &ServerTls, at: &At<'_>, violations: &mut Violations) {
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    let sources = [
+        (
+            "serverCertificate",
+            given(&tls.server_certificate) && given(&tls.private_key),
+        ),
+        ("credentialName", given(&tls.credential_name)),
+        ("credentialNames", !tls.credential_names.is_empty()),
+        ("tlsCertificates", !tls.tls_certificates.is_empty()),
+    ];
+    let secret = given(&tls.credential_name) || !tls.credential_names.is_empty();
+    if secret && given(&tls.ca_crl) {
+        let message = "with credentialName, the Secret holds the revoked certificates";
+        violations.add(&at.key("caCrl"), message);
+    }
+    let mut named = sources.into_iter().filter(|(_, given)| *given);
+    let first = named.next().map(|(key, _)| key).unwrap_or_default();
+    for (key, _) in named {
+        violations.add(
+            &at.key(key),
+            format!("only one of {first} and {key} can be given"),
+        );
+    }
+}
+
+/// Whether Envoy knows a cipher suite, or takes the text for an expression about several.
+fn is_cipher_suite(text: &str) -> bool {
+    const SUITES: [&str; 15] = [
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+        "DES-CBC3-SHA",
+    ];
+    let is_expression = !text.starts_with(char::is_alphanumeric) || text == "ALL";
+    is_expression || SUITES.contains(&text)
 }
 
 /// A server that terminates TLS needs a certificate, and the authorities of clients where it asks them for theirs.
@@ -61,13 +125,8 @@ fn check_terminating(
 ) {
     let mutual = mode != ServerTlsMode::Simple;
     if secret {
-        if files.iter().any(|(_, given)| *given) {
-            let message = "only one of credentialName and files can be given";
-            violations.add(&at.key("credentialName"), message);
-        }
-        if tls.ca_crl.is_some() {
-            let message = "with credentialName, the Secret holds the revoked certificates";
-            violations.add(&at.key("caCrl"), message);
+        for (key, _) in files.iter().filter(|(_, given)| *given) {
+            violations.warn(&at.key(key), "with credentialName, files are not read");
         }
         return;
     }
@@ -85,7 +144,19 @@ fn check_terminating(
             );
         }
     }
-    if tls.ca_crl.is_some() && !mutual {
+    for (position, certificate) in tls.tls_certificates.iter().enumerate() {
+        let key = at.key("tlsCertificates");
+        let at = key.index(position);
+        for (key, file) in [
+            ("serverCertificate", &certificate.server_certificate),
+            ("privateKey", &certificate.private_key),
+        ] {
+            if file.as_deref().unwrap_or_default().is_empty() {
+                violations.add(&at.key(key), format!("{key} is missing"));
+            }
+        }
+    }
+    if tls.ca_crl.as_deref().is_some_and(|file| !file.is_empty()) && !mutual {
         let message = "clients are not asked for certificates with mode SIMPLE";
         violations.add(&at.key("caCrl"), message);
     }
@@ -135,12 +206,15 @@ pub(super) fn check_client(tls: &ClientTls, at: &At<'_>, violations: &mut Violat
     if *mode == ClientTlsMode::IstioMutual {
         for (key, given) in files.into_iter().chain([("credentialName", secret)]) {
             if given {
-                violations.add(
+                violations.warn(
                     &at.key(key),
                     "ISTIO_MUTUAL uses the mesh's own certificates",
                 );
             }
         }
+        return;
+    }
+    if *mode == ClientTlsMode::Disable {
         return;
     }
     if secret && let Some((key, _)) = files.iter().find(|(_, given)| *given) {

@@ -7,7 +7,7 @@ use super::load_balancer;
 use super::names::{fqdn, is_ip};
 use super::{At, Violations, tls_settings};
 use crate::model::{
-    ClientTls, ConnectionPoolSettings, DurationText, H2UpgradePolicy, HttpSettings,
+    ClientTls, ConnectionPoolSettings, DurationText, H2UpgradePolicy, Http2KeepAlive, HttpSettings,
     LoadBalancerSettings, OutlierDetection, PortTrafficPolicy, RetryBudget, TcpKeepalive,
     TcpSettings, TrafficPolicy, TunnelSettings,
 };
@@ -46,6 +46,7 @@ pub(super) fn check_policy(policy: &TrafficPolicy, at: &At<'_>, violations: &mut
     if let Some(RetryBudget {
         percent: share,
         min_retry_concurrency: _,
+        budget_interval: _,
     }) = retry_budget
         && let Some(share) = share
     {
@@ -73,7 +74,11 @@ fn check_ports(policies: &[PortTrafficPolicy], at: &At<'_>, violations: &mut Vio
         let number_at = number_at.key("number");
         violations.check(&number_at, port(selector.number));
         if !ports.insert(selector.number) {
-            violations.add(&number_at, format!("port {} is repeated", selector.number));
+            let message = format!(
+                "port {} is repeated; the first policy counts",
+                selector.number
+            );
+            violations.warn(&number_at, message);
         }
         let settings = Settings {
             load_balancer: load_balancer.as_ref(),
@@ -153,8 +158,9 @@ fn check_tcp(tcp: &TcpSettings, at: &At<'_>, violations: &mut Violations) {
         ("maxConnectionDuration", *max_connection_duration),
     ];
     durations(&times, at, violations);
-    if let Some(timeout) = idle_timeout {
-        violations.check(&at.key("idleTimeout"), duration(*timeout, true));
+    // Less than a millisecond turns it off, as zero does.
+    if let Some(timeout) = idle_timeout.filter(|timeout| timeout.0.as_millis() > 0) {
+        violations.check(&at.key("idleTimeout"), duration(timeout, true));
     }
     if let Some(TcpKeepalive {
         probes: _,
@@ -177,6 +183,7 @@ fn check_http(http: &HttpSettings, at: &At<'_>, violations: &mut Violations) {
         h2_upgrade_policy,
         use_client_protocol,
         max_concurrent_streams,
+        http2_keep_alive,
     } = http;
     let numbers = [
         ("http1MaxPendingRequests", *http1_max_pending_requests),
@@ -186,8 +193,14 @@ fn check_http(http: &HttpSettings, at: &At<'_>, violations: &mut Violations) {
         ("maxConcurrentStreams", *max_concurrent_streams),
     ];
     not_negative(&numbers, at, violations);
-    if let Some(timeout) = idle_timeout {
-        violations.check(&at.key("idleTimeout"), duration(*timeout, true));
+    durations(&[("idleTimeout", *idle_timeout)], at, violations);
+    if let Some(Http2KeepAlive { interval, timeout }) = http2_keep_alive {
+        let at = at.key("http2KeepAlive");
+        let times = [("interval", *interval), ("timeout", *timeout)];
+        for (key, _) in times.iter().filter(|(_, time)| time.is_none()) {
+            violations.add(&at.key(key), format!("{key} is missing"));
+        }
+        durations(&times, &at, violations);
     }
     if *h2_upgrade_policy == Some(H2UpgradePolicy::Upgrade) && *use_client_protocol == Some(true) {
         violations.add(
@@ -216,6 +229,7 @@ fn check_outlier(outlier: &OutlierDetection, at: &At<'_>, violations: &mut Viola
         base_ejection_time,
         max_ejection_percent,
         min_health_percent,
+        outlier_detection_http_error_codes: _,
     } = outlier;
     if consecutive_errors.is_some_and(|errors| errors != 0) {
         violations.warn_hint(

@@ -1,7 +1,7 @@
 //! `VirtualService`.
 
 use super::common::{export_to, gateway_names, labels, networks, port, weights};
-use super::names::{is_ip, is_label, is_namespace, wildcard_host};
+use super::names::{fqdn, is_ip, is_label, is_namespace, wildcard_host};
 use super::{At, Violations, http_route};
 use crate::model::{
     Destination, L4MatchAttributes, RouteDestination, TcpRoute, TlsMatchAttributes, TlsRoute,
@@ -35,13 +35,13 @@ pub(crate) fn check(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut V
     gateway_names(gateways, &at.key("gateways"), violations);
     let place = http_route::Place {
         in_delegate: delegate,
-        for_gateways: !gateways.is_empty() && gateways.iter().all(|name| name != "mesh"),
+        for_gateways: for_gateways(object),
     };
     for (position, route) in http.iter().enumerate() {
         http_route::check(route, place, &at.key("http").index(position), violations);
     }
     for (position, route) in tls.iter().enumerate() {
-        check_tls(route, hosts, &at.key("tls").index(position), violations);
+        check_tls(route, object, &at.key("tls").index(position), violations);
     }
     for (position, route) in tcp.iter().enumerate() {
         check_tcp(route, &at.key("tcp").index(position), violations);
@@ -64,7 +64,7 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violat
                 "name the hosts, or list gateways without mesh",
             );
         } else if !is_ip(host) {
-            violations.check(&at, wildcard_host(host));
+            violations.check(&at, sni_host(host, !in_mesh && !object.tls.is_empty()));
         }
         let mut earlier = hosts.iter().take(position);
         // Hosts that are none overlap nothing.
@@ -81,9 +81,34 @@ fn check_hosts(object: &VirtualServiceSpec, at: &At<'_>, violations: &mut Violat
     }
 }
 
+/// Whether all rules of an object are for gateways.
+fn for_gateways(object: &VirtualServiceSpec) -> bool {
+    let gateways = &object.gateways;
+    !gateways.is_empty() && gateways.iter().all(|name| name != "mesh")
+}
+
 /// Whether a text is a host that an object may have.
 fn is_host(text: &str, in_mesh: bool) -> bool {
-    (text != "*" || !in_mesh) && (is_ip(text) || wildcard_host(text).is_ok())
+    (text != "*" || !in_mesh) && (is_ip(text) || sni_host(text, !in_mesh).is_ok())
+}
+
+/// A host name. Gateways with `AUTO_PASSTHROUGH` are asked for names such as `outbound_.80_.v1_.reviews.prod.svc.cluster.local`,
+/// which say port, subset and host.
+fn sni_host(text: &str, for_gateways: bool) -> Result<(), String> {
+    match text.strip_prefix("outbound_.") {
+        Some(rest) if for_gateways => {
+            let mut parts = rest.splitn(3, "_.");
+            let number = parts.next().unwrap_or_default();
+            let (_, host) = (parts.next(), parts.next());
+            match host {
+                Some(host) if number.parse::<u16>().is_ok() => fqdn(host),
+                _ => Err(format!(
+                    "{text:?} does not have the form outbound_.PORT_.SUBSET_.HOST"
+                )),
+            }
+        }
+        _ => wildcard_host(text),
+    }
 }
 
 /// Whether a name exists that both stand for.
@@ -106,7 +131,11 @@ pub(super) fn check_destination(
     match host.as_str() {
         "" => violations.add(&host_at, "the destination's host is missing"),
         "*" => violations.add(&host_at, "a destination cannot be the host *"),
-        host if is_ip(host) => {}
+        host if is_ip(host) => violations.add_hint(
+            &host_at,
+            format!("{host:?} is an address; a destination is the host of a service"),
+            "describe the address as an endpoint of a ServiceEntry, and name its host",
+        ),
         host => violations.check(&host_at, wildcard_host(host)),
     }
     if let Some(subset) = subset.as_deref().filter(|subset| !subset.is_empty())
@@ -122,7 +151,12 @@ pub(super) fn check_destination(
     }
 }
 
-fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut Violations) {
+fn check_tls(
+    route: &TlsRoute,
+    object: &VirtualServiceSpec,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
     let TlsRoute {
         matches,
         route: destinations,
@@ -133,7 +167,7 @@ fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut V
     for (position, condition) in matches.iter().enumerate() {
         check_tls_match(
             condition,
-            hosts,
+            object,
             &at.key("match").index(position),
             violations,
         );
@@ -143,7 +177,7 @@ fn check_tls(route: &TlsRoute, hosts: &[String], at: &At<'_>, violations: &mut V
 
 fn check_tls_match(
     condition: &TlsMatchAttributes,
-    hosts: &[String],
+    object: &VirtualServiceSpec,
     at: &At<'_>,
     violations: &mut Violations,
 ) {
@@ -155,13 +189,17 @@ fn check_tls_match(
         source_namespace,
         gateways,
     } = condition;
+    let (hosts, for_gateways) = (&object.hosts, for_gateways(object));
     if sni_hosts.is_empty() {
         violations.add(&at.key("sniHosts"), "a TLS match needs sniHosts");
     }
     for (position, sni) in sni_hosts.iter().enumerate() {
         let key = at.key("sniHosts");
         let at = key.index(position);
-        if let Err(message) = wildcard_host(sni) {
+        if is_ip(sni) {
+            let message = "clients that name an address in place of a host send no server name";
+            violations.warn(&at, message);
+        } else if let Err(message) = sni_host(sni, for_gateways) {
             violations.add(&at, message);
         } else if !hosts.is_empty() && !hosts.iter().any(|host| covers(host, sni)) {
             violations.add(
@@ -204,15 +242,12 @@ fn check_tcp(route: &TcpRoute, at: &At<'_>, violations: &mut Violations) {
 fn check_l4(condition: &L4MatchAttributes, at: &At<'_>, violations: &mut Violations) {
     let L4MatchAttributes {
         destination_subnets,
-        source_subnet,
+        source_subnet: _,
         port: number,
         source_labels,
         source_namespace,
         gateways,
     } = condition;
-    if let Some(network) = source_subnet {
-        violations.check(&at.key("sourceSubnet"), super::names::network(network));
-    }
     networks(
         destination_subnets,
         &at.key("destinationSubnets"),

@@ -30,5 +30,15 @@ pub(crate) fn check(object: &WorkloadGroupSpec, at: &At<'_>, violations: &mut Vi
             let message = "a probe needs httpGet, tcpSocket, exec or grpc";
             violations.add(&at.key("probe"), message);
         }
+        let headers = http_get.iter().flat_map(|get| &get.http_headers);
+        for (position, header) in headers.enumerate() {
+            if header.name.is_empty() {
+                let at = at.key("probe");
+                let at = at.key("httpGet");
+                let at = at.key("httpHeaders");
+                let at = at.index(position);
+                violations.add(&at.key("name"), "the name of a header is missing");
+            }
+        }
     }
 }

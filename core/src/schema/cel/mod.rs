@@ -50,6 +50,14 @@ pub(super) struct Rule {
     optional_old: bool,
 }
 
+/// Whether a text is an expression, whatever it names.
+///
+/// # Errors
+/// Why it is none, as part of a sentence.
+pub(super) fn check_syntax(text: &str) -> Result<(), String> {
+    program::parse(text).map(drop)
+}
+
 /// Compiles the rules of a schema that is compiled otherwise. `path` is that of the schema.
 pub(super) fn compile(
     rules: Option<&Value>,

@@ -29,11 +29,11 @@ pub(super) struct Program {
     references: u64,
 }
 
-/// Compiles an expression.
+/// Parses an expression within bounds; what it names need not exist.
 ///
 /// # Errors
-/// Why it cannot be compiled, as part of a sentence.
-pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, String> {
+/// Why it cannot be parsed, as part of a sentence.
+pub(super) fn parse(source: &str) -> Result<IdedExpr, String> {
     if source.len() > LONGEST {
         return Err(format!("the expression is longer than {LONGEST} bytes"));
     }
@@ -51,12 +51,21 @@ pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, String>
     // The parser is generated code; an expression that it cannot stand is one that cannot be compiled.
     let parsed = catch_unwind(AssertUnwindSafe(parse))
         .map_err(|_| "the expression is too complex".to_owned())?;
-    let mut expression = parsed.map_err(|errors| first_line(&errors.to_string()))?;
+    let expression = parsed.map_err(|errors| first_line(&errors.to_string()))?;
     if depth(&expression) > DEEPEST_TREE {
         return Err(format!(
             "the expression is nested deeper than {DEEPEST_TREE} levels"
         ));
     }
+    Ok(expression)
+}
+
+/// Compiles an expression.
+///
+/// # Errors
+/// Why it cannot be compiled, as part of a sentence.
+pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, String> {
+    let mut expression = parse(source)?;
     let mut rewriter = Rewriter::new(scope);
     rewriter.expression(&mut expression)?;
     Ok(Program {
