@@ -18,6 +18,7 @@ mod http;
 mod proxied;
 mod tcp;
 
+mod attempt;
 mod dial;
 mod edit;
 mod endpoint;
@@ -32,7 +33,6 @@ mod local;
 mod names;
 mod resolve;
 mod scratch;
-mod stream;
 mod timer;
 mod upstream;
 

@@ -159,7 +159,9 @@ async fn exchange(
         known_destination: address.is_some(),
         direction: Direction::Outbound,
     };
-    Exchange::serve_http1(worker, &binding.runtime, client, context, begun, arrived).await
+    Exchange::new(worker, &binding.runtime, client, context, begun)
+        .run(arrived)
+        .await
 }
 
 /// Whether a request goes to the address that the client meant, so that it must be known.

@@ -10,23 +10,25 @@ use super::Exchange;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
 use crate::telemetry::metrics::{Outcome, Protocol, Series};
-use crate::worker::scratch::Written;
-use crate::worker::stream::DownstreamStream;
+use crate::worker::scratch::Scratch;
 use crate::worker::upstream::LocalCluster;
 
 // === impl Exchange ===
 
-impl<D: DownstreamStream> Exchange<'_, D> {
+impl Exchange<'_> {
     /// Counts and logs the request.
     pub(super) fn report(
         &mut self,
-        response: Fields<'_>,
+        scratch: &Scratch,
         route: &str,
         cluster: Option<&Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'_>>,
     ) {
         let ended = self.info.ended.unwrap_or_else(Instant::now);
-        let request = self.stream.head();
+        let request = RequestRef {
+            head: &scratch.request,
+            bytes: scratch.input.filled(),
+        };
         let outcome = Outcome {
             protocol: if is_grpc(request) {
                 Protocol::Grpc
@@ -42,7 +44,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let down = self.info.reply_head + self.info.sent;
         self.series(cluster).record(outcome, duration, up, down);
         if let Some(log) = &self.context.http.log {
-            let record = self.to_record(response, route, cluster, forwarding, duration);
+            let record = self.to_record(scratch, route, cluster, forwarding, duration);
             log.write(&record);
         }
         // Last, so that whoever sees no request any more finds all of them counted.
@@ -63,7 +65,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
 
     pub(super) fn to_record<'r>(
         &'r self,
-        response: Fields<'r>,
+        scratch: &'r Scratch,
         route: &'r str,
         cluster: Option<&'r Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'r>>,
@@ -72,7 +74,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let info = &self.info;
         Record {
             direction: self.context.direction,
-            request: Some(sent_request(self.stream.head(), self.written, forwarding)),
+            request: Some(sent_request(scratch, forwarding)),
             protocol: record::Protocol::Http11,
             duration,
             code: info.code,
@@ -82,10 +84,10 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             transport_failure: info.transport_failure.as_deref(),
             bytes_received: info.received,
             bytes_sent: info.sent,
-            request_head_bytes: self.stream.head().head.length as u64,
+            request_head_bytes: scratch.request.length as u64,
             response_head_bytes: info.reply_head,
             response: if info.has_response {
-                response
+                scratch.response.fields(&scratch.response_bytes)
             } else {
                 Fields::default()
             },
@@ -95,8 +97,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             upstream_host: info.endpoint.as_ref().map(|endpoint| endpoint.address),
             upstream_local: info.upstream_local,
             downstream_local: self.context.destination,
-            downstream_remote: self.stream.remote(),
-            server_name: self.stream.server_name(),
+            downstream_remote: self.client.remote,
+            server_name: self.client.server_name(),
             route_name: route,
             attempts: info.attempts,
         }
@@ -105,10 +107,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
 
 /// The request as it was sent on.
 fn sent_request<'r>(
-    request: RequestRef<'r>,
-    written: &'r Written,
+    scratch: &'r Scratch,
     forwarding: Option<Forwarding<'r>>,
 ) -> record::Request<'r> {
+    let request = RequestRef {
+        head: &scratch.request,
+        bytes: scratch.input.filled(),
+    };
+    let written = &scratch.written;
     let fields = request.fields();
     let used = |bytes: &'r [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     let host = forwarding.and_then(|forwarding| forwarding.host());
