@@ -15,6 +15,8 @@ const MAX_TRAILERS: u16 = 16 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyDecoder {
     state: State,
+    /// Bytes of data that have passed.
+    passed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +67,38 @@ pub struct Part {
     pub data: Range<usize>,
 }
 
-/// Passes a body on, framed anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyPipe {
-    decoder: BodyDecoder,
+/// Where the data of a body goes.
+pub trait BodySink {
+    /// Data follows: at most so many bytes until [`Self::pause`].
+    fn begin(&mut self, most: usize);
+    /// Takes data.
+    fn data(&mut self, bytes: &[u8]);
+    /// That was all for now.
+    fn pause(&mut self);
+    /// That was all. Told once or more often.
+    fn end(&mut self);
+}
+
+/// Writes a body for HTTP/1.1: in chunks, or nothing but the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BodyEncoder {
     chunked: bool,
     ended: bool,
-    /// Bytes of data that have passed.
-    pub passed: u64,
 }
+
+/// A body that is written to the end of a buffer.
+#[derive(Debug)]
+pub struct EncodedBody<'a> {
+    encoder: &'a mut BodyEncoder,
+    out: &'a mut Vec<u8>,
+    /// Where the chunk begins that is being written, and how wide its size is.
+    start: usize,
+    width: usize,
+}
+
+/// Takes a body that nobody wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Skipped;
 
 const BAD_CHUNK: Refusal = Refusal::bad("http1.invalid_chunk");
 
@@ -89,7 +114,13 @@ impl BodyDecoder {
                 Framing::UntilClose => State::UntilClose,
                 Framing::Chunked => State::Size { size: 0, digits: 0 },
             },
+            passed: 0,
         }
+    }
+
+    /// Bytes of data that have passed.
+    pub fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// Whether the body has ended.
@@ -97,10 +128,42 @@ impl BodyDecoder {
         self.state == State::Done
     }
 
-    /// The connection has ended. True if the body may end like that.
-    pub fn finish(&mut self) -> bool {
+    /// Hands on what is data in the input, and says how much of the input was taken: all of it, unless the body has ended.
+    ///
+    /// # Errors
+    /// When the input is no body of its framing.
+    #[inline]
+    pub fn pump(&mut self, input: &[u8], sink: &mut impl BodySink) -> Result<usize, Refusal> {
+        sink.begin(input.len());
+        let mut taken = 0;
+        let outcome = loop {
+            let rest = input.get(taken..).unwrap_or_default();
+            if rest.is_empty() || self.is_done() {
+                break Ok(taken);
+            }
+            match self.decode(rest) {
+                Ok(Part { consumed, data }) => {
+                    self.passed += data.len() as u64;
+                    sink.data(rest.get(data).unwrap_or_default());
+                    taken += consumed;
+                }
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        sink.pause();
+        if self.is_done() {
+            sink.end();
+        }
+        outcome
+    }
+
+    /// The connection has ended. True if the body may end like that, which the sink is told then.
+    pub fn finish(&mut self, sink: &mut impl BodySink) -> bool {
         if self.state == State::UntilClose {
             self.state = State::Done;
+        }
+        if self.is_done() {
+            sink.end();
         }
         self.is_done()
     }
@@ -221,96 +284,94 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-// === impl BodyPipe ===
+// === impl BodyEncoder ===
 
-impl BodyPipe {
-    /// From a framing to chunks, or to nothing but the data.
-    pub fn new(framing: Framing, chunked: bool) -> Self {
-        let decoder = BodyDecoder::new(framing);
+impl BodyEncoder {
+    /// For chunks, or for nothing but the data.
+    pub fn new(chunked: bool) -> Self {
         Self {
-            decoder,
             chunked,
-            ended: decoder.is_done() && !chunked,
-            passed: 0,
+            ended: false,
         }
     }
 
-    /// Whether all has been passed on.
+    /// Whether the end has been written.
     pub fn is_done(&self) -> bool {
         self.ended
     }
 
-    /// Appends what is data in the input to `out`, and says how much of the input was taken: all of it, unless the body has ended.
-    ///
-    /// # Errors
-    /// When the input is no body of its framing.
-    pub fn pump(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Refusal> {
-        let start = out.len();
-        let width = if self.chunked {
-            hex_digits(input.len())
-        } else {
-            0
-        };
-        if self.chunked {
-            out.resize(start + width, b'0');
-            out.extend_from_slice(b"\r\n");
+    /// Appends to a buffer.
+    #[inline]
+    pub fn to<'a>(&'a mut self, out: &'a mut Vec<u8>) -> EncodedBody<'a> {
+        EncodedBody {
+            encoder: self,
+            start: out.len(),
+            width: 0,
+            out,
         }
-        let before = out.len();
-        let mut taken = 0;
-        let outcome = loop {
-            let rest = input.get(taken..).unwrap_or_default();
-            if rest.is_empty() || self.decoder.is_done() {
-                break Ok(taken);
-            }
-            match self.decoder.decode(rest) {
-                Ok(Part { consumed, data }) => {
-                    out.extend_from_slice(rest.get(data).unwrap_or_default());
-                    taken += consumed;
-                }
-                Err(refusal) => break Err(refusal),
-            }
-        };
-        let data = out.len() - before;
-        self.passed += data as u64;
-        if self.chunked {
-            self.close_chunk(start, width, data, out);
+    }
+}
+
+// === impl EncodedBody ===
+
+impl BodySink for EncodedBody<'_> {
+    #[inline]
+    fn begin(&mut self, most: usize) {
+        self.start = self.out.len();
+        if self.encoder.chunked {
+            // Room for the size, which is known when all the data is there.
+            self.width = hex_digits(most);
+            self.out.resize(self.start + self.width, b'0');
+            self.out.extend_from_slice(b"\r\n");
         }
-        if self.decoder.is_done() {
-            self.end(out);
-        }
-        outcome
     }
 
-    /// The connection has ended. True if the body may end like that; what is left to send is appended.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> bool {
-        let complete = self.decoder.finish();
-        if complete {
-            self.end(out);
-        }
-        complete
+    #[inline]
+    fn data(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
-        if self.chunked && !self.ended {
-            out.extend_from_slice(b"0\r\n\r\n");
+    #[inline]
+    fn pause(&mut self) {
+        if self.encoder.chunked {
+            self.close_chunk();
         }
-        self.ended = true;
     }
 
+    fn end(&mut self) {
+        if self.encoder.chunked && !self.encoder.ended {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+        self.encoder.ended = true;
+    }
+}
+
+impl EncodedBody<'_> {
     /// Writes the size of a chunk where room was left for it; without data there is no chunk.
-    fn close_chunk(&self, start: usize, width: usize, data: usize, out: &mut Vec<u8>) {
-        if data == 0 {
-            out.truncate(start);
+    fn close_chunk(&mut self) {
+        let before = self.start + self.width + 2;
+        let mut left = self.out.len().saturating_sub(before);
+        if left == 0 {
+            self.out.truncate(self.start);
             return;
         }
-        let digits = out.get_mut(start..start + width).unwrap_or_default();
-        let mut left = data;
-        for digit in digits.iter_mut().rev() {
+        let digits = self.out.get_mut(self.start..self.start + self.width);
+        for digit in digits.unwrap_or_default().iter_mut().rev() {
             *digit = char::from_digit((left & 15) as u32, 16).map_or(b'0', |digit| digit as u8);
             left >>= 4;
         }
-        out.extend_from_slice(b"\r\n");
+        self.out.extend_from_slice(b"\r\n");
     }
+}
+
+impl BodySink for Skipped {
+    fn begin(&mut self, _most: usize) {}
+
+    fn data(&mut self, _bytes: &[u8]) {}
+
+    fn pause(&mut self) {}
+
+    fn end(&mut self) {}
 }
 
 fn hex_digits(number: usize) -> usize {

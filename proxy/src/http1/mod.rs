@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes --RequestHead::parse--> spans into the bytes --write_request--> bytes of the head that goes upstream
-//! bytes --BodyPipe::pump--> bytes of the body, framed anew
+//! bytes --BodyDecoder::pump--> data --BodySink: BodyEncoder--> bytes of the body, framed anew
 //! ```
 //!
 //! Framing is strict (RFC 9112): what two implementations could understand differently is refused and never forwarded.
@@ -19,7 +19,7 @@ mod date;
 mod refusal;
 mod write;
 
-pub use body::{BodyDecoder, BodyPipe, Part};
+pub use body::{BodyDecoder, BodyEncoder, BodySink, EncodedBody, Part, Skipped};
 pub use date::Dates;
 pub use fields::{Fields, Known, Span};
 pub use head::{Framing, MAX_FIELDS, MAX_HEAD};
@@ -27,8 +27,8 @@ pub use refusal::Refusal;
 pub use request::{Form, RequestHead, RequestRef, Upgrade};
 pub use response::ResponseHead;
 pub use write::{
-    Edit, RequestLine, ResponseLine, Unchanged, write_decimal, write_field, write_request,
-    write_response, write_status,
+    Edit, FieldSink, RequestLine, ResponseLine, Unchanged, write_decimal, write_field,
+    write_request, write_response, write_status,
 };
 
 #[cfg(test)]

@@ -9,8 +9,33 @@ use super::response::ResponseHead;
 pub trait Edit {
     /// Whether a field is left out.
     fn drops(&self, span: &Span, name: &[u8]) -> bool;
-    /// Adds fields, lines with their ends.
-    fn add(&self, out: &mut Vec<u8>);
+    /// Adds fields.
+    fn add(&self, fields: &mut impl FieldSink);
+}
+
+/// Where fields are written, in the way of a protocol.
+pub trait FieldSink {
+    /// Adds a field.
+    fn field(&mut self, name: &[u8], value: &[u8]);
+
+    /// Adds a field whose value is a number.
+    fn number(&mut self, name: &[u8], number: u64);
+}
+
+/// HTTP/1.1's lines.
+impl FieldSink for Vec<u8> {
+    #[inline]
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        write_field(self, name, value);
+    }
+
+    #[inline]
+    fn number(&mut self, name: &[u8], number: u64) {
+        self.extend_from_slice(name);
+        self.extend_from_slice(b": ");
+        write_decimal(self, number);
+        self.extend_from_slice(b"\r\n");
+    }
 }
 
 /// No edits.
@@ -194,5 +219,5 @@ impl Edit for Unchanged {
         false
     }
 
-    fn add(&self, _out: &mut Vec<u8>) {}
+    fn add(&self, _fields: &mut impl FieldSink) {}
 }

@@ -272,12 +272,17 @@ impl Client {
 
     /// Ends the connection so that the client can still read the last answer: with unread bytes the kernel would reset it.
     pub async fn linger(&mut self, worker: &Worker) {
-        if poll_fn(|cx| self.io.poll_shutdown(cx)).await.is_err() {
+        self.timer.set_after(Instant::now(), Some(LINGER));
+        // The end of TLS has to be written, which a client that reads nothing must not hold up.
+        let shut = poll_fn(|cx| match self.io.poll_shutdown(cx) {
+            Poll::Ready(shut) => Poll::Ready(shut.is_ok()),
+            Poll::Pending => self.timer.poll(cx).map(|()| false),
+        });
+        if !shut.await {
             return;
         }
         let mut scratch = worker.scratch();
         let mut left = LINGER_BYTES;
-        self.timer.set_after(Instant::now(), Some(LINGER));
         poll_fn(|cx| {
             loop {
                 scratch.body.clear();

@@ -2,7 +2,7 @@
 
 use mesh_ir::{HeaderAppend, HeaderOps};
 
-use crate::http1::{Edit, Known, Span, write_decimal, write_field};
+use crate::http1::{Edit, FieldSink, Known, Span};
 
 /// Changes of the route and of the weighted cluster, in their order.
 pub type Ops<'a> = [Option<&'a HeaderOps>; 2];
@@ -68,13 +68,13 @@ fn drops(ops: Option<&HeaderOps>, name: &[u8]) -> bool {
     (replaced || remove.iter().any(|removed| same(removed))) && !is_fixed(name)
 }
 
-fn add(ops: Ops<'_>, out: &mut Vec<u8>) {
+fn add(ops: Ops<'_>, fields: &mut impl FieldSink) {
     let [first, second] = ops;
     for (ops, later) in [(first, second), (second, None)] {
         for set in ops.iter().flat_map(|ops| &ops.set) {
             let name = set.name.as_bytes();
             if !is_fixed(name) && !drops(later, name) {
-                write_field(out, name, set.value.as_bytes());
+                fields.field(name, set.value.as_bytes());
             }
         }
     }
@@ -95,13 +95,13 @@ pub fn followed_by(ops: Ops<'_>, last: &HeaderOps) -> [HeaderOps; 2] {
 
 impl RequestEdit<'_> {
     /// Whether a route's changes replace a field that the proxy writes.
-    fn own(&self, out: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
+    fn own(&self, fields: &mut impl FieldSink, name: &[u8], value: Option<&[u8]>) {
         let [first, second] = self.ops;
         if let Some(value) = value
             && !drops(first, name)
             && !drops(second, name)
         {
-            write_field(out, name, value);
+            fields.field(name, value);
         }
     }
 }
@@ -125,17 +125,15 @@ impl Edit for RequestEdit<'_> {
         own || drops(first, name) || drops(second, name)
     }
 
-    fn add(&self, out: &mut Vec<u8>) {
-        self.own(out, b"x-forwarded-for", self.forwarded_for);
-        self.own(out, b"x-forwarded-proto", self.forwarded_proto);
-        self.own(out, b"x-request-id", self.request_id);
-        self.own(out, b"x-envoy-original-path", self.original_path);
+    fn add(&self, fields: &mut impl FieldSink) {
+        self.own(fields, b"x-forwarded-for", self.forwarded_for);
+        self.own(fields, b"x-forwarded-proto", self.forwarded_proto);
+        self.own(fields, b"x-request-id", self.request_id);
+        self.own(fields, b"x-envoy-original-path", self.original_path);
         if let Some(attempt) = self.attempt {
-            out.extend_from_slice(b"x-envoy-attempt-count: ");
-            write_decimal(out, attempt.into());
-            out.extend_from_slice(b"\r\n");
+            fields.number(b"x-envoy-attempt-count", attempt.into());
         }
-        add(self.ops, out);
+        add(self.ops, fields);
     }
 }
 
@@ -152,19 +150,17 @@ impl Edit for ResponseEdit<'_> {
             || drops(second, name)
     }
 
-    fn add(&self, out: &mut Vec<u8>) {
+    fn add(&self, fields: &mut impl FieldSink) {
         let [first, second] = self.ops;
         if let Some(date) = self.date {
-            write_field(out, b"date", date);
+            fields.field(b"date", date);
         }
         if !drops(first, b"server") && !drops(second, b"server") {
-            write_field(out, b"server", self.server);
+            fields.field(b"server", self.server);
         }
         if let Some(time) = self.service_time {
-            out.extend_from_slice(b"x-envoy-upstream-service-time: ");
-            write_decimal(out, time);
-            out.extend_from_slice(b"\r\n");
+            fields.number(b"x-envoy-upstream-service-time", time);
         }
-        add(self.ops, out);
+        add(self.ops, fields);
     }
 }

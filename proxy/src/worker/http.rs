@@ -61,9 +61,15 @@ pub async fn serve(
             known_destination: true,
             direction: http.config.direction,
         };
-        let next = Exchange::new(worker, &binding.runtime, client, context, begun)
-            .run(&mut arrived)
-            .await;
+        let next = Exchange::serve_http1(
+            worker,
+            &binding.runtime,
+            client,
+            context,
+            begun,
+            &mut arrived,
+        )
+        .await;
         match next {
             Next::Keep if arrived.input.is_empty() => worker.give_back(arrived),
             Next::Keep => scratch = Some(arrived),

@@ -18,7 +18,6 @@ mod http;
 mod proxied;
 mod tcp;
 
-mod attempt;
 mod dial;
 mod edit;
 mod endpoint;
@@ -33,6 +32,7 @@ mod local;
 mod names;
 mod resolve;
 mod scratch;
+mod stream;
 mod timer;
 mod upstream;
 

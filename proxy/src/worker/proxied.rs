@@ -159,9 +159,7 @@ async fn exchange(
         known_destination: address.is_some(),
         direction: Direction::Outbound,
     };
-    Exchange::new(worker, &binding.runtime, client, context, begun)
-        .run(arrived)
-        .await
+    Exchange::serve_http1(worker, &binding.runtime, client, context, begun, arrived).await
 }
 
 /// Whether a request goes to the address that the client meant, so that it must be known.

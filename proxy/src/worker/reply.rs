@@ -2,7 +2,7 @@
 
 use mesh_ir::HeaderOps;
 
-use crate::http1::{write_decimal, write_field, write_status};
+use crate::http1::{FieldSink, write_field, write_status};
 use crate::record::ResponseFlags;
 
 /// An answer of the proxy itself, with what the log says about it.
@@ -82,7 +82,49 @@ impl<'a> Reply<'a> {
              declare it as http if the application speaks HTTP/1.1",
     );
 
-    /// Appends the answer to `out`, with more fields; to `HEAD` without its body.
+    /// The body that the client gets; none with gRPC, where the text is a field.
+    pub fn content(&self) -> &'a str {
+        if self.grpc_status.is_some() || !self.may_have_body() {
+            return "";
+        }
+        self.body
+    }
+
+    fn may_have_body(&self) -> bool {
+        !matches!(self.code, 204 | 304)
+    }
+
+    /// The fields that any protocol sends, and more.
+    pub fn fields(
+        &self,
+        date: &[u8],
+        server: &[u8],
+        more: Option<&HeaderOps>,
+        fields: &mut impl FieldSink,
+    ) {
+        if let Some(location) = self.location {
+            fields.field(b"location", location);
+        }
+        if let Some(status) = self.grpc_status {
+            fields.field(b"content-type", b"application/grpc");
+            fields.number(b"grpc-status", status.into());
+            fields.field(b"grpc-message", self.body.as_bytes());
+        }
+        let content = self.content();
+        if self.may_have_body() {
+            fields.number(b"content-length", content.len() as u64);
+        }
+        if !content.is_empty() {
+            fields.field(b"content-type", b"text/plain");
+        }
+        for field in more.iter().flat_map(|more| &more.set) {
+            fields.field(field.name.as_bytes(), field.value.as_bytes());
+        }
+        fields.field(b"date", date);
+        fields.field(b"server", server);
+    }
+
+    /// Appends the answer to `out` as HTTP/1.1, with more fields; to `HEAD` without its body.
     pub fn write(
         &self,
         out: &mut Vec<u8>,
@@ -93,39 +135,13 @@ impl<'a> Reply<'a> {
         close: bool,
     ) {
         write_status(out, self.code, reason(self.code).as_bytes());
-        if let Some(location) = self.location {
-            write_field(out, b"location", location);
-        }
-        let body = match self.grpc_status {
-            Some(status) => {
-                write_field(out, b"content-type", b"application/grpc");
-                out.extend_from_slice(b"grpc-status: ");
-                write_decimal(out, status.into());
-                out.extend_from_slice(b"\r\n");
-                write_field(out, b"grpc-message", self.body.as_bytes());
-                ""
-            }
-            None => self.body,
-        };
-        if !matches!(self.code, 204 | 304) {
-            out.extend_from_slice(b"content-length: ");
-            write_decimal(out, body.len() as u64);
-            out.extend_from_slice(b"\r\n");
-        }
-        if !body.is_empty() {
-            write_field(out, b"content-type", b"text/plain");
-        }
-        for field in more.iter().flat_map(|more| &more.set) {
-            write_field(out, field.name.as_bytes(), field.value.as_bytes());
-        }
-        write_field(out, b"date", date);
-        write_field(out, b"server", server);
+        self.fields(date, server, more, out);
         if close {
             write_field(out, b"connection", b"close");
         }
         out.extend_from_slice(b"\r\n");
-        if !to_head && !matches!(self.code, 204 | 304) {
-            out.extend_from_slice(body.as_bytes());
+        if !to_head {
+            out.extend_from_slice(self.content().as_bytes());
         }
     }
 }

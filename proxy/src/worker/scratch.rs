@@ -22,20 +22,29 @@ pub struct Scratch {
     pub input: Buffer,
     /// The request's body, as it comes.
     pub body: Buffer,
-    /// What goes to the upstream: the head and, as long as the request may be tried again, the body.
-    pub outgoing: Vec<u8>,
-    /// What comes from the upstream.
-    pub answer: Buffer,
     /// What goes to the client.
     pub reply: Vec<u8>,
     /// The request's head, which lies at the front of `input`.
     pub request: RequestHead,
-    /// The response's head, which lay at the front of `answer`.
+    /// What the upstream's side needs.
+    pub upstream: UpstreamRoom,
+    /// Values of fields that the proxy has written.
+    pub written: Written,
+}
+
+/// What the upstream's side of an exchange needs room for, from one try to the next.
+#[derive(Debug, Default)]
+pub struct UpstreamRoom {
+    /// What goes out: the head and, as long as the request may be tried again, the body.
+    pub outgoing: Vec<u8>,
+    /// Length of the head in it; 0 before the first try.
+    pub head: usize,
+    /// What comes in.
+    pub answer: Buffer,
+    /// The response's head, which lies, or lay, at the front of `answer`.
     pub response: ResponseHead,
     /// The bytes of the response's head, as long as they are needed for the log.
     pub response_bytes: Vec<u8>,
-    /// Values of fields that the proxy has written.
-    pub written: Written,
 }
 
 /// Values of fields that the proxy has written into the request.
@@ -88,6 +97,16 @@ impl Scratches {
     }
 }
 
+// === impl UpstreamRoom ===
+
+impl UpstreamRoom {
+    /// Forgets the request before.
+    pub fn begin(&mut self) {
+        self.outgoing.clear();
+        self.head = 0;
+    }
+}
+
 // === impl Written ===
 
 impl Written {
@@ -110,17 +129,20 @@ impl Written {
 
 impl Scratch {
     fn clear(&mut self) {
-        for buffer in [&mut self.input, &mut self.body, &mut self.answer] {
+        let UpstreamRoom {
+            outgoing,
+            head: _,
+            answer,
+            response: _,
+            response_bytes,
+        } = &mut self.upstream;
+        for buffer in [&mut self.input, &mut self.body, answer] {
             buffer.clear();
             if buffer.capacity() >= LARGE {
                 *buffer = Buffer::default();
             }
         }
-        for bytes in [
-            &mut self.outgoing,
-            &mut self.reply,
-            &mut self.response_bytes,
-        ] {
+        for bytes in [outgoing, &mut self.reply, response_bytes] {
             bytes.clear();
             if bytes.capacity() >= LARGE {
                 *bytes = Vec::new();

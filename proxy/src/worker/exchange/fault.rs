@@ -7,10 +7,9 @@ use tokio::time::Instant;
 
 use super::report::is_grpc;
 use super::{Exchange, Next};
-use crate::http1::RequestRef;
 use crate::record::ResponseFlags;
 use crate::worker::reply::Reply;
-use crate::worker::scratch::Scratch;
+use crate::worker::stream::DownstreamStream;
 use crate::worker::upstream::LocalCluster;
 
 const BODY: &str = "fault filter abort";
@@ -18,11 +17,10 @@ const DETAILS: &str = "fault_filter_abort";
 
 // === impl Exchange ===
 
-impl<'a> Exchange<'a> {
+impl<'a, D: DownstreamStream> Exchange<'a, D> {
     /// Holds the request back, then answers it, as far as the fault says so; none if it goes on.
     pub(super) async fn inject(
         &mut self,
-        scratch: &mut Scratch,
         fault: InjectedFault,
         action: &Action<'_>,
     ) -> Option<Next> {
@@ -33,10 +31,7 @@ impl<'a> Exchange<'a> {
             tokio::time::sleep(delay).await;
             self.held_back = before.elapsed();
         }
-        let request = RequestRef {
-            head: &scratch.request,
-            bytes: scratch.input.filled(),
-        };
+        let request = self.stream.head();
         let (code, status) = match abort? {
             InjectedAbort::Http(code) => (code, None),
             InjectedAbort::Grpc(status) => (200, is_grpc(request).then_some(status)),
@@ -46,7 +41,7 @@ impl<'a> Exchange<'a> {
             ..Reply::new(code, ResponseFlags::FAULT_INJECTED, DETAILS).with_body(BODY)
         };
         let (route, cluster) = self.of_action(action);
-        Some(self.answer(scratch, reply, route, cluster).await)
+        Some(self.answer(reply, route, cluster).await)
     }
 
     /// The route that was taken, and where the request would have gone.

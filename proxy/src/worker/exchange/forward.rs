@@ -10,17 +10,17 @@ use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
 use super::{Exchange, IDLE, Next, UpstreamTarget, uuid};
-use crate::http1::{Known, RequestLine, RequestRef, Upgrade, write_decimal, write_request};
+use crate::http1::{Fields, Known, RequestLine, RequestRef, Upgrade, write_decimal};
 use crate::record::ResponseFlags;
-use crate::worker::attempt::{AttemptResult, Deadlines, RequestUpload};
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
 use crate::worker::endpoint::{Active, Connection, LocalEndpoint};
 use crate::worker::reply::Reply;
-use crate::worker::scratch::Scratch;
-
-/// What lets a client send its body.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+use crate::worker::scratch::UpstreamRoom;
+use crate::worker::stream::{
+    AttemptResult, Deadlines, DownstreamStream, Http1, RequestUpload, UpstreamProtocol,
+    UpstreamStream,
+};
 
 /// How far a request has got.
 pub(super) struct Progress<'p> {
@@ -34,9 +34,10 @@ pub(super) struct Progress<'p> {
 }
 
 /// A try on its way, or the response that came of it.
-pub(super) struct Attempt {
-    pub(super) endpoint: Rc<LocalEndpoint>,
-    pub(super) connection: Option<Connection>,
+struct Attempt<U> {
+    endpoint: Rc<LocalEndpoint>,
+    /// None without a connection.
+    stream: Option<U>,
     /// Whether the connection had been idle before.
     reused: bool,
     _active: Active,
@@ -44,11 +45,11 @@ pub(super) struct Attempt {
 
 // === impl Exchange ===
 
-impl Exchange<'_> {
+impl<D: DownstreamStream> Exchange<'_, D> {
     /// Sends the request upstream, or answers why that is not possible.
     pub(super) async fn serve(
         &mut self,
-        scratch: &mut Scratch,
+        room: &mut UpstreamRoom,
         target: UpstreamTarget<'_>,
     ) -> Next {
         let UpstreamTarget {
@@ -56,7 +57,7 @@ impl Exchange<'_> {
             cluster,
         } = target;
         let route = forwarding.map_or("", |forwarding| &*forwarding.matched.route.name);
-        let refused = match scratch.request.upgrade {
+        let refused = match self.stream.head().head.upgrade {
             _ if cluster.cluster.config.client.protocol == HttpProtocol::Http2 => {
                 Some(Reply::HTTP2)
             }
@@ -65,13 +66,13 @@ impl Exchange<'_> {
             None => None,
         };
         if let Some(reply) = refused {
-            return Box::pin(self.answer(scratch, reply, route, Some(cluster))).await;
+            return Box::pin(self.answer(reply, route, Some(cluster))).await;
         }
-        self.prepare(scratch, target);
+        self.prepare(target);
         let forward = forwarding.map(|forwarding| forwarding.forward);
         let policy = forward.and_then(|forward| forward.retry.as_ref());
         let mut progress = Progress {
-            upload: RequestUpload::new(&scratch.request),
+            upload: RequestUpload::new(),
             deadlines: Deadlines::new(
                 IDLE,
                 forward.and_then(|forward| forward.timeout),
@@ -81,32 +82,17 @@ impl Exchange<'_> {
             tried: SmallVec::new(),
             fresh: false,
         };
-        let next = self.forward(scratch, &mut progress, target).await;
-        self.info.received = progress.upload.body.passed;
-        self.report(scratch, route, Some(cluster), forwarding);
-        scratch
-            .input
-            .consume(scratch.request.length + progress.upload.taken);
-        if !scratch.body.is_empty() {
-            // What came behind the body begins the next request.
-            scratch.input.push(scratch.body.filled());
-            scratch.body.clear();
-        }
+        room.begin();
+        let next = self.forward::<Http1>(room, &mut progress, target).await;
+        self.info.received = self.stream.received();
+        let response = room.response.fields(&room.response_bytes);
+        self.report(response, route, Some(cluster), forwarding);
         next
     }
 
     /// Computes what is written into the request: its id, the way it came, its path.
-    fn prepare(&self, scratch: &mut Scratch, target: UpstreamTarget<'_>) {
-        let Scratch {
-            input,
-            request,
-            written,
-            ..
-        } = scratch;
-        let request = RequestRef {
-            head: request,
-            bytes: input.filled(),
-        };
+    fn prepare(&mut self, target: UpstreamTarget<'_>) {
+        let (request, written) = (self.stream.head(), &mut *self.written);
         let fields = request.fields();
         if fields.known(Known::RequestId).is_none() {
             let random = [self.worker.random(), self.worker.random()];
@@ -117,23 +103,15 @@ impl Exchange<'_> {
                 written.forwarded_for.extend_from_slice(&before);
                 written.forwarded_for.push(b',');
             }
-            write_ip(&mut written.forwarded_for, self.client.remote);
+            write_ip(&mut written.forwarded_for, self.stream.remote());
         }
         let Some(forwarding) = target.forwarding else {
             return;
         };
         // Before the path and the host are rewritten, as in Envoy.
-        scratch.written.ops = self.substitute(forwarding.request_ops(), scratch, target);
-        let Scratch {
-            input,
-            request,
-            written,
-            ..
-        } = scratch;
-        let request = RequestRef {
-            head: request,
-            bytes: input.filled(),
-        };
+        let ops = self.substitute(forwarding.request_ops(), Fields::default(), target);
+        let (request, written) = (self.stream.head(), &mut *self.written);
+        written.ops = ops;
         if let Some(path) = forwarding.path(request.path()) {
             written.path.extend_from_slice(&path);
             if let Some(query) = request.query() {
@@ -143,19 +121,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Writes the head of one try at the front of what goes out.
-    fn write_head(&self, scratch: &mut Scratch, forwarding: Option<Forwarding<'_>>) {
-        let Scratch {
-            input,
-            request,
-            written,
-            outgoing,
-            ..
-        } = scratch;
-        let request = RequestRef {
-            head: request,
-            bytes: input.filled(),
-        };
+    /// Writes the head of one try.
+    fn write_head(&self, up: &mut impl UpstreamStream, forwarding: Option<Forwarding<'_>>) {
+        let (request, written) = (self.stream.head(), &*self.written);
         let rewritten = !written.path.is_empty();
         let host = forwarding.and_then(|forwarding| forwarding.host());
         let edge = self.context.http.config.trust.use_remote_address;
@@ -184,20 +152,17 @@ impl Exchange<'_> {
             query: None,
             host: host.map_or(request.authority(), str::as_bytes),
         };
-        write_request(outgoing, request, line, &edit);
+        up.request(request, line, &edit);
     }
 
     /// Tries until there is a response, and relays it.
-    async fn forward(
+    async fn forward<P: UpstreamProtocol>(
         &mut self,
-        scratch: &mut Scratch,
+        room: &mut UpstreamRoom,
         progress: &mut Progress<'_>,
         target: UpstreamTarget<'_>,
     ) -> Next {
-        if scratch.request.expects_continue
-            && progress.upload.upload_pending(scratch)
-            && self.client.send(CONTINUE).await.is_err()
-        {
+        if self.stream.awaits_continue() && self.stream.proceed().await.is_err() {
             return self.gone();
         }
         loop {
@@ -216,40 +181,46 @@ impl Exchange<'_> {
                 &worker.metrics,
                 || worker.random(),
             );
-            let close = !progress.upload.is_uploaded();
+            let close = !self.stream.is_complete();
             let Some(endpoint) = picked else {
-                return self.reply(scratch, Reply::NO_ENDPOINT, close).await;
+                return self.reply(Reply::NO_ENDPOINT, close).await;
             };
-            let (attempt, result) = self.attempt(scratch, progress, target, endpoint).await;
-            let failure = match result {
-                AttemptResult::Response => match self.should_retry(scratch, progress, &attempt) {
-                    None => return self.relay(scratch, progress, target, attempt).await,
-                    Some(failure) => failure,
-                },
-                AttemptResult::Failed(failure) => failure,
-                other => {
-                    return self
-                        .local_reply(scratch, &attempt.endpoint, other, progress)
-                        .await;
+            let (attempt, result) = self.attempt::<P>(room, progress, target, endpoint).await;
+            let failure = match (result, &attempt.stream) {
+                (AttemptResult::Response, Some(up)) => {
+                    match self.should_retry(up, progress, &attempt.endpoint) {
+                        Some(failure) => failure,
+                        None => {
+                            let Attempt {
+                                endpoint,
+                                stream: Some(up),
+                                reused: _,
+                                _active,
+                            } = attempt
+                            else {
+                                return Next::Abort;
+                            };
+                            return self.relay(up, &endpoint, progress, target).await;
+                        }
+                    }
                 }
+                (AttemptResult::Failed(failure), _) => failure,
+                (other, _) => return self.local_reply(&attempt.endpoint, other).await,
             };
-            if let Some(next) = self
-                .retry_or_fail(scratch, progress, attempt, failure)
-                .await
-            {
+            if let Some(next) = self.retry_or_fail(progress, attempt, failure).await {
                 return next;
             }
         }
     }
 
     /// One try on one endpoint.
-    async fn attempt(
+    async fn attempt<'r, P: UpstreamProtocol>(
         &mut self,
-        scratch: &mut Scratch,
+        room: &'r mut UpstreamRoom,
         progress: &mut Progress<'_>,
         target: UpstreamTarget<'_>,
         endpoint: Rc<LocalEndpoint>,
-    ) -> (Attempt, AttemptResult) {
+    ) -> (Attempt<P::Stream<'r>>, AttemptResult) {
         self.info.attempts += 1;
         self.info.endpoint = Some(endpoint.clone());
         let idle = if progress.fresh {
@@ -260,7 +231,7 @@ impl Exchange<'_> {
         let mut attempt = Attempt {
             _active: Active::new(&endpoint),
             reused: idle.is_some(),
-            connection: None,
+            stream: None,
             endpoint,
         };
         let mut connection = match idle {
@@ -274,25 +245,24 @@ impl Exchange<'_> {
             },
         };
         connection.requests += 1;
-        self.info.upstream_local = Some(connection.local);
-        let upload = &mut progress.upload;
-        if let Err(refusal) = upload.begin(scratch, |scratch| {
-            self.write_head(scratch, target.forwarding)
-        }) {
+        let mut up = P::stream(connection, room, self.stream.head());
+        self.info.upstream_local = Some(up.local());
+        self.write_head(&mut up, target.forwarding);
+        if let Err(refusal) = self.stream.first_data(&mut up.sink()) {
             return (attempt, AttemptResult::Client(Some(refusal)));
         }
+        let upload = &mut progress.upload;
         // An idle connection that the upstream closes in this very moment is worth another one.
         upload.replayable = progress.policy.is_some() || attempt.reused;
         let result = upload
             .attempt(
-                self.client,
-                scratch,
-                &mut connection,
+                &mut self.stream,
+                &mut up,
                 &mut progress.deadlines,
                 self.begun + self.held_back,
             )
             .await;
-        attempt.connection = Some(connection);
+        attempt.stream = Some(up);
         (attempt, result)
     }
 
@@ -319,17 +289,18 @@ impl Exchange<'_> {
     /// Whether a response is a failure that is worth another try; none if it is to be passed on.
     fn should_retry(
         &mut self,
-        scratch: &Scratch,
+        up: &impl UpstreamStream,
         progress: &Progress<'_>,
-        attempt: &Attempt,
+        endpoint: &LocalEndpoint,
     ) -> Option<Failure> {
-        let code = scratch.response.code;
-        let grpc = grpc_status(scratch);
+        let (response, bytes) = up.response();
+        let code = response.code;
+        let grpc = grpc_status(response.fields(bytes));
         self.info.grpc = grpc;
         if code < 500 {
-            attempt.endpoint.cells.rq_success.inc();
+            endpoint.cells.rq_success.inc();
         } else {
-            attempt.endpoint.cells.rq_error.inc();
+            endpoint.cells.rq_error.inc();
         }
         let failure = Failure::Response { code, grpc };
         self.is_retried(progress, failure).then_some(failure)
@@ -351,23 +322,22 @@ impl Exchange<'_> {
     }
 
     /// Prepares the next try after a failed one, or answers that there is none.
-    async fn retry_or_fail(
+    async fn retry_or_fail<U>(
         &mut self,
-        scratch: &mut Scratch,
         progress: &mut Progress<'_>,
-        attempt: Attempt,
+        attempt: Attempt<U>,
         failure: Failure,
     ) -> Option<Next> {
         let Attempt {
             endpoint,
-            connection,
+            stream,
             reused,
             _active,
         } = attempt;
-        drop(connection);
+        drop(stream);
         drop(_active);
-        let close = !progress.upload.is_uploaded();
-        if reused && !progress.fresh && is_stale(scratch, &progress.upload, failure) {
+        let close = !self.stream.is_complete();
+        if reused && !progress.fresh && is_stale(self.stream.head(), &progress.upload, failure) {
             // Not a try of the policy: the connection had ended before the request.
             progress.fresh = true;
             self.info.attempts = self.info.attempts.saturating_sub(1);
@@ -382,28 +352,22 @@ impl Exchange<'_> {
         }
         let again = answered || self.is_retried(progress, failure);
         let Some(policy) = progress.policy.filter(|_| again) else {
-            return Some(Box::pin(self.failed(scratch, failure, close)).await);
+            return Some(Box::pin(self.failed(failure, close)).await);
         };
         progress.fresh = false;
         endpoint.cells.rq_retry.inc();
         progress.tried.push(endpoint.address);
         let pause = retry::pause(policy, self.info.attempts, self.worker.random());
         if progress.deadlines.expire_within(pause) {
-            return Some(self.reply(scratch, Reply::TIMEOUT, close).await);
+            return Some(self.reply(Reply::TIMEOUT, close).await);
         }
         Box::pin(tokio::time::sleep(pause)).await;
         None
     }
 
     /// Answers where another try makes no sense.
-    async fn local_reply(
-        &mut self,
-        scratch: &mut Scratch,
-        endpoint: &LocalEndpoint,
-        result: AttemptResult,
-        progress: &Progress<'_>,
-    ) -> Next {
-        let close = !progress.upload.is_uploaded();
+    async fn local_reply(&mut self, endpoint: &LocalEndpoint, result: AttemptResult) -> Next {
+        let close = !self.stream.is_complete();
         let (reply, close) = match result {
             AttemptResult::Timeout => {
                 endpoint.cells.rq_timeout.inc();
@@ -419,11 +383,11 @@ impl Exchange<'_> {
                 (Reply::IDLE, true)
             }
         };
-        self.reply(scratch, reply, close).await
+        self.reply(reply, close).await
     }
 
     /// Answers for an upstream that did not.
-    async fn failed(&mut self, scratch: &mut Scratch, failure: Failure, close: bool) -> Next {
+    async fn failed(&mut self, failure: Failure, close: bool) -> Next {
         const BEFORE: &str =
             "upstream connect error or disconnect/reset before headers. reset reason: ";
         let transport = self.info.transport_failure.clone().unwrap_or_default();
@@ -440,7 +404,7 @@ impl Exchange<'_> {
                 "upstream_reset_before_response_started{protocol_error}",
                 "protocol error",
             ),
-            Failure::Timeout => return self.reply(scratch, Reply::TRY_TIMEOUT, close).await,
+            Failure::Timeout => return self.reply(Reply::TRY_TIMEOUT, close).await,
             // Responses are passed on, whatever they are, so that only resets are left.
             Failure::Reset { .. } | Failure::Response { .. } => (
                 503,
@@ -452,7 +416,7 @@ impl Exchange<'_> {
         let connect = failure == Failure::Connect;
         let text = [BEFORE, reason, if connect { &*transport } else { "" }].concat();
         let reply = Reply::new(code, flags, details).with_body(&text);
-        self.reply(scratch, reply, close).await
+        self.reply(reply, close).await
     }
 
     /// The client went away.
@@ -464,27 +428,22 @@ impl Exchange<'_> {
 }
 
 /// Whether a reset shows that an idle connection had ended, and the request can be sent again without doing anything twice.
-fn is_stale(scratch: &Scratch, upload: &RequestUpload, failure: Failure) -> bool {
+fn is_stale(request: RequestRef<'_>, upload: &RequestUpload, failure: Failure) -> bool {
     match failure {
-        Failure::Reset { sent } => upload.replayable && (!sent || is_idempotent(scratch)),
+        Failure::Reset { sent } => upload.replayable && (!sent || is_idempotent(request)),
         _ => false,
     }
 }
 
 /// Whether sending the request twice does no more than sending it once (RFC 9110, 9.2.2).
-fn is_idempotent(scratch: &Scratch) -> bool {
-    let request = RequestRef {
-        head: &scratch.request,
-        bytes: scratch.input.filled(),
-    };
+fn is_idempotent(request: RequestRef<'_>) -> bool {
     matches!(
         request.method(),
         b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
     )
 }
 
-fn grpc_status(scratch: &Scratch) -> Option<u8> {
-    let fields = scratch.response.fields(scratch.answer.filled());
+fn grpc_status(fields: Fields<'_>) -> Option<u8> {
     let status = fields.known(Known::GrpcStatus)?;
     std::str::from_utf8(status).ok()?.parse().ok()
 }

@@ -30,9 +30,10 @@ use super::client::Client;
 use super::endpoint::LocalEndpoint;
 use super::local::{Worker, WorkerRuntime};
 use super::reply::Reply;
-use super::scratch::Scratch;
+use super::scratch::{Scratch, UpstreamRoom, Written};
+use super::stream::{DownstreamStream, Http1Downstream, ReplyContext};
 use super::upstream::LocalCluster;
-use crate::http1::{BodyPipe, RequestRef};
+use crate::http1::{Fields, RequestRef, Skipped};
 use crate::record::ResponseFlags;
 use crate::runtime::{Http, Routes};
 
@@ -94,11 +95,13 @@ struct UpstreamTarget<'d> {
     cluster: &'d Rc<LocalCluster>,
 }
 
-/// One request on its way.
-pub struct Exchange<'a> {
+/// One request on its way, from a client's stream.
+pub struct Exchange<'a, D> {
     worker: &'a Rc<Worker>,
     runtime: &'a WorkerRuntime,
-    client: &'a mut Client,
+    stream: D,
+    /// Values of fields that the proxy writes into the request.
+    written: &'a mut Written,
     context: RequestContext<'a>,
     begun: Instant,
     /// How long an injected fault has held the request back, for which no limit counts.
@@ -110,19 +113,47 @@ pub struct Exchange<'a> {
 
 // === impl Exchange ===
 
-impl<'a> Exchange<'a> {
-    /// A request whose head is at the front of the scratch's input.
-    pub fn new(
+impl<'a> Exchange<'a, Http1Downstream<'a>> {
+    /// Serves the request whose head is at the front of the scratch's input, which begins with the next request afterwards.
+    pub async fn serve_http1(
         worker: &'a Rc<Worker>,
         runtime: &'a WorkerRuntime,
         client: &'a mut Client,
         context: RequestContext<'a>,
         begun: Instant,
+        scratch: &'a mut Scratch,
+    ) -> Next {
+        let Scratch {
+            input,
+            body,
+            reply,
+            request,
+            upstream,
+            written,
+        } = scratch;
+        let stream = Http1Downstream::new(client, request, input, body, reply);
+        Self::new(worker, runtime, stream, written, context, begun)
+            .run(upstream)
+            .await
+    }
+}
+
+impl<'a, D: DownstreamStream> Exchange<'a, D> {
+    /// A request that is to be served.
+    pub fn new(
+        worker: &'a Rc<Worker>,
+        runtime: &'a WorkerRuntime,
+        stream: D,
+        written: &'a mut Written,
+        context: RequestContext<'a>,
+        begun: Instant,
     ) -> Self {
+        written.clear();
         Self {
             worker,
             runtime,
-            client,
+            stream,
+            written,
             context,
             begun,
             held_back: Duration::ZERO,
@@ -131,24 +162,26 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves it. Afterwards the scratch's input begins with the next request.
-    pub async fn run(&mut self, scratch: &mut Scratch) -> Next {
+    /// Serves it.
+    pub async fn run(mut self, room: &mut UpstreamRoom) -> Next {
+        let next = self.respond(room).await;
+        self.stream.finish();
+        next
+    }
+
+    async fn respond(&mut self, room: &mut UpstreamRoom) -> Next {
         let cells = self.worker.metrics.cells();
         cells.downstream_rq_total.inc();
         cells.downstream_rq_active.inc();
-        scratch.written.clear();
         let context = self.context;
         if let Some(cluster) = context.direct {
             let target = UpstreamTarget {
                 forwarding: None,
                 cluster,
             };
-            return self.serve(scratch, target).await;
+            return self.serve(room, target).await;
         }
-        let request = RequestRef {
-            head: &scratch.request,
-            bytes: scratch.input.filled(),
-        };
+        let request = self.stream.head();
         let Decision {
             fault,
             action,
@@ -163,7 +196,7 @@ impl<'a> Exchange<'a> {
             _ => cors.map(|policy| cors::shared_headers(policy, &origin())),
         };
         if fault != InjectedFault::default()
-            && let Some(next) = Box::pin(self.inject(scratch, fault, &action)).await
+            && let Some(next) = Box::pin(self.inject(fault, &action)).await
         {
             return next;
         }
@@ -181,15 +214,15 @@ impl<'a> Exchange<'a> {
                             forwarding: Some(forwarding),
                             cluster,
                         };
-                        self.serve(scratch, target).await
+                        self.serve(room, target).await
                     }
                     None => {
                         let route = &forwarding.matched.route.name;
-                        self.answer(scratch, Reply::NO_CLUSTER, route, None).await
+                        self.answer(Reply::NO_CLUSTER, route, None).await
                     }
                 }
             }
-            Action::NoRoute => self.answer(scratch, Reply::NO_ROUTE, "", None).await,
+            Action::NoRoute => self.answer(Reply::NO_ROUTE, "", None).await,
             Action::Redirect {
                 matched,
                 code,
@@ -199,25 +232,25 @@ impl<'a> Exchange<'a> {
                     location: Some(&location),
                     ..Reply::new(code, ResponseFlags::NONE, "direct_response")
                 };
-                self.answer(scratch, reply, &matched.route.name, None).await
+                self.answer(reply, &matched.route.name, None).await
             }
             Action::Direct { matched, response } => {
                 let reply = Reply::new(response.code, ResponseFlags::NONE, "direct_response")
                     .with_body(&response.body);
-                self.answer(scratch, reply, &matched.route.name, None).await
+                self.answer(reply, &matched.route.name, None).await
             }
             Action::Preflight { matched, .. } => {
                 let reply = Reply::new(200, ResponseFlags::NONE, "cors_response");
-                self.answer(scratch, reply, &matched.route.name, None).await
+                self.answer(reply, &matched.route.name, None).await
             }
-            Action::Reject(rejection) => self.reject(scratch, rejection).await,
+            Action::Reject(rejection) => self.reject(rejection).await,
         }
     }
 
     /// What becomes of the request.
     #[inline]
     fn decide(&self, head: &RequestRef<'_>) -> Decision<'a> {
-        let connection = self.client.facts(self.context.destination);
+        let connection = self.stream.facts(self.context.destination);
         let request = Request {
             connection: &connection,
             head,
@@ -231,48 +264,37 @@ impl<'a> Exchange<'a> {
     }
 
     /// Answers a request that policies refuse.
-    async fn reject(&mut self, scratch: &mut Scratch, rejection: Rejection<'_>) -> Next {
+    async fn reject(&mut self, rejection: Rejection<'_>) -> Next {
         let details = rejection.details();
         let reply = Reply {
             denial: Some(&details),
             ..Reply::new(rejection.code(), ResponseFlags::NONE, "").with_body(rejection.body())
         };
-        self.answer(scratch, reply, "", None).await
+        self.answer(reply, "", None).await
     }
 
     /// Answers without an upstream. Boxed, so that requests that are forwarded need no room for it.
     async fn answer(
         &mut self,
-        scratch: &mut Scratch,
         reply: Reply<'_>,
         route: &str,
         cluster: Option<&Rc<LocalCluster>>,
     ) -> Next {
-        let head = scratch.request.length;
-        let rest = scratch.input.filled().get(head..).unwrap_or_default();
-        let all = rest.len();
         // A body that has come in already is skipped; one that is still to come ends the connection.
-        let mut upload = BodyPipe::new(scratch.request.framing, false);
-        scratch.reply.clear();
-        let skipped = upload.pump(rest, &mut scratch.reply);
-        let close = !upload.is_done() || skipped.is_err();
-        self.info.received = upload.passed;
-        let next = Box::pin(self.reply(scratch, reply, close)).await;
-        self.report(scratch, route, cluster, None);
-        scratch.input.consume(head + skipped.unwrap_or(all));
+        let skipped = self.stream.first_data(&mut Skipped);
+        let close = !self.stream.is_complete() || skipped.is_err();
+        self.info.received = self.stream.received();
+        let next = Box::pin(self.reply(reply, close)).await;
+        self.report(Fields::default(), route, cluster, None);
         next
     }
 
     /// Sends an answer of the proxy itself.
-    async fn reply(&mut self, scratch: &mut Scratch, reply: Reply<'_>, close: bool) -> Next {
+    async fn reply(&mut self, reply: Reply<'_>, close: bool) -> Next {
         let draining = self.worker.downstream.draining(self.context.direction);
-        let close = close || !scratch.request.keep_alive || draining;
-        let to_head = scratch.request.is_head;
-        let (server, shared) = (self.server(), self.shared.as_deref());
-        scratch.reply.clear();
-        self.worker.date_cache.with(Instant::now(), |date| {
-            reply.write(&mut scratch.reply, date, server, shared, to_head, close);
-        });
+        let request = self.stream.head().head;
+        let (keep_alive, to_head) = (request.keep_alive, request.is_head);
+        let close = close || !keep_alive || draining;
         self.info.code = reply.code;
         self.info.flags |= reply.flags;
         self.info.details = match reply.denial {
@@ -281,9 +303,15 @@ impl<'a> Exchange<'a> {
         };
         self.info.has_response = false;
         if !to_head {
-            self.info.sent = reply.body.len() as u64;
+            self.info.sent = reply.content().len() as u64;
         }
-        match self.client.send(&scratch.reply).await {
+        let context = ReplyContext {
+            dates: &self.worker.date_cache,
+            server: self.server(),
+            more: self.shared.as_deref(),
+            close,
+        };
+        match self.stream.reply(&reply, context).await {
             Ok(()) if close => Next::Close,
             Ok(()) => Next::Keep,
             Err(_) => Next::Abort,

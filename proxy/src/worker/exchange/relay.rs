@@ -1,66 +1,60 @@
 //! The response on its way to the client.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::forward::{Attempt, Progress};
+use super::forward::Progress;
 use super::{Exchange, IDLE, Next, UpstreamTarget};
-use crate::http1::{BodyPipe, Framing, Known, ResponseLine, write_response};
+use crate::http1::{Framing, Known, ResponseLine};
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
-use crate::worker::attempt::End;
 use crate::worker::edit::{ResponseEdit, followed_by};
-use crate::worker::endpoint::Connection;
-use crate::worker::scratch::Scratch;
+use crate::worker::endpoint::LocalEndpoint;
+use crate::worker::stream::{DownstreamStream, End, UpstreamStream};
 use crate::worker::tunnel;
 
 // === impl Exchange ===
 
-impl Exchange<'_> {
+impl<D: DownstreamStream> Exchange<'_, D> {
     /// Passes the response on.
-    pub(super) async fn relay(
+    pub(super) async fn relay<U: UpstreamStream>(
         &mut self,
-        scratch: &mut Scratch,
+        up: U,
+        endpoint: &LocalEndpoint,
         progress: &mut Progress<'_>,
         target: UpstreamTarget<'_>,
-        attempt: Attempt,
     ) -> Next {
-        let Some(mut connection) = attempt.connection else {
-            return Next::Abort;
-        };
+        let mut up = up;
         let upload = &mut progress.upload;
         let now = Instant::now();
-        let upgraded = scratch.response.code == 101;
-        let framing = scratch.response.framing;
+        let (response, _) = up.response();
+        let upgraded = response.code == 101;
         let draining = self.worker.downstream.draining(self.context.direction);
+        let keep_alive = self.stream.head().head.keep_alive;
         let line = ResponseLine {
-            chunked: matches!(framing, Framing::Chunked | Framing::UntilClose),
-            close: !scratch.request.keep_alive || draining || !upload.is_uploaded(),
+            chunked: matches!(response.framing, Framing::Chunked | Framing::UntilClose),
+            close: !keep_alive || draining || !self.stream.is_complete(),
             upgraded,
         };
-        self.begin_reply(
-            scratch,
-            now,
-            now.saturating_duration_since(upload.uploaded_at(self.begun + self.held_back)),
-        );
-        self.write_reply(scratch, target, line, now);
-        scratch.answer.consume(scratch.response.length);
-        if upgraded {
-            return Box::pin(self.tunnel(scratch, connection)).await;
+        self.info.service_time =
+            Some(now.saturating_duration_since(upload.uploaded_at(self.begun + self.held_back)));
+        self.info.code = response.code;
+        self.info.details = Cow::Borrowed("via_upstream");
+        self.info.has_response = true;
+        self.info.ended = Some(now);
+        let substitutes = self.context.routes.is_some_and(Routes::substitutes);
+        if self.context.http.log.is_some() || substitutes {
+            up.keep_head();
         }
-        let mut download = BodyPipe::new(framing, line.chunked);
+        self.write_reply(&up, target, line, now);
+        if upgraded {
+            return Box::pin(self.tunnel(up)).await;
+        }
         let end = upload
-            .relay(
-                self.client,
-                scratch,
-                &mut connection,
-                &mut download,
-                &mut progress.deadlines,
-            )
+            .relay(&mut self.stream, &mut up, &progress.deadlines)
             .await;
-        self.info.sent = download.passed;
+        self.info.sent = up.received();
         // Without a wait it has ended in the moment in which it has begun, as far as a clock can tell.
         self.info.ended = (!upload.waited).then_some(now);
         if end != End::Done {
@@ -68,45 +62,28 @@ impl Exchange<'_> {
         }
         let limits = &target.cluster.cluster.config.client.limits;
         let limit = limits.max_requests_per_connection.unwrap_or(0);
-        let clean = scratch.response.keep_alive && upload.is_clean() && scratch.answer.is_empty();
-        if clean && (limit == 0 || connection.requests < limit) {
-            attempt.endpoint.keep(connection, now);
+        if upload.is_finished()
+            && let Some(connection) = up.into_idle()
+            && (limit == 0 || connection.requests < limit)
+        {
+            endpoint.keep(connection, now);
             self.worker.sweep_later();
         }
         if line.close { Next::Close } else { Next::Keep }
     }
 
-    fn begin_reply(&mut self, scratch: &mut Scratch, now: Instant, service_time: Duration) {
-        self.info.service_time = Some(service_time);
-        self.info.code = scratch.response.code;
-        self.info.details = Cow::Borrowed("via_upstream");
-        self.info.has_response = true;
-        self.info.ended = Some(now);
-        let substitutes = self.context.routes.is_some_and(Routes::substitutes);
-        if self.context.http.log.is_some() || substitutes {
-            let Scratch {
-                answer,
-                response,
-                response_bytes,
-                ..
-            } = scratch;
-            let head = answer.filled().get(..response.length).unwrap_or_default();
-            response_bytes.clear();
-            response_bytes.extend_from_slice(head);
-        }
-    }
-
     fn write_reply(
         &mut self,
-        scratch: &mut Scratch,
+        up: &impl UpstreamStream,
         target: UpstreamTarget<'_>,
         line: ResponseLine,
         now: Instant,
     ) {
+        let (response, bytes) = up.response();
         let configured = target
             .forwarding
             .map_or([None; 2], |forwarding| forwarding.response_ops());
-        let substituted = self.substitute(configured, scratch, target);
+        let substituted = self.substitute(configured, response.fields(bytes), target);
         let ops = match &substituted {
             Some(ops) => ops.each_ref().map(Some),
             None => configured,
@@ -116,17 +93,10 @@ impl Exchange<'_> {
             .as_deref()
             .map(|shared| followed_by(ops, shared));
         let ops = shared.as_ref().map_or(ops, |ops| ops.each_ref().map(Some));
-        let Scratch {
-            answer,
-            response,
-            reply,
-            ..
-        } = scratch;
-        let bytes = answer.filled();
         let dated = response.fields(bytes).known(Known::Date).is_some();
         let (server, service_time) = (self.server(), self.info.service_time);
-        reply.clear();
-        self.worker.date_cache.with(now, |date| {
+        let stream = &mut self.stream;
+        let length = self.worker.date_cache.with(now, |date| {
             let edit = ResponseEdit {
                 ops,
                 server,
@@ -134,9 +104,9 @@ impl Exchange<'_> {
                 service_time: service_time
                     .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             };
-            write_response(reply, response, bytes, line, &edit);
+            stream.respond(response, bytes, line, &edit)
         });
-        self.info.reply_head = reply.len() as u64;
+        self.info.reply_head = length as u64;
     }
 
     /// The response did not come to its end.
@@ -159,20 +129,17 @@ impl Exchange<'_> {
     }
 
     /// Lets client and upstream talk as they like.
-    async fn tunnel(&mut self, scratch: &mut Scratch, connection: Connection) -> Next {
-        let mut connection = connection;
-        let first = scratch.answer.filled().len() as u64;
-        scratch.reply.extend_from_slice(scratch.answer.filled());
-        if self.client.send(&scratch.reply).await.is_err() {
+    async fn tunnel(&mut self, up: impl UpstreamStream) -> Next {
+        let mut up = up;
+        let (upstream, first) = up.upgraded();
+        let count = first.len() as u64;
+        let Ok((client, rest)) = self.stream.upgrade(first).await else {
             return self.gone();
-        }
+        };
         let idle = self.context.http.config.idle_timeout.unwrap_or(IDLE);
-        let head = scratch.request.length;
-        let rest = scratch.input.filled().get(head..).unwrap_or_default();
-        let (client, upstream) = (&mut self.client.io, &mut connection.io);
         let copied = tunnel::copy(self.worker, client, upstream, rest, idle, &mut |_, _| {}).await;
         self.info.received = copied.up;
-        self.info.sent = copied.down + first;
+        self.info.sent = copied.down + count;
         self.info.ended = None;
         Next::Abort
     }

@@ -10,25 +10,23 @@ use super::Exchange;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
 use crate::telemetry::metrics::{Outcome, Protocol, Series};
-use crate::worker::scratch::Scratch;
+use crate::worker::scratch::Written;
+use crate::worker::stream::DownstreamStream;
 use crate::worker::upstream::LocalCluster;
 
 // === impl Exchange ===
 
-impl Exchange<'_> {
+impl<D: DownstreamStream> Exchange<'_, D> {
     /// Counts and logs the request.
     pub(super) fn report(
         &mut self,
-        scratch: &Scratch,
+        response: Fields<'_>,
         route: &str,
         cluster: Option<&Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'_>>,
     ) {
         let ended = self.info.ended.unwrap_or_else(Instant::now);
-        let request = RequestRef {
-            head: &scratch.request,
-            bytes: scratch.input.filled(),
-        };
+        let request = self.stream.head();
         let outcome = Outcome {
             protocol: if is_grpc(request) {
                 Protocol::Grpc
@@ -44,7 +42,7 @@ impl Exchange<'_> {
         let down = self.info.reply_head + self.info.sent;
         self.series(cluster).record(outcome, duration, up, down);
         if let Some(log) = &self.context.http.log {
-            let record = self.to_record(scratch, route, cluster, forwarding, duration);
+            let record = self.to_record(response, route, cluster, forwarding, duration);
             log.write(&record);
         }
         // Last, so that whoever sees no request any more finds all of them counted.
@@ -65,7 +63,7 @@ impl Exchange<'_> {
 
     pub(super) fn to_record<'r>(
         &'r self,
-        scratch: &'r Scratch,
+        response: Fields<'r>,
         route: &'r str,
         cluster: Option<&'r Rc<LocalCluster>>,
         forwarding: Option<Forwarding<'r>>,
@@ -74,7 +72,7 @@ impl Exchange<'_> {
         let info = &self.info;
         Record {
             direction: self.context.direction,
-            request: Some(sent_request(scratch, forwarding)),
+            request: Some(sent_request(self.stream.head(), self.written, forwarding)),
             protocol: record::Protocol::Http11,
             duration,
             code: info.code,
@@ -84,10 +82,10 @@ impl Exchange<'_> {
             transport_failure: info.transport_failure.as_deref(),
             bytes_received: info.received,
             bytes_sent: info.sent,
-            request_head_bytes: scratch.request.length as u64,
+            request_head_bytes: self.stream.head().head.length as u64,
             response_head_bytes: info.reply_head,
             response: if info.has_response {
-                scratch.response.fields(&scratch.response_bytes)
+                response
             } else {
                 Fields::default()
             },
@@ -97,8 +95,8 @@ impl Exchange<'_> {
             upstream_host: info.endpoint.as_ref().map(|endpoint| endpoint.address),
             upstream_local: info.upstream_local,
             downstream_local: self.context.destination,
-            downstream_remote: self.client.remote,
-            server_name: self.client.server_name(),
+            downstream_remote: self.stream.remote(),
+            server_name: self.stream.server_name(),
             route_name: route,
             attempts: info.attempts,
         }
@@ -107,14 +105,10 @@ impl Exchange<'_> {
 
 /// The request as it was sent on.
 fn sent_request<'r>(
-    scratch: &'r Scratch,
+    request: RequestRef<'r>,
+    written: &'r Written,
     forwarding: Option<Forwarding<'r>>,
 ) -> record::Request<'r> {
-    let request = RequestRef {
-        head: &scratch.request,
-        bytes: scratch.input.filled(),
-    };
-    let written = &scratch.written;
     let fields = request.fields();
     let used = |bytes: &'r [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     let host = forwarding.and_then(|forwarding| forwarding.host());

@@ -5,12 +5,13 @@ use std::time::SystemTime;
 use mesh_ir::{HeaderOps, HeaderValue};
 
 use super::{Exchange, UpstreamTarget};
+use crate::http1::Fields;
 use crate::worker::edit::Ops;
-use crate::worker::scratch::Scratch;
+use crate::worker::stream::DownstreamStream;
 
 // === impl Exchange ===
 
-impl Exchange<'_> {
+impl<D: DownstreamStream> Exchange<'_, D> {
     /// The changes with what their operators stand for; none if all values are literal, so that the changes can be made as they are.
     ///
     /// As in Envoy, an operator without value stands for nothing, and a value that comes out empty changes nothing. Bytes that are not
@@ -18,7 +19,7 @@ impl Exchange<'_> {
     pub(super) fn substitute(
         &self,
         ops: Ops<'_>,
-        scratch: &Scratch,
+        response: Fields<'_>,
         target: UpstreamTarget<'_>,
     ) -> Option<Box<[HeaderOps; 2]>> {
         let routes = self.context.routes.filter(|routes| routes.substitutes())?;
@@ -32,7 +33,7 @@ impl Exchange<'_> {
         let duration = self.begun.elapsed();
         // Before the request is sent, its host is not rewritten yet.
         let forwarding = target.forwarding.filter(|_| self.info.has_response);
-        let record = self.to_record(scratch, route, Some(target.cluster), forwarding, duration);
+        let record = self.to_record(response, route, Some(target.cluster), forwarding, duration);
         let now = SystemTime::now();
         let value = |set: &HeaderValue| {
             let Some(text) = routes.substitution(&set.value) else {
