@@ -11,7 +11,7 @@ use super::destination_rules::DestinationRules;
 use super::instances::InstanceSources;
 use super::labels::RelevantLabels;
 use super::{
-    ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh, workloads,
+    ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh, workload_entries, workloads,
 };
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -117,6 +117,11 @@ impl Snapshot {
                 .map(Arc::new)
                 .collect();
         }
+        let mut listed = services.addresses;
+        for (_, change) in changes.of(Kind::WorkloadEntry) {
+            let entries = change.both();
+            listed.extend(entries.filter_map(|entry| workload_entries::address(entry)));
+        }
         let virtual_services = next.virtual_services.update(changes, mesh, domain);
         next.difference = Difference {
             everything: false,
@@ -126,7 +131,7 @@ impl Snapshot {
             virtual_service_objects: virtual_services.objects,
             destination_rules: next.destination_rules.update(changes, mesh, domain),
             service_namespaces: services.namespaces,
-            listed_addresses: services.addresses,
+            listed_addresses: listed,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
             others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
@@ -140,6 +145,7 @@ fn is_told_apart(kind: Kind) -> bool {
         kind,
         Kind::Service
             | Kind::ServiceEntry
+            | Kind::WorkloadEntry
             | Kind::Pod
             | Kind::Node
             | Kind::Endpoints

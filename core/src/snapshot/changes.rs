@@ -39,7 +39,7 @@ pub struct Difference {
     pub destination_rules: BTreeSet<Arc<str>>,
     /// Namespaces of which services differ.
     pub service_namespaces: BTreeSet<Arc<str>>,
-    /// Addresses that services that differ list as endpoints, or listed.
+    /// Addresses that services that differ list as endpoints, or listed, and those of WorkloadEntries that differ.
     pub listed_addresses: BTreeSet<IpAddr>,
     /// Namespaces of which pods came, went, or have other labels or ports.
     pub pod_namespaces: BTreeSet<Arc<str>>,

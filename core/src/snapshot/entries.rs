@@ -29,7 +29,7 @@ pub(super) enum PlannedEndpoints {
         source: Arc<str>,
         endpoints: Arc<[WorkloadEntrySpec]>,
     },
-    /// Pods of the entry's namespace.
+    /// Pods and WorkloadEntries of the entry's namespace.
     Selected {
         labels: Arc<BTreeMap<String, String>>,
     },
@@ -47,12 +47,15 @@ impl PlannedEndpoints {
     }
 }
 
-/// The port on which a listed endpoint serves a service port: its own number for the port's name, or else the target port.
+/// The port on which an endpoint that is no pod serves a service port: its own number for the port's name, or else the target port.
 pub(super) fn endpoint_port(endpoint: &WorkloadEntrySpec, port: &ServicePort) -> Option<u16> {
     match (endpoint.ports.get(&*port.name), &port.target) {
         (Some(number), _) => u16::try_from(*number).ok().filter(|number| *number > 0),
         (None, TargetPort::Number(number)) => Some(*number),
-        (None, TargetPort::Name(_)) => None,
+        (None, TargetPort::Name(name)) => {
+            let number = endpoint.ports.get(&**name)?;
+            u16::try_from(*number).ok().filter(|number| *number > 0)
+        }
     }
 }
 

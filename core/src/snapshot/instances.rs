@@ -1,5 +1,5 @@
-//! The instances of service ports: EndpointSlices joined with pods, `Endpoints` where there are no slices, and what
-//! ServiceEntries list or select.
+//! The instances of service ports: EndpointSlices joined with pods, `Endpoints` where there are no slices, what ServiceEntries list or
+//! select, and WorkloadEntries that Services select.
 //!
 //! Unready endpoints are left out, as Istio does unless it is told otherwise; terminating ones that still serve are draining.
 
@@ -15,6 +15,7 @@ use super::kubernetes::service_host;
 use super::objects::Objects;
 use super::references::{self, PodReference};
 use super::services::{HostServices, Services};
+use super::workload_entries::{self, WorkloadEntries};
 use super::workloads::{self, PodInfo, Pods, Workloads};
 use super::{
     Change, ChangeSet, DnsEndpoint, Instance, MeshService, Registry, ServicePort, TargetPort,
@@ -32,6 +33,7 @@ pub(super) struct Instances {
     pods: Pods,
     /// Hosts by the pods that their endpoints refer to.
     users: PersistentMap<(PodReference, Arc<str>), ()>,
+    entries: WorkloadEntries,
 }
 
 /// EndpointSlices by namespace and name of their Service, and by their own name.
@@ -85,6 +87,10 @@ impl Instances {
         for (key, change) in changes.of(Kind::Pod) {
             self.pods.update(key, change);
         }
+        for (key, change) in changes.of(Kind::WorkloadEntry) {
+            self.entries.update(key, change);
+            hosts.extend(workload_entries::users(change, sources.services));
+        }
         for pod in workloads::concerned_pods(changes, sources.objects) {
             hosts.extend(self.users_of(&pod, sources.services));
         }
@@ -123,6 +129,11 @@ impl Instances {
         }
         self.users = users;
         changed
+    }
+
+    /// The WorkloadEntries with an address.
+    pub(super) fn entries_at(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Resource>> {
+        self.entries.at(address)
     }
 
     pub(super) fn addresses(&self, service: &MeshService, port: &ServicePort) -> &Arc<[Instance]> {
@@ -229,6 +240,9 @@ impl Instances {
                 match service.registry {
                     Registry::Kubernetes => {
                         self.add_kubernetes(objects, workloads, service, port, &mut found);
+                        let (selector, names) = (&service.selector, &mut Vec::new());
+                        let at = (&**service, port);
+                        add_workload_entries(objects, workloads, selector, at, &mut found, names);
                     }
                     Registry::ServiceEntry => {
                         let plan = plan.by_port.get(&port.port);
@@ -345,8 +359,22 @@ fn add_entry(
                     add_pod(workloads, port, pod, found);
                 }
             }
+            add_workload_entries(objects, workloads, labels, (service, port), found, names);
         }
         None => {}
+    }
+}
+
+fn add_workload_entries(
+    objects: &Objects,
+    workloads: &Workloads<'_>,
+    selector: &BTreeMap<String, String>,
+    (service, port): (&MeshService, &ServicePort),
+    found: &mut Found,
+    names: &mut Vec<DnsEndpoint>,
+) {
+    for (name, endpoint) in workload_entries::selected(objects, &service.namespace, selector) {
+        add_entry_endpoint(workloads, service, &name, port, &endpoint, found, names);
     }
 }
 

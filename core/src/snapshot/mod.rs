@@ -24,6 +24,7 @@ pub(crate) mod report;
 mod services;
 mod virtual_services;
 mod visibility;
+mod workload_entries;
 mod workloads;
 
 #[cfg(test)]
@@ -56,7 +57,7 @@ pub(crate) use workloads::cron_job_of;
 
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
-use crate::resource::{Kind, Resource, ResourceKey};
+use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 /// What a snapshot depends on beside its objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -354,24 +355,46 @@ impl Snapshot {
         selecting
     }
 
-    /// Whether some ServiceEntry lists an address as an endpoint.
+    /// Whether some ServiceEntry lists an address as an endpoint, or a WorkloadEntry has it.
     pub fn lists(&self, address: IpAddr) -> bool {
-        self.services.listing(address).next().is_some()
+        let mut entries = self.instances.entries_at(address);
+        self.services.listing(address).next().is_some() || entries.next().is_some()
     }
 
-    /// The services of which ServiceEntries list an address as an endpoint, as far as a namespace sees them: with each port that the
-    /// address serves, and the number of its own port.
+    /// The services of which ServiceEntries list an address as an endpoint or select a WorkloadEntry with it, as far as a namespace sees
+    /// them: with each port that the address serves, and the number of its own port.
     pub fn services_listing(
         &self,
         address: IpAddr,
         namespace: &str,
     ) -> Vec<(Arc<MeshService>, ServicePort, u16)> {
         let hosts = self.services.listing(address);
-        hosts
+        let listed = hosts
             .flat_map(|host| host.listing(address))
+            .map(|(service, port, number)| (service.clone(), port.clone(), number));
+        let entries = self.instances.entries_at(address);
+        let selected = entries.flat_map(|entry| self.served_by(entry));
+        listed
+            .chain(selected)
             .filter(|(service, ..)| service.visibility.sees(namespace))
-            .map(|(service, port, number)| (service.clone(), port.clone(), number))
             .collect()
+    }
+
+    /// The services that select a WorkloadEntry, with each port and the number of the entry's own.
+    fn served_by(&self, entry: &Resource) -> Vec<(Arc<MeshService>, ServicePort, u16)> {
+        let Object::WorkloadEntry(spec) = &entry.object else {
+            return Vec::new();
+        };
+        let labels = workload_entries::labels(entry);
+        let services = self.services_selecting(&entry.key.namespace, &labels);
+        let mut served = Vec::new();
+        for service in services {
+            for port in &service.ports {
+                let number = entries::endpoint_port(spec, port);
+                served.extend(number.map(|number| (service.clone(), port.clone(), number)));
+            }
+        }
+        served
     }
 
     /// Whether some rule looks at this label of clients (`sourceLabels`, `workloadSelector`): two clients of one namespace that agree
@@ -414,7 +437,7 @@ impl Snapshot {
 
     fn dns_name(&self, service: &MeshService) -> Arc<str> {
         let external_name = self.get(&service.object).and_then(|resource| {
-            let crate::resource::Object::Service(service) = &resource.object else {
+            let Object::Service(service) = &resource.object else {
                 return None;
             };
             service.spec.as_ref()?.external_name.as_deref()

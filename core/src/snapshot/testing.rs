@@ -169,6 +169,15 @@ const WORLD: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: x}",
+        &[
+            "spec: {address: 1.1.1.2, labels: {app: special, version: v1}}",
+            "spec: {address: 1.1.1.2, labels: {app: a}, ports: {http: 7777, web: 8000}}",
+            "spec: {address: 1.1.1.3, labels: {app: special}, weight: 3}",
+            "spec: {address: vm.example.com, labels: {app: special}}",
+        ],
+    ),
+    (
         "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {topology.kubernetes.io/region: r}}",
         &["spec: {}", "status: {}"],
     ),

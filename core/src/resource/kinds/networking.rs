@@ -74,14 +74,17 @@ pub(super) const ROWS: &[Row] = &[
         "sidecars",
         &SIDECAR
     ),
-    typed!(
-        WorkloadEntry,
-        WorkloadEntrySpec,
-        workload_entry::check,
-        VERSIONS,
-        "workloadentries",
-        &WORKLOAD_ENTRY
-    ),
+    Row {
+        effect: Effect::Partly,
+        ..typed!(
+            WorkloadEntry,
+            WorkloadEntrySpec,
+            workload_entry::check,
+            VERSIONS,
+            "workloadentries",
+            &WORKLOAD_ENTRY
+        )
+    },
     typed!(
         WorkloadGroup,
         WorkloadGroupSpec,
