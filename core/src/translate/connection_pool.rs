@@ -12,7 +12,7 @@ pub(super) fn apply(
     pool: Option<&ConnectionPoolSettings>,
 ) {
     client.protocol = http_protocol(protocol, pool);
-    client.limits = limits(pool);
+    client.limits = limits(pool, client.protocol);
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
     let seconds = |text: DurationText| u32::try_from(text.0.as_secs()).unwrap_or(u32::MAX);
     client.keepalive = tcp
@@ -45,7 +45,7 @@ fn http_protocol(protocol: Protocol, pool: Option<&ConnectionPoolSettings>) -> H
 }
 
 /// Limits that are set; 0 is as good as none, negative values were reported with the rule.
-fn limits(pool: Option<&ConnectionPoolSettings>) -> Limits {
+fn limits(pool: Option<&ConnectionPoolSettings>, protocol: HttpProtocol) -> Limits {
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
     let http = pool.and_then(|pool| pool.http.as_ref());
     let limit = |value: Option<i32>| {
@@ -67,7 +67,9 @@ fn limits(pool: Option<&ConnectionPoolSettings>) -> Limits {
             .and_then(|tcp| tcp.max_connection_duration)
             .map(|text| text.0)
             .filter(|timeout| !timeout.is_zero()),
-        max_concurrent_streams: limit(http.and_then(|http| http.max_concurrent_streams)),
+        // HTTP/1.1 has no streams.
+        max_concurrent_streams: limit(http.and_then(|http| http.max_concurrent_streams))
+            .filter(|_| protocol != HttpProtocol::Http1),
         ..Limits::default()
     }
 }

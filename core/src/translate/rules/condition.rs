@@ -23,14 +23,13 @@ impl Compiler<'_> {
     ) -> Result<(SourceMatch, RouteMatch), Refused> {
         let mut headers = Vec::new();
         let pseudo = [
-            (":method", "method", &condition.method),
-            (":authority", "authority", &condition.authority),
-            (":scheme", "scheme", &condition.scheme),
+            (":method", &condition.method),
+            (":authority", &condition.authority),
+            (":scheme", &condition.scheme),
         ];
-        for (name, field, value) in pseudo {
+        for (name, value) in pseudo {
             if let Some(value) = value {
-                let value = self.value(value, &path.key(field))?;
-                headers.push(header(name, value, false));
+                headers.push(header(name, text_match(value), false));
             }
         }
         for (field, conditions, invert) in [
@@ -47,55 +46,45 @@ impl Compiler<'_> {
                     self.no_effect(path);
                     continue;
                 }
-                let value = self.value(value, &path)?;
-                headers.push(header(name, value, invert));
+                headers.push(header(name, text_match(value), invert));
             }
         }
         let mut query = Vec::new();
         for (name, value) in &condition.query_params {
-            let path = path.key("queryParams").key(name.as_str());
             query.push(QueryMatch {
                 name: name.as_str().into(),
-                value: self.value(value, &path)?,
+                value: text_match(value),
             });
         }
         if condition.stat_prefix.is_some() {
             self.no_effect(path.key("statPrefix"));
         }
         let matcher = RouteMatch {
-            path: self.path(condition.uri.as_ref(), &path.key("uri"))?,
+            path: path_match(condition.uri.as_ref()),
             case_sensitive: !condition.ignore_uri_case,
             headers,
             query,
         };
-        Ok((self.source_match(condition, path)?, matcher))
+        Ok((self.source_match(condition)?, matcher))
     }
 
-    fn source_match(
-        &mut self,
-        condition: &HttpMatchRequest,
-        path: &FieldPath,
-    ) -> Result<SourceMatch, Refused> {
+    fn source_match(&self, condition: &HttpMatchRequest) -> Result<SourceMatch, Refused> {
         self.audience_of(
             &condition.gateways,
             &condition.source_labels,
             condition.source_namespace.as_ref(),
             condition.port,
-            path,
         )
     }
 
     pub(super) fn audience_of(
-        &mut self,
+        &self,
         gateways: &[String],
         labels: &std::collections::BTreeMap<String, String>,
         namespace: Option<&String>,
         port: Option<u32>,
-        path: &FieldPath,
     ) -> Result<SourceMatch, Refused> {
-        let port = port
-            .map(|port| self.port(port, path.key("port")))
-            .transpose()?;
+        let port = port.map(super::port).transpose()?;
         let gateways = if gateways.is_empty() {
             Vec::new()
         } else {
@@ -108,47 +97,41 @@ impl Compiler<'_> {
             port,
         })
     }
+}
 
-    fn path(&mut self, uri: Option<&StringMatch>, path: &FieldPath) -> Result<PathMatch, Refused> {
-        let Some(uri) = uri else {
-            return Ok(RouteMatch::everything().path);
-        };
-        Ok(match self.value(uri, path)? {
-            ValueMatch::Present => RouteMatch::everything().path,
-            ValueMatch::Text(mesh_ir::StringMatch::Exact(text)) => PathMatch::Exact(text),
-            ValueMatch::Text(mesh_ir::StringMatch::Regex(text)) => PathMatch::Regex(text),
-            ValueMatch::Text(
-                mesh_ir::StringMatch::Prefix(text) | mesh_ir::StringMatch::Suffix(text),
-            ) => PathMatch::Prefix(text),
-        })
+fn path_match(uri: Option<&StringMatch>) -> PathMatch {
+    match uri.map(text_match) {
+        None | Some(ValueMatch::Present) => RouteMatch::everything().path,
+        Some(ValueMatch::Text(text)) => match text {
+            mesh_ir::StringMatch::Exact(text) => PathMatch::Exact(text),
+            mesh_ir::StringMatch::Regex(text) => PathMatch::Regex(text),
+            mesh_ir::StringMatch::Prefix(text) | mesh_ir::StringMatch::Suffix(text) => {
+                PathMatch::Prefix(text)
+            }
+        },
     }
+}
 
-    fn value(&mut self, value: &StringMatch, path: &FieldPath) -> Result<ValueMatch, Refused> {
-        let StringMatch {
-            exact,
-            prefix,
-            regex,
-        } = value;
-        let text = |text: &String| -> Arc<str> { text.as_str().into() };
-        Ok(match (exact, prefix, regex) {
-            (None, None, None) => ValueMatch::Present,
-            (Some(exact), None, None) if exact.is_empty() => ValueMatch::Present,
-            (None, Some(prefix), None) if prefix.is_empty() => ValueMatch::Present,
-            (None, None, Some(regex)) if regex.is_empty() || regex == "*" => ValueMatch::Present,
-            (Some(exact), None, None) => ValueMatch::Text(mesh_ir::StringMatch::Exact(text(exact))),
-            (None, Some(prefix), None) => {
-                ValueMatch::Text(mesh_ir::StringMatch::Prefix(text(prefix)))
-            }
-            (None, None, Some(regex)) => {
-                let regex = self.regex(regex, path.key("regex"))?;
-                ValueMatch::Text(mesh_ir::StringMatch::Regex(regex))
-            }
-            _ => {
-                let message = "only one of exact, prefix and regex may be set";
-                return Err(self.invalid(path.clone(), message));
-            }
-        })
-    }
+/// A comparison with a text; without one, and for `*` as an expression, it only has to be there.
+fn text_match(value: &StringMatch) -> ValueMatch {
+    let StringMatch {
+        exact,
+        prefix,
+        regex,
+    } = value;
+    let given = |text: &Option<String>| -> Option<Arc<str>> {
+        text.as_deref()
+            .filter(|text| !text.is_empty())
+            .map(Arc::from)
+    };
+    let text = given(exact)
+        .map(mesh_ir::StringMatch::Exact)
+        .or_else(|| given(prefix).map(mesh_ir::StringMatch::Prefix))
+        .or_else(|| {
+            let regex = given(regex).filter(|regex| **regex != *"*");
+            regex.map(mesh_ir::StringMatch::Regex)
+        });
+    text.map_or(ValueMatch::Present, ValueMatch::Text)
 }
 
 fn header(name: &str, value: ValueMatch, invert: bool) -> HeaderMatch {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use mesh_ir::HeaderOps;
 
-use super::{Compiler, Refused};
-use crate::diag::FieldPath;
+use super::{Compiler, Refused, port};
 use crate::model;
 use crate::snapshot::expand_host;
 
@@ -33,19 +32,15 @@ pub(in crate::translate) struct WeightedDestination {
 
 impl Compiler<'_> {
     pub(super) fn destination(
-        &mut self,
+        &self,
         destination: &model::Destination,
-        path: &FieldPath,
     ) -> Result<Destination, Refused> {
-        if destination.host.is_empty() {
-            return Err(self.invalid(path.key("host"), "a destination needs a host"));
-        }
         let namespace = &self.resource.key.namespace;
         let host = expand_host(&destination.host, namespace, self.domain).into();
         let port = destination
             .port
             .as_ref()
-            .map(|port| self.port(port.number, path.key("port").key("number")))
+            .map(|selector| port(selector.number))
             .transpose()?;
         Ok(Destination {
             host,
@@ -53,37 +48,13 @@ impl Compiler<'_> {
             port,
         })
     }
+}
 
-    /// The shares of destinations: a single one gets all; of several, those with weight 0 get nothing.
-    pub(super) fn weights(
-        &mut self,
-        weights: &[Option<i32>],
-        path: &FieldPath,
-    ) -> Result<Vec<u32>, Refused> {
-        let mut shares = Vec::with_capacity(weights.len());
-        for (index, weight) in weights.iter().enumerate() {
-            let weight = weight.unwrap_or(0);
-            match u32::try_from(weight) {
-                Ok(share) => shares.push(share),
-                Err(_) => {
-                    let message = format!("weight {weight} is negative");
-                    return Err(self.invalid(path.index(index).key("weight"), message));
-                }
-            }
-        }
-        if shares.len() == 1 {
-            return Ok(vec![1]);
-        }
-        let sum = shares
-            .iter()
-            .try_fold(0u32, |sum, share| sum.checked_add(*share));
-        match sum {
-            Some(0) => Err(self.invalid(
-                path.clone(),
-                "the weights of all destinations are 0; give at least one of them a share",
-            )),
-            None => Err(self.invalid(path.clone(), "the sum of the weights is over 4294967295")),
-            Some(_) => Ok(shares),
-        }
+/// The shares of destinations: a single one gets all; of several, those with weight 0 get nothing.
+pub(super) fn shares(weights: &[Option<i32>]) -> Result<Vec<u32>, Refused> {
+    if weights.len() == 1 {
+        return Ok(vec![1]);
     }
+    let share = |weight: &Option<i32>| u32::try_from(weight.unwrap_or(0)).map_err(|_| Refused);
+    weights.iter().map(share).collect()
 }

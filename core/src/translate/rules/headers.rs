@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mesh_ir::substitution::to_format;
 use mesh_ir::{HeaderAppend, HeaderOps, HeaderValue};
 
-use super::{Compiler, Refused};
+use super::Compiler;
 use crate::diag::FieldPath;
 use crate::model::HeaderOperations;
 
@@ -23,10 +23,10 @@ impl Compiler<'_> {
         &mut self,
         operations: Option<&HeaderOperations>,
         path: &FieldPath,
-    ) -> Result<Changes, Refused> {
+    ) -> Changes {
         let mut changes = Changes::default();
         let Some(operations) = operations else {
-            return Ok(changes);
+            return changes;
         };
         for (field, values, append) in [
             ("set", &operations.set, HeaderAppend::Overwrite),
@@ -38,12 +38,8 @@ impl Compiler<'_> {
                     changes.host = Some(value.as_str().into());
                     continue;
                 }
-                if !self.may_change(name, &path)? {
+                if !self.may_change(name, &path) {
                     continue;
-                }
-                if value.contains(['\r', '\n', '\0']) {
-                    let message = format!("the value of header {name} contains a line break");
-                    return Err(self.invalid(path, message));
                 }
                 changes.ops.set.push(HeaderValue {
                     name: name.as_str().into(),
@@ -53,25 +49,20 @@ impl Compiler<'_> {
             }
         }
         for (index, name) in operations.remove.iter().enumerate() {
-            if self.may_change(name, &path.key("remove").index(index))? && !is_host(name) {
+            if self.may_change(name, &path.key("remove").index(index)) && !is_host(name) {
                 changes.ops.remove.push(name.to_ascii_lowercase().into());
             }
         }
-        Ok(changes)
+        changes
     }
 
-    /// Whether a header may be changed; names that are no tokens are refused, pseudo-headers are left alone.
-    fn may_change(&mut self, name: &str, path: &FieldPath) -> Result<bool, Refused> {
-        if name.starts_with(':') {
+    /// Whether a header may be changed; pseudo-headers are left alone.
+    fn may_change(&mut self, name: &str, path: &FieldPath) -> bool {
+        let pseudo = name.starts_with(':');
+        if pseudo {
             self.no_effect(path.clone());
-            return Ok(false);
         }
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(token) {
-            let message = format!("{name:?} is not a header name");
-            return Err(self.invalid(path.clone(), message));
-        }
-        Ok(true)
+        !pseudo
     }
 }
 

@@ -4,11 +4,12 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use mesh_ir::{
-    ConfigRef, Forward, Fraction, HeaderOps, Mirror, PathRewrite, Route, RouteAction, RouteMatch,
-    RoutePolicy, Target, WeightedCluster,
+    ConfigRef, Forward, Fraction, HeaderOps, Mirror, Route, RouteAction, RouteMatch, RoutePolicy,
+    Target, WeightedCluster,
 };
 
 use super::action::RedirectPort;
+use super::destination::shares;
 use super::headers::Changes;
 use super::{Compiler, Destination, Refused, SourceMatch, WeightedDestination};
 use crate::diag::FieldPath;
@@ -107,9 +108,7 @@ impl Compiler<'_> {
         let rule_name = rule.name.as_deref().unwrap_or_default();
         if rule.matches.is_empty() {
             let matched = (SourceMatch::default(), RouteMatch::everything());
-            return Ok(vec![
-                self.route(rule, &action, rule_name, matched, &origin, path)?,
-            ]);
+            return Ok(vec![self.route(rule, &action, rule_name, matched, &origin)]);
         }
         let mut routes = Vec::new();
         for (index, condition) in rule.matches.iter().enumerate() {
@@ -125,26 +124,25 @@ impl Compiler<'_> {
                 Some(name) => format!("{rule_name}.{name}"),
                 None => rule_name.to_owned(),
             };
-            routes.push(self.route(rule, &action, &name, matched, &origin, path)?);
+            routes.push(self.route(rule, &action, &name, matched, &origin));
         }
         Ok(routes)
     }
 
     fn route(
-        &mut self,
+        &self,
         rule: &HttpRoute,
         action: &Action,
         name: &str,
         (source_match, matcher): (SourceMatch, RouteMatch),
         origin: &ConfigRef,
-        path: &FieldPath,
-    ) -> Result<CompiledRoute, Refused> {
-        let rewrite = self.rewrite(rule, &matcher, path)?;
+    ) -> CompiledRoute {
+        let rewrite = self.path_rewrite(rule.rewrite.as_ref(), &matcher.path);
         let mut chosen = action.action.clone();
         if let RouteAction::Forward(forward) = &mut chosen {
             forward.path_rewrite = rewrite;
         }
-        Ok(CompiledRoute {
+        CompiledRoute {
             source_match,
             route: Route {
                 name: name.into(),
@@ -157,16 +155,7 @@ impl Compiler<'_> {
             destinations: action.destinations.clone(),
             mirrors: action.mirrors.clone(),
             redirect_port: action.redirect_port,
-        })
-    }
-
-    fn rewrite(
-        &mut self,
-        rule: &HttpRoute,
-        matcher: &RouteMatch,
-        path: &FieldPath,
-    ) -> Result<Option<PathRewrite>, Refused> {
-        self.path_rewrite(rule.rewrite.as_ref(), &matcher.path, &path.key("rewrite"))
+        }
     }
 
     /// What a rule does.
@@ -176,37 +165,31 @@ impl Compiler<'_> {
         let request = self.header_changes(
             headers.and_then(|headers| headers.request.as_ref()),
             &headers_path.key("request"),
-        )?;
+        );
         let response = self.header_changes(
             headers.and_then(|headers| headers.response.as_ref()),
             &headers_path.key("response"),
-        )?;
+        );
         let mut destinations = Vec::new();
         let mut mirrors = Vec::new();
         let mut redirect_port = RedirectPort::Fixed;
         let action = match (&rule.redirect, &rule.direct_response, rule.route.as_slice()) {
             (Some(redirect), None, []) => {
-                let (redirect, port) = self.redirect(redirect, &path.key("redirect"))?;
+                let (redirect, port) = self.redirect(redirect)?;
                 redirect_port = port;
                 RouteAction::Redirect(redirect)
             }
             (None, Some(direct), []) => {
                 RouteAction::Direct(self.direct(direct, &path.key("directResponse"))?)
             }
-            (None, None, []) => {
-                let message = "a rule needs one of route, redirect and directResponse";
-                return Err(self.invalid(path.clone(), message));
-            }
+            (None, None, []) => return Err(Refused),
             (None, None, route) => {
                 let host = request.host.clone();
                 destinations = self.destinations(route, &path.key("route"))?;
                 mirrors = self.mirrors(rule, path)?;
-                RouteAction::Forward(self.forward(rule, host, path)?)
+                RouteAction::Forward(self.forward(rule, host, path))
             }
-            _ => {
-                let message = "only one of route, redirect and directResponse may be set";
-                return Err(self.invalid(path.clone(), message));
-            }
+            _ => return Err(Refused),
         };
         Ok(Action {
             action,
@@ -219,27 +202,22 @@ impl Compiler<'_> {
         })
     }
 
-    fn forward(
-        &mut self,
-        rule: &HttpRoute,
-        host: Option<Arc<str>>,
-        path: &FieldPath,
-    ) -> Result<Forward, Refused> {
+    fn forward(&mut self, rule: &HttpRoute, host: Option<Arc<str>>, path: &FieldPath) -> Forward {
         let authority = rule
             .rewrite
             .as_ref()
             .and_then(|rewrite| rewrite.authority.as_deref())
             .filter(|authority| !authority.is_empty())
             .map(Arc::from);
-        Ok(Forward {
+        Forward {
             timeout: rule
                 .timeout
                 .map(|text| text.0)
                 .filter(|timeout| !timeout.is_zero()),
-            retry: self.retry(rule.retries.as_ref(), &path.key("retries"))?,
+            retry: self.retry(rule.retries.as_ref(), &path.key("retries")),
             host_rewrite: authority.or(host),
             ..Forward::to(Target::Weighted(Vec::new()))
-        })
+        }
     }
 
     fn destinations(
@@ -248,11 +226,11 @@ impl Compiler<'_> {
         path: &FieldPath,
     ) -> Result<Vec<WeightedDestination>, Refused> {
         let weights: Vec<Option<i32>> = route.iter().map(|entry| entry.weight).collect();
-        let shares = self.weights(&weights, path)?;
+        let shares = shares(&weights)?;
         let mut destinations = Vec::new();
         for (index, (entry, weight)) in route.iter().zip(shares).enumerate() {
             let path = path.index(index);
-            let destination = self.destination(&entry.destination, &path.key("destination"))?;
+            let destination = self.destination(&entry.destination)?;
             let headers = entry.headers.as_ref();
             let mut changes = Vec::new();
             for (field, operations) in [
@@ -266,7 +244,7 @@ impl Compiler<'_> {
                 ),
             ] {
                 let path = path.key("headers").key(field);
-                let Changes { ops, host } = self.header_changes(operations, &path)?;
+                let Changes { ops, host } = self.header_changes(operations, &path);
                 if host.is_some() {
                     self.no_effect(path.key("set").key("host"));
                 }

@@ -25,17 +25,11 @@ impl Compiler<'_> {
             });
         let single = rule.mirror.as_ref().map(|destination| {
             let share = rule.mirror_percentage.as_ref().or(whole.as_ref());
-            (destination, share, path.key("mirror"))
+            (destination, share)
         });
-        let several = rule.mirrors.iter().enumerate();
-        let several = several.filter_map(|(index, mirror)| {
-            let path = path.key("mirrors").index(index).key("destination");
-            Some((
-                mirror.destination.as_ref()?,
-                mirror.percentage.as_ref(),
-                path,
-            ))
-        });
+        let several = rule.mirrors.iter();
+        let several =
+            several.filter_map(|one| Some((one.destination.as_ref()?, one.percentage.as_ref())));
         for (field, set) in [
             ("mirror", rule.mirror.is_some()),
             ("mirrors", !rule.mirrors.is_empty()),
@@ -48,9 +42,9 @@ impl Compiler<'_> {
             }
         }
         let mut mirrors = Vec::new();
-        for (destination, share, path) in single.into_iter().chain(several) {
+        for (destination, share) in single.into_iter().chain(several) {
             let share = share.map_or(Fraction::ALL, fraction);
-            let destination = self.destination(destination, &path)?;
+            let destination = self.destination(destination)?;
             if share.numerator > 0 {
                 mirrors.push((destination, share));
             }

@@ -5,7 +5,8 @@
 //! VirtualService --compile--> CompiledRules --for a client and a port--> Vec<Route>
 //! ```
 //!
-//! A rule that was refused when its object was compiled is left out, as is a condition; the object's other rules still count.
+//! A rule that was refused when its object was compiled is left out, as is a condition; the object's other rules still count. What is
+//! wrong with an object was told then, and is not told again here.
 
 mod action;
 mod condition;
@@ -69,7 +70,7 @@ pub(super) struct Compiler<'a> {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// A rule is refused; the reason is among the diagnostics.
+/// A rule is left out; the reason was told when its object was compiled, or is among the diagnostics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused;
 
@@ -182,12 +183,6 @@ impl Compiler<'_> {
         self.resource.refuses_beyond(rule, &rule.key("match"))
     }
 
-    fn invalid(&mut self, path: FieldPath, message: impl Into<String>) -> Refused {
-        self.diagnostics
-            .push(report::invalid(self.resource, path, message));
-        Refused
-    }
-
     fn unsupported(&mut self, path: FieldPath, message: impl Into<String>) -> Refused {
         self.diagnostics
             .push(report::unsupported(self.resource, path, message));
@@ -198,23 +193,12 @@ impl Compiler<'_> {
         self.diagnostics
             .push(report::no_effect(self.resource, path));
     }
+}
 
-    /// A port number from 1 to 65535.
-    fn port(&mut self, number: u32, path: FieldPath) -> Result<u16, Refused> {
-        match u16::try_from(number) {
-            Ok(port) if port > 0 => Ok(port),
-            _ => {
-                let message = format!("port {number} is not between 1 and 65535");
-                Err(self.invalid(path, message))
-            }
-        }
-    }
-
-    /// Whether an expression is valid RE2.
-    fn regex(&mut self, pattern: &str, path: FieldPath) -> Result<Arc<str>, Refused> {
-        match mesh_ir::matching::check_regex(pattern) {
-            Ok(()) => Ok(pattern.into()),
-            Err(error) => Err(self.invalid(path, error.to_string())),
-        }
-    }
+/// A port number. Those that are none were refused when the object was compiled.
+fn port(number: u32) -> Result<u16, Refused> {
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or(Refused)
 }

@@ -2,7 +2,7 @@
 
 use mesh_ir::{RetryOn, RetryPolicy};
 
-use super::{Compiler, Refused};
+use super::Compiler;
 use crate::diag::FieldPath;
 use crate::model::{HttpRetry, MeshConfig};
 
@@ -20,7 +20,7 @@ const DEFAULT_RETRY_ON: [RetryOn; 5] = [
 /// The policy of routes that do not say: the mesh's, or else two more tries when no answer came.
 pub(in crate::translate) fn default_retry(mesh: &MeshConfig) -> Option<RetryPolicy> {
     match &mesh.default_http_retry_policy {
-        Some(retry) => policy(retry, &mut |_| {}),
+        Some(retry) => policy(retry),
         None => Some(RetryPolicy {
             attempts: DEFAULT_ATTEMPTS,
             on: DEFAULT_RETRY_ON.to_vec(),
@@ -40,28 +40,18 @@ impl Compiler<'_> {
         &mut self,
         retry: Option<&HttpRetry>,
         path: &FieldPath,
-    ) -> Result<Option<RetryPolicy>, Refused> {
+    ) -> Option<RetryPolicy> {
         let Some(retry) = retry else {
-            return Ok(default_retry(self.mesh));
+            return default_retry(self.mesh);
         };
-        if retry.attempts < 0 {
-            let message = format!("attempts {} is negative", retry.attempts);
-            return Err(self.invalid(path.key("attempts"), message));
-        }
         if retry.retry_remote_localities.is_some() {
             self.no_effect(path.key("retryRemoteLocalities"));
         }
-        let mut unknown = Vec::new();
-        let policy = policy(retry, &mut |token| unknown.push(token.to_owned()));
-        for token in unknown {
-            let message = format!("{token:?} is not a failure that can be retried on");
-            let _ = self.invalid(path.key("retryOn"), message);
-        }
-        Ok(policy)
+        policy(retry)
     }
 }
 
-fn policy(retry: &HttpRetry, unknown: &mut dyn FnMut(&str)) -> Option<RetryPolicy> {
+fn policy(retry: &HttpRetry) -> Option<RetryPolicy> {
     let attempts = u32::try_from(retry.attempts)
         .ok()
         .filter(|attempts| *attempts > 0)?;
@@ -72,7 +62,8 @@ fn policy(retry: &HttpRetry, unknown: &mut dyn FnMut(&str)) -> Option<RetryPolic
         match (RetryOn::from_token(token), token.parse::<u16>()) {
             (Some(failure), _) => on.push(failure),
             (None, Ok(code)) if (100..600).contains(&code) => status_codes.push(code),
-            _ => unknown(token),
+            // The mesh's own policy is not checked; what it does not mean is left out.
+            _ => {}
         }
     }
     if !status_codes.is_empty() && !on.contains(&RetryOn::RetriableStatusCodes) {

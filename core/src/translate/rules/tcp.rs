@@ -1,5 +1,6 @@
 //! TCP rules: the first that is for a client and a port decides.
 
+use super::destination::shares;
 use super::{Compiler, Destination, Refused, SourceMatch};
 use crate::diag::FieldPath;
 use crate::model::TcpRoute;
@@ -20,16 +21,11 @@ impl Compiler<'_> {
         rule: &TcpRoute,
         path: &FieldPath,
     ) -> Result<Vec<CompiledTcp>, Refused> {
-        let path_of_route = path.key("route");
-        if rule.route.is_empty() {
-            return Err(self.invalid(path_of_route, "a rule needs a destination"));
-        }
         let weights: Vec<Option<i32>> = rule.route.iter().map(|entry| entry.weight).collect();
-        let shares = self.weights(&weights, &path_of_route)?;
+        let shares = shares(&weights)?;
         let mut destinations = Vec::new();
-        for (index, (entry, share)) in rule.route.iter().zip(shares).enumerate() {
-            let path = path_of_route.index(index).key("destination");
-            let destination = self.destination(&entry.destination, &path)?;
+        for (entry, share) in rule.route.iter().zip(shares) {
+            let destination = self.destination(&entry.destination)?;
             if share > 0 {
                 destinations.push((destination, share));
             }
@@ -50,7 +46,6 @@ impl Compiler<'_> {
                 &condition.source_labels,
                 condition.source_namespace.as_ref(),
                 condition.port,
-                &path,
             );
             audiences.extend(source_match);
         }
