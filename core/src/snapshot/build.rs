@@ -11,7 +11,8 @@ use super::destination_rules::DestinationRules;
 use super::instances::InstanceSources;
 use super::labels::RelevantLabels;
 use super::{
-    ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh, workload_entries, workloads,
+    ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh,
+    workload_entries, workloads,
 };
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;

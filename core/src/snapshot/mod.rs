@@ -373,7 +373,9 @@ impl Snapshot {
             .flat_map(|host| host.listing(address))
             .map(|(service, port, number)| (service.clone(), port.clone(), number));
         let entries = self.instances.entries_at(address);
-        let selected = entries.flat_map(|entry| self.served_by(entry));
+        // An entry is of the namespace of its workload.
+        let own = entries.filter(|entry| &*entry.key.namespace == namespace);
+        let selected = own.flat_map(|entry| self.served_by(entry));
         listed
             .chain(selected)
             .filter(|(service, ..)| service.visibility.sees(namespace))

@@ -1,6 +1,5 @@
 //! Cross-origin requests: what pages of other origins may read, and what preflights are answered with.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::http::is_preflight;
@@ -15,8 +14,8 @@ pub(super) enum Sharing<'a> {
     Unshared,
     /// The answer may be read.
     Shared(&'a CorsPolicy),
-    /// It is answered: with what the origin may do, or without any permission.
-    Preflight(Option<&'a CorsPolicy>),
+    /// It is answered with what pages may do, and whether those of its origin may.
+    Preflight(&'a CorsPolicy, bool),
 }
 
 /// Decides as Envoy's filter does: requests without `Origin` are none of its business.
@@ -30,50 +29,54 @@ pub(super) fn share<'a>(matched: &Matched<'a>, request: &impl RequestView) -> Sh
     };
     match (matched.allows_origin(&origin), is_preflight(request)) {
         (true, false) => Sharing::Shared(policy),
-        (true, true) => Sharing::Preflight(Some(policy)),
-        (false, true) if !policy.forward_unmatched_preflights => Sharing::Preflight(None),
+        (true, true) => Sharing::Preflight(policy, true),
+        (false, true) if !policy.forward_unmatched_preflights => Sharing::Preflight(policy, false),
         (false, _) => Sharing::Unshared,
     }
 }
 
 /// The fields that let a page of an origin read an answer.
 pub fn shared_headers(policy: &CorsPolicy, origin: &[u8]) -> HeaderOps {
-    let CorsPolicy { expose_headers, .. } = policy;
-    fields(policy, origin, [("expose-headers", list(expose_headers))])
+    fields([
+        ("allow-origin", text(origin)),
+        ("allow-credentials", credentials(policy)),
+        ("expose-headers", list(&policy.expose_headers)),
+    ])
 }
 
-/// The fields of the answer to a preflight of an origin.
-pub fn preflight_headers(policy: &CorsPolicy, origin: &[u8]) -> HeaderOps {
+/// The fields of the answer to a preflight of an origin. As in Envoy, one of another origin is told what pages may do, but not that its
+/// own may.
+pub fn preflight_headers(policy: &CorsPolicy, origin: &[u8], is_allowed: bool) -> HeaderOps {
     let CorsPolicy {
+        allow_origins: _,
         allow_methods,
         allow_headers,
+        expose_headers,
         max_age,
-        ..
+        allow_credentials: _,
+        forward_unmatched_preflights: _,
     } = policy;
-    let age = max_age.map(|seconds| seconds.to_string());
-    fields(
-        policy,
-        origin,
-        [
-            ("allow-methods", list(allow_methods)),
-            ("allow-headers", list(allow_headers)),
-            ("max-age", age),
-        ],
-    )
+    let exposed = list(expose_headers).filter(|_| is_allowed);
+    fields([
+        ("allow-origin", text(origin).filter(|_| is_allowed)),
+        ("allow-credentials", credentials(policy)),
+        ("allow-methods", list(allow_methods)),
+        ("allow-headers", list(allow_headers)),
+        ("max-age", max_age.map(|seconds| seconds.to_string())),
+        ("expose-headers", exposed),
+    ])
 }
 
-fn fields<const N: usize>(
-    policy: &CorsPolicy,
-    origin: &[u8],
-    more: [(&str, Option<String>); N],
-) -> HeaderOps {
-    let origin: Cow<'_, str> = String::from_utf8_lossy(origin);
-    let credentials = policy.allow_credentials == Some(true);
-    let first = [
-        ("allow-origin", Some(origin.into_owned())),
-        ("allow-credentials", credentials.then(|| "true".to_owned())),
-    ];
-    let set = first.into_iter().chain(more).filter_map(|(name, value)| {
+fn text(origin: &[u8]) -> Option<String> {
+    Some(String::from_utf8_lossy(origin).into_owned())
+}
+
+fn credentials(policy: &CorsPolicy) -> Option<String> {
+    (policy.allow_credentials == Some(true)).then(|| "true".to_owned())
+}
+
+fn fields<const N: usize>(fields: [(&str, Option<String>); N]) -> HeaderOps {
+    let set = fields.into_iter().filter_map(|(name, value)| {
         Some(HeaderValue {
             name: ["access-control-", name].concat().into(),
             value: value?.into(),
@@ -156,8 +159,8 @@ mod tests {
         let found = match share(&table.route(&request).unwrap(), &request) {
             Sharing::Unshared => Expect::Unshared,
             Sharing::Shared(_) => Expect::Shared,
-            Sharing::Preflight(Some(_)) => Expect::Permitted,
-            Sharing::Preflight(None) => Expect::Refused,
+            Sharing::Preflight(_, true) => Expect::Permitted,
+            Sharing::Preflight(_, false) => Expect::Refused,
         };
         assert_eq!(found, expect);
     }
@@ -205,9 +208,18 @@ mod tests {
             ]
         );
         assert_eq!(
-            show(preflight_headers(&policy, b"https://a.example")),
+            show(preflight_headers(&policy, b"https://a.example", true)),
             [
                 "access-control-allow-origin: https://a.example",
+                "access-control-allow-credentials: true",
+                "access-control-allow-methods: GET,PUT",
+                "access-control-max-age: 600",
+                "access-control-expose-headers: x-a",
+            ]
+        );
+        assert_eq!(
+            show(preflight_headers(&policy, b"https://b.example", false)),
+            [
                 "access-control-allow-credentials: true",
                 "access-control-allow-methods: GET,PUT",
                 "access-control-max-age: 600",

@@ -49,8 +49,10 @@ pub enum Action<'a> {
     Preflight {
         /// The route.
         matched: Matched<'a>,
-        /// What they may do; nothing if it is none of the route's origins.
-        policy: Option<&'a CorsPolicy>,
+        /// What they may do.
+        policy: &'a CorsPolicy,
+        /// Whether it is one of the route's origins.
+        is_allowed: bool,
     },
     /// No route takes it.
     NoRoute,

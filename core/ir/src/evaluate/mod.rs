@@ -113,11 +113,15 @@ fn route<'a, R: RequestView, T: Trace>(
     } else {
         Sharing::Unshared
     };
-    if let Sharing::Preflight(policy) = sharing {
-        trace.record(|| preflight_step(policy.is_some()));
+    if let Sharing::Preflight(policy, is_allowed) = sharing {
+        trace.record(|| preflight_step(is_allowed));
         return Decision {
             fault,
-            ..Decision::of(Action::Preflight { matched, policy })
+            ..Decision::of(Action::Preflight {
+                matched,
+                policy,
+                is_allowed,
+            })
         };
     }
     let action = match &matched.route.action {
@@ -141,7 +145,7 @@ fn route<'a, R: RequestView, T: Trace>(
         fault,
         cors: match sharing {
             Sharing::Shared(policy) => Some(policy),
-            Sharing::Unshared | Sharing::Preflight(_) => None,
+            Sharing::Unshared | Sharing::Preflight(..) => None,
         },
         ..Decision::of(action)
     }

@@ -19,9 +19,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let request = self.stream.head();
         let origin = || request.header("origin").unwrap_or_default();
         let fields = match action {
-            Action::Preflight { policy, .. } => {
-                policy.map(|policy| cors::preflight_headers(policy, &origin()))
-            }
+            Action::Preflight {
+                policy, is_allowed, ..
+            } => Some(cors::preflight_headers(policy, &origin(), *is_allowed)),
             _ => policy.map(|policy| cors::shared_headers(policy, &origin())),
         };
         fields.map(Box::new)
