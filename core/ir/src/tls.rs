@@ -64,7 +64,7 @@ pub enum ServerName {
     None,
     /// This one.
     Fixed(Arc<str>),
-    /// The host of each request, which the certificate must name.
+    /// The host of each request, which the certificate must name unless [`PeerValidation::names`] lists others or nothing is verified.
     OfRequest,
 }
 

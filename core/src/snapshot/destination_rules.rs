@@ -12,7 +12,7 @@ use std::sync::Arc;
 use mesh_ir::PersistentMap;
 
 use super::policy::EffectiveTrafficPolicy;
-use super::report::{conflict, no_effect};
+use super::report::{conflict, no_effect, partial_effect};
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
@@ -318,9 +318,11 @@ fn unmerged(
 /// Fields of a rule that nothing acts on yet.
 fn check(resource: &Resource, spec: &DestinationRuleSpec) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
+    let selector = spec.workload_selector.as_ref();
+    let has_selector = selector.is_some_and(|selector| !selector.match_labels.is_empty());
     let base = FieldPath::parse("spec.trafficPolicy");
     if let Some(policy) = &spec.traffic_policy {
-        check_policy(resource, &base, policy, &mut diagnostics);
+        check_policy(resource, &base, policy, has_selector, &mut diagnostics);
     }
     for (index, subset) in spec.subsets.iter().enumerate() {
         if let Some(policy) = &subset.traffic_policy {
@@ -329,6 +331,7 @@ fn check(resource: &Resource, spec: &DestinationRuleSpec) -> Vec<Diagnostic> {
                 resource,
                 &base.key("trafficPolicy"),
                 policy,
+                has_selector,
                 &mut diagnostics,
             );
         }
@@ -340,6 +343,7 @@ fn check_policy(
     resource: &Resource,
     base: &FieldPath,
     policy: &TrafficPolicy,
+    has_selector: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let mut blocks = vec![(base.clone(), EffectiveTrafficPolicy::of(policy))];
@@ -362,6 +366,10 @@ fn check_policy(
             path.0.extend(FieldPath::parse(field).0);
             path
         };
+        if let Some(shortcoming) = block.tls_shortcoming(has_selector) {
+            let path = below("tls");
+            diagnostics.push(partial_effect(resource, path, shortcoming));
+        }
         for field in block.unsupported() {
             diagnostics.push(no_effect(resource, below(field)));
         }

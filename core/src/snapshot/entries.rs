@@ -140,6 +140,11 @@ fn service(
             &resource.key.namespace,
         ),
         selector: selector(spec),
+        subject_alt_names: spec
+            .subject_alt_names
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
         external: spec.location != Some(ServiceEntryLocation::MeshInternal),
         created: resource.meta.created,
     }

@@ -46,6 +46,7 @@ pub(super) fn kubernetes_service(
             namespace,
         ),
         selector: spec.selector.clone().unwrap_or_default(),
+        subject_alt_names: Vec::new(),
         external: false,
         created: resource.meta.created,
     })

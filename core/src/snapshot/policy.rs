@@ -11,7 +11,7 @@ pub(crate) struct EffectiveTrafficPolicy<'a> {
     pub(crate) load_balancer: Option<&'a LoadBalancerSettings>,
     pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
     pub(crate) outlier_detection: Option<&'a OutlierDetection>,
-    tls: Option<&'a ClientTls>,
+    pub(crate) tls: Option<&'a ClientTls>,
 }
 
 // === impl EffectiveTrafficPolicy ===
@@ -61,6 +61,22 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             .map_or_else(|| Self::of(policy), Self::of_port)
     }
 
+    /// What the TLS that is asked for falls short of; nothing if none is.
+    pub(crate) fn tls_shortcoming(&self, has_selector: bool) -> Option<&'static str> {
+        let tls = self.tls?;
+        let secret = tls.credential_name.as_deref();
+        match tls.mode {
+            ClientTlsMode::Disable | ClientTlsMode::IstioMutual => None,
+            _ if !has_selector && secret.is_some_and(|name| !name.is_empty()) => Some(
+                "only gateways speak TLS by credentialName; sidecars send plain text, as in Istio, unless the rule has a workloadSelector",
+            ),
+            _ if tls.sni.as_deref().is_none_or(str::is_empty) => Some(
+                "without sni the server is asked for the host of each request, which Envoy does and meshctl's own proxy refuses yet: set sni",
+            ),
+            _ => None,
+        }
+    }
+
     /// The fields that nothing acts on yet.
     pub(crate) fn unsupported(&self) -> Vec<&'static str> {
         let balancer = self.load_balancer;
@@ -105,9 +121,8 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             ),
             (self.outlier_detection.is_some(), "outlierDetection"),
             (
-                // Anything but plain text.
                 self.tls
-                    .is_some_and(|tls| tls.mode != ClientTlsMode::Disable),
+                    .is_some_and(|tls| tls.mode == ClientTlsMode::IstioMutual),
                 "tls",
             ),
         ];

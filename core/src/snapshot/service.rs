@@ -31,6 +31,8 @@ pub struct MeshService {
     pub visibility: Visibility,
     /// Pod labels that select its instances; empty selects none.
     pub selector: BTreeMap<String, String>,
+    /// Names that the certificates of its servers have, for clients that speak TLS to them; none where nothing is said.
+    pub subject_alt_names: Vec<Arc<str>>,
     /// Whether the service is outside the mesh (`MESH_EXTERNAL`).
     pub external: bool,
     /// Creation time in seconds since 1970, for conflicts: the oldest wins.

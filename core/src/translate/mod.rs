@@ -8,6 +8,7 @@
 //! so that proxies with equal keys share the part. [`Translator`] keeps the parts up to date from one snapshot to the next: it looks
 //! only at the hosts that a change concerns. [`translate`] does the same from nothing.
 
+mod client_tls;
 mod connection_pool;
 mod consistent_hash;
 mod endpoint_choice;

@@ -11,6 +11,7 @@ use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
     DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Resolution, ServicePort, selects,
 };
+use crate::translate::client_tls::{self, TlsContext};
 use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
 use crate::translate::view::View;
 use crate::translate::{connection_pool, consistent_hash, endpoint_choice};
@@ -170,6 +171,14 @@ fn cluster(
     };
     connection_pool::apply(&mut client, port.protocol, blocks.connection_pool);
     endpoint_choice::apply(&mut client, &blocks);
+    let has_selector = rule.is_some_and(|rule| rule.workload_selector.is_some());
+    let context = TlsContext {
+        protocol: port.protocol,
+        http: client.protocol,
+        names: &inputs.service.subject_alt_names,
+        has_secrets: inputs.kind == ProxyKind::Gateway || has_selector,
+    };
+    client.tls = client_tls::upstream(blocks.tls, context);
     Cluster {
         name: outbound_cluster(port.port, subset_name, &inputs.service.host),
         kind,

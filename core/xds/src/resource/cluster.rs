@@ -48,7 +48,7 @@ pub(super) fn to_proto(value: &Cluster) -> Proto {
     } = client;
     let (lb_policy, lb_config) = balancing::to_proto(*balancing, *slow_start);
     let (transport_socket, transport_socket_matches) = client_tls::to_proto(tls, *proxy_protocol);
-    let name_of_request = names_request(tls);
+    let name_of_request = name_of_request(tls);
     let mut proto = Proto {
         name: name.to_string(),
         connect_timeout: values::duration(*connect_timeout),
@@ -176,11 +176,12 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
         &at.field("typed_extension_protocol_options"),
     )?;
     let sockets = (transport_socket, transport_socket_matches);
-    let (tls, proxy_protocol) = client_tls::from_proto(sockets, http.name_of_request, at)?;
-    if http.name_of_request && !names_request(&tls) {
-        return Err(at
-            .field("typed_extension_protocol_options")
-            .value("auto_sni needs TLS without a server name"));
+    let (tls, proxy_protocol) =
+        client_tls::from_proto(sockets, http.name_of_request.is_some(), at)?;
+    if http.name_of_request != name_of_request(&tls) {
+        return Err(at.field("typed_extension_protocol_options").value(
+            "auto_sni needs TLS without a server name, and auto_san_validation goes with it unless names are listed or nothing is verified",
+        ));
     }
     let metadata = IstioMetadata::from_proto(metadata.as_ref());
     Ok(Cluster {
@@ -210,12 +211,14 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Cluster, InvalidRe
     })
 }
 
-/// Whether servers are asked for the host of each request.
-fn names_request(tls: &UpstreamTls) -> bool {
+/// Whether servers are asked for the host of each request, and then whether their certificates must name it: unless the names are listed
+/// that they may have, or nothing is verified.
+fn name_of_request(tls: &UpstreamTls) -> Option<bool> {
     match tls {
-        UpstreamTls::Plaintext => false,
+        UpstreamTls::Plaintext => None,
         UpstreamTls::Always(client) | UpstreamTls::WhereOffered(client) => {
-            client.server_name == ServerName::OfRequest
+            let validated = client.server.trust.is_some() && client.server.names.is_empty();
+            (client.server_name == ServerName::OfRequest).then_some(validated)
         }
     }
 }

@@ -24,14 +24,14 @@ const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptio
 /// What the options say beside limits.
 pub(super) struct Http {
     pub(super) protocol: HttpProtocol,
-    /// Whether servers are asked for the host of each request, which their certificates must name.
-    pub(super) name_of_request: bool,
+    /// Set if servers are asked for the host of each request: whether their certificates must name it.
+    pub(super) name_of_request: Option<bool>,
 }
 
 pub(super) fn to_proto(
     protocol: HttpProtocol,
     limits: &Limits,
-    name_of_request: bool,
+    name_of_request: Option<bool>,
 ) -> HashMap<String, protobuf::Any> {
     let common = CommonHttpOptions {
         idle_timeout: limits.idle_timeout.and_then(values::duration),
@@ -45,7 +45,7 @@ pub(super) fn to_proto(
         max_concurrent_streams: limits.max_concurrent_streams.and_then(values::u32_value),
         ..Http2ProtocolOptions::default()
     };
-    let plain = common == CommonHttpOptions::default() && !name_of_request;
+    let plain = common == CommonHttpOptions::default() && name_of_request.is_none();
     let protocol = match protocol {
         HttpProtocol::Http1 if plain => return HashMap::new(),
         HttpProtocol::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(
@@ -63,10 +63,12 @@ pub(super) fn to_proto(
     let options = HttpProtocolOptions {
         common_http_protocol_options: (common != CommonHttpOptions::default()).then_some(common),
         upstream_protocol_options: Some(protocol),
-        upstream_http_protocol_options: name_of_request.then(|| UpstreamHttpProtocolOptions {
-            auto_sni: true,
-            auto_san_validation: true,
-            ..UpstreamHttpProtocolOptions::default()
+        upstream_http_protocol_options: name_of_request.map(|is_validated| {
+            UpstreamHttpProtocolOptions {
+                auto_sni: true,
+                auto_san_validation: is_validated,
+                ..UpstreamHttpProtocolOptions::default()
+            }
         }),
         ..HttpProtocolOptions::default()
     };
@@ -86,7 +88,7 @@ pub(super) fn from_proto(
 ) -> Result<Http, InvalidResource> {
     let mut http = Http {
         protocol: HttpProtocol::Http1,
-        name_of_request: false,
+        name_of_request: None,
     };
     for (name, any) in options {
         let Some(options) = unpack::<HttpProtocolOptions>(&any, at)? else {
@@ -139,20 +141,20 @@ fn streams(options: &Http2ProtocolOptions) -> Option<u32> {
     options.max_concurrent_streams.map(|limit| limit.value)
 }
 
-/// Whether the host of each request is the server name.
+/// Whether the certificate must name the host of each request, if that is the server name.
 fn from_upstream(
     options: UpstreamHttpProtocolOptions,
     at: &At<'_>,
-) -> Result<bool, InvalidResource> {
+) -> Result<Option<bool>, InvalidResource> {
     open!(at, options => UpstreamHttpProtocolOptions {
         keep { auto_sni, auto_san_validation }
         refuse { override_auto_sni_header }
         ignore {}
     });
-    if auto_sni == auto_san_validation {
-        Ok(auto_sni)
-    } else {
-        Err(at.value("auto_sni and auto_san_validation go together"))
+    match (auto_sni, auto_san_validation) {
+        (true, validated) => Ok(Some(validated)),
+        (false, false) => Ok(None),
+        (false, true) => Err(at.value("auto_san_validation needs auto_sni")),
     }
 }
 

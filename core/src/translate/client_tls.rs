@@ -1,0 +1,98 @@
+//! TLS towards the endpoints of a cluster, as its DestinationRule asks for it.
+
+use std::sync::Arc;
+
+use mesh_ir::{
+    CertificateSource, ClientTls, HttpProtocol, PeerValidation, ServerName, SubjectAltName,
+    TlsParameters, TrustSource, UpstreamTls,
+};
+
+use crate::model::{self, ClientTlsMode};
+use crate::snapshot::Protocol;
+
+/// The authorities that the images of proxies trust, for rules that name none.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What counts beside the rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TlsContext<'a> {
+    /// What the port's connections carry.
+    pub(super) protocol: Protocol,
+    /// Which HTTP version is spoken to the endpoints.
+    pub(super) http: HttpProtocol,
+    /// Names that a ServiceEntry says its servers have, where the rule names none.
+    pub(super) names: &'a [Arc<str>],
+    /// Whether the proxy may be given Secrets: gateways may, and sidecars by rules with a workload selector.
+    pub(super) has_secrets: bool,
+}
+
+/// How endpoints are spoken to. The mesh's own TLS is not spoken yet. Where a Secret may not be given to the proxy, it speaks plain text, as
+/// in Istio.
+pub(super) fn upstream(tls: Option<&model::ClientTls>, context: TlsContext<'_>) -> UpstreamTls {
+    let Some(tls) = tls else {
+        return UpstreamTls::Plaintext;
+    };
+    let secret = given(&tls.credential_name);
+    match tls.mode {
+        ClientTlsMode::Disable | ClientTlsMode::IstioMutual => UpstreamTls::Plaintext,
+        ClientTlsMode::Simple | ClientTlsMode::Mutual
+            if secret.is_some() && !context.has_secrets =>
+        {
+            UpstreamTls::Plaintext
+        }
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => {
+            UpstreamTls::Always(Arc::new(originated(tls, secret, context)))
+        }
+    }
+}
+
+fn originated(tls: &model::ClientTls, secret: Option<&str>, context: TlsContext<'_>) -> ClientTls {
+    let of_secret = |name: &str, suffix: &str| ["kubernetes://", name, suffix].concat().into();
+    let files = given(&tls.client_certificate).zip(given(&tls.private_key));
+    let certificate = match (secret, files) {
+        (Some(name), _) => Some(CertificateSource::Discovered(of_secret(name, ""))),
+        (None, Some((chain, key))) => Some(CertificateSource::Files {
+            chain: chain.into(),
+            key: key.into(),
+        }),
+        (None, None) => None,
+    };
+    let trust = match (secret, given(&tls.ca_certificates)) {
+        (Some(name), _) => TrustSource::Discovered(of_secret(name, "-cacert")),
+        (None, Some(file)) => TrustSource::File(file.into()),
+        (None, None) => TrustSource::File(SYSTEM_ROOTS.into()),
+    };
+    let names = tls.subject_alt_names.iter().map(String::as_str);
+    let of_entry = context.names.iter().map(|name| &**name);
+    let mut names: Vec<SubjectAltName> = names.map(SubjectAltName::exact).collect();
+    if names.is_empty() {
+        names = of_entry.map(SubjectAltName::exact).collect();
+    }
+    let is_http = context.protocol.is_http() || context.protocol == Protocol::Detect;
+    ClientTls {
+        certificate: certificate.filter(|_| tls.mode == ClientTlsMode::Mutual),
+        server: if tls.insecure_skip_verify == Some(true) {
+            PeerValidation::default()
+        } else {
+            PeerValidation {
+                trust: Some(trust),
+                names,
+                revoked: given(&tls.ca_crl).map(Arc::from),
+            }
+        },
+        server_name: match given(&tls.sni) {
+            Some(name) => ServerName::Fixed(name.into()),
+            None if is_http => ServerName::OfRequest,
+            None => ServerName::None,
+        },
+        alpn: match context.http {
+            HttpProtocol::Http2 => vec!["h2".into()],
+            HttpProtocol::Http1 | HttpProtocol::AsClient => Vec::new(),
+        },
+        parameters: TlsParameters::default(),
+    }
+}
+
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
