@@ -1,21 +1,12 @@
 //! Findings of building a snapshot and of translation.
 
-use crate::diag::{Diagnostic, FieldPath, Level, NO_EFFECT, SCHEMA};
+use crate::diag::{Diagnostic, FieldPath, Level, NO_EFFECT};
 use crate::resource::Resource;
 
 /// Our code for objects and rules that are left out because nothing can act on them yet.
 pub(crate) const UNSUPPORTED: &str = "MESH0004";
 /// Our code for objects that lose against others.
 pub(crate) const CONFLICT: &str = "MESH0002";
-
-/// A value that is refused.
-pub(crate) fn invalid(
-    resource: &Resource,
-    path: FieldPath,
-    message: impl Into<String>,
-) -> Diagnostic {
-    finding(SCHEMA, Level::Error, resource, path, message.into())
-}
 
 /// A field that has no effect in this version.
 pub(crate) fn no_effect(resource: &Resource, path: FieldPath) -> Diagnostic {

@@ -320,6 +320,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Nested("envoy.config.core.v3.RuntimeFractionalPercent"),
             ),
             (4, "trace_sampled", Wrapped(&Bool)),
+            (6, "disable_shadow_host_suffix_append", Bool),
         ],
     ),
     (
