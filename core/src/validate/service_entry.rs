@@ -244,7 +244,8 @@ fn check_endpoint(
     }
     if address.is_empty() {
         // Without an address an endpoint stands for the gateways of its network.
-        if by_name || endpoint.network.is_none() {
+        let network = endpoint.network.as_deref().unwrap_or_default();
+        if by_name || network.is_empty() {
             violations.add(&address_at, "the endpoint's address is missing");
         }
     } else if by_name && unix {
