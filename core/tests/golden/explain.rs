@@ -1,9 +1,9 @@
 //! Explanations: what is told of requests through bookinfo's route tables, with every route that is tried and why it does not match.
-//! `explain/bookinfo.txt` is what is expected.
+//! The same of what routes say beside where requests go. `explain/*.txt` is what is expected.
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_core::resource::decode;
@@ -27,17 +27,7 @@ const FILES: [&str; 4] = [
 fn bookinfo_is_explained_as_expected() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     let samples = directory.join("../samples/bookinfo");
-    let mut resources = Vec::new();
-    for file in FILES {
-        let text = fs::read_to_string(samples.join(file)).unwrap();
-        let (documents, findings) = parse(file, &text);
-        assert_eq!(findings, []);
-        let decoded = documents
-            .iter()
-            .filter_map(|document| decode(document, None).0);
-        resources.extend(decoded.map(Arc::new));
-    }
-    let (snapshot, _) = Snapshot::build(resources, &SnapshotOptions::default());
+    let snapshot = snapshot(&FILES.map(|file| samples.join(file)));
     let config = |kind| {
         let labels = [("istio".to_owned(), "ingressgateway".to_owned())];
         translate(&snapshot, &ProxyScope::new(kind, "default", labels.into())).0
@@ -59,13 +49,68 @@ fn bookinfo_is_explained_as_expected() {
             PlainRequest::get("bookinfo.example", "/admin"),
         ),
     ];
+    check("bookinfo.txt", &cases);
+}
+
+#[test]
+fn policies_of_routes_are_explained_as_expected() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/translate");
+    let config = |case: &str| {
+        let snapshot = snapshot(&[directory.join(case).join("input.yaml")]);
+        let scope = ProxyScope::new(ProxyKind::Sidecar, "default", Default::default());
+        translate(&snapshot, &scope).0
+    };
+    let (policies, delegates) = (config("route-policies"), config("delegates"));
+    let preflight = |origin: &str| PlainRequest {
+        method: "OPTIONS".into(),
+        ..PlainRequest::get("web", "/cors")
+            .with_header("origin", origin)
+            .with_header("access-control-request-method", "PUT")
+    };
+    let cases = [
+        (&policies, "80", PlainRequest::get("web", "/abort")),
+        (&policies, "80", preflight("https://a.example")),
+        (&policies, "80", preflight("https://c.example")),
+        (&delegates, "80", PlainRequest::get("shop", "/cart/1")),
+        (&delegates, "80", PlainRequest::get("shop", "/missing")),
+    ];
+    check("route-policies.txt", &cases);
+}
+
+fn snapshot(files: &[PathBuf]) -> Snapshot {
+    let mut resources = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let (documents, findings) = parse("input.yaml", &text);
+        assert_eq!(findings, []);
+        let decoded = documents
+            .iter()
+            .filter_map(|document| decode(document, None).0);
+        resources.extend(decoded.map(Arc::new));
+    }
+    Snapshot::build(resources, &SnapshotOptions::default()).0
+}
+
+#[track_caller]
+fn check(file: &str, cases: &[(&ProxyConfig, &str, PlainRequest)]) {
     let mut actual = String::new();
     for (config, table, request) in cases {
-        writeln!(actual, "# {table}: {} {}", request.authority, request.path).unwrap();
-        actual.push_str(&explain(config, table, &request));
+        let PlainRequest {
+            method,
+            authority,
+            path,
+            ..
+        } = request;
+        let method = match method.as_str() {
+            "GET" => String::new(),
+            other => [other, " "].concat(),
+        };
+        writeln!(actual, "# {table}: {method}{authority} {path}").unwrap();
+        actual.push_str(&explain(config, table, request));
         actual.push('\n');
     }
-    let path = directory.join("tests/golden/explain/bookinfo.txt");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/explain");
+    let path = directory.join(file);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &actual).unwrap();
     }
@@ -83,8 +128,12 @@ fn explain(config: &ProxyConfig, table: &str, request: &PlainRequest) -> String 
         head: request,
         tokens: Tokens::None,
     };
+    let policy = HttpPolicy::builder()
+        .inject_faults()
+        .share_with_origins()
+        .build();
     let server = Server {
-        policy: &HttpPolicy::default(),
+        policy: &policy,
         routes: Some(&routes),
     };
     let mut explanation = Explanation::default();
@@ -94,6 +143,11 @@ fn explain(config: &ProxyConfig, table: &str, request: &PlainRequest) -> String 
     let action = match explained.action {
         Action::Forward(forwarding) => format!("forward to {}", forwarding.picked.cluster),
         Action::NoRoute => "404".into(),
+        Action::Preflight { is_allowed, .. } if is_allowed => "preflight, permitted".into(),
+        Action::Preflight { .. } => "preflight, refused".into(),
+        Action::Redirect { code, location, .. } => {
+            format!("{code} to {}", String::from_utf8_lossy(&location))
+        }
         other => format!("{other:?}"),
     };
     format!("{explanation}=> {action}\n")
