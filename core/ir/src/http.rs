@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::policy::{
+    Authorization, ExtensionFilter, ExternalAuthorization, GlobalRateLimit, LocalRateLimit,
+    RequestAuthentication,
+};
 use crate::{AccessLog, Direction, RouteConfig};
 
 /// How HTTP connections are served.
@@ -33,6 +37,18 @@ pub struct HttpConnectionManager {
 /// What is done with requests before they are routed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HttpFilter {
+    /// Tokens are checked; what is wrong with one is the answer.
+    Authenticate(Arc<RequestAuthentication>),
+    /// An authorizer is asked about what its policies match.
+    ExternalAuthorize(Arc<ExternalAuthorization>),
+    /// Policies are enforced. Two in a row are one.
+    Authorize(Arc<Authorization>),
+    /// Requests that are too many for this proxy are refused.
+    LocalRateLimit(Arc<LocalRateLimit>),
+    /// Requests that are too many for all proxies are refused, as routes say ([`crate::RoutePolicy::rate_limits`]).
+    RateLimit(Arc<GlobalRateLimit>),
+    /// Something else, that only its own runtime knows.
+    Extension(Arc<ExtensionFilter>),
     /// Failures are injected, as routes say ([`crate::RoutePolicy::fault`]).
     Fault,
     /// Pages of other origins are let in, as routes say ([`crate::RoutePolicy::cors`]).

@@ -52,7 +52,8 @@ pub use http::{
     PathNormalization, Routes, StripPort, Trust,
 };
 pub use listener::{
-    AccessLog, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, TcpProxy, Transport,
+    AccessLog, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, NetworkFilter,
+    TcpProxy, Transport,
 };
 pub use name_table::NameTable;
 pub use names::ClusterName;

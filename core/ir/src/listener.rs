@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{Authorization, ConnectionLimit, ConnectionRateLimit, ExternalAuthorization};
 use crate::{Cidr, HttpConnectionManager, ServerTls};
 
 /// Which way traffic flows, seen from the workload.
@@ -63,8 +64,26 @@ pub struct FilterChain {
     pub matcher: ChainMatch,
     /// How they speak TLS; none is plain text, or TLS that is left to somebody else.
     pub tls: Option<Arc<ServerTls>>,
+    /// What is done with them before, in this order.
+    pub filters: Vec<NetworkFilter>,
     /// What happens to them.
     pub network: Network,
+}
+
+/// What is done with connections before their bytes are read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkFilter {
+    /// An authorizer is asked about what its policies match.
+    ExternalAuthorize(Arc<ExternalAuthorization>),
+    /// Policies are enforced; what they deny is closed. Two in a row are one.
+    Authorize(Arc<Authorization>),
+    /// Connections that are too many as time goes by are closed.
+    RateLimit(Arc<ConnectionRateLimit>),
+    /// Connections that are too many at once are closed.
+    ConnectionLimit(Arc<ConnectionLimit>),
+    /// The name that the client asks for in TLS is the cluster's; that of the TCP proxy counts where there is none
+    /// (`AUTO_PASSTHROUGH` of gateways).
+    SniCluster,
 }
 
 /// Criteria of a chain; empty criteria match everything.
@@ -161,6 +180,7 @@ impl FilterChain {
             name: name.into(),
             matcher,
             tls: None,
+            filters: Vec::new(),
             network,
         }
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::Fault;
+use crate::policy::{Fault, LocalRateLimit, RateLimitRule};
 use crate::{ConfigRef, Fraction, HeaderOps};
 
 /// A route table.
@@ -57,6 +57,10 @@ pub struct RoutePolicy {
     pub fault: Option<Arc<Fault>>,
     /// Which other origins may read the answers, if the server has [`crate::HttpFilter::Cors`].
     pub cors: Option<Arc<CorsPolicy>>,
+    /// A limit in place of that of [`crate::HttpFilter::LocalRateLimit`], if the server has one.
+    pub local_rate_limit: Option<Arc<LocalRateLimit>>,
+    /// What is told to [`crate::HttpFilter::RateLimit`], if the server has one; only where requests are forwarded.
+    pub rate_limits: Vec<RateLimitRule>,
 }
 
 /// Cross-origin resource sharing: what browsers let pages of other origins do.

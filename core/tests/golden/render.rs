@@ -109,9 +109,13 @@ fn chain(chain: &FilterChain) -> Value {
         name,
         matcher,
         tls,
+        filters,
         network,
     } = chain;
-    assert!(tls.is_none(), "rendered as if always so");
+    assert!(
+        tls.is_none() && filters.is_empty(),
+        "rendered as if always so"
+    );
     let mesh_ir::ChainMatch {
         destination_port,
         destination_prefixes,

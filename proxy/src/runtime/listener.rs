@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::{ChainSelector, ConnectionFacts, HttpPolicy};
+use mesh_ir::evaluate::{ChainSelector, ConnectionFacts, HttpPolicy, NetworkPolicy, Verdict};
 use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
@@ -29,6 +29,8 @@ pub struct Chain {
     pub name: Arc<str>,
     /// What becomes of TLS.
     pub tls: ChainTls,
+    /// Who may connect.
+    policy: NetworkPolicy,
     /// What happens.
     pub network: Network,
 }
@@ -98,6 +100,7 @@ impl Listener {
             Arc::new(Chain {
                 name: chain.name.clone(),
                 tls: tls(chain),
+                policy: NetworkPolicy::of_filters(&chain.filters),
                 network: network(&chain.network),
             })
         };
@@ -145,5 +148,15 @@ impl Listener {
         self.config.inspect.original_destination
             || self.config.use_original_destination
             || self.selector.looks_at_destination()
+    }
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// Whether policies let a connection in.
+    pub fn admits(&self, connection: &ConnectionFacts<'_>) -> bool {
+        let decided = self.policy.decide(connection, &mut ());
+        !decided.is_some_and(|decided| matches!(decided.verdict, Verdict::Denied(_)))
     }
 }

@@ -2,8 +2,8 @@
 //! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
 
 use mesh_ir::{
-    Cluster, FilterChain, HttpCodec, HttpConnectionManager, Listener, Network, Route, RouteConfig,
-    Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
+    Cluster, FilterChain, HttpCodec, HttpConnectionManager, HttpFilter, Listener, Network,
+    NetworkFilter, Route, RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
@@ -13,6 +13,48 @@ type Row<T> = (&'static str, fn(&T) -> bool);
 const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
     listener.inspect.proxy_protocol
 })];
+
+const HTTP_FILTER: &[Row<HttpFilter>] = &[
+    ("checking tokens (envoy.filters.http.jwt_authn)", |filter| {
+        matches!(filter, HttpFilter::Authenticate(_))
+    }),
+    // Without a provider there is nobody to ask, and what matches is denied.
+    (
+        "asking an authorizer (envoy.filters.http.ext_authz)",
+        |filter| matches!(filter, HttpFilter::ExternalAuthorize(external) if external.provider.is_some()),
+    ),
+    (
+        "counting requests (envoy.filters.http.local_ratelimit)",
+        |filter| matches!(filter, HttpFilter::LocalRateLimit(_)),
+    ),
+    (
+        "asking a rate limit service (envoy.filters.http.ratelimit)",
+        |filter| matches!(filter, HttpFilter::RateLimit(_)),
+    ),
+    (
+        "running an extension (Wasm, Lua, ECDS)",
+        |filter| matches!(filter, HttpFilter::Extension(extension) if !extension.optional),
+    ),
+];
+
+const NETWORK_FILTER: &[Row<NetworkFilter>] = &[
+    (
+        "asking an authorizer about connections (envoy.filters.network.ext_authz)",
+        |filter| matches!(filter, NetworkFilter::ExternalAuthorize(_)),
+    ),
+    (
+        "counting connections (envoy.filters.network.local_ratelimit)",
+        |filter| matches!(filter, NetworkFilter::RateLimit(_)),
+    ),
+    (
+        "limiting connections (envoy.filters.network.connection_limit)",
+        |filter| matches!(filter, NetworkFilter::ConnectionLimit(_)),
+    ),
+    (
+        "clusters by server name (envoy.filters.network.sni_cluster)",
+        |filter| matches!(filter, NetworkFilter::SniCluster),
+    ),
+];
 
 const HTTP: &[Row<HttpConnectionManager>] = &[
     ("clients that only speak HTTP/2 (codec_type)", |http| {
@@ -54,7 +96,10 @@ const CLUSTER: &[Row<Cluster>] = &[
     }),
 ];
 
-const ROUTE: &[Row<Route>] = &[];
+const ROUTE: &[Row<Route>] = &[(
+    "counting the requests of a route (envoy.filters.http.local_ratelimit)",
+    |route| route.policy.local_rate_limit.is_some(),
+)];
 
 /// Whether this proxy does all that a resource asks for.
 ///
@@ -91,9 +136,15 @@ fn check_host(host: &VirtualHost) -> Result<(), String> {
 }
 
 fn check_chain(chain: &FilterChain) -> Result<(), String> {
+    for filter in &chain.filters {
+        rows(NETWORK_FILTER, filter, &chain.name)?;
+    }
     match &chain.network {
         Network::Http(http) => {
             rows(HTTP, http, &chain.name)?;
+            for filter in &http.filters {
+                rows(HTTP_FILTER, filter, &chain.name)?;
+            }
             match &http.routes {
                 Routes::Inline(routes) => check_routes(routes),
                 Routes::Discovered(_) => Ok(()),
@@ -145,6 +196,17 @@ mod tests {
             refused(|chain, _| chain.matcher.application_protocols = ["istio".into()].into()),
             ""
         );
+        assert_eq!(
+            refused(|chain, _| chain.filters.push(NetworkFilter::SniCluster)),
+            "filter chain 80: clusters by server name (envoy.filters.network.sni_cluster) is not supported by this proxy"
+        );
+        let tokens = || HttpFilter::Authenticate(Arc::default());
+        assert_eq!(
+            refused(|_, http| http.filters.push(tokens())),
+            "filter chain 80: checking tokens (envoy.filters.http.jwt_authn) is not supported by this proxy"
+        );
+        let policies = || HttpFilter::Authorize(Arc::default());
+        assert_eq!(refused(|_, http| http.filters.push(policies())), "");
         assert_eq!(
             refused(|_, http| http.trust.trusted_hops = 1),
             "filter chain 80: trusted proxies in front (xff_num_trusted_hops) is not supported by this proxy"

@@ -130,7 +130,10 @@ pub async fn to_listener(
         }
         ChainTls::NotReady => return,
     }
-    serve_by(worker, client, name, binding, scratch).await;
+    // What policies deny is closed, as Envoy does.
+    if binding.chain.admits(&client.facts(destination)) {
+        serve_by(worker, client, name, binding, scratch).await;
+    }
 }
 
 /// Serves a connection by its chain.

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::HttpPolicy;
+use mesh_ir::evaluate::{ConnectionFacts, HttpPolicy};
 use mesh_ir::{Direction, HttpConnectionManager, Routes as RoutesConfig};
 
 use super::binding::{Binding, Detected, IdleBinding};
@@ -194,8 +194,10 @@ fn find(
         None => own.clone(),
     };
     // The request itself shows that HTTP is spoken.
+    let binding = Binding::new(runtime, &name, (source, destination), Detected::Http1)?;
+    let connection = ConnectionFacts::plaintext(source, destination);
     Some(Known {
-        binding: Binding::new(runtime, &name, (source, destination), Detected::Http1)?,
+        binding: Some(binding).filter(|binding| binding.chain.admits(&connection))?,
         authority: authority.into_bytes(),
         address,
     })

@@ -127,8 +127,15 @@ impl HttpPolicy {
             trusted_hops: server.trust.trusted_hops,
         });
         let add = |policy: HttpPolicyBuilder, filter: &HttpFilter| match filter {
+            HttpFilter::Authenticate(authentication) => policy.authenticate(authentication),
+            HttpFilter::ExternalAuthorize(external) => policy.external(external),
+            HttpFilter::Authorize(authorization) => policy.authorize(authorization),
             HttpFilter::Fault => policy.inject_faults(),
             HttpFilter::Cors => policy.share_with_origins(),
+            // How many requests there were is known to the proxy alone, and what an extension does only to its runtime.
+            HttpFilter::LocalRateLimit(_) | HttpFilter::RateLimit(_) | HttpFilter::Extension(_) => {
+                policy
+            }
         };
         server.filters.iter().fold(start, add).build()
     }
@@ -183,7 +190,8 @@ impl HttpPolicy {
                 }
                 HttpStage::Authorize(policies) => {
                     let authorized = policies.decide(subject, trace);
-                    admission.authorized = Some(authorized);
+                    let before = admission.authorized;
+                    admission.authorized = Some(authorized.after(before));
                     match authorized.verdict {
                         Verdict::Allowed(_) => None,
                         denied @ Verdict::Denied(_) => Some(Rejection::Denied(denied)),

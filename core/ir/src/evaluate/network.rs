@@ -2,6 +2,7 @@
 
 use super::authorization::{CompiledAuthorization, Subject};
 use super::{Authorized, ConnectionFacts, RemoteAddress, Tokens, Trace, Verdict};
+use crate::NetworkFilter;
 use crate::matching::PlainRequest;
 use crate::policy::{Authorization, AuthorizationAction, AuthorizationPolicy};
 
@@ -29,6 +30,17 @@ impl NetworkPolicy {
         }
     }
 
+    /// The policies of a chain's filters. Authorizers and limits are no matter of policies that the proxy can decide by itself.
+    pub fn of_filters(filters: &[NetworkFilter]) -> Self {
+        Self::new(filters.iter().filter_map(|filter| match filter {
+            NetworkFilter::Authorize(authorization) => Some(&**authorization),
+            NetworkFilter::ExternalAuthorize(_)
+            | NetworkFilter::RateLimit(_)
+            | NetworkFilter::ConnectionLimit(_)
+            | NetworkFilter::SniCluster => None,
+        }))
+    }
+
     /// Whether there is nothing to decide.
     pub fn is_empty(&self) -> bool {
         self.authorizations.is_empty()
@@ -46,10 +58,10 @@ impl NetworkPolicy {
             tokens: Tokens::None,
             remote_address: RemoteAddress::default(),
         };
-        let mut last = None;
+        let mut last: Option<Authorized<'_>> = None;
         for authorization in &self.authorizations {
             let authorized = authorization.decide(&subject, trace);
-            last = Some(authorized);
+            last = Some(authorized.after(last));
             if matches!(authorized.verdict, Verdict::Denied(_)) {
                 break;
             }

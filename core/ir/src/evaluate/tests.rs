@@ -359,3 +359,68 @@ proptest! {
         prop_assert_eq!(matched.count(), usize::from(decided));
     }
 }
+
+/// A server that has these filters.
+fn server(filters: Vec<HttpFilter>) -> HttpPolicy {
+    let routes = Routes::Discovered("80".into());
+    HttpPolicy::new(&HttpConnectionManager {
+        filters,
+        ..HttpConnectionManager::new("test".into(), Direction::Inbound, routes)
+    })
+}
+
+#[test]
+fn the_filters_of_a_server_decide_in_their_order() {
+    let denies = || {
+        HttpFilter::Authorize(Arc::new(Authorization {
+            deny: vec![everything("no")],
+            ..Authorization::default()
+        }))
+    };
+    let unknown = || {
+        HttpFilter::ExternalAuthorize(Arc::new(ExternalAuthorization {
+            provider: None,
+            policies: vec![everything("ask")],
+        }))
+    };
+    let details = |filters| {
+        let (policy, table) = (server(filters), table());
+        let decision = decide(&policy, &table, "/one", Tokens::None);
+        rejection(&decision).details().to_string()
+    };
+    let denied = |name| format!("rbac_access_denied_matched_policy[ns[ns]-policy[{name}]-rule[0]]");
+    assert_eq!(
+        details(vec![HttpFilter::Fault, denies(), unknown()]),
+        denied("no")
+    );
+    assert_eq!(details(vec![unknown(), denies()]), denied("ask"));
+}
+
+#[test]
+fn what_is_only_tried_in_one_filter_is_told_with_the_verdict_of_another() {
+    let tried = AuthorizationPolicy {
+        dry_run: true,
+        ..everything("try")
+    };
+    let filters = vec![
+        HttpFilter::Authorize(Arc::new(Authorization {
+            deny: vec![tried],
+            ..Authorization::default()
+        })),
+        HttpFilter::Cors,
+        HttpFilter::Authorize(Arc::new(Authorization {
+            allow: vec![everything("yes")],
+            ..Authorization::default()
+        })),
+    ];
+    let (policy, table) = (server(filters), table());
+    let decision = decide(&policy, &table, "/one", Tokens::None);
+    assert!(matches!(decision.action, Action::Forward(_)));
+    let authorized = decision.authorized.unwrap();
+    assert!(
+        matches!(authorized.verdict, Verdict::Allowed(Some(rule)) if &*rule.policy.name == "yes")
+    );
+    assert!(
+        matches!(authorized.shadow, Some(Verdict::Denied(Some(rule))) if &*rule.policy.name == "try")
+    );
+}

@@ -36,9 +36,9 @@ pub enum AuthorizationAction {
 /// One `AuthorizationPolicy` that selects the workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuthorizationPolicy {
-    /// Its namespace.
+    /// Its namespace; empty for a rule that no object of the mesh has, which others have put into the proxy's configuration.
     pub namespace: Arc<str>,
-    /// Its name.
+    /// Its name; without a namespace that of its one rule in Envoy's configuration.
     pub name: Arc<str>,
     /// Whether the policy is only tried, counted and logged, but not enforced (`istio.io/dry-run: "true"`).
     pub dry_run: bool,
@@ -156,6 +156,16 @@ pub enum AddressAttribute {
     DestinationIp,
 }
 
+// === impl Authorization ===
+
+impl Authorization {
+    /// Whether there are no policies.
+    pub fn is_empty(&self) -> bool {
+        let Self { deny, allow, audit } = self;
+        deny.is_empty() && allow.is_empty() && audit.is_empty()
+    }
+}
+
 // === impl AuthorizationPolicy ===
 
 impl AuthorizationPolicy {
@@ -172,6 +182,9 @@ impl AuthorizationPolicy {
     /// The name of a rule in Envoy's configuration, statistics and response code details:
     /// `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`.
     pub fn rule_name(&self, index: u32) -> String {
+        if self.namespace.is_empty() {
+            return self.name.to_string();
+        }
         format!("ns[{}]-policy[{}]-rule[{index}]", self.namespace, self.name)
     }
 

@@ -23,6 +23,7 @@ impl Compiler<'_> {
                 .cors_policy
                 .as_ref()
                 .map(|policy| Arc::new(cors(policy))),
+            ..RoutePolicy::default()
         }
     }
 

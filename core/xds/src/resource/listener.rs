@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::config::listener::v3::{FilterChain as ChainProto, Li
 use mesh_ir::{Direction, FilterChain, Listener};
 
 use super::border::{At, InvalidResource};
-use super::{address, chain_match, inspect, network, server_tls, values};
+use super::{address, chain_match, inspect, network, network_filters, server_tls, values};
 
 pub(super) fn to_proto(value: &Listener) -> Proto {
     let Listener {
@@ -54,11 +54,13 @@ fn chain(value: &FilterChain) -> ChainProto {
         name,
         matcher,
         tls,
+        filters,
         network,
     } = value;
+    let before = network_filters::to_proto(filters).into_iter();
     ChainProto {
         filter_chain_match: chain_match::to_proto(matcher),
-        filters: vec![network::to_proto(network)],
+        filters: before.chain([network::to_proto(network)]).collect(),
         transport_socket: tls.as_deref().map(server_tls::to_proto),
         name: name.to_string(),
         ..ChainProto::default()
@@ -123,13 +125,14 @@ fn from_chain(
         refuse { use_proxy_proto }
         ignore { metadata, transport_socket_connect_timeout }
     });
+    let mut filters = filters;
     let list = at.field("filters");
-    let mut filters = filters.into_iter();
-    let (Some(filter), None) = (filters.next(), filters.next()) else {
-        return Err(list.value(
-            "there must be exactly one network filter, http_connection_manager or tcp_proxy",
-        ));
+    let Some(last) = filters.pop() else {
+        return Err(
+            list.value("the last network filter must be http_connection_manager or tcp_proxy")
+        );
     };
+    let end = list.index(filters.len());
     Ok(FilterChain {
         name: name.into(),
         matcher: chain_match::from_proto(filter_chain_match, &at.field("filter_chain_match"))?,
@@ -137,6 +140,7 @@ fn from_chain(
             .map(|socket| server_tls::from_proto(socket, &at.field("transport_socket")))
             .transpose()?
             .map(Arc::new),
-        network: network::from_proto(filter, direction, &list.index(0))?,
+        filters: network_filters::from_proto(filters, at)?,
+        network: network::from_proto(last, direction, &end)?,
     })
 }

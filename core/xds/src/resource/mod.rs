@@ -9,14 +9,21 @@ mod border;
 mod listener;
 
 mod access_log;
+mod authorization;
 mod chain_match;
+mod extension;
+mod external_authorization;
 mod http_connection_manager;
 mod http_filters;
 mod inspect;
+mod jwt;
 mod network;
+mod network_filters;
 mod normalization;
+mod rate_limit;
 mod server_tls;
 mod tcp_proxy;
+mod token_match;
 mod trust;
 
 mod route;

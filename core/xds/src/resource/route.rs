@@ -9,15 +9,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::{
-    Route as RouteProto, RouteConfiguration as Proto, RouteMatch as MatchProto, Vhds,
-    route::Action, route_match::PathSpecifier,
+    Route as RouteProto, RouteAction as RouteActionProto, RouteConfiguration as Proto,
+    RouteMatch as MatchProto, Vhds, route::Action, route_match::PathSpecifier,
 };
 use mesh_ir::matching::Rewriter;
 use mesh_ir::{Forward, PathMatch, Route, RouteAction, RouteConfig, RouteMatch, VirtualHost};
 
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
-use super::{header_match, header_ops, redirect, route_action, route_policy, values, virtual_host};
+use super::{
+    header_match, header_ops, rate_limit, redirect, route_action, route_policy, values,
+    virtual_host,
+};
 
 /// The longest direct response that Envoy accepts without being told.
 const DEFAULT_BODY_LIMIT: usize = 4096;
@@ -95,7 +98,10 @@ pub(super) fn route(value: &Route) -> RouteProto {
         response_headers_to_remove,
         typed_per_filter_config: route_policy::to_proto(policy),
         action: Some(match action {
-            RouteAction::Forward(forward) => Action::Route(route_action::to_proto(forward)),
+            RouteAction::Forward(forward) => Action::Route(RouteActionProto {
+                rate_limits: rate_limit::rules(&policy.rate_limits),
+                ..route_action::to_proto(forward)
+            }),
             RouteAction::Redirect(redirect) => Action::Redirect(redirect::to_proto(redirect)),
             RouteAction::Direct(direct) => Action::DirectResponse(redirect::direct(direct)),
         }),
@@ -176,9 +182,13 @@ pub(super) fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, Invali
         ignore { decorator, tracing, stat_prefix }
     });
     let matcher = from_match(at.require("match", r#match)?, &at.field("match"))?;
+    let mut policy = route_policy::from_proto(typed_per_filter_config, at)?;
     let action = match at.require("action", action)? {
-        Action::Route(action) => {
-            RouteAction::Forward(route_action::from_proto(action, &at.field("route"))?)
+        Action::Route(mut action) => {
+            let at = at.field("route");
+            policy.rate_limits =
+                rate_limit::from_rules(std::mem::take(&mut action.rate_limits), &at)?;
+            RouteAction::Forward(route_action::from_proto(action, &at)?)
         }
         Action::Redirect(action) => {
             RouteAction::Redirect(redirect::from_proto(action, &at.field("redirect"))?)
@@ -196,7 +206,7 @@ pub(super) fn from_route(proto: RouteProto, at: &At<'_>) -> Result<Route, Invali
         name: name.into(),
         matcher,
         action,
-        policy: route_policy::from_proto(typed_per_filter_config, at)?,
+        policy,
         request_headers: header_ops::from_proto(
             request_headers_to_add,
             request_headers_to_remove,

@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::http::{
-    cors::v3::CorsPolicy, fault::v3::HttpFault,
+    cors::v3::CorsPolicy, fault::v3::HttpFault, local_ratelimit::v3::LocalRateLimit,
 };
 use envoy_types::pb::google::protobuf::Any;
 use mesh_ir::RoutePolicy;
 
 use super::border::{At, InvalidResource};
-use super::{cors, fault, pack, unpack};
+use super::{cors, fault, pack, rate_limit, unpack};
 
 pub(super) fn to_proto(value: &RoutePolicy) -> HashMap<String, Any> {
     let RoutePolicy {
         fault: failures,
         cors: sharing,
+        local_rate_limit,
+        // It is part of the route's action.
+        rate_limits: _,
     } = value;
     let failures = failures
         .as_ref()
@@ -23,9 +26,13 @@ pub(super) fn to_proto(value: &RoutePolicy) -> HashMap<String, Any> {
     let sharing = sharing
         .as_ref()
         .map(|sharing| (cors::NAME, pack(&cors::to_proto(sharing))));
+    let limit = local_rate_limit
+        .as_ref()
+        .map(|limit| (rate_limit::LOCAL, pack(&rate_limit::local(limit))));
     failures
         .into_iter()
         .chain(sharing)
+        .chain(limit)
         .map(|(name, config)| (name.to_owned(), config))
         .collect()
 }
@@ -41,6 +48,8 @@ pub(super) fn from_proto(
             policy.fault = Some(Arc::new(fault::from_proto(proto, &at)?));
         } else if let Some(proto) = unpack::<CorsPolicy>(&any, &at)? {
             policy.cors = Some(Arc::new(cors::from_proto(proto, &at)?));
+        } else if let Some(proto) = unpack::<LocalRateLimit>(&any, &at)? {
+            policy.local_rate_limit = Some(Arc::new(rate_limit::from_local(proto, &at)?));
         } else {
             return Err(at.value(format!(
                 "{name:?} ({}) is not supported by this proxy",

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod authorization;
 mod capture;
 mod failure;
 mod forward;

@@ -143,6 +143,23 @@ impl CompiledAuthorization {
     }
 }
 
+// === impl Authorized ===
+
+impl<'a> Authorized<'a> {
+    /// With what policies have said before these. Denials among what is only tried, and marks for the audit log, stay.
+    pub(in crate::evaluate) fn after(self, before: Option<Authorized<'a>>) -> Self {
+        let Some(before) = before else { return self };
+        Self {
+            verdict: self.verdict,
+            shadow: match (before.shadow, self.shadow) {
+                (Some(denied @ Verdict::Denied(_)), _) => Some(denied),
+                (before, now) => now.or(before),
+            },
+            audit: self.audit.or(before.audit),
+        }
+    }
+}
+
 // === impl Policies ===
 
 impl Policies {

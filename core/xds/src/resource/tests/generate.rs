@@ -1,5 +1,7 @@
 //! Arbitrary values of the intermediate representation, within what its documentation promises.
 
+mod filters;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -230,10 +232,12 @@ fn cors() -> impl Strategy<Value = CorsPolicy> {
 }
 
 fn route_policy() -> BoxedStrategy<RoutePolicy> {
-    (of(fault()), of(cors()))
-        .prop_map(|(fault, cors)| RoutePolicy {
+    (of(fault()), of(cors()), of(filters::local_rate_limit()))
+        .prop_map(|(fault, cors, limit)| RoutePolicy {
             fault: fault.map(Arc::new),
             cors: cors.map(Arc::new),
+            local_rate_limit: limit.map(Arc::new),
+            rate_limits: vec![],
         })
         .boxed()
 }
@@ -292,20 +296,34 @@ fn route() -> BoxedStrategy<Route> {
         any_text(),
         route_match(),
         route_action(),
-        route_policy(),
+        (route_policy(), filters::rate_limit_rules()),
         header_ops(),
         header_ops(),
         of(config_ref()),
     )
         .prop_map(
-            |(name, matcher, action, policy, request_headers, response_headers, origin)| Route {
+            |(
                 name,
                 matcher,
                 action,
-                policy,
+                (policy, rules),
                 request_headers,
                 response_headers,
                 origin,
+            )| {
+                let forwards = matches!(action, RouteAction::Forward(_));
+                Route {
+                    name,
+                    matcher,
+                    action,
+                    policy: RoutePolicy {
+                        rate_limits: if forwards { rules } else { vec![] },
+                        ..policy
+                    },
+                    request_headers,
+                    response_headers,
+                    origin,
+                }
             },
         )
         .boxed()
@@ -409,10 +427,7 @@ fn http_connection_manager(direction: Direction) -> BoxedStrategy<HttpConnection
         codec,
         normalization,
         trust(),
-        vec(
-            prop_oneof![Just(HttpFilter::Fault), Just(HttpFilter::Cors)],
-            0..3,
-        ),
+        filters::http_filters(),
         any::<bool>(),
         of(duration()),
         of(access_log()),
@@ -509,12 +524,14 @@ fn chain(direction: Direction) -> BoxedStrategy<FilterChain> {
         any_text(),
         chain_match(),
         of(server_tls()),
+        vec(filters::network_filter(), 0..3),
         network(direction),
     )
-        .prop_map(|(name, matcher, tls, network)| FilterChain {
+        .prop_map(|(name, matcher, tls, list, network)| FilterChain {
             name,
             matcher,
             tls: tls.map(Arc::new),
+            filters: filters::apart(list, |filter| matches!(filter, NetworkFilter::Authorize(_))),
             network,
         })
         .boxed()
