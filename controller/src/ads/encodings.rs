@@ -178,7 +178,9 @@ impl Encodings {
             layers.over(&tables)
         };
         let before = slot.latest.borrow().snapshot.clone();
-        let snapshot = self.encoder.encode_after(&before, &tables);
+        let patches = published.translator.patches(scope);
+        let patches = patches.as_deref();
+        let snapshot = self.encoder.encode_patched(&before, &tables, patches);
         slot.latest.send_replace(Encoded {
             snapshot: snapshot.with_version(published.generation),
             published: Some(published.at),

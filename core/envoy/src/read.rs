@@ -209,10 +209,10 @@ impl Reader {
         let name = type_name(url);
         let mut rest = given.clone();
         rest.remove("@type");
-        if TYPED_STRUCTS.contains(&name) {
-            if let Some(packed) = self.typed_struct(&rest)? {
-                return Ok(packed);
-            }
+        if TYPED_STRUCTS.contains(&name)
+            && let Some(packed) = self.typed_struct(&rest)?
+        {
+            return Ok(packed);
         }
         if Message::find(name).is_none() {
             return Err(key(invalid(format!("{name} is no message of Envoy's API"))));

@@ -28,6 +28,7 @@ pub mod listener;
 pub mod matching;
 pub mod name_table;
 pub mod names;
+pub mod patch;
 pub mod policy;
 pub mod ports;
 pub mod route;

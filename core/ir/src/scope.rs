@@ -51,6 +51,10 @@ pub struct ProxyScope {
     pub network: String,
     /// DNS domain of the cluster, `cluster.local` unless told otherwise.
     pub dns_domain: String,
+    /// Version of the proxy; empty if it does not say. Only patches depend on it.
+    pub version: String,
+    /// Texts of the proxy's metadata that it has in common with others. Only patches depend on them.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl ProxyScope {
@@ -70,6 +74,8 @@ impl ProxyScope {
             cluster_id: "Kubernetes".into(),
             network: String::new(),
             dns_domain: "cluster.local".into(),
+            version: String::new(),
+            metadata: BTreeMap::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod client_tls;
 mod connection_pool;
 mod consistent_hash;
 mod endpoint_choice;
+mod envoy_filters;
 mod http_server;
 mod naming;
 mod rules;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables};
 
+pub use envoy_filters::patches;
 pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
 pub use outbound::{Outbound, OutboundKey, Public};

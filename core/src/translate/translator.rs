@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use mesh_ir::patch::PatchSet;
 use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope, ProxyTables};
 
 use super::cache::TranslationCache;
 use super::config::LocalResources;
+use super::envoy_filters;
 use super::outbound::{Outbound, OutboundKey, Public};
 use crate::diag::Diagnostic;
 use crate::snapshot::{Difference, Snapshot};
@@ -43,6 +45,8 @@ struct Cell<T> {
 #[derive(Debug)]
 struct Own {
     tables: ProxyTables,
+    /// None without any.
+    patches: Option<Arc<PatchSet>>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -116,6 +120,11 @@ impl Translator {
     /// a name, its own counts.
     pub fn own_tables(&self, scope: &ProxyScope) -> ProxyTables {
         self.own(scope).tables.clone()
+    }
+
+    /// What is laid over a proxy's configuration once it is encoded; none without any.
+    pub fn patches(&self, scope: &ProxyScope) -> Option<Arc<PatchSet>> {
+        self.own(scope).patches.clone()
     }
 
     /// The outbound part for a key, the same `Arc` for all proxies that have the key.
@@ -250,6 +259,7 @@ impl Own {
         let own = LocalResources::translate(&translator.snapshot, &translator.cache, scope);
         Self {
             tables: ProxyTables::of(&own.to_config(), before),
+            patches: envoy_filters::patches(&translator.snapshot, scope),
             diagnostics: own.diagnostics().to_vec(),
         }
     }

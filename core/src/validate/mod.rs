@@ -36,7 +36,7 @@ pub(crate) mod gateway_api;
 pub(crate) use self::at::At;
 pub(crate) use self::fault_injection::grpc_status;
 pub(crate) use self::http_route::nearest;
-use crate::diag::{FieldPath, Level, SCHEMA};
+use crate::diag::{FieldPath, Level, NO_EFFECT, SCHEMA};
 
 /// Something that is wrong with an object.
 #[derive(Clone, Debug)]
@@ -88,6 +88,17 @@ impl Violations {
         hint: impl Into<String>,
     ) {
         self.push(Level::Warning, at, message.into(), Some(hint.into()));
+    }
+
+    /// A part of the object has no effect in this version; the object is accepted.
+    pub(crate) fn no_effect(&mut self, at: &At<'_>, message: impl Into<String>) {
+        self.0.push(Violation {
+            code: NO_EFFECT,
+            level: Level::Warning,
+            path: at.path(),
+            message: message.into(),
+            hint: None,
+        });
     }
 
     /// Reports a field if a check of its value fails.

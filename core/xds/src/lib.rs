@@ -4,7 +4,7 @@
 //! mesh-ir values --resource--> encoded resources --server--> responses ~~gRPC~~> --client--> resource --> mesh-ir values
 //! ```
 //!
-//! [`resource`] translates both ways, strict where meaning would be lost; [`json`] shows what was encoded, as Envoy's dumps do.
+//! [`resource`] translates both ways, strict where meaning would be lost; `patch` lays what `EnvoyFilter`s say over it; [`json`] shows what was encoded, as Envoy's dumps do.
 //! [`discovery`] holds the messages, [`node`] says who a client is. [`server`] and [`client`] are state machines without I/O, clock
 //! or randomness: callers hand in messages and time, and send what comes out. The module `service` (features `client` and
 //! `server`) puts them on gRPC.
@@ -13,6 +13,8 @@
 #![warn(clippy::indexing_slicing, clippy::unwrap_used)]
 
 pub mod resource;
+
+mod patch;
 
 pub mod discovery;
 pub mod node;

@@ -81,6 +81,18 @@ pub mod keys {
     pub const VHDS: &str = "VHDS";
     /// Ours: where the application binds, when nothing redirects traffic.
     pub const MESH_APP_ADDRESS: &str = "MESH_APP_ADDRESS";
+
+    /// What tells one proxy from all others, or is a part of its scope by itself.
+    pub(super) const INDIVIDUAL: [&str; 8] = [
+        NAME,
+        NAMESPACE,
+        INSTANCE_IPS,
+        CLUSTER_ID,
+        NETWORK,
+        ISTIO_VERSION,
+        VHDS,
+        MESH_APP_ADDRESS,
+    ];
 }
 
 // === impl NodeInfo ===
@@ -173,6 +185,18 @@ impl NodeInfo {
             .insert(keys::LABELS.to_owned(), Value { kind });
     }
 
+    /// The texts of the metadata that proxies have in common.
+    fn common_metadata(&self) -> BTreeMap<String, String> {
+        let fields = self.metadata.fields.iter();
+        fields
+            .filter(|(key, _)| !keys::INDIVIDUAL.contains(&key.as_str()))
+            .filter_map(|(key, value)| match value.kind.as_ref()? {
+                Kind::StringValue(text) => Some((key.clone(), text.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// What translation needs to know of the proxy.
     ///
     /// Capture is by loopback when the metadata names the application's address, nothing redirects traffic and the pod's address is
@@ -198,6 +222,11 @@ impl NodeInfo {
         if let Some((_, domain)) = self.domain.split_once(".svc.") {
             scope.dns_domain = domain.to_owned();
         }
+        scope.version = self
+            .text(keys::ISTIO_VERSION)
+            .unwrap_or_default()
+            .to_owned();
+        scope.metadata = self.common_metadata();
         scope
     }
 

@@ -73,6 +73,24 @@ const fn open(
 
 /// Every request that both proxies must answer alike.
 pub const CASES: &[Case] = &[
+    // Patches of EnvoyFilters
+    sidecar(
+        "denied by a filter of a patch",
+        REVIEWS,
+        "GET /forbidden/x HTTP/1.1\r\nHost: reviews",
+        "403",
+    ),
+    sidecar(
+        "route of a patch",
+        REVIEWS,
+        "GET /patched HTTP/1.1\r\nHost: reviews",
+        "200 v1",
+    ),
+    gateway(
+        "denied at a gateway by a filter of a patch",
+        "GET /forbidden HTTP/1.1\r\nHost: bookinfo.example.com",
+        "403",
+    ),
     // Paths
     sidecar(
         "exact path",

@@ -51,6 +51,7 @@ fn compare(kind: Kind, mode: Mode) {
         backends.forget();
         all.push((format!("Envoy over {protocol:?}"), answers(&cases)));
         shares(kind, "Envoy");
+        runs_a_script(cases[0]);
         envoy.accepted_everything();
     }
     if !only_envoy() {
@@ -80,6 +81,13 @@ fn compare(kind: Kind, mode: Mode) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Envoy runs what an EnvoyFilter gives to it alone.
+#[track_caller]
+fn runs_a_script(case: &Case) {
+    let head = requests::head(case);
+    assert!(head.contains("x-lua: ran"), "{head}");
 }
 
 /// `ORACLE_ONLY=envoy` leaves our proxy out, to see whether Envoy does what the cases say.

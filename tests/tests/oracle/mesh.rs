@@ -259,7 +259,7 @@ fn bootstrap(kind: Kind, protocol: Protocol) -> String {
         r#"node:
   id: {role}~{address}~{pod}.default~default.svc.cluster.local
   cluster: {pod}.default
-  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0}}
+  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0, ORACLE: envoy}}
 admin:
   address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
 dynamic_resources:

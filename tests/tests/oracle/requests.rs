@@ -18,6 +18,15 @@ pub struct Answer {
     pub headers: Vec<String>,
 }
 
+/// Sends a request and reads the head of the answer, in lower case.
+pub fn head(case: &Case) -> String {
+    let address: SocketAddr = case.address.parse().unwrap();
+    let request = format!("{}\r\nConnection: close\r\n\r\n", case.head);
+    let text = http::exchange(address, &request, false).unwrap_or_default();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    head.to_ascii_lowercase()
+}
+
 /// Sends a request and reads what counts of the answer.
 pub fn send(case: &Case) -> Answer {
     let address: SocketAddr = case.address.parse().unwrap();

@@ -93,14 +93,17 @@ pub(super) const ROWS: &[Row] = &[
         "workloadgroups",
         &WORKLOAD_GROUP
     ),
-    typed!(
-        EnvoyFilter,
-        EnvoyFilterSpec,
-        envoy_filter::check,
-        &["networking.istio.io/v1alpha3"],
-        "envoyfilters",
-        &ENVOY_FILTER
-    ),
+    Row {
+        effect: Effect::Full,
+        ..typed!(
+            EnvoyFilter,
+            EnvoyFilterSpec,
+            envoy_filter::check,
+            &["networking.istio.io/v1alpha3"],
+            "envoyfilters",
+            &ENVOY_FILTER
+        )
+    },
     typed!(
         ProxyConfig,
         ProxyConfigSpec,

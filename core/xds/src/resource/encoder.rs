@@ -9,9 +9,11 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use mesh_ir::patch::PatchSet;
 use mesh_ir::{Layer, LayerId, ProxyTables, Table, VirtualHost};
 use rustc_hash::FxHashMap;
 
+use super::patched::PatchedLayers;
 use super::{
     DiscoveredHost, Entry, PerType, ResourceSet, ResourceSnapshot, ResourceType, XdsResource,
 };
@@ -27,6 +29,8 @@ const FEW: usize = 64;
 #[derive(Debug, Default)]
 pub struct Encoder {
     layers: PerType<Mutex<Layers>>,
+    /// The same for proxies that patches are for.
+    patched: PatchedLayers,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +54,16 @@ impl Encoder {
         before: &ResourceSnapshot,
         tables: &ProxyTables,
     ) -> ResourceSnapshot {
+        self.encode_patched(before, tables, None)
+    }
+
+    /// The same with patches laid over. Types of resources that they do not concern are shared with all other proxies.
+    pub fn encode_patched(
+        &self,
+        before: &ResourceSnapshot,
+        tables: &ProxyTables,
+        patches: Option<&PatchSet>,
+    ) -> ResourceSnapshot {
         let ProxyTables {
             listeners,
             routes,
@@ -60,19 +74,30 @@ impl Encoder {
             names,
         } = tables;
         let mut snapshot = before.clone();
-        self.put(&mut snapshot, clusters);
-        self.put(&mut snapshot, endpoints);
-        self.put(&mut snapshot, secrets);
-        self.put(&mut snapshot, listeners);
-        self.put(&mut snapshot, routes);
-        self.put(&mut snapshot, names);
+        self.put(&mut snapshot, clusters, patches);
+        self.put(&mut snapshot, endpoints, patches);
+        self.put(&mut snapshot, secrets, patches);
+        self.put(&mut snapshot, listeners, patches);
+        self.put(&mut snapshot, routes, patches);
+        self.put(&mut snapshot, names, patches);
         let kind = ResourceType::VirtualHost;
-        self.put_with(kind, &mut snapshot, virtual_hosts, encode_virtual_host);
+        self.put_with(
+            kind,
+            &mut snapshot,
+            virtual_hosts,
+            patches,
+            encode_virtual_host,
+        );
         snapshot
     }
 
-    fn put<T: XdsResource>(&self, snapshot: &mut ResourceSnapshot, table: &Table<T>) {
-        self.put_with(T::TYPE, snapshot, table, |_, value| value.encode());
+    fn put<T: XdsResource>(
+        &self,
+        snapshot: &mut ResourceSnapshot,
+        table: &Table<T>,
+        patches: Option<&PatchSet>,
+    ) {
+        self.put_with(T::TYPE, snapshot, table, patches, |_, value| value.encode());
     }
 
     fn put_with<T>(
@@ -80,15 +105,20 @@ impl Encoder {
         kind: ResourceType,
         snapshot: &mut ResourceSnapshot,
         table: &Table<T>,
+        patches: Option<&PatchSet>,
         encode: impl Fn(&Arc<str>, &Arc<T>) -> Bytes,
     ) {
+        if let Some(patches) = patches.filter(|patches| crate::patch::concerns(kind, patches)) {
+            let table = self.patched.table(kind, table, patches, &encode);
+            put_table(snapshot, kind, table);
+            return;
+        }
         let before = snapshot.get(kind).table().layers().iter().map(|it| it.id());
         if before.eq(table.layers().iter().map(|layer| layer.id())) {
             return;
         }
         let table = table.map_layers(|layer| self.layer(kind, layer, &encode));
-        let set = Arc::new(ResourceSet::from(table));
-        *snapshot = std::mem::take(snapshot).with(kind, set);
+        put_table(snapshot, kind, table);
     }
 
     fn layer<T>(
@@ -132,6 +162,17 @@ impl Encoder {
     }
 }
 
+/// Puts the set of a type, unless it is the one that is there.
+fn put_table(snapshot: &mut ResourceSnapshot, kind: ResourceType, table: Table<Entry>) {
+    let ids = |table: &Table<Entry>| -> Vec<LayerId> {
+        table.layers().iter().map(|layer| layer.id()).collect()
+    };
+    if ids(snapshot.get(kind).table()) != ids(&table) {
+        let set = Arc::new(ResourceSet::from(table));
+        *snapshot = std::mem::take(snapshot).with(kind, set);
+    }
+}
+
 fn encode_virtual_host(name: &Arc<str>, host: &Arc<VirtualHost>) -> Bytes {
     let (name, host) = (name.clone(), host.clone());
     DiscoveredHost { name, host }.encode()
@@ -154,6 +195,11 @@ impl Layers {
 }
 
 /// The version that clients are told for a value of this version.
-fn wire_version(version: u64) -> u64 {
+pub(super) fn wire_version(version: u64) -> u64 {
     super::version_of(&(ENCODING, version))
+}
+
+/// The same for what patches have changed.
+pub(super) fn patched_version(version: u64, patches: u64) -> u64 {
+    super::version_of(&(ENCODING, version, patches))
 }

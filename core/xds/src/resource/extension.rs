@@ -29,7 +29,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
 
 pub(super) enum Config {
     Inline(Any),
-    Discovered(ExtensionConfigSource),
+    Discovered(Box<ExtensionConfigSource>),
 }
 
 pub(super) fn to_proto(value: &ExtensionConfig) -> Config {
@@ -38,14 +38,16 @@ pub(super) fn to_proto(value: &ExtensionConfig) -> Config {
             type_url: mesh_envoy::type_url(message),
             value: value.to_vec(),
         }),
-        ExtensionConfig::Discovered { messages } => Config::Discovered(ExtensionConfigSource {
-            config_source: values::ads(),
-            type_urls: messages
-                .iter()
-                .map(|name| mesh_envoy::type_url(name))
-                .collect(),
-            ..ExtensionConfigSource::default()
-        }),
+        ExtensionConfig::Discovered { messages } => {
+            Config::Discovered(Box::new(ExtensionConfigSource {
+                config_source: values::ads(),
+                type_urls: messages
+                    .iter()
+                    .map(|name| mesh_envoy::type_url(name))
+                    .collect(),
+                ..ExtensionConfigSource::default()
+            }))
+        }
     }
 }
 

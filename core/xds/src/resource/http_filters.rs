@@ -58,7 +58,7 @@ fn of(value: &HttpFilter) -> Vec<Proto> {
                 disabled: false,
                 config_type: Some(match extension::to_proto(config) {
                     extension::Config::Inline(any) => ConfigType::TypedConfig(any),
-                    extension::Config::Discovered(source) => ConfigType::ConfigDiscovery(source),
+                    extension::Config::Discovered(source) => ConfigType::ConfigDiscovery(*source),
                 }),
             }]
         }

@@ -63,6 +63,7 @@ mod types;
 mod values;
 
 mod encoder;
+mod patched;
 mod set;
 mod tables;
 
@@ -229,6 +230,18 @@ resource!(
     |_this| "default",
     name_table
 );
+
+/// An encoded message as a resource.
+pub(crate) fn wrap_message(kind: ResourceType, message: &impl Message) -> Bytes {
+    wrap(kind, message)
+}
+
+/// The services that a cluster's metadata names.
+pub(crate) fn services_of(
+    metadata: Option<&envoy_types::pb::envoy::config::core::v3::Metadata>,
+) -> Vec<mesh_ir::ServiceRef> {
+    metadata::IstioMetadata::from_proto(metadata).services
+}
 
 fn wrap(kind: ResourceType, message: &impl Message) -> Bytes {
     Any {
