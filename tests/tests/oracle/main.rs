@@ -35,7 +35,32 @@ fn gateways_answer_alike() {
     compare(Kind::Gateway, Mode::RegistryOnly);
 }
 
-/// Runs all cases of a kind through Envoy, over both variants of the protocol, and through our proxy, and compares.
+#[test]
+fn virtual_hosts_come_and_go_one_by_one() {
+    const EXTRA: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: extra, namespace: default}
+spec:
+  hosts: [extra.example.com]
+  http:
+  - name: NAME
+    route: [{destination: {host: reviews}}]
+";
+    let _backends = Backends::start();
+    let mesh = Mesh::start(Mode::RegistryOnly);
+    let envoy = mesh.start_envoy(Kind::Sidecar, Protocol::DeltaWithVhds);
+    mesh.add("extra.yaml", &EXTRA.replace("NAME", "first-rule"));
+    envoy.routes_say("first-rule", true);
+    mesh.add("extra.yaml", &EXTRA.replace("NAME", "second-rule"));
+    envoy.routes_say("second-rule", true);
+    envoy.routes_say("first-rule", false);
+    mesh.remove("extra.yaml");
+    envoy.routes_say("extra.example.com", false);
+    envoy.accepted_everything();
+}
+
+/// Runs all cases of a kind through Envoy, over all variants of the protocol, and through our proxy, and compares.
 #[track_caller]
 fn compare(kind: Kind, mode: Mode) {
     let backends = Backends::start();
@@ -45,9 +70,15 @@ fn compare(kind: Kind, mode: Mode) {
         .filter(|case| case.kind == kind && case.mode == mode)
         .collect();
     let mut all = Vec::new();
-    for protocol in [Protocol::Delta, Protocol::StateOfTheWorld] {
+    for protocol in [
+        Protocol::Delta,
+        Protocol::DeltaWithVhds,
+        Protocol::StateOfTheWorld,
+    ] {
         let envoy = mesh.start_envoy(kind, protocol);
         envoy.accepted_everything();
+        let discovers = protocol == Protocol::DeltaWithVhds;
+        assert_eq!(envoy.vhds_reloads() > 0, discovers, "{protocol:?}");
         backends.forget();
         all.push((format!("Envoy over {protocol:?}"), answers(&cases)));
         shares(kind, "Envoy");

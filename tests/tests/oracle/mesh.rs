@@ -28,6 +28,8 @@ pub enum Kind {
 pub enum Protocol {
     /// Only what changed.
     Delta,
+    /// The same, with virtual hosts as resources of their own (VHDS).
+    DeltaWithVhds,
     /// Everything, each time.
     StateOfTheWorld,
 }
@@ -58,14 +60,14 @@ struct Running(Child);
 impl Mesh {
     /// Writes the configuration and starts the control plane.
     pub fn start(mode: Mode) -> Self {
+        Self::start_with(CONFIG.replace("MODE", mode.name()))
+    }
+
+    fn start_with(text: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config");
         std::fs::create_dir(&config).unwrap();
-        std::fs::write(
-            config.join("mesh.yaml"),
-            CONFIG.replace("MODE", mode.name()),
-        )
-        .unwrap();
+        std::fs::write(config.join("mesh.yaml"), text).unwrap();
         let mut command = Command::new(binary("mesh-controller"));
         command
             .arg("discovery")
@@ -78,6 +80,19 @@ impl Mesh {
             directory,
             _controller: controller,
         }
+    }
+
+    /// Puts a file beside the configuration.
+    pub fn add(&self, name: &str, text: &str) {
+        // Written elsewhere first: the control plane must not read half of it.
+        let written = self.directory.path().join(name);
+        std::fs::write(&written, text).unwrap();
+        std::fs::rename(written, self.directory.path().join("config").join(name)).unwrap();
+    }
+
+    /// Takes the file away again.
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.directory.path().join("config").join(name)).unwrap();
     }
 
     /// Starts our proxy.
@@ -117,6 +132,29 @@ impl Mesh {
 // === impl Proxy ===
 
 impl Proxy {
+    /// Waits until the dump of the routes says a text, or says it no longer.
+    #[track_caller]
+    pub fn routes_say(&self, text: &str, says: bool) {
+        eventually(text, Duration::from_secs(20), || {
+            let dump = http::get(
+                ADMIN.parse().unwrap(),
+                "/config_dump?resource=dynamic_route_configs",
+            )
+            .ok()?;
+            (dump.contains(text) == says).then_some(())
+        });
+    }
+
+    /// How often Envoy has taken over discovered virtual hosts.
+    pub fn vhds_reloads(&self) -> u64 {
+        let stats =
+            http::get(ADMIN.parse().unwrap(), "/stats?filter=vhds.*config_reload$").unwrap();
+        let counts = stats
+            .lines()
+            .filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok());
+        counts.sum()
+    }
+
     /// Asserts that Envoy refused nothing and that it got something.
     #[track_caller]
     pub fn accepted_everything(&self) {
@@ -252,14 +290,15 @@ fn listening(address: &str) {
 
 fn bootstrap(kind: Kind, protocol: Protocol) -> String {
     let api = match protocol {
-        Protocol::Delta => "DELTA_GRPC",
+        Protocol::Delta | Protocol::DeltaWithVhds => "DELTA_GRPC",
         Protocol::StateOfTheWorld => "GRPC",
     };
+    let vhds = protocol == Protocol::DeltaWithVhds;
     format!(
         r#"node:
   id: {role}~{address}~{pod}.default~default.svc.cluster.local
   cluster: {pod}.default
-  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0, ORACLE: envoy}}
+  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0, ORACLE: envoy, VHDS: {vhds}}}
 admin:
   address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
 dynamic_resources:
