@@ -37,84 +37,52 @@ pub trait DiscoveryStream:
 
 // === impl DiscoveryStream ===
 
-impl DiscoveryStream for DeltaStream {
-    const VARIANT: &'static str = "delta";
-    const HAS_VHDS: bool = true;
+/// Both variants have these methods of their own; a trait cannot be implemented for two types at once.
+macro_rules! discovery_stream {
+    ($stream:ty, $variant:literal, has_vhds: $has_vhds:literal) => {
+        impl DiscoveryStream for $stream {
+            const VARIANT: &'static str = $variant;
+            const HAS_VHDS: bool = $has_vhds;
 
-    fn new(identifier: String) -> Self {
-        Self::new(identifier)
-    }
+            fn new(identifier: String) -> Self {
+                Self::new(identifier)
+            }
 
-    fn node(&self) -> Option<&Node> {
-        self.node()
-    }
+            fn node(&self) -> Option<&Node> {
+                self.node()
+            }
 
-    fn update(&mut self, snapshot: ResourceSnapshot) {
-        self.update(snapshot);
-    }
+            fn update(&mut self, snapshot: ResourceSnapshot) {
+                self.update(snapshot);
+            }
 
-    fn on_request(
-        &mut self,
-        request: Self::Request,
-        now: SystemTime,
-    ) -> Result<Received, StreamError> {
-        self.on_request(request, now)
-    }
+            fn on_request(
+                &mut self,
+                request: Self::Request,
+                now: SystemTime,
+            ) -> Result<Received, StreamError> {
+                self.on_request(request, now)
+            }
 
-    fn poll(&mut self, now: SystemTime) -> Option<Self::Response> {
-        self.poll(now)
-    }
+            fn poll(&mut self, now: SystemTime) -> Option<Self::Response> {
+                self.poll(now)
+            }
 
-    fn wake_at(&self) -> Option<SystemTime> {
-        self.wake_at()
-    }
+            fn wake_at(&self) -> Option<SystemTime> {
+                self.wake_at()
+            }
 
-    fn status(&self, kind: ResourceType) -> TypeStatus {
-        self.status(kind)
-    }
+            fn status(&self, kind: ResourceType) -> TypeStatus {
+                self.status(kind)
+            }
 
-    fn kind(response: &Self::Response) -> Option<ResourceType> {
-        ResourceType::from_type_url(&response.type_url)
-    }
+            fn kind(response: &Self::Response) -> Option<ResourceType> {
+                ResourceType::from_type_url(&response.type_url)
+            }
+        }
+    };
 }
 
-impl DiscoveryStream for SotwStream {
-    const VARIANT: &'static str = "sotw";
-    const HAS_VHDS: bool = false;
-
-    fn new(identifier: String) -> Self {
-        Self::new(identifier)
-    }
-
-    fn node(&self) -> Option<&Node> {
-        self.node()
-    }
-
-    fn update(&mut self, snapshot: ResourceSnapshot) {
-        self.update(snapshot);
-    }
-
-    fn on_request(
-        &mut self,
-        request: Self::Request,
-        now: SystemTime,
-    ) -> Result<Received, StreamError> {
-        self.on_request(request, now)
-    }
-
-    fn poll(&mut self, now: SystemTime) -> Option<Self::Response> {
-        self.poll(now)
-    }
-
-    fn wake_at(&self) -> Option<SystemTime> {
-        self.wake_at()
-    }
-
-    fn status(&self, kind: ResourceType) -> TypeStatus {
-        self.status(kind)
-    }
-
-    fn kind(response: &Self::Response) -> Option<ResourceType> {
-        ResourceType::from_type_url(&response.type_url)
-    }
-}
+discovery_stream!(DeltaStream, "delta", has_vhds: true);
+// Envoy discovers virtual hosts by delta streams only.
+discovery_stream!(SotwStream, "sotw", has_vhds: false);
