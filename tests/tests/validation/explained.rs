@@ -71,6 +71,7 @@ pub const EXPLAINED: &[Row] = &[
     stricter("AuthorizationPolicy", "should have at least 1 items", "an empty list would match everybody"),
     stricter("VirtualService", "the delegate's name is missing", "the rule would route nothing"),
     stricter("DestinationRule", " overlaps ", "Istio finds an overlap in one of the two orders only"),
+    stricter("VirtualService", "the host is set more than once", "which of two values counts, one of them empty, would be left to the order"),
     stricter("VirtualService", "port 0 is not in the range", "Istio counts 0 as absent, so that the condition is gone"),
     stricter("DestinationRule", "is not in the range 1 to 65535", "no service has such a port"),
     stricter("VirtualService", "fault.delay.percent: ", "Istio does not look at the deprecated share, however large"),
