@@ -1,6 +1,7 @@
 //! The mesh that the control plane reads: services with endpoints, and two VirtualServices to change.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A generated directory of YAML.
@@ -14,6 +15,8 @@ pub struct Configuration {
     pub endpoints: usize,
     /// How many namespaces they are spread over.
     pub namespaces: usize,
+    /// Whether one of them is seen by its own namespace only.
+    pub has_private_service: bool,
 }
 
 /// What is changed.
@@ -32,6 +35,8 @@ const PUBLIC: usize = 0;
 const PRIVATE: usize = 1;
 /// The service that loses an endpoint.
 const SHRINKING: usize = 2;
+/// The service that may be private.
+const HIDDEN: usize = 3;
 
 // === impl Change ===
 
@@ -90,12 +95,17 @@ impl Configuration {
     fn service(&self, service: usize, text: &mut String) {
         let namespace = service % self.namespaces;
         let (high, low) = (service / 250, service % 250 + 1);
+        let annotations = if self.has_private_service && service == HIDDEN {
+            ", annotations: {networking.istio.io/exportTo: .}"
+        } else {
+            ""
+        };
         let _ = write!(
             text,
             "---
 apiVersion: v1
 kind: Service
-metadata: {{name: svc-{service}, namespace: ns-{namespace}}}
+metadata: {{name: svc-{service}, namespace: ns-{namespace}{annotations}}}
 spec:
   clusterIP: 10.96.{high}.{low}
   selector: {{app: svc-{service}}}
@@ -109,20 +119,7 @@ spec:
     }
 
     fn slice(&self, service: usize, endpoints: usize) -> String {
-        let namespace = service % self.namespaces;
-        let mut text = format!(
-            "apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: svc-{service}-a
-  namespace: ns-{namespace}
-  labels: {{kubernetes.io/service-name: svc-{service}}}
-addressType: IPv4
-ports:
-- {{name: http, port: 8080, protocol: TCP}}
-endpoints:
-"
-        );
+        let mut text = self.slice_head(service, 8080);
         for endpoint in 0..endpoints {
             let number = service * self.endpoints + endpoint;
             let (a, b, c) = (number / 62500, number / 250 % 250, number % 250 + 1);
@@ -133,6 +130,23 @@ endpoints:
             );
         }
         text
+    }
+
+    fn slice_head(&self, service: usize, port: u16) -> String {
+        let namespace = service % self.namespaces;
+        format!(
+            "apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: svc-{service}-a
+  namespace: ns-{namespace}
+  labels: {{kubernetes.io/service-name: svc-{service}}}
+addressType: IPv4
+ports:
+- {{name: http, port: {port}, protocol: TCP}}
+endpoints:
+"
+        )
     }
 
     fn endpoints(&self, service: usize, endpoints: usize) -> anyhow::Result<()> {
@@ -157,6 +171,42 @@ spec:
             100 - weight
         );
         self.put(&format!("rule-{service}.yaml"), &text)
+    }
+
+    /// Has the service with the public rule answer a number by itself.
+    pub fn answer(&self, number: usize) -> anyhow::Result<()> {
+        let namespace = PUBLIC % self.namespaces;
+        let text = format!(
+            "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: svc-{PUBLIC}, namespace: ns-{namespace}}}
+spec:
+  hosts: [svc-{PUBLIC}]
+  http:
+  - directResponse: {{status: 200, body: {{string: '{number}'}}}}
+"
+        );
+        self.put(&format!("rule-{PUBLIC}.yaml"), &text)
+    }
+
+    /// Gives a service one endpoint.
+    pub fn serve_at(&self, backend: SocketAddr) -> anyhow::Result<()> {
+        let text = format!(
+            "{}- {{addresses: [{}], conditions: {{ready: true}}}}\n",
+            self.slice_head(SHRINKING, backend.port()),
+            backend.ip()
+        );
+        self.put("endpoints.yaml", &text)
+    }
+
+    /// Where [`Self::answer`] shows.
+    pub fn ruled_url(&self) -> String {
+        format!("http://svc-{PUBLIC}.ns-{}/", PUBLIC % self.namespaces)
+    }
+
+    /// Where [`Self::serve_at`] shows.
+    pub fn moved_url(&self) -> String {
+        format!("http://svc-{SHRINKING}.ns-{}/", SHRINKING % self.namespaces)
     }
 
     /// Writes a file whole: the control plane never sees half of one.

@@ -1,6 +1,6 @@
 //! Proxies that do no more than ask, count and acknowledge. Each has a connection and a delta stream of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use futures::{Stream, stream};
 use mesh_ir::ProxyKind;
 use mesh_xds::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use mesh_xds::node::keys;
+use mesh_xds::resource::version_of;
 use mesh_xds::service::AdsClient;
 use mesh_xds::{NodeInfo, ResourceType};
 use tokio::sync::{Notify, mpsc};
@@ -18,14 +19,35 @@ use tonic::transport::Endpoint;
 /// All proxies.
 pub struct Fleet {
     proxies: Vec<Arc<Proxy>>,
+    appetite: Appetite,
     arrived: Arc<Notify>,
     tasks: Mutex<JoinSet<()>>,
+    /// Of the first proxy of each namespace.
+    resources: Arc<Mutex<Resources>>,
 }
 
 struct Proxy {
     number: usize,
     namespace: usize,
+    appetite: Appetite,
     traffic: Mutex<Traffic>,
+    /// Where to note what came, for the first proxy of a namespace.
+    resources: Option<Arc<Mutex<Resources>>>,
+}
+
+/// What a proxy asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Appetite {
+    Everything,
+    Listeners,
+}
+
+/// Resources that have come.
+#[derive(Default)]
+struct Resources {
+    all: usize,
+    /// Hashes of their types, names and versions.
+    distinct: HashSet<u64>,
 }
 
 /// What a proxy has received.
@@ -42,17 +64,23 @@ pub struct Traffic {
     missing: usize,
 }
 
-// === impl Traffic ===
+// === impl Appetite ===
 
-impl Traffic {
+impl Appetite {
+    /// Types that are asked for as a whole.
+    fn asked(self) -> &'static [ResourceType] {
+        match self {
+            Self::Everything => &ASKED,
+            Self::Listeners => &[ResourceType::Listener],
+        }
+    }
+
     /// Whether everything that was asked for has come.
-    pub fn has_everything(&self) -> bool {
-        self.missing == 0
-            && ASKED
-                .into_iter()
-                .chain(NAMED)
-                .chain([COLLECTED])
-                .all(|kind| self.answered.contains(&kind))
+    fn is_satisfied(self, traffic: &Traffic) -> bool {
+        let follows = NAMED.into_iter().chain([COLLECTED]);
+        let follows = follows.filter(|_| self == Self::Everything);
+        let mut all = self.asked().iter().copied().chain(follows);
+        traffic.missing == 0 && all.all(|kind| traffic.answered.contains(&kind))
     }
 }
 
@@ -71,18 +99,50 @@ const COLLECTED: ResourceType = ResourceType::VirtualHost;
 impl Fleet {
     /// Proxies of the pods of services, spread over namespaces as those are.
     pub fn new(count: usize, namespaces: usize) -> Self {
+        Self::with(count, namespaces, Appetite::Everything)
+    }
+
+    /// One proxy for each namespace, that asks for no more than listeners.
+    pub fn of_listeners(namespaces: usize) -> Self {
+        Self::with(namespaces, namespaces, Appetite::Listeners)
+    }
+
+    fn with(count: usize, namespaces: usize, appetite: Appetite) -> Self {
+        let resources: Arc<Mutex<Resources>> = Arc::default();
         let proxy = |number| {
             Arc::new(Proxy {
                 number,
                 namespace: number % namespaces,
+                appetite,
                 traffic: Mutex::default(),
+                resources: (number < namespaces).then(|| Arc::clone(&resources)),
             })
         };
         Self {
             proxies: (0..count).map(proxy).collect(),
+            appetite,
             arrived: Arc::default(),
             tasks: Mutex::default(),
+            resources,
         }
+    }
+
+    /// Whether a proxy has everything that it asks for.
+    pub fn has_everything(&self, traffic: &Traffic) -> bool {
+        self.appetite.is_satisfied(traffic)
+    }
+
+    /// Prints how much of what was sent to different namespaces was the same.
+    pub fn print_sharing(&self) {
+        let resources = self
+            .resources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        println!(
+            "  one proxy for each namespace was sent {} resources, {} of them different: the rest is the same for several namespaces",
+            resources.all,
+            resources.distinct.len()
+        );
     }
 
     /// How many there are.
@@ -165,13 +225,13 @@ impl Fleet {
 
 impl Proxy {
     async fn run(&self, xds: &str, arrived: &Notify) -> anyhow::Result<()> {
-        let channel = Endpoint::from_shared(xds.to_owned())?
+        let channel = Endpoint::from_shared(format!("http://{xds}"))?
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 20)
             .connect()
             .await?;
         let (sender, requests) = mpsc::unbounded_channel();
-        for (index, kind) in ASKED.into_iter().enumerate() {
+        for (index, kind) in self.appetite.asked().iter().enumerate() {
             sender.send(DeltaDiscoveryRequest {
                 node: (index == 0).then(|| self.node().to_node()),
                 type_url: kind.type_url().to_owned(),
@@ -201,7 +261,11 @@ impl Proxy {
             u8::try_from(number / 250).unwrap_or(255),
             u8::try_from(number % 250 + 1).unwrap_or(255),
         ];
-        let (pod, namespace) = (format!("svc-{number}-0"), format!("ns-{namespace}"));
+        let pod = match self.appetite {
+            Appetite::Everything => format!("svc-{number}-0"),
+            Appetite::Listeners => format!("svc-{number}-1"),
+        };
+        let namespace = format!("ns-{namespace}");
         let mut node = NodeInfo::new(ProxyKind::Sidecar, Some(address.into()), &pod, &namespace);
         node.set_text(keys::NAMESPACE, namespace);
         node.set_text(keys::INTERCEPTION_MODE, "REDIRECT");
@@ -215,7 +279,17 @@ impl Proxy {
         let Some(kind) = ResourceType::from_type_url(&response.type_url) else {
             return Vec::new();
         };
-        let names = subscriptions(kind, &response);
+        let names = match self.appetite {
+            Appetite::Everything => subscriptions(kind, &response),
+            Appetite::Listeners => None,
+        };
+        if let Some(resources) = &self.resources {
+            let mut seen = resources.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.all += response.resources.len();
+            let hashes = response.resources.iter();
+            seen.distinct
+                .extend(hashes.map(|one| version_of(&(kind, &one.name, &one.version))));
+        }
         let mut traffic = self.lock();
         traffic.responses += 1;
         traffic.bytes += response
