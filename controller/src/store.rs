@@ -37,6 +37,11 @@ impl Store {
                 self.replace(resources, |key| key.kind == kind, &mut changes);
             }
             Event::ReplaceAll(resources) => self.replace(resources, |_| true, &mut changes),
+            Event::Several(events) => {
+                for event in events {
+                    changes.merge(self.apply(event));
+                }
+            }
         }
         changes
     }

@@ -111,6 +111,7 @@ fn options(state: &State) -> Options {
         concurrency: bootstrap.workers,
         bind_address: network.loopback.map(|loopback| loopback.pod),
         low_port_offset: network.low_port_offset,
+        namespace: bootstrap.node.namespace.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
         metrics: state.metrics.clone(),
         logs: state.logs.clone(),

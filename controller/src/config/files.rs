@@ -1,11 +1,13 @@
 //! Watches a directory of YAML and JSON files, for a control plane without a cluster.
 //!
-//! Every change reads the directory again. A file that cannot be parsed keeps the objects of its last good version, so a
-//! half-written file takes nothing away.
+//! Every change looks through the directory again and tells what is different then. A file that is moved into place is read at once:
+//! it is complete. One that is written in place is read a little later, and if it cannot be parsed keeps the objects of its last good
+//! version, so a half-written file takes nothing away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use mesh_core::diag::{Diagnostic, Level};
@@ -13,13 +15,16 @@ use mesh_core::resource::{self, Kind, ResourceKey};
 use mesh_core::source::SourceMap;
 use mesh_ir::version_of;
 use notify::Watcher as _;
-use tokio::sync::mpsc;
+use notify::event::{EventKind, ModifyKind};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::{Event, Observed};
 
-/// Time before the directory is read again, in which more events become one. Longer quiet is the event loop's business.
+/// Time between a write and the reading of the file, in which more writes become one. Longer quiet is the event loop's business.
 const QUIET: Duration = Duration::from_millis(10);
+/// A file that was changed so long before it was read cannot have been changed afterwards without a later time of change.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Largest file that is read.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -33,12 +38,15 @@ pub async fn watch(
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<BTreeSet<Kind>> {
-    let (touched_sender, mut touched) = mpsc::channel(1);
+    let (touched, moved) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (on_touch, on_move) = (touched.clone(), moved.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading is an event as well, ours among it.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            // One waiting signal is enough: the whole directory is looked through again.
-            let _ = touched_sender.try_send(());
+        // One waiting signal is enough: the whole directory is looked through again.
+        match event.map(|event| event.kind) {
+            // Reading is an event as well, ours among it.
+            Ok(EventKind::Access(_)) => {}
+            Ok(EventKind::Modify(ModifyKind::Name(_))) => on_move.notify_one(),
+            _ => on_touch.notify_one(),
         }
     })?;
     watcher
@@ -49,23 +57,24 @@ pub async fn watch(
         files: BTreeMap::new(),
     };
     directory.read()?;
-    events.send(directory.event()).await.ok();
+    events.send(directory.everything()).await.ok();
     let events = events.clone();
     tasks.spawn(async move {
         let _watcher = watcher;
-        while touched.recv().await.is_some() {
-            tokio::time::sleep(QUIET).await;
-            let _ = touched.try_recv();
-            match directory.read() {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(error, "the last configuration stays");
-                    continue;
+        loop {
+            tokio::select! {
+                () = moved.notified() => {}
+                () = touched.notified() => tokio::select! {
+                    () = moved.notified() => {}
+                    () = tokio::time::sleep(QUIET) => {}
                 }
             }
-            if events.send(directory.event()).await.is_err() {
+            let changes = directory.read().unwrap_or_else(|error| {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "the last configuration stays");
+                Vec::new()
+            });
+            if !changes.is_empty() && events.send(Event::Several(changes)).await.is_err() {
                 return;
             }
         }
@@ -80,53 +89,95 @@ struct Directory {
 }
 
 /// A file, as last read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct File {
+    /// What the file system said of it, if that was old enough to tell changes by.
+    stamp: Option<Stamp>,
     /// Hash of its text.
     text: u64,
-    objects: BTreeMap<ResourceKey, Observed>,
+    objects: Arc<BTreeMap<ResourceKey, Observed>>,
 }
+
+/// What tells a file from another version of it: when it was changed, its length, and its number in the file system.
+type Stamp = (SystemTime, u64, u64);
 
 // === impl Directory ===
 
 impl Directory {
-    fn event(&self) -> Event {
+    fn everything(&self) -> Event {
         let objects = self.files.values().flat_map(|file| file.objects.values());
         Event::ReplaceAll(objects.cloned().collect())
     }
 
-    /// Reads what has changed. Whether anything has.
-    fn read(&mut self) -> anyhow::Result<bool> {
+    /// Reads the files that have changed; gives what became of the objects.
+    fn read(&mut self) -> anyhow::Result<Vec<Event>> {
         let mut paths = Vec::new();
         collect(&self.path, &mut paths)?;
-        let mut changed = false;
+        let mut before = self.files.clone();
+        let mut touched = BTreeSet::new();
         let mut files = BTreeMap::new();
         for path in paths {
-            let mut file = self.files.remove(&path).unwrap_or_default();
-            match read_file(&path) {
-                Ok(text) if version_of(&text) == file.text => {}
-                Ok(text) => {
-                    file.update(&path, &text);
-                    changed = true;
-                }
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(error, "the last version of the file stays");
-                }
+            let known = before.get(&path).cloned().unwrap_or_default();
+            let file = known.next(&path);
+            if Arc::ptr_eq(&file.objects, &known.objects) {
+                before.remove(&path);
+            } else {
+                touched.extend(file.objects.keys().cloned());
             }
             files.insert(path, file);
         }
-        changed |= !self.files.is_empty();
-        self.files = files;
-        Ok(changed)
+        // What is left there is gone, or was another version.
+        for file in before.values() {
+            touched.extend(file.objects.keys().cloned());
+        }
+        let before = std::mem::replace(&mut self.files, files);
+        let changes = touched.into_iter();
+        Ok(changes
+            .filter_map(|key| change(winner(&before, &key), winner(&self.files, &key)))
+            .collect())
+    }
+}
+
+/// The object of a key: of several files with one the last counts.
+fn winner<'a>(files: &'a BTreeMap<PathBuf, File>, key: &ResourceKey) -> Option<&'a Observed> {
+    let mut files = files.values().rev();
+    files.find_map(|file| file.objects.get(key))
+}
+
+fn change(before: Option<&Observed>, after: Option<&Observed>) -> Option<Event> {
+    match (before, after) {
+        (_, Some(after)) => {
+            let same = before.is_some_and(|before| before.meaning == after.meaning);
+            (!same).then(|| Event::Apply(after.clone()))
+        }
+        (Some(before), None) => Some(Event::Delete(before.resource.key.clone(), None)),
+        (None, None) => None,
     }
 }
 
 // === impl File ===
 
 impl File {
+    /// The file as it is now.
+    fn next(&self, path: &Path) -> Self {
+        let stamp = stamp(path);
+        if stamp.is_some() && stamp == self.stamp {
+            return self.clone();
+        }
+        let next = match read_file(path) {
+            Ok(text) if version_of(&text) == self.text => self.clone(),
+            Ok(text) => self.update(path, &text),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "the last version of the file stays");
+                self.clone()
+            }
+        };
+        Self { stamp, ..next }
+    }
+
     /// Takes a new text. Where something in it is broken, objects that it no longer holds stay: they may be the broken ones.
-    fn update(&mut self, path: &Path, text: &str) {
+    fn update(&self, path: &Path, text: &str) -> Self {
         let mut sources = SourceMap::default();
         let (documents, mut diagnostics) = sources.parse(&path.display().to_string(), text);
         let is_error = |found: &[Diagnostic]| found.iter().any(|one| one.level == Level::Error);
@@ -146,14 +197,16 @@ impl File {
         }
         report(path, &sources, &diagnostics);
         if unreadable {
-            for (key, resource) in std::mem::take(&mut self.objects) {
-                objects.entry(key).or_insert(resource);
+            for (key, resource) in self.objects.iter() {
+                let object = objects.entry(key.clone());
+                object.or_insert_with(|| resource.clone());
             }
         }
-        *self = Self {
+        Self {
+            stamp: None,
             text: version_of(&text),
-            objects,
-        };
+            objects: Arc::new(objects),
+        }
     }
 }
 
@@ -183,6 +236,15 @@ fn report(path: &Path, sources: &SourceMap, diagnostics: &[Diagnostic]) {
             Level::Info => tracing::debug!(code, resource, field, "{place}: {message}"),
         }
     }
+}
+
+/// What the file system says of a file; nothing while it was changed so lately that the next change might look the same.
+fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    let changed = metadata.modified().ok()?;
+    let age = SystemTime::now().duration_since(changed).ok()?;
+    (age >= SETTLED).then(|| (changed, metadata.len(), metadata.ino()))
 }
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
@@ -251,16 +313,37 @@ mod tests {
         let other = SERVICE.replace("name: a", "name: b");
         let (place, mut directory) =
             directory(&[("a.yaml", SERVICE), ("b.yml", &other), ("c.txt", "no")]);
-        assert!(directory.read().unwrap());
+        assert_eq!(directory.read().unwrap().len(), 2);
         assert_eq!(names(&directory), ["a", "b"]);
-        assert!(!directory.read().unwrap());
+        assert!(directory.read().unwrap().is_empty());
         std::fs::write(place.path().join("a.yaml"), "kind: [").unwrap();
-        assert!(directory.read().unwrap());
+        assert!(directory.read().unwrap().is_empty());
         assert_eq!(names(&directory), ["a", "b"]);
         std::fs::write(place.path().join("a.yaml"), "").unwrap();
         std::fs::remove_file(place.path().join("b.yml")).unwrap();
-        assert!(directory.read().unwrap());
+        assert_eq!(directory.read().unwrap().len(), 2);
         assert!(names(&directory).is_empty());
+    }
+
+    #[test]
+    fn of_several_files_with_an_object_the_last_counts() {
+        let with = |port: &str| SERVICE.replace("port: 80", port);
+        let (place, mut directory) =
+            directory(&[("a.yaml", SERVICE), ("b.yaml", &with("port: 81"))]);
+        let write = |name: &str, text: &str| std::fs::write(place.path().join(name), text).unwrap();
+        let is = |changes: &[Event], expected: &str| match changes {
+            [Event::Apply(_)] => assert_eq!(expected, "applied"),
+            [Event::Delete(..)] => assert_eq!(expected, "deleted"),
+            [] => assert_eq!(expected, "nothing"),
+            others => panic!("{others:?}"),
+        };
+        is(&directory.read().unwrap(), "applied");
+        write("a.yaml", &with("port: 82"));
+        is(&directory.read().unwrap(), "nothing");
+        std::fs::remove_file(place.path().join("b.yaml")).unwrap();
+        is(&directory.read().unwrap(), "applied");
+        write("a.yaml", "");
+        is(&directory.read().unwrap(), "deleted");
     }
 
     #[tokio::test]
@@ -269,16 +352,14 @@ mod tests {
         let (sender, mut events) = mpsc::channel(4);
         let mut tasks = JoinSet::new();
         watch(place.path(), &sender, &mut tasks).await.unwrap();
-        let mut next = async || match events.recv().await {
-            Some(Event::ReplaceAll(objects)) => objects.len(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(next().await, 1);
+        let first = events.recv().await;
+        assert!(matches!(first, Some(Event::ReplaceAll(objects)) if objects.len() == 1));
         std::fs::write(
             place.path().join("b.yaml"),
             SERVICE.replace("name: a", "name: b"),
         )
         .unwrap();
-        while next().await < 2 {}
+        let next = events.recv().await;
+        assert!(matches!(next, Some(Event::Several(changes)) if changes.len() == 1));
     }
 }

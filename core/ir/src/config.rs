@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::virtual_host_resource;
 use crate::{
-    Cluster, Endpoints, Layer, LayerEdit, Listener, NameTable, RouteConfig, Secret, Table,
-    VirtualHost,
+    Cluster, Endpoints, LayerEdit, Listener, NameTable, RouteConfig, Secret, Table, VirtualHost,
 };
 
 /// The result of translation: every list is sorted by name and free of duplicates.
@@ -26,12 +25,9 @@ pub struct ProxyConfig {
     pub endpoints: Vec<Arc<Endpoints>>,
     /// Keys and certificates that listeners or clusters name.
     pub secrets: Vec<Arc<Secret>>,
-    /// Addresses of host names.
-    pub names: Arc<NameTable>,
+    /// Addresses of host names, by the namespaces of their services.
+    pub names: Vec<Arc<NameTable>>,
 }
-
-/// The name of the name table, of which a proxy has one.
-pub const NAME_TABLE: &str = "default";
 
 /// What one kind of proxy must do as tables of layers, in which proxies share what they have alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +45,7 @@ pub struct ProxyTables {
     pub endpoints: Table<Endpoints>,
     /// Keys and certificates that listeners or clusters name.
     pub secrets: Table<Secret>,
-    /// Addresses of host names: one value, [`NAME_TABLE`].
+    /// Addresses of host names, by the namespaces of their services.
     pub names: Table<NameTable>,
 }
 
@@ -77,7 +73,7 @@ impl ProxyTables {
             clusters,
             endpoints,
             secrets,
-            names: _,
+            names,
         } = config;
         let none = Self::default();
         let before = before.unwrap_or(&none);
@@ -88,8 +84,7 @@ impl ProxyTables {
             clusters: table(clusters, &before.clusters, |cluster| &cluster.name),
             endpoints: table(endpoints, &before.endpoints, |endpoints| &endpoints.cluster),
             secrets: table(secrets, &before.secrets, |secret| &secret.name),
-            // There is one table of names for all; nobody has names of its own.
-            names: Table::default(),
+            names: table(names, &before.names, |names| &names.namespace),
         }
     }
 
@@ -118,10 +113,7 @@ impl ProxyTables {
             clusters: list(&self.clusters),
             endpoints: list(&self.endpoints),
             secrets: list(&self.secrets),
-            names: self
-                .names
-                .get(NAME_TABLE)
-                .map_or_else(Arc::default, |(names, _)| names.clone()),
+            names: list(&self.names),
         }
     }
 
@@ -156,12 +148,7 @@ impl ProxyTables {
 impl From<&ProxyConfig> for ProxyTables {
     /// Tables of one layer, with whole route tables.
     fn from(config: &ProxyConfig) -> Self {
-        let names =
-            (!config.names.hosts.is_empty()).then(|| (NAME_TABLE.into(), config.names.clone()));
-        Self {
-            names: Table::new(Layer::new(names)),
-            ..Self::of(config, None)
-        }
+        Self::of(config, None)
     }
 }
 

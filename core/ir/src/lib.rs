@@ -43,7 +43,7 @@ pub use client::{
     SlowStart, TcpKeepalive,
 };
 pub use cluster::{Cluster, ClusterKind, ServiceRef};
-pub use config::{ConfigRef, NAME_TABLE, ProxyConfig, ProxyTables};
+pub use config::{ConfigRef, ProxyConfig, ProxyTables};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
@@ -56,7 +56,7 @@ pub use listener::{
     AccessLog, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, NetworkFilter,
     TcpProxy, Transport,
 };
-pub use name_table::NameTable;
+pub use name_table::{NameTable, NamedHost, resolvable_names};
 pub use names::ClusterName;
 pub use persistent::PersistentMap;
 pub use route::{

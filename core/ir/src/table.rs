@@ -417,6 +417,9 @@ impl<T> Table<T> {
     /// The names of which this table and an older one have different values, sorted. It takes as long as layers have changes, and
     /// is only as long as a whole comparison where layers do not know each other.
     pub fn changed_since(&self, older: &Self) -> Vec<Arc<str>> {
+        if older.is_empty() {
+            return self.iter().map(|(name, ..)| name.clone()).collect();
+        }
         let mut names: Vec<&Arc<str>> = Vec::new();
         for index in 0..self.layers.len().max(older.layers.len()) {
             let (new, old) = (self.layers.get(index), older.layers.get(index));

@@ -55,17 +55,22 @@ pub(super) fn service_ref(service: &MeshService) -> ServiceRef {
 pub(super) fn host_forms(service: &MeshService, namespace: &str, domain: &str) -> Vec<Arc<str>> {
     let host = &service.host;
     let mut forms = vec![host.clone()];
-    let suffix = [".svc.", domain].concat();
-    let in_domain = service.registry == Registry::Kubernetes && host.ends_with(&suffix);
-    if !in_domain {
+    let Some(name) = search_name(service, domain) else {
         return forms;
-    }
-    let (name, own) = (&service.name, &service.namespace);
+    };
+    let own = &service.namespace;
     forms.push(format!("{host}.").into());
     if &**own == namespace {
-        forms.push(name.to_ascii_lowercase().into());
+        forms.push(name.clone());
     }
     forms.push(format!("{name}.{own}").to_ascii_lowercase().into());
     forms.push(format!("{name}.{own}.svc").to_ascii_lowercase().into());
     forms
+}
+
+/// The name of a Kubernetes Service that the search domains of a pod complete; none for other hosts.
+pub(super) fn search_name(service: &MeshService, domain: &str) -> Option<Arc<str>> {
+    let suffix = [".svc.", domain].concat();
+    let in_domain = service.registry == Registry::Kubernetes && service.host.ends_with(&suffix);
+    in_domain.then(|| service.name.to_ascii_lowercase().into())
 }

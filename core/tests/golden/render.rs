@@ -10,12 +10,12 @@ use mesh_ir::{
     AccessLog, Cluster, ClusterKind, Endpoints, FilterChain, Forward, HeaderAppend, HeaderMatch,
     HeaderOps, Limits, Listener, Network, PathMatch, PathRewrite, ProxyConfig, Redirect,
     RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, StringMatch, Target,
-    TcpProxy, ValueMatch,
+    TcpProxy, ValueMatch, resolvable_names,
 };
 use serde_json::{Map, Value, json};
 
-/// The configuration and its findings as YAML.
-pub fn render(config: &ProxyConfig, diagnostics: &[Diagnostic]) -> String {
+/// The configuration of clients of a namespace and its findings as YAML.
+pub fn render(config: &ProxyConfig, namespace: &str, diagnostics: &[Diagnostic]) -> String {
     let ProxyConfig {
         listeners,
         routes,
@@ -46,7 +46,9 @@ pub fn render(config: &ProxyConfig, diagnostics: &[Diagnostic]) -> String {
         object(endpoints.iter().map(|item| endpoint(item))),
     );
     let mut by_addresses: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (name, addresses) in &names.hosts {
+    let names = names.iter().map(|table| &**table);
+    let names = resolvable_names(names, namespace);
+    for (name, addresses) in &names {
         by_addresses
             .entry(join(addresses.iter(), " "))
             .or_default()

@@ -84,7 +84,7 @@ fn run(case: &Path) -> String {
         }
     }
     findings.extend(more);
-    render(&config, &findings)
+    render(&config, &scope.namespace, &findings)
 }
 
 fn read(path: &Path) -> (Vec<Arc<Resource>>, Vec<Diagnostic>) {

@@ -11,6 +11,7 @@ use mesh_ir::{
 };
 use rustc_hash::FxHashMap;
 
+use super::names::Names;
 use super::routes::table;
 use super::{
     ChainTls, Cluster, ClusterId, Http, Listener, Network, Routes, Runtime, Tcp, Transport,
@@ -55,6 +56,8 @@ pub struct Compiler<'a> {
     pub before: &'a Runtime,
     /// Opens logs.
     pub open_log: &'a dyn Fn(&LogConfig) -> Option<AccessLog>,
+    /// Namespace of the proxy, for short names.
+    pub namespace: &'a str,
     /// Reads files with keys and certificates.
     pub read_file: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
 }
@@ -115,7 +118,7 @@ impl Compiler<'_> {
             clusters,
             cluster_ids,
             routes,
-            names: config.names.clone(),
+            names: Names::after(&self.before.names, &config.names, self.namespace),
             tls: tls.finish(),
         };
         (runtime, errors)

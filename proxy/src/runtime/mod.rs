@@ -10,13 +10,13 @@
 mod cluster;
 mod compile;
 mod listener;
+mod names;
 mod routes;
 mod unsupported;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_ir::NameTable;
 use rustc_hash::FxHashMap;
 
 use crate::tls::TlsConfigs;
@@ -42,7 +42,7 @@ pub struct Runtime {
     clusters: Vec<Arc<Cluster>>,
     cluster_ids: FxHashMap<Arc<str>, ClusterId>,
     routes: FxHashMap<Arc<str>, Arc<Routes>>,
-    names: Arc<NameTable>,
+    names: Arc<names::Names>,
     tls: TlsConfigs,
 }
 
@@ -100,7 +100,7 @@ impl Runtime {
 
     /// Addresses of a lower-case host name that the control plane knows.
     pub fn addresses(&self, host: &str) -> Option<&[std::net::IpAddr]> {
-        self.names.hosts.get(host).map(Vec::as_slice)
+        self.names.get(host)
     }
 }
 

@@ -134,6 +134,7 @@ impl Workers {
             before: &before,
             open_log: &open_log,
             read_file: &read_file,
+            namespace: &self.shared.options.namespace,
         };
         let (runtime, mut errors) = compiler.compile(config);
         let (opened, gone) = self.open(config, &mut bound, &mut errors);

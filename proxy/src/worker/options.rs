@@ -22,6 +22,8 @@ pub struct Options {
     pub bind_address: Option<IpAddr>,
     /// Added to ports below 1024 when binding and connecting to addresses of the sandbox (`MESH_LOW_PORT_OFFSET`); 0 in a cluster.
     pub low_port_offset: u16,
+    /// Namespace of the workload, whose services it knows by their names alone.
+    pub namespace: Arc<str>,
     /// Who the proxy speaks for, in metrics.
     pub identity: Option<Arc<Peer>>,
     /// Where workers count.

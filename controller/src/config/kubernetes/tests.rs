@@ -64,7 +64,7 @@ impl Controller {
                     .into_iter()
                     .for_each(|resource| insert(&mut self.known, resource));
             }
-            Event::ReplaceAll(_) => panic!("a cluster does not send this"),
+            Event::ReplaceAll(_) | Event::Several(_) => panic!("a cluster does not send this"),
         }
     }
 }

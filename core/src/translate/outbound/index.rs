@@ -57,10 +57,6 @@ impl Index {
         self.units.get(host)?.own.as_ref()
     }
 
-    pub(super) fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.units.keys()
-    }
-
     /// The hosts whose units read the services of a host.
     pub(super) fn readers<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
         let below = is_wildcard(host).then(|| self.readers.covered_by(host));
@@ -187,19 +183,6 @@ impl<'a> Layered<'a> {
             Some(entry) => entry.own.as_ref(),
             None => self.public?.unit(host),
         }
-    }
-
-    /// All units in the order of their hosts.
-    pub(super) fn units(self) -> impl Iterator<Item = &'a HostUnit> {
-        let mut hosts: Vec<&Arc<str>> = self.own.hosts().collect();
-        if let Some(public) = self.public {
-            hosts.extend(public.hosts());
-            hosts.sort_unstable();
-            hosts.dedup();
-        }
-        hosts
-            .into_iter()
-            .filter_map(move |host| self.unit(host).map(|unit| &**unit))
     }
 
     /// What arrives at an address and port.

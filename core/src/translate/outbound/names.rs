@@ -1,51 +1,41 @@
-//! Addresses of the services that a view sees, under all their names.
+//! Addresses of the services that a view sees, by their hosts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use mesh_ir::NameTable;
+use mesh_ir::{NameTable, NamedHost};
 
 use super::unit::HostUnit;
 use crate::snapshot::{MeshService, Resolution, Snapshot, is_wildcard};
-use crate::translate::naming::host_forms;
-use crate::translate::view::View;
+use crate::translate::naming::search_name;
 
-/// The table of units in the order of their hosts. Where names of several are the same, long names win over short ones, then the first.
+/// The table of a namespace's services among some units; nothing if none of them is resolved.
 pub(super) fn name_table<'a>(
-    view: &View<'_>,
+    namespace: &Arc<str>,
     units: impl Iterator<Item = &'a HostUnit>,
-) -> NameTable {
-    let mut table = NameTable::default();
-    let mut own = Vec::new();
-    for unit in units {
-        let Some((service, _)) = unit.service.as_ref().filter(|_| !unit.addresses.is_empty())
-        else {
-            continue;
-        };
-        // Only the shortest names differ from namespace to namespace.
-        for form in host_forms(service, "", view.domain) {
-            if !form.ends_with('.') {
-                let hosts = &mut table.hosts;
-                hosts.entry(form).or_insert_with(|| unit.addresses.clone());
-            }
-        }
-        if *service.namespace == *view.namespace {
-            own.push((service, unit));
-        }
+) -> Option<NameTable> {
+    let named = units.filter_map(|unit| Some((unit.host.clone(), unit.named()?)));
+    let named = named.filter(|(_, (of, _))| *of == namespace);
+    let hosts = named.map(|(host, (_, named))| (host, named.clone()));
+    let table = NameTable {
+        namespace: namespace.clone(),
+        hosts: hosts.collect(),
+    };
+    (!table.hosts.is_empty()).then_some(table)
+}
+
+/// What the host of a service stands for where names are resolved.
+pub(super) fn named_host(snapshot: &Snapshot, service: &MeshService, domain: &str) -> NamedHost {
+    let addresses = addresses(snapshot, service);
+    NamedHost {
+        service: search_name(service, domain).filter(|_| !addresses.is_empty()),
+        addresses,
     }
-    for (service, unit) in own {
-        for form in host_forms(service, view.namespace, view.domain) {
-            if !form.ends_with('.') {
-                let hosts = &mut table.hosts;
-                hosts.entry(form).or_insert_with(|| unit.addresses.clone());
-            }
-        }
-    }
-    table
 }
 
 /// The addresses of a service: those of its instances where it has none of its own; none if its name is not resolved here, because
 /// it is resolved by DNS or stands for several.
-pub(super) fn addresses(snapshot: &Snapshot, service: &MeshService) -> Vec<IpAddr> {
+fn addresses(snapshot: &Snapshot, service: &MeshService) -> Vec<IpAddr> {
     if is_wildcard(&service.host) {
         return Vec::new();
     }

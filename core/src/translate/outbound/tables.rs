@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use mesh_ir::names::virtual_host_resource;
 use mesh_ir::{
-    Cluster, Endpoints, Layer, LayerEdit, Listener, NAME_TABLE, NameTable, ProxyKind, ProxyTables,
-    RouteConfig, Table, VirtualHost,
+    Cluster, Endpoints, Layer, LayerEdit, Listener, NameTable, ProxyKind, ProxyTables, RouteConfig,
+    Table, VirtualHost,
 };
 
 use super::fixed::fixed_clusters;
@@ -51,7 +51,8 @@ struct Touched {
     virtual_hosts: BTreeSet<(u16, Arc<str>)>,
     slots: BTreeSet<(IpAddr, u16)>,
     domains: BTreeSet<(u16, Arc<str>)>,
-    names: bool,
+    /// Namespaces of services with other addresses.
+    names: BTreeSet<Arc<str>>,
 }
 
 /// An update of a side.
@@ -76,11 +77,7 @@ impl Side {
             edit.put(cluster.name.clone(), cluster);
         }
         first.clusters = edit.finish();
-        let touched = Touched {
-            names: true,
-            ..Touched::default()
-        };
-        first.update(view, kind, None, &hosts, touched)
+        first.update(view, kind, None, &hosts, Touched::default())
     }
 
     /// The side of a namespace over the public one, from nothing.
@@ -289,9 +286,12 @@ impl Update<'_> {
     }
 
     fn touch_difference(&mut self, old: Option<&HostUnit>, new: Option<&HostUnit>) {
-        let addresses =
-            |unit: Option<&HostUnit>| unit.map(|unit| unit.addresses.clone()).unwrap_or_default();
-        self.next.touched.names |= addresses(old) != addresses(new);
+        let (before, now) = (old.and_then(HostUnit::named), new.and_then(HostUnit::named));
+        if before != now {
+            let both = before.into_iter().chain(now);
+            let namespaces = both.map(|(namespace, _)| namespace.clone());
+            self.next.touched.names.extend(namespaces);
+        }
         let ports = |unit: Option<&HostUnit>| -> BTreeSet<u16> {
             let ports = unit.into_iter().flat_map(|unit| &unit.ports);
             ports.map(|port| port.port).collect()
@@ -446,12 +446,13 @@ impl Update<'_> {
     }
 
     fn names(&mut self) {
-        if !self.next.touched.names {
-            return;
-        }
         let mut names = Edit::new(&self.next.names, self.public.map(|side| &side.names));
-        let table = name_table(self.view, self.layered().units());
-        names.set(&NAME_TABLE.into(), Some(Arc::new(table)));
+        for namespace in &self.next.touched.names {
+            let hosts = self.view.snapshot.hosts_in(namespace);
+            let units = hosts.filter_map(|host| self.layered().unit(host));
+            let table = name_table(namespace, units.map(|unit| &**unit));
+            names.set(namespace, table.map(Arc::new));
+        }
         self.next.names = names.finish();
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use mesh_ir::{ProxyKind, TcpProxy, VirtualHost};
+use mesh_ir::{NamedHost, ProxyKind, TcpProxy, VirtualHost};
 
 use super::clusters::ServiceClusters;
 use super::names;
@@ -24,8 +24,8 @@ pub(super) struct HostUnit {
     pub(super) host: Arc<str>,
     /// None for hosts that only VirtualServices know.
     pub(super) service: Option<(Arc<MeshService>, Arc<ServiceClusters>)>,
-    /// Addresses of the host for the name table; none if its name is not resolved.
-    pub(super) addresses: Vec<IpAddr>,
+    /// What the host stands for where names are resolved; without addresses if it is not.
+    pub(super) name: NamedHost,
     /// For sidecars only.
     pub(super) ports: Vec<PortUnit>,
     /// Hosts, and patterns of them, whose services and destination rules decide about it.
@@ -74,7 +74,7 @@ impl HostUnit {
         };
         Some(Self {
             host: host.clone(),
-            addresses: names::addresses(view.snapshot, service),
+            name: names::named_host(view.snapshot, service, view.domain),
             service: Some((service.clone(), clusters)),
             ports,
             reads: view.take_reads(),
@@ -130,7 +130,7 @@ impl HostUnit {
         Self {
             host: host.clone(),
             service: None,
-            addresses: Vec::new(),
+            name: NamedHost::default(),
             ports: Vec::new(),
             reads,
         }
@@ -138,6 +138,12 @@ impl HostUnit {
 
     pub(super) fn clusters(&self) -> Option<&Arc<ServiceClusters>> {
         self.service.as_ref().map(|(_, clusters)| clusters)
+    }
+
+    /// The namespace of its service, and what it stands for, if its name is resolved.
+    pub(super) fn named(&self) -> Option<(&Arc<str>, &NamedHost)> {
+        let (service, _) = self.service.as_ref()?;
+        (!self.name.addresses.is_empty()).then_some((&service.namespace, &self.name))
     }
 
     pub(super) fn port(&self, port: u16) -> Option<&PortUnit> {

@@ -293,7 +293,7 @@ impl Client {
                     Resource::Route(value) => config.routes.push(value),
                     // Parts of the tables.
                     Resource::VirtualHost(_) => {}
-                    Resource::NameTable(value) => config.names = value,
+                    Resource::NameTable(value) => config.names.push(value),
                 }
             }
         }

@@ -227,7 +227,7 @@ resource!(Secret, ResourceType::Secret, |this| &this.name, secret);
 resource!(
     NameTable,
     ResourceType::NameTable,
-    |_this| "default",
+    |this| &this.namespace,
     name_table
 );
 

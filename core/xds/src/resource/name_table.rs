@@ -1,8 +1,9 @@
-//! Istio's name table (NDS).
+//! Istio's name table (NDS), one for each namespace of services.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use mesh_ir::NameTable;
+use mesh_ir::{NameTable, NamedHost};
 
 use super::border::{At, InvalidResource};
 
@@ -21,39 +22,60 @@ struct NameInfo {
     /// `Kubernetes` or `External`; only shown by Istio's debug pages.
     #[prost(string, tag = "2")]
     registry: String,
+    /// Name of the Service; clients derive its short forms.
+    #[prost(string, tag = "3")]
+    shortname: String,
+    #[prost(string, tag = "4")]
+    namespace: String,
 }
 
 pub(super) fn to_proto(value: &NameTable) -> Proto {
-    let NameTable { hosts } = value;
-    let table = hosts
-        .iter()
-        .map(|(name, addresses)| {
-            let info = NameInfo {
-                ips: addresses.iter().map(ToString::to_string).collect(),
-                registry: String::new(),
-            };
-            (name.to_string(), info)
-        })
-        .collect();
-    Proto { table }
+    let NameTable { namespace, hosts } = value;
+    let table = hosts.iter().map(|(name, host)| {
+        let NamedHost { addresses, service } = host;
+        let info = NameInfo {
+            ips: addresses.iter().map(ToString::to_string).collect(),
+            registry: String::new(),
+            shortname: service.as_deref().unwrap_or_default().to_owned(),
+            namespace: namespace.to_string(),
+        };
+        (name.to_string(), info)
+    });
+    Proto {
+        table: table.collect(),
+    }
 }
 
 pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<NameTable, InvalidResource> {
     let at = at.field("table");
     let Proto { table } = proto;
-    let hosts = table
-        .into_iter()
-        .map(|(name, info)| {
-            let NameInfo { ips, registry: _ } = info;
-            let addresses = ips
-                .iter()
-                .map(|ip| {
-                    ip.parse()
-                        .map_err(|_| at.value(format!("{ip:?}, of {name:?}, is not an IP address")))
-                })
-                .collect::<Result<_, _>>()?;
-            Ok((name.into(), addresses))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(NameTable { hosts })
+    let mut of: Option<Arc<str>> = None;
+    let mut hosts = BTreeMap::new();
+    for (name, info) in table {
+        let NameInfo {
+            ips,
+            registry: _,
+            shortname,
+            namespace,
+        } = info;
+        let known = of.get_or_insert_with(|| namespace.as_str().into());
+        if **known != *namespace {
+            let message =
+                format!("{name:?} is of the namespace {namespace:?}, others are of {known:?}");
+            return Err(at.value(message));
+        }
+        let address = |ip: &String| {
+            ip.parse()
+                .map_err(|_| at.value(format!("{ip:?}, of {name:?}, is not an IP address")))
+        };
+        let host = NamedHost {
+            addresses: ips.iter().map(address).collect::<Result<_, _>>()?,
+            service: (!shortname.is_empty()).then(|| shortname.into()),
+        };
+        hosts.insert(name.into(), host);
+    }
+    Ok(NameTable {
+        namespace: of.unwrap_or_default(),
+        hosts,
+    })
 }

@@ -42,7 +42,7 @@ fn over<T>(table: &Table<T>, layer: &Arc<Layer<T>>) -> Table<T> {
 // === impl ConfigLayers ===
 
 impl ConfigLayers {
-    /// Tables with these layers over them. The names of hosts are the same for all proxies and are not overlaid.
+    /// Tables with these layers over them.
     pub fn over(&self, below: &ProxyTables) -> ProxyTables {
         ProxyTables {
             listeners: over(&below.listeners, &self.listeners),
@@ -51,11 +51,7 @@ impl ConfigLayers {
             clusters: over(&below.clusters, &self.clusters),
             endpoints: over(&below.endpoints, &self.endpoints),
             secrets: over(&below.secrets, &self.secrets),
-            names: if below.names.is_empty() {
-                over(&below.names, &self.names)
-            } else {
-                below.names.clone()
-            },
+            names: over(&below.names, &self.names),
         }
     }
 
@@ -83,7 +79,6 @@ impl ConfigLayers {
                 (name, host.clone())
             }));
         }
-        let names = (!names.hosts.is_empty()).then_some(names);
         Self {
             listeners: follow(&self.listeners, named(listeners)),
             routes: follow(&self.routes, named(&heads)),

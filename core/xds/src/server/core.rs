@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::StreamError;
 use super::kind::{Batch, KindState};
 use super::status::{Exchange, TypeStatus};
+use super::subscribed::SubscribedNames;
 use crate::ResourceType;
 use crate::discovery::{ControlPlane, Node};
 use crate::resource::{PerType, ResourceSet, ResourceSnapshot};
@@ -118,32 +119,29 @@ impl Core {
     /// Notes that the client wants the virtual hosts of all route tables that it subscribes to, now and later.
     pub(super) fn follow_routes(&mut self) {
         self.follows_routes = true;
-        self.route_names_changed(&BTreeSet::new(), true);
+        self.route_names_changed(&SubscribedNames::default(), true);
     }
 
     /// The route tables that the client subscribes to, as far as virtual hosts follow them.
-    pub(super) fn followed_routes(&self) -> Option<BTreeSet<Arc<str>>> {
+    pub(super) fn followed_routes(&self) -> Option<SubscribedNames> {
         let names = || self.kind(ResourceType::Route).names().clone();
         self.follows_routes.then(names)
     }
 
     /// Lets virtual hosts follow the route tables that the client subscribes to. `before` are those that it has subscribed to so far. A
     /// table that is named again is sent again, and so are its virtual hosts.
-    pub(super) fn route_names_changed(&mut self, before: &BTreeSet<Arc<str>>, resumes: bool) {
-        let routes = self.kind(ResourceType::Route).names();
-        let gone: Vec<Arc<str>> = before.difference(routes).cloned().collect();
-        let new: Vec<Arc<str>> = routes.difference(before).cloned().collect();
+    pub(super) fn route_names_changed(&mut self, before: &SubscribedNames, resumes: bool) {
+        let routes = self.kind(ResourceType::Route).names().clone();
+        let gone = before.iter().filter(|name| !routes.contains(name));
+        let new = routes.iter().filter(|name| !before.contains(name));
+        let new: BTreeSet<Arc<str>> = new.cloned().collect();
         let hosts = self.kind_mut(ResourceType::VirtualHost);
-        for name in gone {
-            hosts.unsubscribe(&name);
-        }
-        for name in new {
-            hosts.follow(&name, resumes);
-        }
+        hosts.unsubscribe(gone.map(|name| &**name));
+        hosts.follow(new, resumes);
     }
 
     pub(super) fn check_names(&self, kind: ResourceType) -> Result<(), StreamError> {
-        if self.kind(kind).name_bytes() > MAX_NAME_BYTES {
+        if self.kind(kind).names().bytes() > MAX_NAME_BYTES {
             return Err(StreamError::TooManyNames {
                 kind,
                 limit: MAX_NAME_BYTES,

@@ -86,20 +86,17 @@ impl DeltaStream {
                 state.subscribe_all();
             }
         }
-        for name in &resource_names_subscribe {
-            if name == ALL {
-                state.subscribe_all();
-            } else {
-                state.subscribe(name, first, newest.as_deref());
-            }
+        let subscribed = resource_names_subscribe.iter().map(String::as_str);
+        if subscribed.clone().any(|name| name == ALL) {
+            state.subscribe_all();
         }
-        for name in &resource_names_unsubscribe {
-            if name == ALL {
-                state.unsubscribe_all();
-            } else {
-                state.unsubscribe(name);
-            }
+        let subscribed = subscribed.filter(|name| *name != ALL);
+        state.subscribe(subscribed, first, newest.as_deref());
+        let unsubscribed = resource_names_unsubscribe.iter().map(String::as_str);
+        if unsubscribed.clone().any(|name| name == ALL) {
+            state.unsubscribe_all();
         }
+        state.unsubscribe(unsubscribed.filter(|name| *name != ALL));
         if first && !kind.is_wildcard() {
             // Named resources are answered one by one, also those that do not exist.
             state.settle_debt();

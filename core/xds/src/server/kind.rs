@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::probes::Probes;
 use super::refusal;
 use super::status::{Exchange, Refusal, TypeStatus};
+use super::subscribed::SubscribedNames;
 use crate::ResourceType;
 use crate::resource::{Entry, ResourceSet};
 
@@ -22,9 +23,7 @@ pub(super) struct KindState {
     kind: ResourceType,
     subscribed: bool,
     wildcard: bool,
-    names: BTreeSet<Arc<str>>,
-    /// Bytes of all names.
-    name_bytes: usize,
+    names: SubscribedNames,
     base: Arc<ResourceSet>,
     differ: BTreeMap<Arc<str>, Option<Arc<Entry>>>,
     refused: BTreeMap<Arc<str>, Refusal>,
@@ -32,6 +31,8 @@ pub(super) struct KindState {
     suspects: VecDeque<BTreeSet<Arc<str>>>,
     probes: Probes,
     pending: Option<Pending>,
+    /// Whether `differ` may hold names that do not differ.
+    unsettled: bool,
     /// Whether the client may have resources from earlier streams of which it does not tell.
     forgetful: bool,
     /// Whether the client waits for a response even if there is nothing to send.
@@ -81,14 +82,14 @@ impl KindState {
             kind,
             subscribed: false,
             wildcard: false,
-            names: BTreeSet::new(),
-            name_bytes: 0,
+            names: SubscribedNames::default(),
             base: Arc::default(),
             differ: BTreeMap::new(),
             refused: BTreeMap::new(),
             suspects: VecDeque::new(),
             probes: Probes::default(),
             pending: None,
+            unsettled: false,
             forgetful: false,
             owed: false,
             sent: None,
@@ -102,11 +103,7 @@ impl KindState {
         self.subscribed
     }
 
-    pub(super) fn name_bytes(&self) -> usize {
-        self.name_bytes
-    }
-
-    pub(super) fn names(&self) -> &BTreeSet<Arc<str>> {
+    pub(super) fn names(&self) -> &SubscribedNames {
         &self.names
     }
 
@@ -123,6 +120,7 @@ impl KindState {
     /// The first request of the type. `known` are versions that the client has from an earlier stream.
     pub(super) fn begin(&mut self, known: impl Iterator<Item = (Arc<str>, Arc<Entry>)>) {
         self.subscribed = true;
+        self.unsettled = true;
         self.differ = known.map(|(name, entry)| (name, Some(entry))).collect();
         // A client that starts waits for an answer; one that resumes has had it.
         self.owed = self.differ.is_empty();
@@ -140,6 +138,7 @@ impl KindState {
 
     pub(super) fn subscribe_all(&mut self) {
         if !self.wildcard {
+            self.unsettled = true;
             let base = self.base.clone();
             for (name, _) in base.iter() {
                 if !self.wants(name) {
@@ -157,54 +156,93 @@ impl KindState {
         self.differ = differ;
     }
 
-    /// Adds a name. The client gets it (of a collection all) again even if it has it, unless it has just told its version. Names that
-    /// `known` has are shared with it: a thousand clients that want the same do not need a thousand copies of each name.
-    pub(super) fn subscribe(&mut self, name: &str, resumes: bool, known: Option<&ResourceSet>) {
-        let shared = known.and_then(|known| known.name(name));
-        let name: Arc<str> = shared.unwrap_or_else(|| name.into());
-        self.add(&name, resumes);
-        self.follow(&name, resumes);
+    /// Adds names. The client gets them (of a collection all) again even if it has them, unless it has just told their versions.
+    /// Names that `known` has are shared with it: a thousand clients that want the same do not need a thousand copies of each name.
+    pub(super) fn subscribe<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        resumes: bool,
+        known: Option<&ResourceSet>,
+    ) {
+        let shared = |name: &str| known.and_then(|known| known.name(name));
+        let names = names.into_iter();
+        let names: BTreeSet<Arc<str>> = names
+            .map(|name| shared(name).unwrap_or_else(|| name.into()))
+            .collect();
+        self.add(names.iter().cloned(), resumes);
+        self.follow(names, resumes);
     }
 
-    /// Adds a collection that the client has not named: it gets what is in there, and is told nothing if there is nothing.
-    pub(super) fn follow(&mut self, name: &Arc<str>, resumes: bool) {
-        let base = self.base.clone();
-        for name in members(self.kind, &base, name, usize::MAX) {
-            self.add(name, resumes);
+    /// Adds collections that the client has not named: it gets what is in there, and is told nothing if there is nothing.
+    pub(super) fn follow(&mut self, names: BTreeSet<Arc<str>>, resumes: bool) {
+        if names.is_empty() {
+            return;
         }
-        let (bytes, name) = (name.len(), name.clone());
-        if self.names.insert(name) {
-            self.name_bytes += bytes;
+        if self.kind.has_collections() {
+            let base = self.base.clone();
+            let all = names.iter();
+            let all = all.flat_map(|name| members(self.kind, &base, name, usize::MAX));
+            self.add(all.cloned(), resumes);
         }
+        self.names = self.names.with(names);
+        self.unsettled = true;
     }
 
-    /// What the client has of a resource that it has just asked for is unknown, unless it has just told.
-    fn add(&mut self, name: &Arc<str>, resumes: bool) {
-        self.refused.remove(name);
-        if !resumes || !self.differ.contains_key(name) {
-            self.differ.insert(name.clone(), None);
+    /// What the client has of resources that it has just asked for is unknown, unless it has just told.
+    fn add(&mut self, names: impl Iterator<Item = Arc<str>>, resumes: bool) {
+        let asked = names.filter(|name| !resumes || !self.differ.contains_key(name));
+        let mut asked: BTreeMap<Arc<str>, Option<Arc<Entry>>> =
+            asked.map(|name| (name, None)).collect();
+        if !self.refused.is_empty() {
+            self.refused.retain(|name, _| !asked.contains_key(name));
         }
+        self.differ.append(&mut asked);
     }
 
-    pub(super) fn unsubscribe(&mut self, name: &str) {
-        if self.names.remove(name) {
-            self.name_bytes -= name.len();
+    /// Takes names out.
+    pub(super) fn unsubscribe<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        if names.is_empty() {
+            return;
         }
+        self.names = self.names.without(&names);
         if self.wildcard {
             return;
         }
         let base = self.base.clone();
-        let members = members(self.kind, &base, name, usize::MAX).into_iter();
-        let mut gone: Vec<Arc<str>> = members.cloned().chain([name.into()]).collect();
-        gone.retain(|name| !self.wants(name));
-        for name in &gone {
-            self.differ.remove(name);
-            self.refused.remove(name);
-            if let Some(pending) = &mut self.pending {
-                pending.undo.remove(name);
+        for name in names {
+            let members = members(self.kind, &base, name, usize::MAX).into_iter();
+            let mut gone: Vec<Arc<str>> = members.cloned().chain([name.into()]).collect();
+            gone.retain(|name| !self.wants(name));
+            for name in &gone {
+                self.differ.remove(name);
+                self.refused.remove(name);
+                if let Some(pending) = &mut self.pending {
+                    pending.undo.remove(name);
+                }
             }
         }
     }
+}
+
+/// Names with what a set has of them. Both are sorted, so that many names cost a walk through the set and not a search each.
+fn joined(
+    names: BTreeMap<Arc<str>, Option<Arc<Entry>>>,
+    set: &ResourceSet,
+) -> impl Iterator<Item = (Arc<str>, Option<Arc<Entry>>, Option<&Arc<Entry>>)> {
+    let walks = names.len() >= set.len() / 8;
+    let mut all = walks.then(|| set.iter().peekable());
+    names.into_iter().map(move |(name, had)| {
+        let found = match &mut all {
+            None => set.get(&name),
+            Some(all) => {
+                while all.next_if(|(known, _)| **known < name).is_some() {}
+                all.next_if(|(known, _)| **known == name)
+                    .map(|(_, entry)| entry)
+            }
+        };
+        (name, had, found)
+    })
 }
 
 /// The names of a collection's resources, no more than `most`; none for types without collections.
@@ -233,34 +271,54 @@ impl KindState {
     pub(super) fn rebase(&mut self, target: &Arc<ResourceSet>) {
         if !Arc::ptr_eq(&self.base, target) {
             let old = std::mem::replace(&mut self.base, target.clone());
-            for name in target.changed_since(&old) {
-                // A new version is not suspected.
-                for group in &mut self.suspects {
-                    group.remove(&name);
-                }
-                if !self.differ.contains_key(&name) && self.wants(&name) {
-                    let had = old.get(&name).cloned();
-                    self.differ.insert(name, had);
-                }
-            }
+            self.note_changes(&old);
             let base = &self.base;
             self.refused.retain(|name, refusal| {
                 base.get(name)
                     .is_some_and(|entry| entry.version == refusal.version)
             });
+            self.unsettled = true;
         }
-        let mut differ = std::mem::take(&mut self.differ);
-        differ.retain(|name, had| {
+        if std::mem::take(&mut self.unsettled) {
+            self.settle();
+        }
+    }
+
+    fn note_changes(&mut self, old: &ResourceSet) {
+        let changed = self.base.changed_since(old);
+        // A new version is not suspected.
+        for group in &mut self.suspects {
+            for name in &changed {
+                group.remove(name);
+            }
+        }
+        let new = changed
+            .into_iter()
+            .filter(|name| !self.differ.contains_key(name) && self.wants(name));
+        let mut new: BTreeMap<Arc<str>, Option<Arc<Entry>>> = new
+            .map(|name| {
+                let had = old.get(&name).cloned();
+                (name, had)
+            })
+            .collect();
+        self.differ.append(&mut new);
+    }
+
+    /// Forgets names that do not differ, or are not wanted.
+    fn settle(&mut self) {
+        let differ = std::mem::take(&mut self.differ);
+        let base = self.base.clone();
+        let differ = joined(differ, &base).filter(|(name, had, should)| {
             let has = had.as_ref().map(|entry| entry.version);
-            let should = self.base.get(name).map(|entry| entry.version);
+            let should = should.map(|entry| entry.version);
             if should.is_none() && has.is_none() {
                 // Neither had nor there: worth telling once, to those who asked by name. A collection is there if a member is.
-                self.names.contains(name) && members(self.kind, &self.base, name, 1).is_empty()
+                self.names.contains(name) && members(self.kind, &base, name, 1).is_empty()
             } else {
                 has != should && self.wants(name)
             }
         });
-        self.differ = differ;
+        self.differ = differ.map(|(name, had, _)| (name, had)).collect();
     }
 
     /// Whether something may be added or changed now.
@@ -294,12 +352,9 @@ impl KindState {
     fn additions(&self) -> impl Iterator<Item = &Arc<str>> {
         self.differ
             .iter()
-            .filter(|(name, _)| match self.base.get(name) {
-                Some(entry) => self
-                    .refused
-                    .get(*name)
-                    .is_none_or(|refusal| refusal.version != entry.version),
-                None => false,
+            .filter(|(name, _)| {
+                let entry = self.base.get(name);
+                entry.is_some_and(|entry| self.may_add(name, entry))
             })
             .map(|(name, _)| name)
     }
@@ -345,19 +400,16 @@ impl KindState {
     /// Takes what is to be added next; of types that change as a whole, what is to be removed too.
     pub(super) fn take_additions(&mut self, exchange: Exchange) -> Batch {
         self.owed = false;
-        let mut names: Vec<Arc<str>> = self.certain_additions().cloned().collect();
-        if names.is_empty() {
-            names = self.next_suspects(exchange.at);
-        }
-        let mut batch = Batch::default();
-        let mut undo = BTreeMap::new();
-        for name in names {
-            let had = self.differ.remove(&name).flatten();
-            if let Some(entry) = self.base.get(&name) {
-                let sent = Some(entry.version);
-                undo.insert(name.clone(), Undo { had, sent });
-                self.refused.remove(&name);
-                batch.resources.push((name, entry.clone()));
+        let (mut batch, mut undo) = self.take_certain_additions();
+        if batch.resources.is_empty() {
+            for name in self.next_suspects(exchange.at) {
+                let had = self.differ.remove(&name).flatten();
+                if let Some(entry) = self.base.get(&name) {
+                    let sent = Some(entry.version);
+                    undo.insert(name.clone(), Undo { had, sent });
+                    self.refused.remove(&name);
+                    batch.resources.push((name, entry.clone()));
+                }
             }
         }
         if self.kind.is_atomic() {
@@ -369,6 +421,39 @@ impl KindState {
         }
         self.send(exchange, undo);
         batch
+    }
+
+    /// Takes all that is to be added, but for suspects.
+    fn take_certain_additions(&mut self) -> (Batch, BTreeMap<Arc<str>, Undo>) {
+        let differ = std::mem::take(&mut self.differ);
+        let base = self.base.clone();
+        let mut batch = Batch::default();
+        let mut undo = Vec::with_capacity(differ.len());
+        let mut left = Vec::new();
+        for (name, had, entry) in joined(differ, &base) {
+            match entry {
+                Some(entry) if self.may_add(&name, entry) && !self.is_suspect(&name) => {
+                    let sent = Some(entry.version);
+                    undo.push((name.clone(), Undo { had, sent }));
+                    batch.resources.push((name, entry.clone()));
+                }
+                _ => left.push((name, had)),
+            }
+        }
+        self.differ = left.into_iter().collect();
+        if !self.refused.is_empty() {
+            for (name, _) in &batch.resources {
+                self.refused.remove(name);
+            }
+        }
+        (batch, undo.into_iter().collect())
+    }
+
+    /// Whether this version of a resource is not refused.
+    fn may_add(&self, name: &str, entry: &Entry) -> bool {
+        self.refused
+            .get(name)
+            .is_none_or(|refusal| refusal.version != entry.version)
     }
 
     /// The next group of suspects that are still to be added.
@@ -436,6 +521,7 @@ impl KindState {
     }
 
     fn refuse(&mut self, mut undo: BTreeMap<Arc<str>, Undo>, message: &str) {
+        self.unsettled = true;
         let candidates = undo.iter().filter(|(_, undo)| undo.sent.is_some());
         let candidates: Vec<Arc<str>> = candidates.map(|(name, _)| name.clone()).collect();
         let named = match &candidates[..] {

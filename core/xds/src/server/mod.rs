@@ -28,6 +28,7 @@ mod probes;
 mod refusal;
 mod sotw;
 mod status;
+mod subscribed;
 
 pub use delta::DeltaStream;
 pub use sotw::SotwStream;

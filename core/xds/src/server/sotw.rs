@@ -94,16 +94,12 @@ impl SotwStream {
             .filter(|name| !wanted.contains(&***name))
             .cloned()
             .collect();
-        for name in &dropped {
-            state.unsubscribe(name);
-        }
+        state.unsubscribe(dropped.iter().map(|name| &**name));
         let mut changed = !dropped.is_empty() || first || before != wanted.len();
-        for name in wanted {
-            if !state.names().contains(name) {
-                state.subscribe(name, false, newest.as_deref());
-                changed = true;
-            }
-        }
+        let new = wanted.into_iter();
+        let new: Vec<&str> = new.filter(|name| !state.names().contains(name)).collect();
+        changed |= !new.is_empty();
+        state.subscribe(new, false, newest.as_deref());
         if first && !kind.is_wildcard() {
             state.settle_debt();
         }

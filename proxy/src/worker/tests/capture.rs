@@ -24,13 +24,15 @@ fn sidecar() -> Proxy {
     outbound.use_original_destination = true;
     outbound.default_chain = Some(chain(tcp_to(PASSTHROUGH)));
     let database: SocketAddr = "10.96.0.7:3306".parse().unwrap();
+    let named = |address: IpAddr| NamedHost {
+        addresses: vec![address],
+        service: None,
+    };
     let names = NameTable {
+        namespace: "default".into(),
         hosts: [
-            ("db".into(), vec![database.ip()]),
-            (
-                "reviews".into(),
-                vec!["10.96.0.1".parse::<IpAddr>().unwrap()],
-            ),
+            ("db".into(), named(database.ip())),
+            ("reviews".into(), named([10, 96, 0, 1].into())),
         ]
         .into(),
     };
@@ -57,7 +59,7 @@ fn sidecar() -> Proxy {
             static_cluster("http", &[echo("http")]),
             static_cluster("tcp", &[tcp]),
         ],
-        names: Arc::new(names),
+        names: vec![Arc::new(names)],
         ..ProxyConfig::default()
     };
     start(address, Capture::Loopback { pod, app: pod }, &config)

@@ -40,6 +40,7 @@ pub fn start(address: SocketAddr, capture: Capture, config: &ProxyConfig) -> Pro
         concurrency: 1,
         bind_address: None,
         low_port_offset: 0,
+        namespace: "default".into(),
         identity: None,
         metrics: metrics.clone(),
         logs: Arc::new(AccessLogs::new("/".into())),

@@ -922,10 +922,15 @@ pub(crate) fn secret() -> impl Strategy<Value = Secret> {
 }
 
 pub(crate) fn name_table() -> impl Strategy<Value = NameTable> {
-    btree_map(text(), btree_set(any::<IpAddr>(), 0..3), 0..4).prop_map(|hosts| NameTable {
-        hosts: hosts
-            .into_iter()
-            .map(|(name, addresses)| (name, addresses.into_iter().collect()))
-            .collect(),
-    })
+    let named = (
+        btree_set(any::<IpAddr>(), 0..3),
+        of("[a-z]{1,8}"),
+    );
+    let named = named.prop_map(|(addresses, service)| NamedHost {
+        addresses: addresses.into_iter().collect(),
+        service: service.map(Into::into),
+    });
+    // A table without hosts does not exist: nothing would say of which namespace it is.
+    (text(), btree_map(text(), named, 1..4))
+        .prop_map(|(namespace, hosts)| NameTable { namespace, hosts })
 }

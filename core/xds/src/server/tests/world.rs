@@ -86,7 +86,7 @@ impl Spec {
             clusters: arcs(&self.clusters, |name, mark| cluster(name, *mark)),
             endpoints: arcs(&self.endpoints, |name, mark| endpoints(name, *mark)),
             secrets: arcs(&self.secrets, |name, mark| secret(name, *mark)),
-            names: Arc::new(name_table(self.names)),
+            names: vec![Arc::new(name_table(self.names))],
         };
         let hosts = self.hosts.iter().map(|((route, host), mark)| {
             let value = virtual_host(*host, *mark);
@@ -201,8 +201,13 @@ fn secret(name: u8, mark: u8) -> Secret {
 }
 
 fn name_table(mark: u8) -> NameTable {
+    let named = NamedHost {
+        addresses: vec![[127, 0, 0, mark].into()],
+        service: None,
+    };
     NameTable {
-        hosts: [("n".into(), vec![[127, 0, 0, mark].into()])].into(),
+        namespace: "default".into(),
+        hosts: [("n".into(), named)].into(),
     }
 }
 
@@ -224,7 +229,7 @@ pub(super) fn mark(resource: &Resource) -> u8 {
             SecretKind::Trust { roots } => roots.parse().unwrap(),
             SecretKind::Certificate { .. } => panic!("there is no such secret"),
         },
-        Resource::NameTable(table) => match table.hosts["n"][..] {
+        Resource::NameTable(table) => match table.hosts["n"].addresses[..] {
             [std::net::IpAddr::V4(address)] => address.octets()[3],
             _ => panic!("there is no such table"),
         },
@@ -256,7 +261,7 @@ pub(super) fn resources(config: &ProxyConfig) -> BTreeMap<(ResourceType, String)
         names,
     } = config;
     let secrets = secrets.iter().cloned().map(Resource::Secret);
-    let names = (!names.hosts.is_empty()).then(|| Resource::NameTable(names.clone()));
+    let names = names.iter().cloned().map(Resource::NameTable);
     let listeners = listeners.iter().cloned().map(Resource::Listener);
     let hosts = routes.iter().flat_map(|table| {
         let discovered = table.virtual_hosts.iter().filter(|host| !is_own(host));
