@@ -7,6 +7,7 @@ mod duration;
 mod selector;
 
 mod destination_rule;
+mod endpoint_slice;
 mod envoy_filter;
 mod gateway;
 mod http_route;
@@ -31,6 +32,7 @@ pub mod gateway_api;
 pub use authorization_policy::*;
 pub use destination_rule::*;
 pub use duration::*;
+pub use endpoint_slice::*;
 pub use envoy_filter::*;
 pub use gateway::*;
 pub use http_route::*;

@@ -20,15 +20,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use k8s_openapi::api::{apps, batch, core, discovery};
+use k8s_openapi::api::{apps, batch, core};
 use serde_json::Value;
 
 use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
-    AuthorizationPolicySpec, DestinationRuleSpec, EnvoyFilterSpec, GatewaySpec, MeshConfig,
-    PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec, ServiceEntrySpec,
-    SidecarSpec, TelemetrySpec, VirtualServiceSpec, WasmPluginSpec, WorkloadEntrySpec,
-    WorkloadGroupSpec, gateway_api,
+    AuthorizationPolicySpec, DestinationRuleSpec, EndpointSlice, EnvoyFilterSpec, GatewaySpec,
+    MeshConfig, PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec,
+    ServiceEntrySpec, SidecarSpec, TelemetrySpec, VirtualServiceSpec, WasmPluginSpec,
+    WorkloadEntrySpec, WorkloadGroupSpec, gateway_api,
 };
 use crate::source::Origin;
 
@@ -141,7 +141,7 @@ pub enum Object {
     Secret(Arc<core::v1::Secret>),
     Service(Arc<core::v1::Service>),
     Endpoints(Arc<core::v1::Endpoints>),
-    EndpointSlice(Arc<discovery::v1::EndpointSlice>),
+    EndpointSlice(Arc<EndpointSlice>),
     Pod(Arc<core::v1::Pod>),
     ReplicationController(Arc<core::v1::ReplicationController>),
     Deployment(Arc<apps::v1::Deployment>),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{EndpointAddress, ObjectReference};
+use k8s_openapi::api::core::v1::EndpointAddress;
 
 use super::instances::{Slices, slices_of};
 use super::objects::Objects;
@@ -36,19 +36,17 @@ pub(super) fn of_host(
         return references;
     };
     for slice in slices_of(slices, namespace, name) {
-        for endpoint in &slice.endpoints {
+        for endpoint in slice.endpoints.iter().flatten() {
             let addresses = endpoint.addresses.iter();
-            references.extend(
-                addresses
-                    .filter_map(|text| text.parse().ok())
-                    .map(PodReference::Address),
-            );
-            references.extend(
-                endpoint
-                    .target_ref
-                    .as_ref()
-                    .and_then(|target| by_name(target, namespace)),
-            );
+            references.extend(addresses.copied().map(PodReference::Address));
+            let target = endpoint.target_ref.as_ref();
+            references.extend(target.and_then(|target| {
+                by_name(
+                    target.namespace.as_deref(),
+                    target.name.as_deref(),
+                    namespace,
+                )
+            }));
         }
     }
     let object = objects.find(Kind::Endpoints, namespace, name);
@@ -58,11 +56,13 @@ pub(super) fn of_host(
             subsets.flat_map(|subset| subset.addresses.iter().flatten())
         {
             references.extend(ip.parse().ok().map(PodReference::Address));
-            references.extend(
-                target_ref
-                    .as_ref()
-                    .and_then(|target| by_name(target, namespace)),
-            );
+            references.extend(target_ref.as_ref().and_then(|target| {
+                by_name(
+                    target.namespace.as_deref(),
+                    target.name.as_deref(),
+                    namespace,
+                )
+            }));
         }
     }
     references
@@ -82,8 +82,10 @@ pub(super) fn of_pod(resource: &Resource) -> Vec<PodReference> {
     references
 }
 
-fn by_name(target: &ObjectReference, namespace: &str) -> Option<PodReference> {
-    let namespace = target.namespace.as_deref().unwrap_or(namespace);
-    let name = target.name.as_deref()?;
-    Some(PodReference::Name(namespace.into(), name.into()))
+/// The pod of a name; in the namespace of what refers to it where none is said.
+fn by_name(namespace: Option<&str>, name: Option<&str>, own: &str) -> Option<PodReference> {
+    Some(PodReference::Name(
+        namespace.unwrap_or(own).into(),
+        name?.into(),
+    ))
 }

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use mesh_ir::{Locality, PersistentMap, Workload};
 
 use super::objects::Objects;
-use super::{Change, ChangeSet};
+use super::{Change, ChangeSet, MeshService};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 const HASH_LABEL: &str = "pod-template-hash";
@@ -41,6 +41,9 @@ pub(super) struct Workloads<'a> {
     pods: Pods,
     cluster: Arc<str>,
     described: BTreeMap<ResourceKey, Arc<PodInfo>>,
+    /// The last that [`Self::unknown`] gave, with the namespace and name of its service.
+    unknown: Option<(Arc<str>, Arc<str>, Workload)>,
+    no_labels: Arc<BTreeMap<String, String>>,
 }
 
 // === impl Pods ===
@@ -142,6 +145,8 @@ impl<'a> Workloads<'a> {
             pods: pods.clone(),
             cluster: cluster.into(),
             described: BTreeMap::new(),
+            unknown: None,
+            no_labels: Arc::default(),
         }
     }
 
@@ -182,6 +187,24 @@ impl<'a> Workloads<'a> {
         });
         self.described.insert(resource.key.clone(), info.clone());
         Some(info)
+    }
+
+    /// What stands for a workload of a service of which no pod is known: one for all of them, as there may be thousands.
+    pub(super) fn unknown(
+        &mut self,
+        service: &MeshService,
+    ) -> (Workload, Arc<BTreeMap<String, String>>) {
+        let MeshService {
+            namespace, name, ..
+        } = service;
+        let known = self.unknown.take();
+        let known = known.filter(|(a, b, _)| (a, b) == (namespace, name));
+        let (_, _, workload) = known.unwrap_or_else(|| {
+            let workload = self.workload(name, namespace, &self.no_labels);
+            (namespace.clone(), name.clone(), workload)
+        });
+        self.unknown = Some((namespace.clone(), name.clone(), workload.clone()));
+        (workload, self.no_labels.clone())
     }
 
     /// The workload with its canonical names from labels.

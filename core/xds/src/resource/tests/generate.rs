@@ -922,10 +922,7 @@ pub(crate) fn secret() -> impl Strategy<Value = Secret> {
 }
 
 pub(crate) fn name_table() -> impl Strategy<Value = NameTable> {
-    let named = (
-        btree_set(any::<IpAddr>(), 0..3),
-        of("[a-z]{1,8}"),
-    );
+    let named = (btree_set(any::<IpAddr>(), 0..3), of("[a-z]{1,8}"));
     let named = named.prop_map(|(addresses, service)| NamedHost {
         addresses: addresses.into_iter().collect(),
         service: service.map(Into::into),

@@ -3,24 +3,22 @@
 //!
 //! Unready endpoints are left out, as Istio does unless it is told otherwise; terminating ones that still serve are draining.
 
+mod found;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
-use mesh_ir::{EndpointHealth, Locality, PersistentMap};
+use mesh_ir::PersistentMap;
 
-use super::entries::{PlannedEndpoints, endpoint_port};
 use super::kubernetes::service_host;
 use super::objects::Objects;
 use super::references::{self, PodReference};
 use super::services::{HostServices, Services};
 use super::workload_entries::{self, WorkloadEntries};
-use super::workloads::{self, PodInfo, Pods, Workloads};
-use super::{
-    Change, ChangeSet, DnsEndpoint, Instance, MeshService, Registry, ServicePort, TargetPort,
-};
-use crate::model::WorkloadEntrySpec;
+use super::workloads::{self, Pods, Workloads};
+use super::{Change, ChangeSet, DnsEndpoint, Instance, MeshService, Registry, ServicePort};
+use crate::model::EndpointSlice;
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -63,6 +61,7 @@ pub(super) struct InstanceSources<'a> {
     pub(super) domain: &'a str,
 }
 
+/// Instances by address and port: each counts once.
 type Found = BTreeMap<(IpAddr, u16), Instance>;
 
 // === impl Instances ===
@@ -205,6 +204,7 @@ impl Instances {
                 Object::EndpointSlice(slice) => slice
                     .endpoints
                     .iter()
+                    .flatten()
                     .any(|endpoint| endpoint.node_name.as_deref() == Some(node)),
                 _ => false,
             })
@@ -236,31 +236,36 @@ impl Instances {
         let mut host = HostInstances::default();
         for (service, plan) in services.services.iter().zip(&services.plans) {
             for port in &service.ports {
-                let (mut found, mut names) = (Found::new(), Vec::new());
+                let (mut instances, mut names) = (Found::new(), Vec::new());
                 match service.registry {
                     Registry::Kubernetes => {
-                        self.add_kubernetes(objects, workloads, service, port, &mut found);
-                        let (selector, names) = (&service.selector, &mut Vec::new());
-                        let at = (&**service, port);
-                        add_workload_entries(objects, workloads, selector, at, &mut found, names);
+                        self.add_kubernetes(objects, workloads, service, port, &mut instances);
+                        found::add_workload_entries(
+                            objects,
+                            workloads,
+                            &service.selector,
+                            (service, port),
+                            &mut instances,
+                            &mut Vec::new(),
+                        );
                     }
                     Registry::ServiceEntry => {
                         let plan = plan.by_port.get(&port.port);
-                        add_entry(
+                        found::add_entry(
                             objects,
                             workloads,
                             plan,
                             (service, port),
-                            &mut found,
+                            &mut instances,
                             &mut names,
                         );
                     }
                 }
-                if found.is_empty() && names.is_empty() {
+                if instances.is_empty() && names.is_empty() {
                     continue;
                 }
                 let made = PortInstances {
-                    addresses: found.into_values().collect(),
+                    addresses: instances.into_values().collect(),
                     names: names.into(),
                 };
                 let same = known.and_then(|known| known.get(&service.object, port.port));
@@ -280,15 +285,15 @@ impl Instances {
         workloads: &mut Workloads<'_>,
         service: &MeshService,
         port: &ServicePort,
-        found: &mut Found,
+        instances: &mut Found,
     ) {
         let mut any = false;
         for slice in slices_of(&self.slices, &service.namespace, &service.name) {
             any = true;
-            add_slice(workloads, service, port, slice, found);
+            found::add_slice(workloads, service, port, slice, instances);
         }
         if !any {
-            add_endpoints_object(objects, workloads, service, port, found);
+            found::add_endpoints_object(objects, workloads, service, port, instances);
         }
     }
 }
@@ -337,255 +342,4 @@ pub(super) fn slices_of<'a>(
             Object::EndpointSlice(slice) => Some(&**slice),
             _ => None,
         })
-}
-
-fn add_entry(
-    objects: &Objects,
-    workloads: &mut Workloads<'_>,
-    plan: Option<&PlannedEndpoints>,
-    (service, port): (&MeshService, &ServicePort),
-    found: &mut Found,
-    names: &mut Vec<DnsEndpoint>,
-) {
-    match plan {
-        Some(PlannedEndpoints::Listed { source, endpoints }) => {
-            for endpoint in endpoints.iter() {
-                add_entry_endpoint(workloads, service, source, port, endpoint, found, names);
-            }
-        }
-        Some(PlannedEndpoints::Selected { labels }) => {
-            for pod in objects.within(Kind::Pod, &service.namespace) {
-                if super::selects(labels, &pod.meta.labels) {
-                    add_pod(workloads, port, pod, found);
-                }
-            }
-            add_workload_entries(objects, workloads, labels, (service, port), found, names);
-        }
-        None => {}
-    }
-}
-
-fn add_workload_entries(
-    objects: &Objects,
-    workloads: &Workloads<'_>,
-    selector: &BTreeMap<String, String>,
-    (service, port): (&MeshService, &ServicePort),
-    found: &mut Found,
-    names: &mut Vec<DnsEndpoint>,
-) {
-    for (name, endpoint) in workload_entries::selected(objects, &service.namespace, selector) {
-        add_entry_endpoint(workloads, service, &name, port, &endpoint, found, names);
-    }
-}
-
-fn add_slice(
-    workloads: &mut Workloads<'_>,
-    service: &MeshService,
-    port: &ServicePort,
-    slice: &EndpointSlice,
-    found: &mut Found,
-) {
-    let number = slice
-        .ports
-        .iter()
-        .flatten()
-        .filter(|slice_port| slice_port.name.as_deref().unwrap_or_default() == &*port.name)
-        .find_map(|slice_port| u16::try_from(slice_port.port?).ok());
-    let Some(number) = number else {
-        return;
-    };
-    for endpoint in &slice.endpoints {
-        let Some(health) = health(endpoint.conditions.as_ref()) else {
-            continue;
-        };
-        let reference = endpoint
-            .target_ref
-            .as_ref()
-            .filter(|target| target.kind.as_deref().unwrap_or("Pod") == "Pod")
-            .and_then(|target| {
-                let namespace = target.namespace.as_deref().unwrap_or(&service.namespace);
-                Some((namespace, target.name.as_deref()?))
-            });
-        for address in endpoint
-            .addresses
-            .iter()
-            .filter_map(|text| text.parse().ok())
-        {
-            let pod = workloads.pod(reference, address);
-            let instance = match &pod {
-                Some(pod) => of_pod(pod, address, number, health),
-                None => of_slice(workloads, service, endpoint, address, number, health),
-            };
-            found.insert((address, number), instance);
-        }
-    }
-}
-
-/// Ready unless told otherwise; terminating endpoints that still serve are draining, the others are not used.
-fn health(conditions: Option<&EndpointConditions>) -> Option<EndpointHealth> {
-    let Some(conditions) = conditions else {
-        return Some(EndpointHealth::Healthy);
-    };
-    if conditions.ready.unwrap_or(true) {
-        Some(EndpointHealth::Healthy)
-    } else if conditions.terminating == Some(true) && conditions.serving == Some(true) {
-        Some(EndpointHealth::Draining)
-    } else {
-        None
-    }
-}
-
-fn of_pod(pod: &PodInfo, address: IpAddr, port: u16, health: EndpointHealth) -> Instance {
-    Instance {
-        address,
-        port,
-        labels: pod.labels.clone(),
-        workload: pod.workload.clone(),
-        locality: pod.locality.clone(),
-        health,
-        weight: 1,
-    }
-}
-
-fn of_slice(
-    workloads: &Workloads<'_>,
-    service: &MeshService,
-    endpoint: &Endpoint,
-    address: IpAddr,
-    port: u16,
-    health: EndpointHealth,
-) -> Instance {
-    let mut locality = workloads.node_locality(endpoint.node_name.as_deref().unwrap_or_default());
-    if let Some(zone) = &endpoint.zone {
-        locality.zone = zone.as_str().into();
-    }
-    let labels = BTreeMap::new();
-    Instance {
-        address,
-        port,
-        workload: workloads.workload(&service.name, &service.namespace, &labels),
-        labels: Arc::new(labels),
-        locality,
-        health,
-        weight: 1,
-    }
-}
-
-fn add_endpoints_object(
-    objects: &Objects,
-    workloads: &mut Workloads<'_>,
-    service: &MeshService,
-    port: &ServicePort,
-    found: &mut Found,
-) {
-    let object = objects.find(Kind::Endpoints, &service.namespace, &service.name);
-    let Some(Object::Endpoints(endpoints)) = object.map(|resource| &resource.object) else {
-        return;
-    };
-    for subset in endpoints.subsets.iter().flatten() {
-        let number = subset
-            .ports
-            .iter()
-            .flatten()
-            .filter(|listed| listed.name.as_deref().unwrap_or_default() == &*port.name)
-            .find_map(|listed| u16::try_from(listed.port).ok());
-        let Some(number) = number else {
-            continue;
-        };
-        for listed in subset.addresses.iter().flatten() {
-            let Ok(address) = listed.ip.parse() else {
-                continue;
-            };
-            let reference = listed.target_ref.as_ref().and_then(|target| {
-                let namespace = target.namespace.as_deref().unwrap_or(&service.namespace);
-                Some((namespace, target.name.as_deref()?))
-            });
-            let pod = workloads.pod(reference, address);
-            let instance = match &pod {
-                Some(pod) => of_pod(pod, address, number, EndpointHealth::Healthy),
-                None => {
-                    let endpoint = Endpoint {
-                        node_name: listed.node_name.clone(),
-                        ..Endpoint::default()
-                    };
-                    of_slice(
-                        workloads,
-                        service,
-                        &endpoint,
-                        address,
-                        number,
-                        EndpointHealth::Healthy,
-                    )
-                }
-            };
-            found.insert((address, number), instance);
-        }
-    }
-}
-
-fn add_pod(
-    workloads: &mut Workloads<'_>,
-    port: &ServicePort,
-    resource: &Arc<Resource>,
-    found: &mut Found,
-) {
-    let (Object::Pod(pod), TargetPort::Number(number)) = (&resource.object, &port.target) else {
-        return;
-    };
-    if !workloads::is_ready(pod) {
-        return;
-    }
-    let Some(info) = workloads.describe(resource) else {
-        return;
-    };
-    for address in workloads::addresses(pod) {
-        found.insert(
-            (address, *number),
-            of_pod(&info, address, *number, EndpointHealth::Healthy),
-        );
-    }
-}
-
-fn add_entry_endpoint(
-    workloads: &Workloads<'_>,
-    service: &MeshService,
-    source: &Arc<str>,
-    port: &ServicePort,
-    endpoint: &WorkloadEntrySpec,
-    found: &mut Found,
-    names: &mut Vec<DnsEndpoint>,
-) {
-    let number = endpoint_port(endpoint, port);
-    let (Some(number), Some(text)) = (number, endpoint.address.as_deref()) else {
-        return;
-    };
-    let locality = endpoint
-        .locality
-        .as_deref()
-        .map_or_else(Locality::default, |text| {
-            workloads::parse_locality(text, '/')
-        });
-    let weight = endpoint.weight.unwrap_or(1).max(1);
-    let Ok(address) = text.parse::<IpAddr>() else {
-        names.push(DnsEndpoint {
-            host: text.to_ascii_lowercase().into(),
-            port: number,
-            labels: Arc::new(endpoint.labels.clone()),
-            locality,
-            weight,
-        });
-        return;
-    };
-    found.insert(
-        (address, number),
-        Instance {
-            address,
-            port: number,
-            workload: workloads.workload(source, &service.namespace, &endpoint.labels),
-            labels: Arc::new(endpoint.labels.clone()),
-            locality,
-            health: EndpointHealth::Healthy,
-            weight,
-        },
-    );
 }

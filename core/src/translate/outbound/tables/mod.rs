@@ -7,8 +7,10 @@
 //! The public side is what clients see of whom nothing is known. A namespace's side lies over it: it has only the hosts that the
 //! namespace sees otherwise, and of the tables only the items that come out otherwise.
 
+mod edit;
+mod units;
+
 use std::collections::BTreeSet;
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,13 +20,15 @@ use mesh_ir::{
     Table, VirtualHost,
 };
 
+use edit::Edit;
+
 use super::fixed::fixed_clusters;
-use super::index::{Entry, Index, Layered};
+use super::index::{Index, Layered};
 use super::listeners::listener;
 use super::names::name_table;
 use super::routes;
 use super::slots::HttpSlot;
-use super::unit::{ANY, HostUnit, PortUnit};
+use super::unit::ANY;
 use crate::snapshot::{Difference, Snapshot, is_wildcard};
 use crate::translate::naming::{host_port, listener_name};
 use crate::translate::view::View;
@@ -198,147 +202,6 @@ fn covered(snapshot: &Snapshot, pattern: &Arc<str>) -> BTreeSet<Arc<str>> {
     hosts
 }
 
-// === impl Update: units ===
-
-impl Update<'_> {
-    fn layered(&self) -> Layered<'_> {
-        self.next.layered(self.public)
-    }
-
-    fn units(&mut self, hosts: &BTreeSet<Arc<str>>) {
-        let mut clusters = Edit::new(&self.next.clusters, self.public.map(|side| &side.clusters));
-        let mut endpoints = Edit::new(
-            &self.next.endpoints,
-            self.public.map(|side| &side.endpoints),
-        );
-        for host in hosts {
-            let old = self.next.index.get(host).cloned();
-            let new = self.entry(host, old.as_ref());
-            if old.is_none() && new.is_none() {
-                continue;
-            }
-            let (old, shown) = (old.unwrap_or_default(), new.clone().unwrap_or_default());
-            self.touch(&old, &shown);
-            // Without an entry the view has what the public has.
-            let below = self.public.and_then(|side| side.index.unit(host));
-            let now = if new.is_some() {
-                shown.own.as_ref()
-            } else {
-                below
-            };
-            let all = [&old.own, &old.public, &shown.own, &shown.public];
-            for unit in all.into_iter().flatten() {
-                for cluster in unit.clusters().iter().flat_map(|all| all.clusters()) {
-                    clusters.stale.insert(cluster.name.clone());
-                }
-                for cluster in unit.clusters().iter().flat_map(|all| all.endpoints()) {
-                    endpoints.stale.insert(cluster.cluster.clone());
-                }
-            }
-            let now = now.and_then(|unit| unit.clusters());
-            for cluster in now.iter().flat_map(|all| all.clusters()) {
-                clusters.set(&cluster.name, Some(cluster.clone()));
-            }
-            for cluster in now.iter().flat_map(|all| all.endpoints()) {
-                endpoints.set(&cluster.cluster, Some(cluster.clone()));
-            }
-            self.next.index.set(host, new);
-        }
-        self.next.clusters = clusters.finish();
-        self.next.endpoints = endpoints.finish();
-    }
-
-    /// What the index should have for a host.
-    fn entry(&self, host: &Arc<str>, old: Option<&Entry>) -> Option<Entry> {
-        let known = old.and_then(|old| old.own.as_ref());
-        let build = |known: [Option<&Arc<HostUnit>>; 2]| {
-            let known = known.into_iter().flatten();
-            HostUnit::build(self.view, self.kind, host, known).map(Arc::new)
-        };
-        let Some(public) = self.public else {
-            let own = build([known, None])?;
-            return Some(Entry {
-                own: Some(own),
-                public: None,
-            });
-        };
-        let below = public.index.unit(host);
-        if !HostUnit::is_special(self.view, self.kind, host, below.map(|unit| &**unit)) {
-            return None;
-        }
-        Some(Entry {
-            own: build([known, below]),
-            public: below.cloned(),
-        })
-    }
-
-    /// Notes what differs between two entries of a host.
-    fn touch(&mut self, old: &Entry, new: &Entry) {
-        if self.public.is_none() {
-            self.touch_difference(old.own.as_deref(), new.own.as_deref());
-            return;
-        }
-        // The view may turn from one to the other.
-        let units = [&old.own, &old.public, &new.own, &new.public];
-        for unit in units.into_iter().flatten() {
-            self.touch_difference(Some(unit), None);
-        }
-    }
-
-    fn touch_difference(&mut self, old: Option<&HostUnit>, new: Option<&HostUnit>) {
-        let (before, now) = (old.and_then(HostUnit::named), new.and_then(HostUnit::named));
-        if before != now {
-            let both = before.into_iter().chain(now);
-            let namespaces = both.map(|(namespace, _)| namespace.clone());
-            self.next.touched.names.extend(namespaces);
-        }
-        let ports = |unit: Option<&HostUnit>| -> BTreeSet<u16> {
-            let ports = unit.into_iter().flat_map(|unit| &unit.ports);
-            ports.map(|port| port.port).collect()
-        };
-        let host = old.or(new).map(|unit| unit.host.clone());
-        let Some(host) = host else { return };
-        for number in &ports(old) | &ports(new) {
-            let (old, new) = (
-                old.and_then(|unit| unit.port(number)),
-                new.and_then(|unit| unit.port(number)),
-            );
-            if old != new {
-                self.touch_port(&host, number, old, new);
-            }
-        }
-    }
-
-    fn touch_port(
-        &mut self,
-        host: &Arc<str>,
-        number: u16,
-        old: Option<&PortUnit>,
-        new: Option<&PortUnit>,
-    ) {
-        let touched = &mut self.next.touched;
-        touched.virtual_hosts.insert((number, host.clone()));
-        let listening = |port: Option<&PortUnit>| {
-            port.map(|port| (port.claims.clone(), port.protocol, port.tcp.clone()))
-        };
-        if listening(old) != listening(new) {
-            let claims = old.into_iter().chain(new).flat_map(|port| &port.claims);
-            touched
-                .slots
-                .extend(claims.map(|address| (*address, number)));
-        }
-        let domains = |port: Option<&PortUnit>| -> Vec<Arc<str>> {
-            let host = port.and_then(|port| port.virtual_host.as_ref());
-            host.map(|host| host.domains.clone()).unwrap_or_default()
-        };
-        let (old, new) = (domains(old), domains(new));
-        if old != new {
-            let all = old.into_iter().chain(new);
-            touched.domains.extend(all.map(|domain| (number, domain)));
-        }
-    }
-}
-
 // === impl Update: listeners, virtual hosts and names ===
 
 impl Update<'_> {
@@ -507,47 +370,5 @@ impl Layered<'_> {
         let mut slots = claims.filter_map(|address| self.slot(*address, port));
         let has = slots.any(|slot| slot.http.as_ref() == Some(&own));
         has.then(|| routes::of_service(all))
-    }
-}
-
-/// An edit of a layer over another: only what differs from below is kept.
-struct Edit<'a, T> {
-    edit: LayerEdit<T>,
-    below: Option<&'a Arc<Layer<T>>>,
-    /// Names that have nothing any more unless something is set.
-    stale: BTreeSet<Arc<str>>,
-}
-
-// === impl Edit ===
-
-impl<'a, T: Hash + Eq> Edit<'a, T> {
-    fn new(layer: &Arc<Layer<T>>, below: Option<&'a Arc<Layer<T>>>) -> Self {
-        Self {
-            edit: LayerEdit::new(layer),
-            below,
-            stale: BTreeSet::new(),
-        }
-    }
-
-    /// Says what the view has under a name.
-    fn set(&mut self, name: &Arc<str>, value: Option<Arc<T>>) {
-        self.stale.remove(name);
-        let below = self.below.and_then(|below| below.get(name));
-        let below = below.and_then(|item| item.value.as_ref());
-        match (value, below) {
-            (None, None) => self.edit.remove(name),
-            (None, Some(_)) => self.edit.hide(name.clone()),
-            (Some(value), Some(below)) if Arc::ptr_eq(&value, below) || value == *below => {
-                self.edit.remove(name);
-            }
-            (Some(value), _) => self.edit.put(name.clone(), value),
-        }
-    }
-
-    fn finish(mut self) -> Arc<Layer<T>> {
-        for name in std::mem::take(&mut self.stale) {
-            self.set(&name, None);
-        }
-        self.edit.finish()
     }
 }
