@@ -199,7 +199,7 @@ impl<T: Eq> Eq for Table<T> {}
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 

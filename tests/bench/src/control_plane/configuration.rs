@@ -80,7 +80,10 @@ impl Configuration {
         }
         self.endpoints(SHRINKING, self.endpoints)?;
         self.rule(PUBLIC, "*", 10)?;
-        self.rule(PRIVATE, ".", 10)
+        self.rule(PRIVATE, ".", 10)?;
+        // Files that are younger are read again with the first change, whatever it is.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        Ok(())
     }
 
     /// Changes one thing.

@@ -181,8 +181,9 @@ impl KindState {
         }
         if self.kind.has_collections() {
             let base = self.base.clone();
+            let kind = self.kind;
             let all = names.iter();
-            let all = all.flat_map(|name| members(self.kind, &base, name, usize::MAX));
+            let all = all.flat_map(|name| members(kind, &base, name, usize::MAX));
             self.add(all.cloned(), resumes);
         }
         self.names = self.names.with(names);
