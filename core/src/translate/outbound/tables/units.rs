@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::{Touched, Update};
+use super::Update;
 use crate::translate::outbound::index::{Entry, Layered};
 use crate::translate::outbound::unit::{HostUnit, PortUnit};
 
