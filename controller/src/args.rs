@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long = "debounceAfter", default_value = "10ms", env = "PILOT_DEBOUNCE_AFTER", value_parser = duration)]
     pub debounce_after: Duration,
     /// Longest time for which changes are gathered while others keep coming
-    #[arg(long = "debounceMax", default_value = "100ms", env = "PILOT_DEBOUNCE_MAX", value_parser = duration)]
+    #[arg(long = "debounceMax", default_value = "1s", env = "PILOT_DEBOUNCE_MAX", value_parser = duration)]
     pub debounce_max: Duration,
     /// Namespace this runs in
     #[arg(long, default_value = "istio-system", env = "POD_NAMESPACE")]
