@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::edit::Edit;
 use super::Update;
+use super::edit::Edit;
 use crate::translate::outbound::index::{Entry, Layered};
 use crate::translate::outbound::unit::{HostUnit, PortUnit};
 
