@@ -66,6 +66,7 @@ pub const EXPLAINED: &[Row] = &[
     stricter("Gateway", "matchExpressions", "Kubernetes refuses such a selector when namespaces are looked up by it"),
     stricter("WorkloadGroup", "is not a label", "entries that are made of the template would be refused"),
     stricter("EnvoyFilter", "spec.targetRefs[", "the patch would be attached to nothing"),
+    stricter("EnvoyFilter", "patch.value", "Istio only warns of what is none of Envoy's messages, and leaves out what it cannot read"),
     stricter("", "is not a namespace", "namespaces are in lower case, so that such a name is nobody's"),
     // What would have another effect than it says.
     stricter("AuthorizationPolicy", "should have at least 1 items", "an empty list would match everybody"),
