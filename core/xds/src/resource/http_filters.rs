@@ -12,15 +12,12 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 };
 use envoy_types::pb::google::protobuf::Any;
 use mesh_ir::HttpFilter;
-use mesh_ir::policy::{
-    AuthorizationPolicy, ExtensionConfig, ExtensionFilter, ExternalAuthorization,
-};
+use mesh_ir::policy::{ExtensionConfig, ExtensionFilter, ExternalAuthorization};
 
-use super::authorization::Found as Rules;
 use super::border::{At, InvalidResource};
-use super::external_authorization::Asks;
 use super::{
-    authorization, cors, extension, external_authorization, fault, jwt, pack, rate_limit, unpack,
+    authorization, cors, extension, external_authorization, fault, filter_list, jwt, pack,
+    rate_limit, unpack,
 };
 
 const ROUTER: &str = "envoy.filters.http.router";
@@ -89,15 +86,7 @@ fn filter(name: &str, config: Any) -> Proto {
     }
 }
 
-/// What a filter of the list is.
-enum Found {
-    Filter(HttpFilter),
-    Rules(Rules),
-    Asks(Box<Asks>),
-    Router,
-    /// One that is switched off, or that nobody minds the absence of.
-    Nothing,
-}
+type Found = filter_list::Found<HttpFilter>;
 
 pub(super) fn from_proto(
     filters: Vec<Proto>,
@@ -108,42 +97,7 @@ pub(super) fn from_proto(
     if !matches!(found.last(), Some(Found::Router)) {
         return Err(list.value("the last filter must be the router"));
     }
-    let mut filters = Vec::new();
-    // What the filter before said an authorizer is to be asked about.
-    let mut asked: Option<Vec<AuthorizationPolicy>> = None;
-    for (index, found) in found.into_iter().enumerate() {
-        let about = asked.take();
-        match found {
-            Found::Filter(filter) => filters.push(filter),
-            Found::Rules(Rules::Asks(policies)) => asked = Some(policies),
-            Found::Rules(Rules::Enforces(next)) => push_authorization(&mut filters, next),
-            Found::Rules(Rules::UnknownProvider(policies)) => {
-                filters.push(HttpFilter::ExternalAuthorize(Arc::new(
-                    ExternalAuthorization {
-                        provider: None,
-                        policies,
-                    },
-                )));
-            }
-            Found::Asks(asks) => {
-                let external = asks.about(about, &list.index(index))?;
-                filters.push(HttpFilter::ExternalAuthorize(Arc::new(external)));
-            }
-            Found::Router | Found::Nothing => {}
-        }
-    }
-    Ok(filters)
-}
-
-fn push_authorization(filters: &mut Vec<HttpFilter>, next: mesh_ir::policy::Authorization) {
-    if let Some(HttpFilter::Authorize(before)) = filters.last_mut()
-        && authorization::follow(Arc::make_mut(before), &next)
-    {
-        return;
-    }
-    if !next.is_empty() {
-        filters.push(HttpFilter::Authorize(Arc::new(next)));
-    }
+    filter_list::join(found, &list)
 }
 
 fn from_one(proto: Proto, at: &At<'_>) -> Result<Found, InvalidResource> {

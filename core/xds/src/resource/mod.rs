@@ -13,6 +13,7 @@ mod authorization;
 mod chain_match;
 mod extension;
 mod external_authorization;
+mod filter_list;
 mod http_connection_manager;
 mod http_filters;
 mod inspect;

@@ -9,12 +9,12 @@ use envoy_types::pb::envoy::extensions::filters::network::{
 };
 use envoy_types::pb::google::protobuf::Any;
 use mesh_ir::NetworkFilter;
-use mesh_ir::policy::{Authorization, AuthorizationPolicy, ExternalAuthorization};
+use mesh_ir::policy::ExternalAuthorization;
 
-use super::authorization::Found as Rules;
 use super::border::{At, InvalidResource};
-use super::external_authorization::Asks;
-use super::{authorization, extension, external_authorization, pack, rate_limit, unpack};
+use super::{
+    authorization, extension, external_authorization, filter_list, pack, rate_limit, unpack,
+};
 
 const SNI_CLUSTER: &str = "envoy.filters.network.sni_cluster";
 
@@ -70,12 +70,7 @@ fn filter(name: &str, config: Any) -> Filter {
     }
 }
 
-enum Found {
-    Filter(NetworkFilter),
-    Rules(Rules),
-    Asks(Box<Asks>),
-    Nothing,
-}
+type Found = filter_list::Found<NetworkFilter>;
 
 /// The filters of a chain but the last.
 pub(super) fn from_proto(
@@ -83,43 +78,7 @@ pub(super) fn from_proto(
     at: &At<'_>,
 ) -> Result<Vec<NetworkFilter>, InvalidResource> {
     let found: Vec<Found> = at.list("filters", filters, from_one)?;
-    let list = at.field("filters");
-    let mut filters = Vec::new();
-    // What the filter before said an authorizer is to be asked about.
-    let mut asked: Option<Vec<AuthorizationPolicy>> = None;
-    for (index, found) in found.into_iter().enumerate() {
-        let about = asked.take();
-        match found {
-            Found::Filter(filter) => filters.push(filter),
-            Found::Rules(Rules::Asks(policies)) => asked = Some(policies),
-            Found::Rules(Rules::Enforces(next)) => push_authorization(&mut filters, next),
-            Found::Rules(Rules::UnknownProvider(policies)) => {
-                filters.push(NetworkFilter::ExternalAuthorize(Arc::new(
-                    ExternalAuthorization {
-                        provider: None,
-                        policies,
-                    },
-                )));
-            }
-            Found::Asks(asks) => {
-                let external = asks.about(about, &list.index(index))?;
-                filters.push(NetworkFilter::ExternalAuthorize(Arc::new(external)));
-            }
-            Found::Nothing => {}
-        }
-    }
-    Ok(filters)
-}
-
-fn push_authorization(filters: &mut Vec<NetworkFilter>, next: Authorization) {
-    if let Some(NetworkFilter::Authorize(before)) = filters.last_mut()
-        && authorization::follow(Arc::make_mut(before), &next)
-    {
-        return;
-    }
-    if !next.is_empty() {
-        filters.push(NetworkFilter::Authorize(Arc::new(next)));
-    }
+    filter_list::join(found, &at.field("filters"))
 }
 
 fn from_one(proto: Filter, at: &At<'_>) -> Result<Found, InvalidResource> {
