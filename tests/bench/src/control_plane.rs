@@ -14,8 +14,10 @@ mod proxies;
 mod sidecar;
 mod sync;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use configuration::Configuration;
 
 /// What to measure, and with what.
 #[derive(Debug, clap::Args)]
@@ -63,6 +65,21 @@ enum Case {
     Private,
     /// From a change to requests of real proxies that show it
     Effect,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// The mesh of all cases but `large`, below a directory.
+    fn configuration(&self, directory: &Path, has_private_service: bool) -> Configuration {
+        Configuration {
+            directory: directory.join("config"),
+            services: self.services,
+            endpoints: self.endpoints,
+            namespaces: self.namespaces,
+            has_private_service,
+        }
+    }
 }
 
 /// Longest time for all proxies to get everything.

@@ -6,7 +6,6 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::configuration::Configuration;
 use super::controller::Controller;
 use super::sidecar::Sidecar;
 use super::{Args, PATIENCE};
@@ -31,13 +30,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.services, args.rounds
     );
     let directory = tempfile::tempdir()?;
-    let configuration = Configuration {
-        directory: directory.path().join("config"),
-        services: args.services,
-        endpoints: args.endpoints,
-        namespaces: args.namespaces,
-        has_private_service: false,
-    };
+    let configuration = args.configuration(directory.path(), false);
     configuration.write()?;
     let backends = [super::sidecar::backend("0")?, super::sidecar::backend("1")?];
     configuration.answer(0)?;

@@ -1,7 +1,6 @@
 //! What one Service with `exportTo: .` costs: the same mesh with and without it, in pairs.
 
 use super::Args;
-use super::configuration::Configuration;
 use super::controller::Controller;
 use super::proxies::Fleet;
 use super::sync::{Synced, sync};
@@ -40,13 +39,7 @@ fn print(name: &str, pairs: &[(Synced, Synced)], unit: &str, of: impl Fn(&Synced
 
 async fn measure(args: &Args, has_private_service: bool) -> anyhow::Result<Synced> {
     let directory = tempfile::tempdir()?;
-    let configuration = Configuration {
-        directory: directory.path().join("config"),
-        services: args.services,
-        endpoints: args.endpoints,
-        namespaces: args.namespaces,
-        has_private_service,
-    };
+    let configuration = args.configuration(directory.path(), has_private_service);
     configuration.write()?;
     let controller = Controller::start(&args.binaries, &configuration, directory.path())?;
     sync(&Fleet::new(PROXIES, args.namespaces), &controller).await

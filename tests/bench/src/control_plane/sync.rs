@@ -27,13 +27,7 @@ pub async fn run(args: &Args, count: usize) -> anyhow::Result<()> {
         args.services, args.endpoints, args.namespaces
     );
     let directory = tempfile::tempdir()?;
-    let configuration = Configuration {
-        directory: directory.path().join("config"),
-        services: args.services,
-        endpoints: args.endpoints,
-        namespaces: args.namespaces,
-        has_private_service: false,
-    };
+    let configuration = args.configuration(directory.path(), false);
     configuration.write()?;
     let controller = Controller::start(&args.binaries, &configuration, directory.path())?;
     controller.print_idle()?;
