@@ -2,21 +2,24 @@
 
 use std::ops::Range;
 
+use super::fields::Fields;
 use super::head::Framing;
 use super::refusal::Refusal;
+use super::trailers::{MAX_TRAILERS, Trailers};
+use super::write::write_field;
 
 /// Longest line of a chunk's size with its extensions.
 const MAX_SIZE_LINE: u16 = 1024;
 
-/// Longest trailer section.
-const MAX_TRAILERS: u16 = 16 << 10;
-
 /// Reads a body part by part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyDecoder {
     state: State,
     /// Bytes of data that have passed.
     passed: u64,
+    /// The lines behind the body that have come in so far.
+    section: Vec<u8>,
+    trailers: Trailers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +48,11 @@ enum State {
     DataCr,
     DataLf,
     /// At the start of a trailer line, or in it; `colon` tells whether its name has ended.
-    TrailerStart {
-        total: u16,
-    },
+    TrailerStart,
     Trailer {
-        total: u16,
         colon: bool,
     },
-    TrailerLf {
-        total: u16,
-    },
+    TrailerLf,
     FinalLf,
 }
 
@@ -75,8 +73,8 @@ pub trait BodySink {
     fn data(&mut self, bytes: &[u8]);
     /// That was all for now.
     fn pause(&mut self);
-    /// That was all. Told once or more often.
-    fn end(&mut self);
+    /// That was all, but for the fields behind it. Told once or more often; the first time counts.
+    fn end(&mut self, trailers: Fields<'_>);
 }
 
 /// Writes a body for HTTP/1.1: in chunks, or nothing but the data.
@@ -115,7 +113,14 @@ impl BodyDecoder {
                 Framing::Chunked => State::Size { size: 0, digits: 0 },
             },
             passed: 0,
+            section: Vec::new(),
+            trailers: Trailers::default(),
         }
+    }
+
+    /// The fields behind the body, once it has ended.
+    pub fn trailers(&self) -> Fields<'_> {
+        self.trailers.fields()
     }
 
     /// Bytes of data that have passed.
@@ -152,7 +157,7 @@ impl BodyDecoder {
         };
         sink.pause();
         if self.is_done() {
-            sink.end();
+            sink.end(self.trailers());
         }
         outcome
     }
@@ -163,9 +168,31 @@ impl BodyDecoder {
             self.state = State::Done;
         }
         if self.is_done() {
-            sink.end();
+            sink.end(self.trailers());
         }
         self.is_done()
+    }
+
+    /// Takes one byte of the frame.
+    fn step(&mut self, byte: u8) -> Result<(), Refusal> {
+        let before = self.state;
+        self.state = before.next(byte)?;
+        match (before, self.state) {
+            (State::TrailerStart | State::Trailer { .. } | State::TrailerLf, next)
+                if next != State::FinalLf =>
+            {
+                if self.section.len() >= MAX_TRAILERS {
+                    return Err(BAD_CHUNK);
+                }
+                self.section.push(byte);
+            }
+            (State::FinalLf, _) if !self.section.is_empty() => {
+                self.trailers.parse(&self.section)?;
+                self.section = Vec::new();
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Takes bytes up to the end of the next stretch of data, or of the body.
@@ -191,7 +218,7 @@ impl BodyDecoder {
                 return Ok(part(at, input.len()));
             }
             match rest.first() {
-                Some(byte) if !self.is_done() => self.state = self.state.next(*byte)?,
+                Some(byte) if !self.is_done() => self.step(*byte)?,
                 _ => return Ok(part(at, at)),
             }
             at += 1;
@@ -234,42 +261,17 @@ impl State {
                     line: line + 1,
                 }
             }
-            (Self::SizeEnd { size: 0 }, b'\n') => Self::TrailerStart { total: 0 },
+            (Self::SizeEnd { size: 0 }, b'\n') => Self::TrailerStart,
             (Self::SizeEnd { size }, b'\n') => Self::Data { left: size },
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::Size { size: 0, digits: 0 },
-            (Self::TrailerStart { .. }, b'\r') => Self::FinalLf,
-            (Self::TrailerStart { total }, byte) if is_token(byte) => Self::Trailer {
-                total,
-                colon: false,
-            },
-            (
-                Self::Trailer {
-                    total,
-                    colon: false,
-                },
-                b':',
-            ) => Self::Trailer { total, colon: true },
-            (
-                Self::Trailer {
-                    total,
-                    colon: false,
-                },
-                byte,
-            ) if is_token(byte) && total < MAX_TRAILERS => Self::Trailer {
-                total: total + 1,
-                colon: false,
-            },
-            (Self::Trailer { total, colon: true }, b'\r') => Self::TrailerLf { total },
-            (Self::Trailer { total, colon: true }, byte)
-                if is_text(byte) && total < MAX_TRAILERS =>
-            {
-                Self::Trailer {
-                    total: total + 1,
-                    colon: true,
-                }
-            }
-            (Self::TrailerLf { total }, b'\n') => Self::TrailerStart { total },
+            (Self::TrailerStart, b'\r') => Self::FinalLf,
+            (Self::TrailerStart, byte) if is_token(byte) => Self::Trailer { colon: false },
+            (Self::Trailer { colon: false }, b':') => Self::Trailer { colon: true },
+            (Self::Trailer { colon: false }, byte) if is_token(byte) => self,
+            (Self::Trailer { colon: true }, b'\r') => Self::TrailerLf,
+            (Self::Trailer { colon: true }, byte) if is_text(byte) => self,
+            (Self::TrailerLf, b'\n') => Self::TrailerStart,
             (Self::FinalLf, b'\n') => Self::Done,
             _ => return Err(BAD_CHUNK),
         })
@@ -338,9 +340,13 @@ impl BodySink for EncodedBody<'_> {
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, trailers: Fields<'_>) {
         if self.encoder.chunked && !self.encoder.ended {
-            self.out.extend_from_slice(b"0\r\n\r\n");
+            self.out.extend_from_slice(b"0\r\n");
+            for (name, value) in trailers.iter() {
+                write_field(self.out, name, value);
+            }
+            self.out.extend_from_slice(b"\r\n");
         }
         self.encoder.ended = true;
     }
@@ -371,7 +377,7 @@ impl BodySink for Skipped {
 
     fn pause(&mut self) {}
 
-    fn end(&mut self) {}
+    fn end(&mut self, _trailers: Fields<'_>) {}
 }
 
 fn hex_digits(number: usize) -> usize {

@@ -84,6 +84,17 @@ known! {
 // === impl Span ===
 
 impl Span {
+    /// A field whose name and value begin there; none if it is too long.
+    pub(super) fn new(name_at: usize, name: &[u8], value_at: usize, value: &[u8]) -> Option<Self> {
+        Some(Self {
+            name: u32::try_from(name_at).ok()?,
+            name_len: u16::try_from(name.len()).ok()?,
+            known: Known::of(name),
+            value: u32::try_from(value_at).ok()?,
+            value_len: u32::try_from(value.len()).ok()?,
+        })
+    }
+
     /// The name, in `bytes`.
     #[inline]
     pub fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {

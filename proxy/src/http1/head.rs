@@ -58,14 +58,8 @@ pub(super) fn record_spans(
         if name < 2 || head.get(name - 2..name) != Some(b"\r\n") {
             return Err(LINE_END);
         }
-        let name_len = u16::try_from(field.name.len()).map_err(|_| Refusal::TOO_LARGE)?;
-        spans.push(Span {
-            name: u32::try_from(name).map_err(|_| Refusal::TOO_LARGE)?,
-            name_len,
-            known: Known::of(field.name.as_bytes()),
-            value: u32::try_from(value).map_err(|_| Refusal::TOO_LARGE)?,
-            value_len: u32::try_from(field.value.len()).map_err(|_| Refusal::TOO_LARGE)?,
-        });
+        let span = Span::new(name, field.name.as_bytes(), value, field.value);
+        spans.push(span.ok_or(Refusal::TOO_LARGE)?);
     }
     if head.ends_with(b"\r\n\r\n") {
         Ok(())

@@ -17,6 +17,7 @@ mod response;
 mod body;
 mod date;
 mod refusal;
+mod trailers;
 mod write;
 
 pub use body::{BodyDecoder, BodyEncoder, BodySink, EncodedBody, Part, Skipped};
@@ -26,6 +27,7 @@ pub use head::{Framing, MAX_FIELDS, MAX_HEAD};
 pub use refusal::Refusal;
 pub use request::{Form, RequestHead, RequestRef, Upgrade};
 pub use response::ResponseHead;
+pub use trailers::Trailers;
 pub use write::{
     Edit, FieldSink, RequestLine, ResponseLine, Unchanged, write_decimal, write_field,
     write_request, write_response, write_status,

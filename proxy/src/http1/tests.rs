@@ -302,6 +302,23 @@ fn bad_chunks_are_refused() {
     }
 }
 
+#[test]
+fn trailers_are_kept_and_limited() {
+    let mut decoder = BodyDecoder::new(Framing::Chunked);
+    let text = b"0\r\na:b\r\nHost: x\r\ngrpc-status:\t0\r\n:x: y\r\n\r\n";
+    assert!(decoder.pump(text, &mut Skipped).is_err());
+    let mut decoder = BodyDecoder::new(Framing::Chunked);
+    let text = b"0\r\na:b\r\nHost: x\r\ngrpc-status:\t0\r\n\r\n";
+    assert_eq!(decoder.pump(text, &mut Skipped), Ok(text.len()));
+    let fields: Vec<_> = decoder.trailers().iter().collect();
+    assert_eq!(fields, [(&b"a"[..], &b"b"[..]), (b"grpc-status", b"0")]);
+    for line in ["a:\r\n".to_owned(), format!("a: {}\r\n", "x".repeat(200))] {
+        let text = ["0\r\n", &line.repeat(5000)].concat();
+        let mut decoder = BodyDecoder::new(Framing::Chunked);
+        assert!(decoder.pump(text.as_bytes(), &mut Skipped).is_err());
+    }
+}
+
 /// Passes a body through in parts of these sizes. The sizes are repeated as often as needed.
 fn pump(
     framing: Framing,

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::client::{Arrival, Client};
-use super::exchange::{Exchange, Next, RequestContext};
+use super::exchange::{Exchange, RequestContext};
 use super::local::Worker;
 use super::reply::Reply;
 use super::scratch::Scratch;
+use super::stream::Next;
 use crate::http1::Refusal;
 use crate::record::{Protocol, Record, ResponseFlags};
 use crate::runtime::{Http, Network};

@@ -2,7 +2,7 @@
 
 use mesh_ir::evaluate::{Action, Rejection};
 
-use super::{Exchange, Next, UpstreamTarget};
+use super::{Exchange, UpstreamTarget};
 use crate::record::ResponseFlags;
 use crate::worker::reply::Reply;
 use crate::worker::scratch::UpstreamRoom;
@@ -12,7 +12,7 @@ use crate::worker::stream::DownstreamStream;
 
 impl<D: DownstreamStream> Exchange<'_, D> {
     /// Does what was decided.
-    pub(super) async fn act(&mut self, room: &mut UpstreamRoom, action: Action<'_>) -> Next {
+    pub(super) async fn act(&mut self, room: &mut UpstreamRoom, action: Action<'_>) {
         let context = self.context;
         match action {
             Action::Forward(forwarding) => {
@@ -61,12 +61,12 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     }
 
     /// Answers a request that policies refuse.
-    async fn reject(&mut self, rejection: Rejection<'_>) -> Next {
+    async fn reject(&mut self, rejection: Rejection<'_>) {
         let details = rejection.details();
         let reply = Reply {
             denial: Some(&details),
             ..Reply::new(rejection.code(), ResponseFlags::NONE, "").with_body(rejection.body())
         };
-        self.answer(reply, "", None).await
+        self.answer(reply, "", None).await;
     }
 }

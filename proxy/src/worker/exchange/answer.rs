@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{Exchange, Next};
+use super::Exchange;
 use crate::http1::{Fields, Skipped};
 use crate::worker::reply::Reply;
 use crate::worker::stream::{DownstreamStream, ReplyContext};
@@ -18,22 +18,17 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         reply: Reply<'_>,
         route: &str,
         cluster: Option<&Rc<LocalCluster>>,
-    ) -> Next {
-        // A body that has come in already is skipped; one that is still to come ends the connection.
-        let skipped = self.stream.first_data(&mut Skipped);
-        let close = !self.stream.is_complete() || skipped.is_err();
+    ) {
+        // A body that has come in already is skipped. What is none is never complete.
+        let _ = self.stream.first_data(&mut Skipped);
         self.info.received = self.stream.received();
-        let next = Box::pin(self.reply(reply, close)).await;
+        Box::pin(self.reply(reply)).await;
         self.report(Fields::default(), route, cluster, None);
-        next
     }
 
     /// Sends an answer of the proxy itself.
-    pub(super) async fn reply(&mut self, reply: Reply<'_>, close: bool) -> Next {
+    pub(super) async fn reply(&mut self, reply: Reply<'_>) {
         let draining = self.worker.downstream.draining(self.context.direction);
-        let request = self.stream.head().head;
-        let (keep_alive, to_head) = (request.keep_alive, request.is_head);
-        let close = close || !keep_alive || draining;
         self.info.code = reply.code;
         self.info.flags |= reply.flags;
         self.info.details = match reply.denial {
@@ -41,19 +36,15 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             None => Cow::Borrowed(reply.details),
         };
         self.info.has_response = false;
-        if !to_head {
+        if !self.stream.head().head.is_head {
             self.info.sent = reply.content().len() as u64;
         }
         let context = ReplyContext {
             dates: &self.worker.date_cache,
             server: self.server(),
             more: self.shared.as_deref(),
-            close,
+            draining,
         };
-        match self.stream.reply(&reply, context).await {
-            Ok(()) if close => Next::Close,
-            Ok(()) => Next::Keep,
-            Err(_) => Next::Abort,
-        }
+        self.stream.reply(&reply, context).await;
     }
 }

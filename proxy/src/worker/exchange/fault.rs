@@ -5,8 +5,8 @@ use std::rc::Rc;
 use mesh_ir::evaluate::{Action, InjectedAbort, InjectedFault};
 use tokio::time::Instant;
 
+use super::Exchange;
 use super::report::is_grpc;
-use super::{Exchange, Next};
 use crate::record::ResponseFlags;
 use crate::worker::reply::Reply;
 use crate::worker::stream::DownstreamStream;
@@ -18,12 +18,8 @@ const DETAILS: &str = "fault_filter_abort";
 // === impl Exchange ===
 
 impl<'a, D: DownstreamStream> Exchange<'a, D> {
-    /// Holds the request back, then answers it, as far as the fault says so; none if it goes on.
-    pub(super) async fn inject(
-        &mut self,
-        fault: InjectedFault,
-        action: &Action<'_>,
-    ) -> Option<Next> {
+    /// Holds the request back, then answers it, as far as the fault says so. Whether it was answered.
+    pub(super) async fn inject(&mut self, fault: InjectedFault, action: &Action<'_>) -> bool {
         let InjectedFault { delay, abort } = fault;
         if let Some(delay) = delay {
             self.info.flags |= ResponseFlags::DELAY_INJECTED;
@@ -31,8 +27,11 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             tokio::time::sleep(delay).await;
             self.held_back = before.elapsed();
         }
+        let Some(abort) = abort else {
+            return false;
+        };
         let request = self.stream.head();
-        let (code, status) = match abort? {
+        let (code, status) = match abort {
             InjectedAbort::Http(code) => (code, None),
             InjectedAbort::Grpc(status) => (200, is_grpc(request).then_some(status)),
         };
@@ -41,7 +40,8 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             ..Reply::new(code, ResponseFlags::FAULT_INJECTED, DETAILS).with_body(BODY)
         };
         let (route, cluster) = self.of_action(action);
-        Some(self.answer(reply, route, cluster).await)
+        self.answer(reply, route, cluster).await;
+        true
     }
 
     /// The route that was taken, and where the request would have gone.

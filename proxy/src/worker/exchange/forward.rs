@@ -9,16 +9,16 @@ use mesh_ir::evaluate::retry::{self, Failure};
 use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
-use super::{Exchange, IDLE, Next, UpstreamTarget, uuid};
+use super::{Exchange, IDLE, UpstreamTarget, uuid};
 use crate::http1::{Fields, Known, RequestLine, RequestRef, Upgrade, write_decimal};
 use crate::record::ResponseFlags;
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
-use crate::worker::endpoint::{Active, Connection, LocalEndpoint};
+use crate::worker::endpoint::{Active, LocalEndpoint};
 use crate::worker::reply::Reply;
 use crate::worker::scratch::UpstreamRoom;
 use crate::worker::stream::{
-    AttemptResult, Deadlines, DownstreamStream, Http1, RequestUpload, UpstreamProtocol,
+    AttemptResult, Deadlines, DownstreamStream, Http1, RequestUpload, Reset, UpstreamProtocol,
     UpstreamStream,
 };
 
@@ -47,11 +47,7 @@ struct Attempt<U> {
 
 impl<D: DownstreamStream> Exchange<'_, D> {
     /// Sends the request upstream, or answers why that is not possible.
-    pub(super) async fn serve(
-        &mut self,
-        room: &mut UpstreamRoom,
-        target: UpstreamTarget<'_>,
-    ) -> Next {
+    pub(super) async fn serve(&mut self, room: &mut UpstreamRoom, target: UpstreamTarget<'_>) {
         let UpstreamTarget {
             forwarding,
             cluster,
@@ -83,11 +79,10 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             fresh: false,
         };
         room.begin();
-        let next = self.forward::<Http1>(room, &mut progress, target).await;
+        self.forward::<Http1>(room, &mut progress, target).await;
         self.info.received = self.stream.received();
         let response = room.response.fields(&room.response_bytes);
         self.report(response, route, Some(cluster), forwarding);
-        next
     }
 
     /// Computes what is written into the request: its id, the way it came, its path.
@@ -161,7 +156,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         room: &mut UpstreamRoom,
         progress: &mut Progress<'_>,
         target: UpstreamTarget<'_>,
-    ) -> Next {
+    ) {
         if self.stream.awaits_continue() && self.stream.proceed().await.is_err() {
             return self.gone();
         }
@@ -181,9 +176,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 &worker.metrics,
                 || worker.random(),
             );
-            let close = !self.stream.is_complete();
             let Some(endpoint) = picked else {
-                return self.reply(Reply::NO_ENDPOINT, close).await;
+                return self.reply(Reply::NO_ENDPOINT).await;
             };
             let (attempt, result) = self.attempt::<P>(room, progress, target, endpoint).await;
             let failure = match (result, &attempt.stream) {
@@ -198,7 +192,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                                 _active,
                             } = attempt
                             else {
-                                return Next::Abort;
+                                return;
                             };
                             return self.relay(up, &endpoint, progress, target).await;
                         }
@@ -207,8 +201,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 (AttemptResult::Failed(failure), _) => failure,
                 (other, _) => return self.local_reply(&attempt.endpoint, other).await,
             };
-            if let Some(next) = self.retry_or_fail(progress, attempt, failure).await {
-                return next;
+            if !self.retry_or_fail(progress, attempt, failure).await {
+                return;
             }
         }
     }
@@ -226,7 +220,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let idle = if progress.fresh {
             None
         } else {
-            endpoint.reuse()
+            P::reuse(&endpoint)
         };
         let mut attempt = Attempt {
             _active: Active::new(&endpoint),
@@ -234,17 +228,16 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             stream: None,
             endpoint,
         };
-        let mut connection = match idle {
+        let connection = match idle {
             Some(connection) => connection,
             None => match self
-                .connect(&attempt.endpoint, target, &progress.deadlines)
+                .connect::<P>(&attempt.endpoint, target, &progress.deadlines)
                 .await
             {
                 Ok(connection) => connection,
                 Err(result) => return (attempt, result),
             },
         };
-        connection.requests += 1;
         let mut up = P::stream(connection, room, self.stream.head());
         self.info.upstream_local = Some(up.local());
         self.write_head(&mut up, target.forwarding);
@@ -267,14 +260,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     }
 
     /// A new connection to an endpoint.
-    async fn connect(
+    async fn connect<P: UpstreamProtocol>(
         &mut self,
         endpoint: &Rc<LocalEndpoint>,
         target: UpstreamTarget<'_>,
         deadlines: &Deadlines,
-    ) -> Result<Connection, AttemptResult> {
+    ) -> Result<P::Connection, AttemptResult> {
         let (limit, whole) = deadlines.within(target.cluster.cluster.config.client.connect_timeout);
-        let connecting = dial::connect(self.worker, target.cluster, endpoint, limit);
+        let connecting = P::connect(self.worker, target.cluster, endpoint, limit);
         // New connections are rare, and their room is not needed once they are there.
         match Box::pin(connecting).await {
             Ok(connection) => Ok(connection),
@@ -321,13 +314,13 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         progress.upload.replayable
     }
 
-    /// Prepares the next try after a failed one, or answers that there is none.
+    /// Prepares the next try after a failed one, or answers that there is none. Whether there is to be one.
     async fn retry_or_fail<U>(
         &mut self,
         progress: &mut Progress<'_>,
         attempt: Attempt<U>,
         failure: Failure,
-    ) -> Option<Next> {
+    ) -> bool {
         let Attempt {
             endpoint,
             stream,
@@ -336,12 +329,11 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         } = attempt;
         drop(stream);
         drop(_active);
-        let close = !self.stream.is_complete();
         if reused && !progress.fresh && is_stale(self.stream.head(), &progress.upload, failure) {
             // Not a try of the policy: the connection had ended before the request.
             progress.fresh = true;
             self.info.attempts = self.info.attempts.saturating_sub(1);
-            return None;
+            return true;
         }
         let answered = matches!(failure, Failure::Response { .. });
         if !answered {
@@ -352,42 +344,41 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         }
         let again = answered || self.is_retried(progress, failure);
         let Some(policy) = progress.policy.filter(|_| again) else {
-            return Some(Box::pin(self.failed(failure, close)).await);
+            Box::pin(self.failed(failure)).await;
+            return false;
         };
         progress.fresh = false;
         endpoint.cells.rq_retry.inc();
         progress.tried.push(endpoint.address);
         let pause = retry::pause(policy, self.info.attempts, self.worker.random());
         if progress.deadlines.expire_within(pause) {
-            return Some(self.reply(Reply::TIMEOUT, close).await);
+            self.reply(Reply::TIMEOUT).await;
+            return false;
         }
         Box::pin(tokio::time::sleep(pause)).await;
-        None
+        true
     }
 
     /// Answers where another try makes no sense.
-    async fn local_reply(&mut self, endpoint: &LocalEndpoint, result: AttemptResult) -> Next {
-        let close = !self.stream.is_complete();
-        let (reply, close) = match result {
+    async fn local_reply(&mut self, endpoint: &LocalEndpoint, result: AttemptResult) {
+        let reply = match result {
             AttemptResult::Timeout => {
                 endpoint.cells.rq_timeout.inc();
                 endpoint.cells.rq_error.inc();
-                (Reply::TIMEOUT, close)
+                Reply::TIMEOUT
             }
             AttemptResult::Client(Some(refusal)) => {
                 let flags = ResponseFlags::PROTOCOL_ERROR;
-                (Reply::new(refusal.code, flags, refusal.details), true)
+                Reply::new(refusal.code, flags, refusal.details)
             }
             AttemptResult::Client(None) => return self.gone(),
-            AttemptResult::Idle | AttemptResult::Response | AttemptResult::Failed(_) => {
-                (Reply::IDLE, true)
-            }
+            AttemptResult::Idle | AttemptResult::Response | AttemptResult::Failed(_) => Reply::IDLE,
         };
-        self.reply(reply, close).await
+        self.reply(reply).await;
     }
 
     /// Answers for an upstream that did not.
-    async fn failed(&mut self, failure: Failure, close: bool) -> Next {
+    async fn failed(&mut self, failure: Failure) {
         const BEFORE: &str =
             "upstream connect error or disconnect/reset before headers. reset reason: ";
         let transport = self.info.transport_failure.clone().unwrap_or_default();
@@ -404,7 +395,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 "upstream_reset_before_response_started{protocol_error}",
                 "protocol error",
             ),
-            Failure::Timeout => return self.reply(Reply::TRY_TIMEOUT, close).await,
+            Failure::Timeout => return self.reply(Reply::TRY_TIMEOUT).await,
             // Responses are passed on, whatever they are, so that only resets are left.
             Failure::Reset { .. } | Failure::Response { .. } => (
                 503,
@@ -416,14 +407,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let connect = failure == Failure::Connect;
         let text = [BEFORE, reason, if connect { &*transport } else { "" }].concat();
         let reply = Reply::new(code, flags, details).with_body(&text);
-        self.reply(reply, close).await
+        self.reply(reply).await;
     }
 
     /// The client went away.
-    pub(super) fn gone(&mut self) -> Next {
+    pub(super) fn gone(&mut self) {
         self.info.flags |= ResponseFlags::CLIENT_TERMINATED;
         self.info.details = Cow::Borrowed("downstream_remote_disconnect");
-        Next::Abort
+        self.stream.reset(Reset::Gone);
     }
 }
 
@@ -443,7 +434,7 @@ fn is_idempotent(request: RequestRef<'_>) -> bool {
     )
 }
 
-fn grpc_status(fields: Fields<'_>) -> Option<u8> {
+pub(super) fn grpc_status(fields: Fields<'_>) -> Option<u8> {
     let status = fields.known(Known::GrpcStatus)?;
     std::str::from_utf8(status).ok()?.parse().ok()
 }

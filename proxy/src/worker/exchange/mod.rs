@@ -31,7 +31,7 @@ use super::client::Client;
 use super::endpoint::LocalEndpoint;
 use super::local::{Worker, WorkerRuntime};
 use super::scratch::{Scratch, UpstreamRoom, Written};
-use super::stream::{DownstreamStream, Http1Downstream};
+use super::stream::{DownstreamStream, Http1Downstream, Next};
 use super::upstream::LocalCluster;
 use crate::record::ResponseFlags;
 use crate::runtime::{Http, Routes};
@@ -54,17 +54,6 @@ pub struct RequestContext<'a> {
     pub known_destination: bool,
     /// Which way it goes.
     pub direction: Direction,
-}
-
-/// What becomes of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It may be used again.
-    Keep,
-    /// It ends, after the client has read what was sent.
-    Close,
-    /// It is of no use any more.
-    Abort,
 }
 
 /// What the record is made from.
@@ -162,14 +151,13 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
     }
 
     /// Serves it.
-    pub async fn run(mut self, room: &mut UpstreamRoom) -> Next {
-        let next = self.respond(room).await;
-        self.stream.finish();
-        next
+    pub async fn run(mut self, room: &mut UpstreamRoom) -> D::End {
+        self.respond(room).await;
+        self.stream.finish()
     }
 
     /// The stages of a request, in their order. Each answers it or lets it go on; a new one is a file and a line here.
-    async fn respond(&mut self, room: &mut UpstreamRoom) -> Next {
+    async fn respond(&mut self, room: &mut UpstreamRoom) {
         let cells = self.worker.metrics.cells();
         cells.downstream_rq_total.inc();
         cells.downstream_rq_active.inc();
@@ -187,13 +175,11 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             ..
         } = self.decide();
         let shared = self.share(&action, cors);
-        if fault != InjectedFault::default()
-            && let Some(next) = Box::pin(self.inject(fault, &action)).await
-        {
-            return next;
+        if fault != InjectedFault::default() && Box::pin(self.inject(fault, &action)).await {
+            return;
         }
         self.shared = shared;
-        self.act(room, action).await
+        self.act(room, action).await;
     }
 
     fn server(&self) -> &'static [u8] {

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use tokio::time::Instant;
 
 use super::forward::Progress;
-use super::{Exchange, IDLE, Next, UpstreamTarget};
-use crate::http1::{Framing, Known, ResponseLine};
+use super::forward::grpc_status;
+use super::{Exchange, IDLE, UpstreamTarget};
+use crate::http1::Known;
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
 use crate::worker::edit::{ResponseEdit, followed_by};
 use crate::worker::endpoint::LocalEndpoint;
-use crate::worker::stream::{DownstreamStream, End, UpstreamStream};
+use crate::worker::stream::{DownstreamStream, End, Reset, UpstreamStream};
 use crate::worker::tunnel;
 
 // === impl Exchange ===
@@ -24,19 +25,12 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         endpoint: &LocalEndpoint,
         progress: &mut Progress<'_>,
         target: UpstreamTarget<'_>,
-    ) -> Next {
+    ) {
         let mut up = up;
         let upload = &mut progress.upload;
         let now = Instant::now();
         let (response, _) = up.response();
         let upgraded = response.code == 101;
-        let draining = self.worker.downstream.draining(self.context.direction);
-        let keep_alive = self.stream.head().head.keep_alive;
-        let line = ResponseLine {
-            chunked: matches!(response.framing, Framing::Chunked | Framing::UntilClose),
-            close: !keep_alive || draining || !self.stream.is_complete(),
-            upgraded,
-        };
         self.info.service_time =
             Some(now.saturating_duration_since(upload.uploaded_at(self.begun + self.held_back)));
         self.info.code = response.code;
@@ -47,7 +41,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         if self.context.http.log.is_some() || substitutes {
             up.keep_head();
         }
-        self.write_reply(&up, target, line, now);
+        self.write_reply(&up, target, now);
         if upgraded {
             return Box::pin(self.tunnel(up)).await;
         }
@@ -60,25 +54,16 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         if end != End::Done {
             return self.broken(end);
         }
+        if let Some(status) = grpc_status(up.trailers()) {
+            self.info.grpc = Some(status);
+        }
         let limits = &target.cluster.cluster.config.client.limits;
-        let limit = limits.max_requests_per_connection.unwrap_or(0);
-        if upload.is_finished()
-            && let Some(connection) = up.into_idle()
-            && (limit == 0 || connection.requests < limit)
-        {
-            endpoint.keep(connection, now);
+        if upload.is_finished() && up.release(endpoint, limits.max_requests_per_connection, now) {
             self.worker.sweep_later();
         }
-        if line.close { Next::Close } else { Next::Keep }
     }
 
-    fn write_reply(
-        &mut self,
-        up: &impl UpstreamStream,
-        target: UpstreamTarget<'_>,
-        line: ResponseLine,
-        now: Instant,
-    ) {
+    fn write_reply(&mut self, up: &impl UpstreamStream, target: UpstreamTarget<'_>, now: Instant) {
         let (response, bytes) = up.response();
         let configured = target
             .forwarding
@@ -93,6 +78,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             .as_deref()
             .map(|shared| followed_by(ops, shared));
         let ops = shared.as_ref().map_or(ops, |ops| ops.each_ref().map(Some));
+        let draining = self.worker.downstream.draining(self.context.direction);
         let dated = response.fields(bytes).known(Known::Date).is_some();
         let (server, service_time) = (self.server(), self.info.service_time);
         let stream = &mut self.stream;
@@ -104,32 +90,38 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 service_time: service_time
                     .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             };
-            stream.respond(response, bytes, line, &edit)
+            stream.respond(response, bytes, draining, &edit)
         });
         self.info.reply_head = length as u64;
     }
 
     /// The response did not come to its end.
-    fn broken(&mut self, end: End) -> Next {
-        let (flags, details) = match end {
+    fn broken(&mut self, end: End) {
+        let (flags, details, reset) = match end {
             End::Client | End::Done => return self.gone(),
             End::Upstream { refused: true } => (
                 ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
                 "upstream_reset_after_response_started{protocol_error}",
+                Reset::Protocol,
             ),
             End::Upstream { refused: false } => (
                 ResponseFlags::UPSTREAM_TERMINATED,
                 "upstream_reset_after_response_started{connection_termination}",
+                Reset::Upstream,
             ),
-            End::Timeout => (ResponseFlags::UPSTREAM_TIMEOUT, "response_timeout"),
+            End::Timeout => (
+                ResponseFlags::UPSTREAM_TIMEOUT,
+                "response_timeout",
+                Reset::Timeout,
+            ),
         };
         self.info.flags |= flags;
         self.info.details = Cow::Borrowed(details);
-        Next::Abort
+        self.stream.reset(reset);
     }
 
     /// Lets client and upstream talk as they like.
-    async fn tunnel(&mut self, up: impl UpstreamStream) -> Next {
+    async fn tunnel(&mut self, up: impl UpstreamStream) {
         let mut up = up;
         let (upstream, first) = up.upgraded();
         let count = first.len() as u64;
@@ -141,6 +133,5 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.received = copied.up;
         self.info.sent = copied.down + count;
         self.info.ended = None;
-        Next::Abort
     }
 }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use mesh_ir::evaluate::ConnectionFacts;
 use tokio::time::Instant;
 
-use super::{DownstreamStream, Gone, ReplyContext};
+use super::{DownstreamStream, Gone, ReplyContext, Reset};
 use crate::http1::{
-    BodyDecoder, BodyEncoder, BodySink, Refusal, RequestHead, RequestRef, ResponseHead,
+    BodyDecoder, BodyEncoder, BodySink, Framing, Refusal, RequestHead, RequestRef, ResponseHead,
     ResponseLine, write_response,
 };
 use crate::worker::buffer::Buffer;
@@ -21,6 +21,17 @@ use crate::worker::timer::Timer;
 
 /// What lets a client send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What becomes of a connection of HTTP/1.1 after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It may be used again.
+    Keep,
+    /// It ends, after the client has read what was sent.
+    Close,
+    /// It is of no use any more.
+    Abort,
+}
 
 /// A request whose head lies at the front of `input`.
 pub struct Http1Downstream<'a> {
@@ -38,6 +49,8 @@ pub struct Http1Downstream<'a> {
     /// How much of `reply` has been sent.
     replied: usize,
     progress: bool,
+    /// What becomes of the connection as soon as the answer has been sent.
+    next: Next,
 }
 
 // === impl Http1Downstream ===
@@ -63,11 +76,19 @@ impl<'a> Http1Downstream<'a> {
             encoder: BodyEncoder::default(),
             replied: 0,
             progress: false,
+            next: Next::Abort,
         }
+    }
+
+    /// Whether the answer is the last one. The rest of a request that was not wanted would have to be read before the next one.
+    fn is_last(&self, draining: bool) -> bool {
+        draining || !self.request.keep_alive || !self.decoder.is_done()
     }
 }
 
 impl DownstreamStream for Http1Downstream<'_> {
+    type End = Next;
+
     #[inline]
     fn head(&self) -> RequestRef<'_> {
         RequestRef {
@@ -165,9 +186,15 @@ impl DownstreamStream for Http1Downstream<'_> {
         &mut self,
         head: &ResponseHead,
         bytes: &[u8],
-        line: ResponseLine,
+        draining: bool,
         edit: &ResponseEdit<'_>,
     ) -> usize {
+        let line = ResponseLine {
+            chunked: matches!(head.framing, Framing::Chunked | Framing::UntilClose),
+            close: self.is_last(draining),
+            upgraded: head.code == 101,
+        };
+        self.next = if line.close { Next::Close } else { Next::Keep };
         self.reply.clear();
         self.replied = 0;
         self.encoder = BodyEncoder::new(line.chunked);
@@ -207,29 +234,40 @@ impl DownstreamStream for Http1Downstream<'_> {
         self.encoder.is_done()
     }
 
-    async fn reply(&mut self, reply: &Reply<'_>, context: ReplyContext<'_>) -> io::Result<()> {
+    async fn reply(&mut self, reply: &Reply<'_>, context: ReplyContext<'_>) {
         let ReplyContext {
             dates,
             server,
             more,
-            close,
+            draining,
         } = context;
+        let close = self.is_last(draining);
         self.reply.clear();
         let (out, to_head) = (&mut *self.reply, self.request.is_head);
         dates.with(Instant::now(), |date| {
             reply.write(out, date, server, more, to_head, close);
         });
-        self.client.send(self.reply).await
+        self.next = match self.client.send(self.reply).await {
+            Ok(()) if close => Next::Close,
+            Ok(()) => Next::Keep,
+            Err(_) => Next::Abort,
+        };
+    }
+
+    fn reset(&mut self, _reason: Reset) {
+        self.next = Next::Abort;
     }
 
     async fn upgrade(&mut self, first: &[u8]) -> io::Result<(&mut Io, &[u8])> {
+        self.next = Next::Abort;
         self.reply.extend_from_slice(first);
         self.client.send(self.reply).await?;
         let rest = self.input.filled().get(self.request.length..);
         Ok((&mut self.client.io, rest.unwrap_or_default()))
     }
 
-    fn finish(self) {
+    /// What has come in behind the request begins the next one.
+    fn finish(self) -> Next {
         let taken = self.taken.unwrap_or_default();
         self.input.consume(self.request.length + taken);
         if !self.body.is_empty() {
@@ -237,5 +275,6 @@ impl DownstreamStream for Http1Downstream<'_> {
             self.input.push(self.body.filled());
             self.body.clear();
         }
+        self.next
     }
 }

@@ -1,19 +1,25 @@
 //! A request on a connection of HTTP/1.1 to an endpoint.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use mesh_ir::evaluate::retry::Failure;
+use tokio::time::Instant;
 
 use super::{UpstreamProtocol, UpstreamStream};
 use crate::http1::{
-    BodyDecoder, BodyEncoder, BodySink, Framing, Refusal, RequestLine, RequestRef, ResponseHead,
-    write_request,
+    BodyDecoder, BodyEncoder, BodySink, Fields, Framing, Refusal, RequestLine, RequestRef,
+    ResponseHead, write_request,
 };
+use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
-use crate::worker::endpoint::Connection;
+use crate::worker::endpoint::{Connection, LocalEndpoint};
 use crate::worker::io::Io;
+use crate::worker::local::Worker;
 use crate::worker::scratch::UpstreamRoom;
+use crate::worker::upstream::LocalCluster;
 
 /// HTTP/1.1.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +42,22 @@ pub struct Http1Upstream<'r> {
 }
 
 impl UpstreamProtocol for Http1 {
+    type Connection = Connection;
     type Stream<'r> = Http1Upstream<'r>;
+
+    #[inline]
+    fn reuse(endpoint: &LocalEndpoint) -> Option<Connection> {
+        endpoint.reuse()
+    }
+
+    async fn connect(
+        worker: &Worker,
+        cluster: &LocalCluster,
+        endpoint: &Rc<LocalEndpoint>,
+        limit: Duration,
+    ) -> Result<Connection, dial::Failure> {
+        dial::connect(worker, cluster, endpoint, limit).await
+    }
 
     #[inline]
     fn stream<'r>(
@@ -44,6 +65,8 @@ impl UpstreamProtocol for Http1 {
         room: &'r mut UpstreamRoom,
         request: RequestRef<'_>,
     ) -> Http1Upstream<'r> {
+        let mut connection = connection;
+        connection.requests += 1;
         room.answer.clear();
         Http1Upstream {
             connection,
@@ -211,6 +234,10 @@ impl UpstreamStream for Http1Upstream<'_> {
         self.decoder.passed()
     }
 
+    fn trailers(&self) -> Fields<'_> {
+        self.decoder.trailers()
+    }
+
     fn upgraded(&mut self) -> (&mut Io, &[u8]) {
         let UpstreamRoom {
             answer, response, ..
@@ -219,11 +246,15 @@ impl UpstreamStream for Http1Upstream<'_> {
         (&mut self.connection.io, answer.filled())
     }
 
-    fn into_idle(self) -> Option<Connection> {
+    fn release(self, endpoint: &LocalEndpoint, limit: Option<u32>, now: Instant) -> bool {
         let UpstreamRoom {
             answer, response, ..
         } = &*self.room;
         let clean = response.keep_alive && !self.broken && answer.is_empty();
-        clean.then_some(self.connection)
+        let used_up = limit.is_some_and(|limit| limit > 0 && self.connection.requests >= limit);
+        if clean && !used_up {
+            endpoint.keep(self.connection, now);
+        }
+        clean && !used_up
     }
 }

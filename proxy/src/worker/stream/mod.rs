@@ -9,6 +9,8 @@
 //! An exchange is compiled for each pair of implementations. A side hands its data to the other one's sink, which writes it as its own
 //! protocol wants it, so that between two sides of HTTP/1 bytes are copied once, from buffer to buffer. Heads are looked at in one form,
 //! bytes with the places of their fields in them, and changes to them are data that each protocol writes in its own way.
+//!
+//! A side that is dropped before its end is broken off: a stream is reset, a connection of HTTP/1.1 is closed.
 
 mod http1_downstream;
 mod http1_upstream;
@@ -16,22 +18,28 @@ mod transfer;
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use mesh_ir::HeaderOps;
 use mesh_ir::evaluate::ConnectionFacts;
 use mesh_ir::evaluate::retry::Failure;
+use tokio::time::Instant;
 
 use super::date_cache::DateCache;
+use super::dial;
 use super::edit::{RequestEdit, ResponseEdit};
-use super::endpoint::Connection;
+use super::endpoint::LocalEndpoint;
 use super::io::Io;
+use super::local::Worker;
 use super::reply::Reply;
 use super::scratch::UpstreamRoom;
 use super::timer::Timer;
-use crate::http1::{BodySink, Refusal, RequestLine, RequestRef, ResponseHead, ResponseLine};
+use super::upstream::LocalCluster;
+use crate::http1::{BodySink, Fields, Refusal, RequestLine, RequestRef, ResponseHead};
 
-pub use http1_downstream::Http1Downstream;
+pub use http1_downstream::{Http1Downstream, Next};
 pub use http1_upstream::Http1;
 pub use transfer::{AttemptResult, Deadlines, End, RequestUpload};
 
@@ -48,12 +56,28 @@ pub struct ReplyContext<'a> {
     pub server: &'static [u8],
     /// More fields.
     pub more: Option<&'a HeaderOps>,
-    /// Whether the client is told that nothing follows.
-    pub close: bool,
+    /// Whether the proxy is about to end, so that nothing should follow on the connection.
+    pub draining: bool,
+}
+
+/// Why the answer to a client is broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// The client has gone.
+    Gone,
+    /// The upstream broke its answer off.
+    Upstream,
+    /// What the upstream sent is no HTTP.
+    Protocol,
+    /// It takes too long.
+    Timeout,
 }
 
 /// A client's request, and the way of its answer.
 pub trait DownstreamStream {
+    /// What the end of the exchange means to the connection.
+    type End;
+
     /// The request's head.
     fn head(&self) -> RequestRef<'_>;
 
@@ -103,12 +127,12 @@ pub trait DownstreamStream {
     /// Whether the client has gone, once the request is complete.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Begins the answer. Returns the length of its head.
+    /// Begins the answer. Returns the length of its head. Nothing should follow on the connection if the proxy is `draining`.
     fn respond(
         &mut self,
         head: &ResponseHead,
         bytes: &[u8],
-        line: ResponseLine,
+        draining: bool,
         edit: &ResponseEdit<'_>,
     ) -> usize;
 
@@ -127,11 +151,11 @@ pub trait DownstreamStream {
     /// Whether the end of the answer has been taken.
     fn is_answered(&self) -> bool;
 
-    /// Sends an answer of the proxy itself.
-    ///
-    /// # Errors
-    /// When the client does not take it.
-    async fn reply(&mut self, reply: &Reply<'_>, context: ReplyContext<'_>) -> io::Result<()>;
+    /// Sends an answer of the proxy itself, unless the client does not take it.
+    async fn reply(&mut self, reply: &Reply<'_>, context: ReplyContext<'_>);
+
+    /// Breaks the exchange off.
+    fn reset(&mut self, reason: Reset);
 
     /// Sends the head of the answer, and `first` behind it, and gives the connection away with what has come in on it.
     ///
@@ -139,8 +163,8 @@ pub trait DownstreamStream {
     /// When the client does not take it.
     async fn upgrade(&mut self, first: &[u8]) -> io::Result<(&mut Io, &[u8])>;
 
-    /// The exchange is over: what has come in behind the request begins the next one.
-    fn finish(self);
+    /// The exchange is over.
+    fn finish(self) -> Self::End;
 }
 
 /// A request to an endpoint, and its answer.
@@ -197,21 +221,42 @@ pub trait UpstreamStream {
     /// Bytes of the answer's body that have come in.
     fn received(&self) -> u64;
 
+    /// The fields behind the answer's body, once it has ended.
+    fn trailers(&self) -> Fields<'_>;
+
     /// The connection as it was given away, with what has come in on it behind the head of the answer.
     fn upgraded(&mut self) -> (&mut Io, &[u8]);
 
-    /// The connection, if another request may follow on it.
-    fn into_idle(self) -> Option<Connection>;
+    /// The exchange has come to its end: keeps the connection for the next request, unless it has served `limit` of them or nothing may
+    /// follow on it. Whether there is an idle connection now.
+    fn release(self, endpoint: &LocalEndpoint, limit: Option<u32>, now: Instant) -> bool;
 }
 
 /// A protocol that is spoken to endpoints.
 pub trait UpstreamProtocol {
+    /// What its streams are opened on.
+    type Connection;
+
     /// Its streams.
     type Stream<'r>: UpstreamStream;
 
+    /// A connection that is there and takes another request.
+    fn reuse(endpoint: &LocalEndpoint) -> Option<Self::Connection>;
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// When there is none within the limit.
+    async fn connect(
+        worker: &Worker,
+        cluster: &LocalCluster,
+        endpoint: &Rc<LocalEndpoint>,
+        limit: Duration,
+    ) -> Result<Self::Connection, dial::Failure>;
+
     /// A stream for a request on a connection.
     fn stream<'r>(
-        connection: Connection,
+        connection: Self::Connection,
         room: &'r mut UpstreamRoom,
         request: RequestRef<'_>,
     ) -> Self::Stream<'r>;

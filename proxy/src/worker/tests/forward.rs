@@ -107,6 +107,35 @@ fn bodies_of_all_framings_pass() {
 }
 
 #[test]
+fn trailers_pass_both_ways_without_those_that_belong_into_heads() {
+    let upstream = backend(|_, mut wire| {
+        while let Some(head) = wire.head() {
+            let mut seen = String::new();
+            while !seen.ends_with("0\r\n") {
+                seen.push_str(&wire.line());
+                seen.push_str("\r\n");
+            }
+            seen.push_str(&wire.lines());
+            assert!(head.starts_with("POST / "), "{head}");
+            assert!(seen.ends_with("0\r\nx-sum: 1\r\n\r\n"), "{seen:?}");
+            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum:  2 \r\nContent-Length: 9\r\n\r\n");
+        }
+    });
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[upstream])],
+    );
+    let mut wire = proxy.connect();
+    for _ in 0..2 {
+        wire.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 1\r\n");
+        wire.send("x-forwarded-client-cert: By=me\r\nAuthorization: x\r\n\r\n");
+        assert!(wire.head().unwrap().starts_with("HTTP/1.1 200 "));
+        assert_eq!(usize::from_str_radix(&wire.line(), 16), Ok(1));
+        assert_eq!(wire.lines(), "a\r\n0\r\nX-Sum: 2\r\n\r\n");
+    }
+}
+
+#[test]
 fn responses_of_all_framings_pass() {
     let (address, _) = script(&[
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",

@@ -213,6 +213,19 @@ impl Wire {
         }
     }
 
+    /// The lines up to an empty one, which is the last.
+    pub fn lines(&mut self) -> String {
+        let mut lines = String::new();
+        loop {
+            let line = self.line();
+            lines.push_str(&line);
+            lines.push_str("\r\n");
+            if line.is_empty() {
+                return lines;
+            }
+        }
+    }
+
     /// Everything up to the end.
     pub fn rest(&mut self) -> String {
         while self.more() {}
