@@ -88,7 +88,7 @@ impl<'a> Applier<'a> {
     fn show_names(&self) {
         let runtime = self.workers.runtime();
         let resolved = runtime.clusters().iter().filter_map(|cluster| {
-            let Source::Dns(resolved) = &cluster.source else {
+            let Source::Dns(resolved, _) = &cluster.source else {
                 return None;
             };
             Some((cluster.name().clone(), resolved.clone()))

@@ -14,6 +14,7 @@ pub mod bootstrap;
 pub mod lifecycle;
 
 pub mod balance;
+pub mod health;
 pub mod http1;
 pub mod record;
 pub mod runtime;

@@ -84,20 +84,8 @@ impl<'a> EffectiveTrafficPolicy<'a> {
         let http = self.connection_pool.and_then(|pool| pool.http.as_ref());
         let fields = [
             (
-                balancer.is_some_and(|lb| lb.consistent_hash.is_some()),
-                "loadBalancer.consistentHash",
-            ),
-            (
                 balancer.is_some_and(|lb| lb.locality_lb_setting.is_some()),
                 "loadBalancer.localityLbSetting",
-            ),
-            (
-                balancer.is_some_and(|lb| lb.warmup.is_some()),
-                "loadBalancer.warmup",
-            ),
-            (
-                balancer.is_some_and(|lb| lb.warmup_duration_secs.is_some()),
-                "loadBalancer.warmupDurationSecs",
             ),
             (
                 tcp.is_some_and(|tcp| tcp.tcp_keepalive.is_some()),

@@ -21,9 +21,14 @@ pub(super) fn apply(client: &mut ClientPolicy, policy: &EffectiveTrafficPolicy<'
     );
     client.slow_start = policy
         .load_balancer
-        .and_then(|balancer| balancer.warmup.as_ref())
         .filter(|_| grows)
-        .and_then(slow_start);
+        .and_then(|balancer| match &balancer.warmup {
+            Some(warmup) => slow_start(warmup),
+            None => slow_start(&model::Warmup {
+                duration: balancer.warmup_duration_secs,
+                ..model::Warmup::default()
+            }),
+        });
 }
 
 /// Values that are not said are Envoy's; negative ones were reported with the rule and count as absent.

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mesh_ir::{ClusterKind, EndpointHealth, Endpoints, UpstreamTls, Workload};
+use mesh_ir::{ClusterKind, Endpoint, Endpoints, Locality, LocalityEndpoints, UpstreamTls};
 
+use super::Membership;
+use crate::health::Hosts;
 use crate::tls::ClientSide;
 
 /// A cluster.
@@ -15,6 +17,8 @@ pub struct Cluster {
     pub config: Arc<mesh_ir::Cluster>,
     /// Where its endpoints come from.
     pub source: Source,
+    /// What is known of its endpoints; the same from one configuration to the next.
+    pub hosts: Arc<Hosts>,
     transport: Transport,
     /// Whether only endpoints that offer the mesh's own TLS are spoken to in it.
     where_offered: bool,
@@ -34,30 +38,12 @@ pub enum Transport {
 /// Where endpoints come from.
 #[derive(Debug)]
 pub enum Source {
-    /// The control plane.
-    Known {
-        /// As they were told; none if nothing was told yet.
-        told: Option<Arc<Endpoints>>,
-        /// Those that may be chosen.
-        eligible: Vec<Endpoint>,
-    },
-    /// Names.
-    Dns(Arc<Resolved>),
+    /// The control plane; none as long as it has told nothing.
+    Known(Option<Arc<Membership>>),
+    /// Names, with what was made of the addresses that they had last.
+    Dns(Arc<Resolved>, ArcSwap<Membership>),
     /// Each connection's original destination.
     OriginalDestination,
-}
-
-/// One address that may be chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Address.
-    pub address: SocketAddr,
-    /// Relative weight, at least 1.
-    pub weight: u32,
-    /// Whether it accepts the mesh's own TLS.
-    pub offers_mtls: bool,
-    /// What runs there.
-    pub workload: Option<Workload>,
 }
 
 /// The addresses of host names; the same as long as the cluster's names are.
@@ -65,7 +51,7 @@ pub struct Endpoint {
 pub struct Resolved {
     /// The names with their ports.
     pub hosts: Vec<(Arc<str>, u16)>,
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    endpoints: ArcSwap<Endpoints>,
 }
 
 // === impl Cluster ===
@@ -83,14 +69,18 @@ impl Cluster {
         transport: Transport,
         before: Option<&Cluster>,
     ) -> Self {
+        let hosts = before.map_or_else(Arc::default, |before| before.hosts.clone());
+        let members = |endpoints| Arc::new(Membership::new(&config.client, endpoints, &hosts));
         let source = match &config.kind {
-            ClusterKind::Eds => Source::known(told),
-            ClusterKind::Static(endpoints) => Source::known(Some(endpoints.clone())),
-            ClusterKind::StrictDns(hosts) => {
-                Source::Dns(match before.map(|before| &before.source) {
-                    Some(Source::Dns(resolved)) if resolved.hosts == *hosts => resolved.clone(),
-                    _ => Arc::new(Resolved::new(hosts.clone())),
-                })
+            ClusterKind::Eds => Source::Known(told.map(members)),
+            ClusterKind::Static(endpoints) => Source::Known(Some(members(endpoints.clone()))),
+            ClusterKind::StrictDns(names) => {
+                let resolved = match before.map(|before| &before.source) {
+                    Some(Source::Dns(resolved, _)) if resolved.hosts == *names => resolved.clone(),
+                    _ => Arc::new(Resolved::new(names.clone())),
+                };
+                let membership = members(resolved.endpoints());
+                Source::Dns(resolved, ArcSwap::new(membership))
             }
             ClusterKind::OriginalDestination => Source::OriginalDestination,
         };
@@ -98,7 +88,27 @@ impl Cluster {
             where_offered: matches!(config.client.tls, UpstreamTls::WhereOffered(_)),
             config,
             source,
+            hosts,
             transport,
+        }
+    }
+
+    /// Its endpoints as of now.
+    pub fn members(&self) -> Option<Arc<Membership>> {
+        match &self.source {
+            Source::Known(membership) => membership.clone(),
+            Source::Dns(resolved, last) => {
+                let last_known = last.load_full();
+                let endpoints = resolved.endpoints();
+                if Arc::ptr_eq(last_known.endpoints(), &endpoints) {
+                    return Some(last_known);
+                }
+                let fresh = Membership::new(&self.config.client, endpoints, &self.hosts);
+                let fresh = Arc::new(fresh);
+                last.store(fresh.clone());
+                Some(fresh)
+            }
+            Source::OriginalDestination => None,
         }
     }
 
@@ -121,8 +131,11 @@ impl Cluster {
         let same = Arc::ptr_eq(&self.config, config) || self.config == *config;
         same && self.transport.is(transport)
             && match (&self.source, &config.kind) {
-                (Source::Known { told: mine, .. }, ClusterKind::Eds) => match (mine, told) {
-                    (Some(mine), Some(told)) => Arc::ptr_eq(mine, told) || mine == told,
+                (Source::Known(mine), ClusterKind::Eds) => match (mine, told) {
+                    (Some(mine), Some(told)) => {
+                        let mine = mine.endpoints();
+                        Arc::ptr_eq(mine, told) || mine == told
+                    }
                     (None, None) => true,
                     _ => false,
                 },
@@ -150,43 +163,6 @@ impl Transport {
     }
 }
 
-// === impl Source ===
-
-impl Source {
-    fn known(told: Option<Arc<Endpoints>>) -> Self {
-        let eligible = told.as_deref().map(eligible).unwrap_or_default();
-        Self::Known { told, eligible }
-    }
-}
-
-/// The healthy endpoints of the first priority that has any.
-fn eligible(endpoints: &Endpoints) -> Vec<Endpoint> {
-    let healthy = || {
-        endpoints.localities.iter().flat_map(|locality| {
-            let healthy =
-                |endpoint: &&mesh_ir::Endpoint| endpoint.health == EndpointHealth::Healthy;
-            let priority = locality.priority;
-            locality
-                .endpoints
-                .iter()
-                .filter(healthy)
-                .map(move |endpoint| (priority, endpoint))
-        })
-    };
-    let Some(first) = healthy().map(|(priority, _)| priority).min() else {
-        return Vec::new();
-    };
-    healthy()
-        .filter(|(priority, _)| *priority == first)
-        .map(|(_, endpoint)| Endpoint {
-            address: endpoint.address,
-            weight: endpoint.weight.max(1),
-            offers_mtls: endpoint.offers_mtls,
-            workload: endpoint.workload.clone(),
-        })
-        .collect()
-}
-
 // === impl Resolved ===
 
 impl Resolved {
@@ -194,19 +170,28 @@ impl Resolved {
     pub fn new(hosts: Vec<(Arc<str>, u16)>) -> Self {
         Self {
             hosts,
-            addresses: ArcSwap::default(),
+            endpoints: ArcSwap::new(Arc::new(endpoints_at(&[]))),
         }
     }
 
-    /// The addresses as of now.
-    pub fn addresses(&self) -> Arc<Vec<SocketAddr>> {
-        self.addresses.load_full()
+    /// The endpoints as of now, all alike.
+    pub fn endpoints(&self) -> Arc<Endpoints> {
+        self.endpoints.load_full()
     }
 
     /// Takes in what the names were resolved to. The value stays the same one if nothing has changed.
-    pub fn store(&self, addresses: Vec<SocketAddr>) {
-        if **self.addresses.load() != addresses {
-            self.addresses.store(Arc::new(addresses));
+    pub fn store(&self, addresses: &[SocketAddr]) {
+        let endpoints = endpoints_at(addresses);
+        if **self.endpoints.load() != endpoints {
+            self.endpoints.store(Arc::new(endpoints));
         }
+    }
+}
+
+fn endpoints_at(addresses: &[SocketAddr]) -> Endpoints {
+    let endpoints = addresses.iter().copied().map(Endpoint::new).collect();
+    Endpoints {
+        cluster: "".into(),
+        localities: vec![LocalityEndpoints::new(Locality::default(), endpoints)],
     }
 }

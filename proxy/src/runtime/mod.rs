@@ -10,6 +10,7 @@
 mod cluster;
 mod compile;
 mod listener;
+mod membership;
 mod names;
 mod routes;
 mod unsupported;
@@ -21,9 +22,10 @@ use rustc_hash::FxHashMap;
 
 use crate::tls::TlsConfigs;
 
-pub use cluster::{Cluster, Endpoint, Resolved, Source, Transport};
+pub use cluster::{Cluster, Resolved, Source, Transport};
 pub use compile::{ApplyError, Compiler};
 pub use listener::{Chain, ChainTls, Http, Listener, Looks, Network, Tcp};
+pub use membership::Membership;
 pub use routes::{Routes, check_substitutions};
 pub use unsupported::check as check_supported;
 

@@ -76,7 +76,7 @@ const HTTP: &[Row<HttpConnectionManager>] = &[
     ),
 ];
 
-/// What clusters ask for beyond that (ejection, hashing, warm-up, weighted localities, keep-alive) makes traffic better, and nothing
+/// What clusters ask for beyond that (ejection, keep-alive) makes traffic better, and nothing
 /// wrong or unsafe where it is missing; `analyze` says so.
 const CLUSTER: &[Row<Cluster>] = &[
     (

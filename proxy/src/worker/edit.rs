@@ -80,12 +80,14 @@ fn add(ops: Ops<'_>, fields: &mut impl FieldSink) {
     }
 }
 
-/// The changes, and after them others, which replace whatever the fields are until then.
+/// The changes, and after them others.
 pub fn followed_by(ops: Ops<'_>, last: &HeaderOps) -> [HeaderOps; 2] {
     let [first, mut second] = ops.map(|ops| ops.cloned().unwrap_or_default());
     second.set.retain(|set| {
-        let mut names = last.set.iter().map(|set| &set.name);
-        !names.any(|name| name.eq_ignore_ascii_case(&set.name))
+        let mut last = last.set.iter();
+        !last.any(|last| {
+            last.append == HeaderAppend::Overwrite && last.name.eq_ignore_ascii_case(&set.name)
+        })
     });
     second.set.extend(last.set.iter().cloned());
     [first, second]

@@ -13,7 +13,7 @@ use super::http::IDLE;
 use super::local::{Worker, WorkerRuntime};
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
-use super::upstream::LocalCluster;
+use super::upstream::{LocalCluster, Wanted};
 use crate::record::{Protocol, Record, ResponseFlags};
 use crate::runtime::Tcp;
 use crate::telemetry::metrics::{Series, TcpBytes};
@@ -70,9 +70,11 @@ pub async fn serve(
     match outcome.cluster.clone() {
         None => outcome.flags = ResponseFlags::NO_CLUSTER,
         Some(cluster) => {
-            let picked = cluster.pick(Some(destination), &[], 0, &worker.metrics, || {
-                worker.random()
-            });
+            let wanted = Wanted {
+                destination: Some(destination),
+                ..Wanted::default()
+            };
+            let picked = cluster.pick(wanted, &worker.metrics, || worker.random());
             match picked {
                 None => outcome.flags = ResponseFlags::NO_HEALTHY_UPSTREAM,
                 Some(endpoint) => {

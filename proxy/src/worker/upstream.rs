@@ -15,14 +15,17 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::endpoint::LocalEndpoint;
-use crate::balance::{self, Candidates};
-use crate::runtime::{Cluster, Endpoint, Source, Transport};
+use crate::balance::{Balancer, Draw};
+use crate::runtime::{Cluster, Membership, Source, Transport};
 use crate::telemetry::metrics::{
     Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
 };
 
 /// Endpoints that are kept for a cluster of original destinations.
 const MAX_DESTINATIONS: usize = 1024;
+
+/// How often a new endpoint is passed over at most before it is taken all the same.
+const MAX_PASSED: u32 = 32;
 
 /// Envoy's limit for idle connections where none is configured.
 const IDLE_LIMIT: Duration = Duration::from_secs(3600);
@@ -32,7 +35,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 pub struct LocalCluster {
     /// The cluster.
     pub cluster: Arc<Cluster>,
-    set: RefCell<Rc<EndpointSet>>,
+    /// None before the first pick.
+    set: RefCell<Option<Rc<EndpointSet>>>,
     /// The endpoints that have been chosen so far, which is what configurations that follow each other hand on.
     used: RefCell<FxHashMap<SocketAddr, Rc<LocalEndpoint>>>,
     /// Whether a newer configuration has taken over what is kept of the endpoints.
@@ -42,14 +46,27 @@ pub struct LocalCluster {
     unserved: OnceCell<Series>,
 }
 
-/// The endpoints that may be chosen. Those that never were cost nothing but their slot.
-#[derive(Debug, Default)]
-pub struct EndpointSet {
+/// The endpoints of a cluster at one moment. Those that were never chosen cost nothing but their slot.
+#[derive(Debug)]
+struct EndpointSet {
     slots: Vec<OnceCell<Rc<LocalEndpoint>>>,
-    /// Sums of the weights; none if all are the same.
-    weights: Option<Vec<u64>>,
-    /// What the endpoints of host names were made from.
-    resolved: Option<Arc<Vec<SocketAddr>>>,
+    members: Arc<Membership>,
+    balancer: Arc<Balancer>,
+    /// The generation of the endpoints' health that the balancer is of.
+    generation: u64,
+}
+
+/// Which endpoint is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'w> {
+    /// The connection's original destination, where that is an address.
+    pub destination: Option<SocketAddr>,
+    /// The request's hash.
+    pub hash: Option<u64>,
+    /// Endpoints that are not wanted again.
+    pub avoid: &'w [SocketAddr],
+    /// How often another one is looked for when one of those comes up.
+    pub attempts: u32,
 }
 
 /// Where one worker counts, and what its series are named by.
@@ -68,16 +85,13 @@ impl LocalCluster {
     /// for it.
     pub fn new(cluster: Arc<Cluster>, before: Option<&LocalCluster>) -> Self {
         let used = before.map(LocalCluster::supersede).unwrap_or_default();
-        let (set, used) = match &cluster.source {
-            Source::Known { eligible, .. } => {
-                let addresses = eligible.iter().map(|endpoint| endpoint.address);
-                (EndpointSet::of(eligible), keep(used, addresses))
-            }
-            // Filled when it is used, after which endpoints that are gone are let go of.
-            Source::Dns(_) | Source::OriginalDestination => (EndpointSet::default(), used),
+        let used = match &cluster.source {
+            Source::Known(members) => keep(used, members.as_deref()),
+            // Endpoints that are gone are let go of when it is used.
+            Source::Dns(..) | Source::OriginalDestination => used,
         };
         Self {
-            set: RefCell::new(Rc::new(set)),
+            set: RefCell::default(),
             used: RefCell::new(used),
             superseded: Cell::new(false),
             next: Cell::new(before.map_or(0, |before| before.next.get())),
@@ -99,32 +113,56 @@ impl LocalCluster {
         }
     }
 
-    /// Chooses an endpoint that `avoid` does not hold, if one is found within so many attempts, else any.
+    /// Chooses an endpoint that is not to be avoided, if one is found within so many attempts, else any.
     pub fn pick(
         &self,
-        destination: Option<SocketAddr>,
-        avoid: &[SocketAddr],
-        attempts: u32,
+        wanted: Wanted<'_>,
         metrics: &MetricsContext,
         mut random: impl FnMut() -> u64,
     ) -> Option<Rc<LocalEndpoint>> {
         if let Source::OriginalDestination = self.cluster.source {
-            return Some(self.destination(destination?, metrics));
+            return Some(self.destination(wanted.destination?, metrics));
         }
-        let set = self.endpoints();
+        let set = self.endpoints()?;
         let mut picked = None;
-        for _ in 0..=attempts {
-            let next = self.next.get();
-            self.next.set(next.wrapping_add(1));
-            let how = self.cluster.config.client.balancing;
-            let index = balance::pick(how, &*set, next, &mut random)?;
+        for attempt in 0..=wanted.attempts {
+            let index = self.draw(&set, wanted.hash, attempt, &mut random)?;
             let endpoint = self.at(&set, index, metrics)?;
             picked = Some(endpoint.clone());
-            if !avoid.contains(&endpoint.address) {
+            if !wanted.avoid.contains(&endpoint.address) {
                 break;
             }
         }
         picked
+    }
+
+    /// The position of the next endpoint. New ones are passed over as often as their weight is to be less.
+    fn draw(
+        &self,
+        set: &EndpointSet,
+        hash: Option<u64>,
+        attempt: u32,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<usize> {
+        let slow_start = &self.cluster.config.client.slow_start;
+        let mut left = if slow_start.is_some() { MAX_PASSED } else { 0 };
+        loop {
+            let next = self.next.get();
+            self.next.set(next.wrapping_add(1));
+            let draw = Draw {
+                hash,
+                attempt,
+                next,
+            };
+            let index = set.balancer.pick(draw, random, |index| set.active(index))?;
+            let (Some(slow_start), Some(host)) = (slow_start, set.members.host(index)) else {
+                return Some(index);
+            };
+            if left == 0 || !falls_out(random(), host.warmth(slow_start, Instant::now())) {
+                return Some(index);
+            }
+            left -= 1;
+        }
     }
 
     /// The endpoint at a position.
@@ -139,21 +177,10 @@ impl LocalCluster {
         if let Some(endpoint) = slot.get() {
             return Some(endpoint);
         }
-        let (address, offers_mtls, workload) = match (&self.cluster.source, &set.resolved) {
-            (Source::Known { eligible, .. }, _) => {
-                let endpoint = eligible.get(index)?;
-                let Endpoint {
-                    address,
-                    weight: _,
-                    offers_mtls,
-                    workload,
-                } = endpoint;
-                (*address, *offers_mtls, workload.as_ref())
-            }
-            (_, resolved) => (*resolved.as_ref()?.get(index)?, false, None),
-        };
-        let transport = self.cluster.transport(offers_mtls);
-        Some(slot.get_or_init(|| self.endpoint(address, transport, workload, metrics)))
+        let endpoint = set.members.get(index)?;
+        let transport = self.cluster.transport(endpoint.offers_mtls);
+        let workload = endpoint.workload.as_ref();
+        Some(slot.get_or_init(|| self.endpoint(endpoint.address, transport, workload, metrics)))
     }
 
     /// What is kept of an endpoint.
@@ -186,26 +213,36 @@ impl LocalCluster {
         endpoint
     }
 
-    /// The endpoints as of now.
-    fn endpoints(&self) -> Rc<EndpointSet> {
-        let set = self.set.borrow().clone();
-        let Source::Dns(resolved) = &self.cluster.source else {
-            return set;
-        };
-        let addresses = resolved.addresses();
-        let known = set.resolved.as_ref();
-        if known.is_some_and(|known| Arc::ptr_eq(known, &addresses)) {
-            return set;
+    /// The endpoints as of now; none as long as there are none.
+    fn endpoints(&self) -> Option<Rc<EndpointSet>> {
+        let known = self.set.borrow().clone();
+        let is_fixed = matches!(self.cluster.source, Source::Known(_));
+        let generation = self.cluster.hosts.generation();
+        if let Some(set) = &known
+            && is_fixed
+            && set.generation == generation
+        {
+            return known;
         }
-        let used = self.used.take();
-        self.used.replace(keep(used, addresses.iter().copied()));
+        let members = self.cluster.members()?;
+        match known {
+            Some(set) if Arc::ptr_eq(&set.members, &members) && set.generation == generation => {
+                return Some(set);
+            }
+            _ if is_fixed => {}
+            _ => {
+                let used = self.used.take();
+                self.used.replace(keep(used, Some(&members)));
+            }
+        }
         let set = Rc::new(EndpointSet {
-            slots: addresses.iter().map(|_| OnceCell::new()).collect(),
-            weights: None,
-            resolved: Some(addresses),
+            slots: (0..members.count()).map(|_| OnceCell::new()).collect(),
+            balancer: members.balancer(&self.cluster.hosts),
+            members,
+            generation,
         });
-        self.set.replace(set.clone());
-        set
+        self.set.replace(Some(set.clone()));
+        Some(set)
     }
 
     fn destination(&self, address: SocketAddr, metrics: &MetricsContext) -> Rc<LocalEndpoint> {
@@ -227,7 +264,7 @@ impl LocalCluster {
             .idle_timeout
             .unwrap_or(IDLE_LIMIT);
         // Names may have other addresses now, whose endpoints take the place of those that are gone.
-        self.endpoints();
+        let _ = self.endpoints();
         let used = self.used.borrow();
         let sweep = |left: bool, endpoint: &Rc<LocalEndpoint>| endpoint.sweep(now, limit) | left;
         used.values().fold(false, sweep)
@@ -240,15 +277,16 @@ impl LocalCluster {
     }
 }
 
-/// Those of the endpoints that have one of these addresses; the others are let go of.
+/// Those of the endpoints that are among the members; the others are let go of.
 fn keep(
     used: FxHashMap<SocketAddr, Rc<LocalEndpoint>>,
-    addresses: impl Iterator<Item = SocketAddr>,
+    members: Option<&Membership>,
 ) -> FxHashMap<SocketAddr, Rc<LocalEndpoint>> {
     let mut used = used;
     if used.is_empty() {
         return used;
     }
+    let addresses = members.into_iter().flat_map(Membership::addresses);
     let kept = addresses.filter_map(|address| used.remove_entry(&address));
     let kept = kept.collect();
     for gone in used.values() {
@@ -257,38 +295,17 @@ fn keep(
     kept
 }
 
+/// Whether a draw lies outside of a share.
+fn falls_out(draw: u64, share: f64) -> bool {
+    (draw >> 11) as f64 >= share * (1_u64 << 53) as f64
+}
+
 // === impl EndpointSet ===
 
 impl EndpointSet {
-    fn of(eligible: &[Endpoint]) -> Self {
-        let same = eligible.windows(2).all(|pair| match pair {
-            [a, b] => a.weight == b.weight,
-            _ => true,
-        });
-        let sums = eligible.iter().scan(0_u64, |sum, endpoint| {
-            *sum += u64::from(endpoint.weight);
-            Some(*sum)
-        });
-        Self {
-            weights: (!same).then(|| sums.collect()),
-            slots: eligible.iter().map(|_| OnceCell::new()).collect(),
-            resolved: None,
-        }
-    }
-}
-
-impl Candidates for EndpointSet {
-    fn count(&self) -> usize {
-        self.slots.len()
-    }
-
     fn active(&self, index: usize) -> u32 {
         let slot = self.slots.get(index).and_then(OnceCell::get);
         slot.map_or(0, |endpoint| endpoint.active())
-    }
-
-    fn weights(&self) -> Option<&[u64]> {
-        self.weights.as_deref()
     }
 }
 
@@ -364,11 +381,11 @@ mod tests {
     fn what_is_kept_of_endpoints_outlives_configurations() {
         let metrics = context();
         let before = LocalCluster::new(cluster(1..4), None);
-        let set = before.endpoints();
+        let set = before.endpoints().unwrap();
         let first = before.at(&set, 0, &metrics).unwrap().clone();
         let second = before.at(&set, 1, &metrics).unwrap().clone();
         let after = LocalCluster::new(cluster(2..5), Some(&before));
-        let set = after.endpoints();
+        let set = after.endpoints().unwrap();
         assert!(Rc::ptr_eq(after.at(&set, 0, &metrics).unwrap(), &second));
         assert_eq!((first.is_retired(), second.is_retired()), (true, false));
         // A request that still goes by the old cluster keeps no connections to what it finds there.
@@ -385,7 +402,7 @@ mod tests {
     fn a_change_among_many_endpoints_takes_no_noticeable_time() {
         let metrics = context();
         let before = LocalCluster::new(cluster(0..20_000), None);
-        let set = before.endpoints();
+        let set = before.endpoints().unwrap();
         for index in 0..20_000 {
             before.at(&set, index, &metrics).unwrap();
         }

@@ -23,7 +23,8 @@ const REVIEWS: &str = "10.96.0.10:9080";
 const RATINGS: &str = "10.96.0.11:9080";
 const SHOP: &str = "10.96.0.14:9080";
 const ECHO: &str = "10.96.0.13:9090";
-const OUTSIDE: &str = "10.96.8.8:8080";
+/// Hosts outside, whatever they resolve to.
+pub const OUTSIDE: &str = "10.96.8.8:8080";
 const UNKNOWN: &str = "10.97.0.1:9080";
 const UNKNOWN_PORT: &str = "10.97.0.1:9081";
 const GATEWAY: &str = "127.0.0.1:8080";

@@ -69,7 +69,7 @@ fn compare(kind: Kind, mode: Mode) {
         .iter()
         .filter(|case| case.kind == kind && case.mode == mode)
         .collect();
-    let mut all = Vec::new();
+    let (mut all, mut places) = (Vec::new(), Vec::new());
     for protocol in [
         Protocol::Delta,
         Protocol::DeltaWithVhds,
@@ -82,6 +82,7 @@ fn compare(kind: Kind, mode: Mode) {
         backends.forget();
         all.push((format!("Envoy over {protocol:?}"), answers(&cases)));
         shares(kind, "Envoy");
+        places.push(placed(kind));
         runs_a_script(cases[0]);
         envoy.accepted_everything();
     }
@@ -90,6 +91,7 @@ fn compare(kind: Kind, mode: Mode) {
         backends.forget();
         all.push(("our proxy".to_owned(), answers(&cases)));
         shares(kind, "our proxy");
+        places.push(placed(kind));
     }
     let mut wrong = Vec::new();
     let (_, theirs) = &all[0];
@@ -112,6 +114,26 @@ fn compare(kind: Kind, mode: Mode) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for place in &places {
+        assert_eq!(place, &places[0], "hashes lead elsewhere");
+    }
+}
+
+/// Which endpoints requests go to by their hashes.
+fn placed(kind: Kind) -> Vec<(&'static str, String)> {
+    if kind == Kind::Gateway {
+        return Vec::new();
+    }
+    let hosts = ["ring", "maglev"].into_iter();
+    let users = hosts.flat_map(|host| (0..40).map(move |user| (host, user)));
+    users
+        .map(|(host, user)| {
+            let head = format!(
+                "GET /?user=u{user} HTTP/1.1\r\nHost: {host}.example.com\r\nx-test-user: u{user}"
+            );
+            (host, requests::send_head(cases::OUTSIDE, &head).version)
+        })
+        .collect()
 }
 
 /// Envoy runs what an EnvoyFilter gives to it alone.

@@ -29,15 +29,20 @@ pub fn head(case: &Case) -> String {
 
 /// Sends a request and reads what counts of the answer.
 pub fn send(case: &Case) -> Answer {
-    let address: SocketAddr = case.address.parse().unwrap();
-    if !case.head.contains("HTTP/1.1") {
-        let seen = http::exchange(address, case.head, true).unwrap_or_default();
+    send_head(case.address, case.head)
+}
+
+/// Sends a head as those of cases, and reads what counts of the answer.
+pub fn send_head(address: &str, head: &str) -> Answer {
+    let address: SocketAddr = address.parse().unwrap();
+    if !head.contains("HTTP/1.1") {
+        let seen = http::exchange(address, head, true).unwrap_or_default();
         return Answer {
             seen,
             ..Answer::default()
         };
     }
-    let request = format!("{}\r\nConnection: close\r\n\r\n", case.head);
+    let request = format!("{head}\r\nConnection: close\r\n\r\n");
     let Ok(text) = http::exchange(address, &request, false) else {
         return Answer::default();
     };

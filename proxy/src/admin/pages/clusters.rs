@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 
 use super::listeners::address;
 use super::{Ask, Page, State};
-use crate::runtime::Resolved;
 use crate::telemetry::metrics::HostSum;
 
 /// Envoy's limits where none are configured.
@@ -54,7 +53,7 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         let endpoints = match &cluster.kind {
             ClusterKind::Eds => by_name.get(&*cluster.name).map(|it| Arc::clone(it)),
             ClusterKind::Static(endpoints) => Some(endpoints.clone()),
-            ClusterKind::StrictDns(_) => resolved.get(&cluster.name).map(|names| found(names)),
+            ClusterKind::StrictDns(_) => resolved.get(&cluster.name).map(|names| names.endpoints()),
             ClusterKind::OriginalDestination => None,
         };
         (cluster, hosts(cluster, endpoints.as_deref(), &sums))
@@ -71,16 +70,6 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         let _ = write_text(&mut text, cluster, &hosts);
     }
     Page::text(text)
-}
-
-/// The endpoints that host names were resolved to.
-fn found(names: &Resolved) -> Arc<Endpoints> {
-    let addresses = names.addresses();
-    let endpoints = addresses.iter().copied().map(Endpoint::new).collect();
-    Arc::new(Endpoints {
-        cluster: "".into(),
-        localities: vec![LocalityEndpoints::new(Locality::default(), endpoints)],
-    })
 }
 
 fn hosts(

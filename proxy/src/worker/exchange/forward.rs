@@ -21,12 +21,15 @@ use crate::worker::stream::{
     AttemptResult, Deadlines, DownstreamStream, Http1, RequestUpload, Reset, UpstreamProtocol,
     UpstreamStream,
 };
+use crate::worker::upstream::Wanted;
 
 /// How far a request has got.
 pub(super) struct Progress<'p> {
     pub(super) upload: RequestUpload,
     pub(super) deadlines: Deadlines,
     policy: Option<&'p RetryPolicy>,
+    /// What the endpoint is chosen by, where hashes lead to endpoints.
+    hash: Option<u64>,
     /// Endpoints that have failed.
     tried: SmallVec<[SocketAddr; 2]>,
     /// Whether idle connections are not to be trusted.
@@ -75,6 +78,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 policy.and_then(|policy| policy.per_try_timeout),
             ),
             policy,
+            hash: self.hash(target),
             tried: SmallVec::new(),
             fresh: false,
         };
@@ -169,13 +173,15 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 .known_destination
                 .then_some(self.context.destination);
             let worker = self.worker;
-            let picked = target.cluster.pick(
+            let wanted = Wanted {
                 destination,
-                &progress.tried,
-                selections,
-                &worker.metrics,
-                || worker.random(),
-            );
+                hash: progress.hash,
+                avoid: &progress.tried,
+                attempts: selections,
+            };
+            let picked = target
+                .cluster
+                .pick(wanted, &worker.metrics, || worker.random());
             let Some(endpoint) = picked else {
                 return self.reply(Reply::NO_ENDPOINT).await;
             };

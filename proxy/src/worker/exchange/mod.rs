@@ -12,6 +12,7 @@ mod answer;
 mod decide;
 mod fault;
 mod forward;
+mod hash;
 mod relay;
 mod report;
 mod share;
@@ -96,6 +97,8 @@ pub struct Exchange<'a, D> {
     held_back: Duration,
     /// Fields of the answer by which a page of another origin may read it.
     shared: Option<Box<HeaderOps>>,
+    /// Cookies that are made for the client, which its endpoint is chosen by.
+    cookies: Vec<String>,
     info: StreamInfo,
 }
 
@@ -146,6 +149,7 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             begun,
             held_back: Duration::ZERO,
             shared: None,
+            cookies: Vec::new(),
             info: StreamInfo::default(),
         }
     }

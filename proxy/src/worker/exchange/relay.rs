@@ -64,6 +64,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     }
 
     fn write_reply(&mut self, up: &impl UpstreamStream, target: UpstreamTarget<'_>, now: Instant) {
+        if !self.cookies.is_empty() {
+            self.add_cookies();
+        }
         let (response, bytes) = up.response();
         let configured = target
             .forwarding

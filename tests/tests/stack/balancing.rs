@@ -1,0 +1,63 @@
+//! Which endpoint takes a request: by hashes of requests, and by what endpoints are able to.
+
+use crate::mesh::Mesh;
+use crate::routing::{HELLO, URL};
+
+fn policy(policy: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: helloworld\n  namespace: default\n\
+         spec:\n  host: helloworld\n  trafficPolicy:\n    {policy}\n"
+    )
+}
+
+#[track_caller]
+fn version(mesh: &mut Mesh, headers: &[(&str, &str)]) -> bool {
+    let answer = mesh.pod("client").outbound().get(URL, headers).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body.contains("version: v2")
+}
+
+#[test]
+fn users_stay_with_an_endpoint_by_a_header() {
+    let rule = policy("loadBalancer: {consistentHash: {httpHeaderName: x-user}}");
+    let mut mesh = Mesh::start(&HELLO, &rule);
+    let first: Vec<bool> = (0..20)
+        .map(|user| version(&mut mesh, &[("x-user", &format!("user-{user}"))]))
+        .collect();
+    assert!(first.contains(&true) && first.contains(&false), "{first:?}");
+    for _ in 0..3 {
+        let again: Vec<bool> = (0..20)
+            .map(|user| version(&mut mesh, &[("x-user", &format!("user-{user}"))]))
+            .collect();
+        assert_eq!(again, first);
+    }
+}
+
+#[test]
+fn users_stay_with_an_endpoint_by_a_cookie_that_is_made_for_them() {
+    let rule = policy(
+        "loadBalancer: {consistentHash: {httpCookie: {name: user, path: /, ttl: 60s}, maglev: {}}}",
+    );
+    let mut mesh = Mesh::start(&HELLO, &rule);
+    for _ in 0..5 {
+        let answer = mesh.pod("client").outbound().get(URL, &[]).unwrap();
+        let made = answer.header("set-cookie").unwrap().to_owned();
+        assert!(
+            made.starts_with("user=\"") && made.ends_with("\"; Max-Age=60; Path=/; HttpOnly"),
+            "{made}"
+        );
+        let cookie = made.split(';').next().unwrap();
+        for _ in 0..4 {
+            let next = mesh
+                .pod("client")
+                .outbound()
+                .get(URL, &[("cookie", cookie)])
+                .unwrap();
+            assert_eq!(next.header("set-cookie"), None);
+            assert_eq!(
+                next.body.contains("version: v2"),
+                answer.body.contains("version: v2")
+            );
+        }
+    }
+}
