@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::admin::State;
 use crate::lifecycle::Stage;
-use crate::runtime::{ApplyError, Source};
+use crate::runtime::ApplyError;
 use crate::worker::Workers;
 
 /// Pause before a port that was taken is tried again.
@@ -87,12 +87,8 @@ impl<'a> Applier<'a> {
     /// Lets pages see what host names of clusters are resolved to.
     fn show_names(&self) {
         let runtime = self.workers.runtime();
-        let resolved = runtime.clusters().iter().filter_map(|cluster| {
-            let Source::Dns(resolved, _) = &cluster.source else {
-                return None;
-            };
-            Some((cluster.name().clone(), resolved.clone()))
-        });
+        let named = runtime.named_clusters();
+        let resolved = named.map(|(name, resolved)| (name.clone(), resolved.clone()));
         self.state.resolved.store(Arc::new(resolved.collect()));
     }
 

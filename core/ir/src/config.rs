@@ -12,21 +12,24 @@ use crate::{
     Cluster, Endpoints, LayerEdit, Listener, NameTable, RouteConfig, Secret, Table, VirtualHost,
 };
 
+/// Values that configurations share as a whole: one that follows another has the very same list where nothing in it is different.
+pub type List<T> = Arc<[Arc<T>]>;
+
 /// The result of translation: every list is sorted by name and free of duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProxyConfig {
     /// Where to listen and what to do with connections.
-    pub listeners: Vec<Arc<Listener>>,
+    pub listeners: List<Listener>,
     /// Route tables that listeners name.
-    pub routes: Vec<Arc<RouteConfig>>,
+    pub routes: List<RouteConfig>,
     /// Upstreams.
-    pub clusters: Vec<Arc<Cluster>>,
+    pub clusters: List<Cluster>,
     /// Endpoints of the clusters that discover them.
-    pub endpoints: Vec<Arc<Endpoints>>,
+    pub endpoints: List<Endpoints>,
     /// Keys and certificates that listeners or clusters name.
-    pub secrets: Vec<Arc<Secret>>,
+    pub secrets: List<Secret>,
     /// Addresses of host names, by the namespaces of their services.
-    pub names: Vec<Arc<NameTable>>,
+    pub names: List<NameTable>,
 }
 
 /// What one kind of proxy must do as tables of layers, in which proxies share what they have alike.
@@ -177,7 +180,7 @@ fn over<T>(below: &Table<T>, above: &Table<T>) -> Table<T> {
     layers.fold(below.clone(), |table, layer| table.over(layer.clone()))
 }
 
-fn list<T>(table: &Table<T>) -> Vec<Arc<T>> {
+fn list<T>(table: &Table<T>) -> List<T> {
     table.iter().map(|(_, value, _)| value.clone()).collect()
 }
 

@@ -43,7 +43,7 @@ pub use client::{
     SlowStart, TcpKeepalive,
 };
 pub use cluster::{Cluster, ClusterKind, ServiceRef};
-pub use config::{ConfigRef, ProxyConfig, ProxyTables};
+pub use config::{ConfigRef, List, ProxyConfig, ProxyTables};
 pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoints, Workload};
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};

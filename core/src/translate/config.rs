@@ -57,8 +57,8 @@ impl LocalResources {
         let listeners = inbound.listeners.iter().chain(&gateway.listeners);
         ProxyConfig {
             listeners: listeners.cloned().collect(),
-            routes: gateway.routes.clone(),
-            clusters: inbound.clusters.clone(),
+            routes: gateway.routes.clone().into(),
+            clusters: inbound.clusters.clone().into(),
             ..ProxyConfig::default()
         }
     }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::matching::InvalidRoute;
 use mesh_ir::{
-    AccessLog as LogConfig, Endpoints, FilterChain, ProxyConfig, RouteConfig,
-    Routes as RoutesConfig, UpstreamTls,
+    AccessLog as LogConfig, FilterChain, ProxyConfig, RouteConfig, Routes as RoutesConfig,
+    UpstreamTls,
 };
 use rustc_hash::FxHashMap;
 
+use super::clusters::Clusters;
 use super::names::Names;
-use super::routes::table;
-use super::{
-    ChainTls, Cluster, ClusterId, Http, Listener, Network, Routes, Runtime, Tcp, Transport,
-};
+use super::{ChainTls, ClusterIds, Http, Listener, Network, Routes, Runtime, Tcp, Transport};
 use crate::telemetry::access_log::AccessLog;
 use crate::tls::{InvalidTls, TlsCompiler};
 
@@ -69,43 +67,55 @@ impl Compiler<'_> {
     pub fn compile(&self, config: &ProxyConfig) -> (Runtime, Vec<ApplyError>) {
         let mut errors = Vec::new();
         let mut tls = TlsCompiler::new(&self.before.tls, &config.secrets, self.read_file);
-        let (clusters, cluster_ids) = self.clusters(config, &mut tls, &mut errors);
-        let find = |name: &str| cluster_ids.get(name).copied();
+        let clusters = Clusters::after(&self.before.clusters, config, |cluster| {
+            transport(cluster, &mut tls, &mut errors)
+        });
+        let ids = &clusters.ids;
+        let same_positions = Arc::ptr_eq(ids, &self.before.clusters.ids);
         let mut routes = FxHashMap::default();
-        for config in &config.routes {
-            let compiled = self.routes(config, &find, &mut errors);
+        for config in &*config.routes {
+            let compiled = self.routes(config, &config.name, ids, &mut errors);
             routes.insert(config.name.clone(), compiled);
         }
         let mut listeners = FxHashMap::default();
         let mut destinations = FxHashMap::default();
-        for config in &config.listeners {
+        for config in &*config.listeners {
             // Tables within listeners are found again by the listener's and their own name, and their position, since chains may use
             // a name twice.
             let mut inline = FxHashMap::default();
             for (position, table) in inline_tables(config).enumerate() {
                 let key = inline_key(config, table, position);
-                let compiled = self.compile_routes(table, &key, &find, &mut errors);
+                let compiled = self.routes(table, &key, ids, &mut errors);
                 inline.insert(Arc::as_ptr(table), compiled.clone());
                 routes.insert(key, compiled);
             }
+            let find = |config: &RoutesConfig| match config {
+                RoutesConfig::Discovered(name) => routes.get(name).cloned(),
+                RoutesConfig::Inline(table) => inline.get(&Arc::as_ptr(table)).cloned(),
+            };
             let network = |network: &mesh_ir::Network| match network {
                 mesh_ir::Network::Http(http) => Network::Http(Http {
                     config: http.clone(),
                     policy: HttpPolicy::new(http),
-                    routes: match &http.routes {
-                        RoutesConfig::Discovered(name) => routes.get(name).cloned(),
-                        RoutesConfig::Inline(table) => inline.get(&Arc::as_ptr(table)).cloned(),
-                    },
+                    routes: find(&http.routes),
                     log: http.access_log.as_ref().and_then(self.open_log),
                 }),
                 mesh_ir::Network::Tcp(tcp) => Network::Tcp(Tcp {
                     config: tcp.clone(),
-                    clusters: tcp.clusters.iter().map(|(name, _)| find(name)).collect(),
+                    clusters: tcp
+                        .clusters
+                        .iter()
+                        .map(|(name, _)| ids.get(name).copied())
+                        .collect(),
                     log: tcp.access_log.as_ref().and_then(self.open_log),
                 }),
             };
             let tls = |chain: &FilterChain| chain_tls(config, chain, &mut tls, &mut errors);
-            let listener = Arc::new(Listener::new(config.clone(), network, tls));
+            let before = self.before.listener(&config.name);
+            let listener = match before {
+                Some(before) if before.is_of(config, find, same_positions) => before.clone(),
+                _ => Arc::new(Listener::new(config.clone(), network, tls)),
+            };
             if !config.bind {
                 destinations.insert(config.address, listener.clone());
             }
@@ -115,8 +125,7 @@ impl Compiler<'_> {
             generation: self.before.generation + 1,
             listeners,
             destinations,
-            clusters,
-            cluster_ids,
+            clusters: clusters.clone(),
             routes,
             names: Names::after(&self.before.names, &config.names, self.namespace),
             tls: tls.finish(),
@@ -124,64 +133,21 @@ impl Compiler<'_> {
         (runtime, errors)
     }
 
-    fn clusters(
-        &self,
-        config: &ProxyConfig,
-        tls: &mut TlsCompiler<'_>,
-        errors: &mut Vec<ApplyError>,
-    ) -> (Vec<Arc<Cluster>>, FxHashMap<Arc<str>, ClusterId>) {
-        let told: FxHashMap<&str, &Arc<Endpoints>> = config
-            .endpoints
-            .iter()
-            .map(|endpoints| (&*endpoints.cluster, endpoints))
-            .collect();
-        let mut ids = FxHashMap::default();
-        let mut clusters = Vec::with_capacity(config.clusters.len());
-        for cluster in &config.clusters {
-            let told = told.get(&*cluster.name).copied();
-            let before = self
-                .before
-                .cluster_id(&cluster.name)
-                .and_then(|id| self.before.cluster(id));
-            let transport = transport(cluster, tls, errors);
-            let compiled = match before {
-                Some(before) if before.is_of(cluster, told, &transport) => before.clone(),
-                _ => Arc::new(Cluster::new(
-                    cluster.clone(),
-                    told.cloned(),
-                    transport,
-                    before.map(|before| &**before),
-                )),
-            };
-            ids.insert(cluster.name.clone(), ClusterId(clusters.len() as u32));
-            clusters.push(compiled);
-        }
-        (clusters, ids)
-    }
-
+    /// The routes of a table, which is found again by its key.
     fn routes(
         &self,
         config: &Arc<RouteConfig>,
-        find: &impl Fn(&str) -> Option<ClusterId>,
-        errors: &mut Vec<ApplyError>,
-    ) -> Arc<Routes> {
-        self.compile_routes(config, &config.name, find, errors)
-    }
-
-    fn compile_routes(
-        &self,
-        config: &Arc<RouteConfig>,
-        key: &Arc<str>,
-        find: &impl Fn(&str) -> Option<ClusterId>,
+        key: &str,
+        ids: &Arc<ClusterIds>,
         errors: &mut Vec<ApplyError>,
     ) -> Arc<Routes> {
         let mut invalid = Vec::new();
-        let table = table(config, self.before.routes.get(key), &mut invalid);
+        let routes = Routes::new(config, ids, self.before.routes.get(key), &mut invalid);
         errors.extend(invalid.into_iter().map(|invalid| ApplyError::Route {
             table: config.name.clone(),
             invalid,
         }));
-        Arc::new(Routes::new(table, find))
+        routes
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Listener {
     pub config: Arc<mesh_ir::Listener>,
     selector: ChainSelector,
     /// Chains, and the one for what no chain takes.
-    chains: Vec<Arc<Chain>>,
+    pub(super) chains: Vec<Arc<Chain>>,
     default: Option<Arc<Chain>>,
 }
 
@@ -110,6 +110,32 @@ impl Listener {
             default: config.default_chain.as_ref().map(chain),
             config,
         }
+    }
+
+    /// Whether it would be compiled to the same from this configuration, with these routes and positions of clusters. Where TLS ends it
+    /// must be compiled to be known.
+    pub(super) fn is_of(
+        &self,
+        config: &Arc<mesh_ir::Listener>,
+        routes: impl Fn(&mesh_ir::Routes) -> Option<Arc<Routes>>,
+        same_positions: bool,
+    ) -> bool {
+        let is_of = |(config, chain): (&FilterChain, &Arc<Chain>)| {
+            let same = match (&config.network, &chain.network) {
+                (mesh_ir::Network::Http(config), Network::Http(http)) => {
+                    let routes = routes(&config.routes);
+                    routes.as_ref().map(Arc::as_ptr) == http.routes.as_ref().map(Arc::as_ptr)
+                        && config.access_log.is_some() == http.log.is_some()
+                }
+                (mesh_ir::Network::Tcp(config), Network::Tcp(tcp)) => {
+                    same_positions && config.access_log.is_some() == tcp.log.is_some()
+                }
+                _ => false,
+            };
+            same && matches!(chain.tls, ChainTls::None)
+        };
+        let chains = self.chains.iter().chain(&self.default);
+        Arc::ptr_eq(&self.config, config) && config.all_chains().zip(chains).all(is_of)
     }
 
     /// The chain of a connection.

@@ -8,6 +8,7 @@
 //! ```
 
 mod cluster;
+mod clusters;
 mod compile;
 mod listener;
 mod membership;
@@ -21,17 +22,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::tls::TlsConfigs;
+use clusters::Clusters;
 
 pub use cluster::{Cluster, Resolved, Source, Transport};
+pub use clusters::{ClusterId, ClusterIds};
 pub use compile::{ApplyError, Compiler};
 pub use listener::{Chain, ChainTls, Http, Listener, Looks, Network, Tcp};
 pub use membership::Membership;
 pub use routes::{Routes, check_substitutions};
 pub use unsupported::check as check_supported;
-
-/// Position of a cluster in its runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClusterId(u32);
 
 /// Everything that workers go by.
 #[derive(Debug, Default)]
@@ -41,8 +40,7 @@ pub struct Runtime {
     listeners: FxHashMap<Arc<str>, Arc<Listener>>,
     /// Listeners without a socket of their own, by the destinations that they take.
     destinations: FxHashMap<SocketAddr, Arc<Listener>>,
-    clusters: Vec<Arc<Cluster>>,
-    cluster_ids: FxHashMap<Arc<str>, ClusterId>,
+    clusters: Arc<Clusters>,
     routes: FxHashMap<Arc<str>, Arc<Routes>>,
     names: Arc<names::Names>,
     tls: TlsConfigs,
@@ -87,17 +85,27 @@ impl Runtime {
 
     /// The cluster at a position.
     pub fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
-        self.clusters.get(id.index())
+        self.clusters.list.get(id.index())
     }
 
     /// All clusters, sorted by name.
     pub fn clusters(&self) -> &[Arc<Cluster>] {
-        &self.clusters
+        &self.clusters.list
+    }
+
+    /// The clusters whose endpoints are host names, with what those are resolved to.
+    pub fn named_clusters(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Resolved>)> {
+        self.clusters.named.iter().filter_map(|cluster| {
+            let Source::Dns(resolved, _) = &cluster.source else {
+                return None;
+            };
+            Some((cluster.name(), resolved))
+        })
     }
 
     /// The position of a cluster.
     pub fn cluster_id(&self, name: &str) -> Option<ClusterId> {
-        self.cluster_ids.get(name).copied()
+        self.clusters.ids.get(name).copied()
     }
 
     /// Addresses of a lower-case host name that the control plane knows.
@@ -106,11 +114,5 @@ impl Runtime {
     }
 }
 
-// === impl ClusterId ===
-
-impl ClusterId {
-    /// Position in [`Runtime::clusters`].
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use mesh_ir::evaluate::Forwarding;
-use mesh_ir::matching::{InvalidRoute, Matched, RouteTable};
-use mesh_ir::{RouteAction, RouteConfig, Target};
+use mesh_ir::matching::{InvalidRoute, Kept, Matched, RouteTable};
+use mesh_ir::{RouteAction, RouteConfig, Target, VirtualHost};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::ClusterId;
+use super::{ClusterId, ClusterIds};
 use crate::telemetry::substitution::Substitution;
 
 /// A route table of one runtime.
@@ -16,33 +16,63 @@ use crate::telemetry::substitution::Substitution;
 pub struct Routes {
     /// The table.
     pub table: Arc<RouteTable>,
-    /// By virtual host, route and position among the targets; none for clusters that do not exist.
-    targets: Vec<Vec<SmallVec<[Option<ClusterId>; 1]>>>,
+    /// What its targets are positions in.
+    ids: Arc<ClusterIds>,
+    hosts: Vec<Arc<ResolvedHost>>,
     /// Values of header changes that have command operators or escaped percent signs.
-    substitutions: FxHashMap<Arc<str>, Substitution>,
+    substitutions: FxHashMap<Arc<str>, Arc<Substitution>>,
+}
+
+/// What is made of a virtual host.
+#[derive(Debug)]
+struct ResolvedHost {
+    /// By route and position among the targets; none for clusters that do not exist.
+    targets: Vec<SmallVec<[Option<ClusterId>; 1]>>,
+    substitutions: Vec<(Arc<str>, Arc<Substitution>)>,
 }
 
 // === impl Routes ===
 
 impl Routes {
-    pub(super) fn new(table: Arc<RouteTable>, find: impl Fn(&str) -> Option<ClusterId>) -> Self {
-        let targets = table
-            .config()
-            .virtual_hosts
-            .iter()
-            .map(|host| {
-                let routes = host.routes.iter();
-                routes.map(|route| resolve(&route.action, &find)).collect()
-            })
-            .collect();
-        // What cannot be compiled was refused when it came.
-        let compile = |value: &Arc<str>| Some((value.clone(), Substitution::compile(value).ok()?));
-        let substitutions = formats(table.config()).map(|(_, value)| value);
-        Self {
-            targets,
-            substitutions: substitutions.filter_map(compile).collect(),
-            table,
+    /// The routes of a configuration, whose invalid parts are left out. Of a table that has changed, only the virtual hosts that have
+    /// are made again; one that is the same is the value before, if the clusters have kept their positions.
+    pub(super) fn new(
+        config: &Arc<RouteConfig>,
+        ids: &Arc<ClusterIds>,
+        before: Option<&Arc<Self>>,
+        invalid: &mut Vec<InvalidRoute>,
+    ) -> Arc<Self> {
+        let same =
+            |before: &RouteTable| Arc::ptr_eq(before.config(), config) || before.config() == config;
+        let table = match before.map(|before| &before.table) {
+            Some(before) if same(before) => before.clone(),
+            before => {
+                let before = before.map(|before| &**before);
+                let (table, found) = RouteTable::compile_after(config.clone(), before);
+                invalid.extend(found);
+                Arc::new(table)
+            }
+        };
+        let before = before.filter(|before| Arc::ptr_eq(&before.ids, ids));
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.table, &table)) {
+            return before.clone();
         }
+        let mut kept = Kept::new(before.map(|before| &**before.table.config()));
+        let resolved = |host: &Arc<VirtualHost>| {
+            let known = kept.position(host);
+            let known = known.and_then(|position| before?.hosts.get(position));
+            known
+                .cloned()
+                .unwrap_or_else(|| Arc::new(ResolvedHost::new(host, ids)))
+        };
+        let hosts: Vec<_> = table.config().virtual_hosts.iter().map(resolved).collect();
+        let substitutions = hosts.iter().flat_map(|host| &host.substitutions);
+        Arc::new(Self {
+            substitutions: substitutions.cloned().collect(),
+            ids: ids.clone(),
+            hosts,
+            table,
+        })
     }
 
     /// Whether some header changes have values that are not literal.
@@ -52,7 +82,7 @@ impl Routes {
 
     /// The compiled form of a value of a header change; none for literal ones.
     pub fn substitution(&self, value: &str) -> Option<&Substitution> {
-        self.substitutions.get(value)
+        self.substitutions.get(value).map(|text| &**text)
     }
 
     /// The cluster that a request is forwarded to; none if it does not exist.
@@ -65,9 +95,26 @@ impl Routes {
 
     /// The clusters among which a route picks, in the order of its targets; none for those that do not exist.
     pub fn targets(&self, matched: &Matched<'_>) -> &[Option<ClusterId>] {
-        let host = self.targets.get(matched.virtual_host_index);
-        host.and_then(|routes| routes.get(matched.route_index))
+        let host = self.hosts.get(matched.virtual_host_index);
+        host.and_then(|host| host.targets.get(matched.route_index))
             .map_or(&[], |targets| targets.as_slice())
+    }
+}
+
+// === impl ResolvedHost ===
+
+impl ResolvedHost {
+    fn new(host: &VirtualHost, ids: &ClusterIds) -> Self {
+        // What cannot be compiled was refused when it came.
+        let compile = |(_, value): (&Arc<str>, &Arc<str>)| {
+            let compiled = Substitution::compile(value).ok()?;
+            Some((value.clone(), Arc::new(compiled)))
+        };
+        let routes = host.routes.iter();
+        Self {
+            targets: routes.map(|route| resolve(&route.action, ids)).collect(),
+            substitutions: formats(host).filter_map(compile).collect(),
+        }
     }
 }
 
@@ -76,7 +123,8 @@ impl Routes {
 /// # Errors
 /// Names the header and the operator that it does not know.
 pub fn check_substitutions(config: &RouteConfig) -> Result<(), String> {
-    formats(config).try_for_each(|(name, value)| {
+    let mut formats = config.virtual_hosts.iter().flat_map(|host| formats(host));
+    formats.try_for_each(|(name, value)| {
         Substitution::compile(value)
             .map(drop)
             .map_err(|reason| format!("the value {value:?} of header {name}: {reason}"))
@@ -84,9 +132,8 @@ pub fn check_substitutions(config: &RouteConfig) -> Result<(), String> {
 }
 
 /// Names and values of header changes that are not literal.
-fn formats(config: &RouteConfig) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-    let routes = config.virtual_hosts.iter().flat_map(|host| &host.routes);
-    let ops = routes.flat_map(|route| {
+fn formats(host: &VirtualHost) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+    let ops = host.routes.iter().flat_map(|route| {
         let weighted = match &route.action {
             RouteAction::Forward(forward) => match &forward.target {
                 Target::Weighted(clusters) => clusters.as_slice(),
@@ -106,10 +153,8 @@ fn formats(config: &RouteConfig) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)>
         .map(|set| (&set.name, &set.value))
 }
 
-fn resolve(
-    action: &RouteAction,
-    find: &impl Fn(&str) -> Option<ClusterId>,
-) -> SmallVec<[Option<ClusterId>; 1]> {
+fn resolve(action: &RouteAction, ids: &ClusterIds) -> SmallVec<[Option<ClusterId>; 1]> {
+    let find = |name: &Arc<str>| ids.get(name).copied();
     match action {
         RouteAction::Forward(forward) => match &forward.target {
             Target::Cluster(name) => std::iter::once(find(name)).collect(),
@@ -120,22 +165,4 @@ fn resolve(
         },
         RouteAction::Redirect(_) | RouteAction::Direct(_) => SmallVec::new(),
     }
-}
-
-/// The table of a configuration; the one before if it is of the same one. Of a table that has changed, only the virtual hosts that have
-/// are compiled.
-pub(super) fn table(
-    config: &Arc<RouteConfig>,
-    before: Option<&Arc<Routes>>,
-    invalid: &mut Vec<InvalidRoute>,
-) -> Arc<RouteTable> {
-    if let Some(before) = before
-        && (Arc::ptr_eq(before.table.config(), config) || before.table.config() == config)
-    {
-        return before.table.clone();
-    }
-    let before = before.map(|before| &*before.table);
-    let (table, found) = RouteTable::compile_after(config.clone(), before);
-    invalid.extend(found);
-    Arc::new(table)
 }

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Shared, resolve};
-use crate::runtime::{Cluster, Resolved, Runtime, Source};
+use crate::runtime::{Resolved, Runtime};
 
 /// Istio's `dnsRefreshRate`.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -66,11 +66,8 @@ pub async fn keep(shared: Arc<Shared>) {
 
 /// The clusters of host names.
 fn clusters(runtime: &Runtime) -> Vec<Arc<Resolved>> {
-    let resolved = |cluster: &Arc<Cluster>| match &cluster.source {
-        Source::Dns(resolved, _) => Some(resolved.clone()),
-        Source::Known(_) | Source::OriginalDestination => None,
-    };
-    runtime.clusters().iter().filter_map(resolved).collect()
+    let named = runtime.named_clusters();
+    named.map(|(_, resolved)| resolved.clone()).collect()
 }
 
 /// Asks for what is due until `changed` says that there may be other names.

@@ -136,7 +136,7 @@ fn cluster() -> Cluster {
 /// A configuration of one good cluster and one that nobody can read.
 fn snapshot() -> ResourceSnapshot {
     let config = ProxyConfig {
-        clusters: vec![Arc::new(cluster())],
+        clusters: vec![Arc::new(cluster())].into(),
         ..ProxyConfig::default()
     };
     let good = Encoder::default().encode(&ProxyTables::from(&config));
@@ -215,7 +215,7 @@ async fn good_resources_are_in_force_and_bad_ones_are_told() {
     let mut followed = follow(address, &roots);
     followed.configs.changed().await.unwrap();
     let config = followed.configs.borrow_and_update().clone();
-    assert_eq!(config.clusters, [Arc::new(cluster())]);
+    assert_eq!(config.clusters, [Arc::new(cluster())].into());
     eventually("the refusal arrives", || {
         !control_plane.refusals.lock().unwrap().is_empty()
     })

@@ -129,7 +129,7 @@ impl Stream {
     }
 
     /// The version of the rule that it has.
-    fn rule(&self) -> Option<Duration> {
+    fn rule(&mut self) -> Option<Duration> {
         let config = self.client.config();
         let mut hosts = config.routes.iter().flat_map(|table| &table.virtual_hosts);
         let host = hosts.find(|host| host.name.starts_with("web.left"))?;

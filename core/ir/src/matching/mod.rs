@@ -10,6 +10,7 @@
 
 mod criteria;
 mod domains;
+mod kept;
 mod redirect;
 mod request;
 mod rewrite;
@@ -18,6 +19,7 @@ mod target;
 mod text;
 
 pub(crate) use domains::{port_start, with_lower};
+pub use kept::Kept;
 pub use request::{PlainRequest, RequestView};
 pub use rewrite::Rewriter;
 pub use table::{CompiledVirtualHost, InvalidRoute, InvalidRouteReason, Matched, RouteTable};

@@ -1,11 +1,11 @@
 //! Compiled route tables.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::criteria::Criteria;
 use super::domains::{Domains, DomainsBuilder, strip_port};
+use super::kept::Kept;
 use super::redirect;
 use super::request::RequestView;
 use super::rewrite::Rewriter;
@@ -17,7 +17,7 @@ use crate::{Forward, Route, RouteAction, RouteConfig, VirtualHost};
 #[derive(Clone, Debug)]
 pub struct RouteTable {
     config: Arc<RouteConfig>,
-    domains: Domains,
+    domains: Arc<Domains>,
     hosts: Vec<CompiledVirtualHost>,
 }
 
@@ -91,54 +91,31 @@ impl RouteTable {
         Self::compile_after(config, None)
     }
 
-    /// The same for a table that comes after another. Virtual hosts that are the very same values are taken over as they are; what was
-    /// invalid in them is not reported again.
+    /// The same for a table that comes after another. Virtual hosts that are the very same values are taken over as they are, and the
+    /// lookup of domains if those are the same; what was invalid in them is not reported again.
     pub fn compile_after(
         config: Arc<RouteConfig>,
         before: Option<&Self>,
     ) -> (Self, Vec<InvalidRoute>) {
-        let known: BTreeMap<*const VirtualHost, &CompiledVirtualHost> = before
-            .into_iter()
-            .flat_map(|before| before.config.virtual_hosts.iter().zip(&before.hosts))
-            .map(|(host, compiled)| (Arc::as_ptr(host), compiled))
-            .collect();
         let mut invalid = Vec::new();
-        let mut domains = DomainsBuilder::default();
+        let domains = match before.filter(|before| has_same_domains(&config, &before.config)) {
+            Some(before) => before.domains.clone(),
+            None => Arc::new(domains(&config, &mut invalid)),
+        };
         let mut hosts = Vec::with_capacity(config.virtual_hosts.len());
+        let mut kept = Kept::new(before.map(|before| &*before.config));
         for (index, host) in config.virtual_hosts.iter().enumerate() {
-            let mut report = |reason| {
-                invalid.push(InvalidRoute {
-                    virtual_host: host.name.clone(),
-                    reason,
-                });
+            let known = kept.position(host);
+            let known = known.and_then(|position| before?.hosts.get(position));
+            let routes = match known {
+                Some(known) => known.routes.clone(),
+                None => routes(host, &mut invalid),
             };
-            for domain in &host.domains {
-                if !domains.add(domain, index) {
-                    report(InvalidRouteReason::DuplicateDomain(domain.clone()));
-                }
-            }
-            if let Some(known) = known.get(&Arc::as_ptr(host)) {
-                let routes = known.routes.clone();
-                hosts.push(CompiledVirtualHost { index, routes });
-                continue;
-            }
-            let mut routes = Vec::with_capacity(host.routes.len());
-            for (index, route) in host.routes.iter().enumerate() {
-                match CompiledRoute::new(index, route) {
-                    Ok(compiled) => routes.push(compiled),
-                    Err(invalid) => report(InvalidRouteReason::Regex {
-                        index,
-                        name: route.name.clone(),
-                        invalid,
-                    }),
-                }
-            }
-            let routes = routes.into();
             hosts.push(CompiledVirtualHost { index, routes });
         }
         let table = Self {
             config,
-            domains: domains.build(),
+            domains,
             hosts,
         };
         (table, invalid)
@@ -252,6 +229,52 @@ impl RouteTable {
             origins: &route.origins,
         })
     }
+}
+
+/// Whether two tables give the same domains to virtual hosts of the same positions.
+fn has_same_domains(config: &RouteConfig, before: &RouteConfig) -> bool {
+    let (hosts, known) = (&config.virtual_hosts, &before.virtual_hosts);
+    let same = |(a, b): (&Arc<VirtualHost>, &Arc<VirtualHost>)| {
+        Arc::ptr_eq(a, b) || a.domains == b.domains
+    };
+    hosts.len() == known.len() && hosts.iter().zip(known).all(same)
+}
+
+fn domains(config: &RouteConfig, invalid: &mut Vec<InvalidRoute>) -> Domains {
+    let mut domains = DomainsBuilder::default();
+    for (index, host) in config.virtual_hosts.iter().enumerate() {
+        for domain in &host.domains {
+            if !domains.add(domain, index) {
+                invalid.push(InvalidRoute {
+                    virtual_host: host.name.clone(),
+                    reason: InvalidRouteReason::DuplicateDomain(domain.clone()),
+                });
+            }
+        }
+    }
+    domains.build()
+}
+
+fn routes(host: &VirtualHost, invalid: &mut Vec<InvalidRoute>) -> Arc<[CompiledRoute]> {
+    let compile = |(index, route): (usize, &Route)| {
+        let refuse = |invalid| InvalidRoute {
+            virtual_host: host.name.clone(),
+            reason: InvalidRouteReason::Regex {
+                index,
+                name: route.name.clone(),
+                invalid,
+            },
+        };
+        CompiledRoute::new(index, route).map_err(refuse)
+    };
+    let mut routes = Vec::with_capacity(host.routes.len());
+    for compiled in host.routes.iter().enumerate().map(compile) {
+        match compiled {
+            Ok(compiled) => routes.push(compiled),
+            Err(refused) => invalid.push(refused),
+        }
+    }
+    routes.into()
 }
 
 // === impl CompiledVirtualHost ===

@@ -15,6 +15,7 @@
 //! A configuration is complete when everything that was asked for is answered. A server that never answers a name holds this up for a
 //! limited time only. Time is what has passed since some moment that the caller chooses, and never goes backwards.
 
+mod lists;
 mod store;
 mod tables;
 
@@ -22,13 +23,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_ir::{Listener, Network, ProxyConfig, Routes};
+use mesh_ir::{Listener, Network, Routes};
 
 use crate::ResourceType;
 use crate::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource as Wire, Status,
 };
 use crate::resource::{self, Resource};
+use lists::Lists;
 use store::Store;
 use tables::Tables;
 
@@ -63,6 +65,7 @@ pub struct Client {
     /// Whether there was a complete configuration.
     had_config: bool,
     tables: Tables,
+    lists: Lists,
 }
 
 /// What became of a response.
@@ -98,6 +101,7 @@ impl Client {
             dirty: false,
             had_config: false,
             tables: Tables::default(),
+            lists: Lists::default(),
         }
     }
 
@@ -185,7 +189,10 @@ impl Client {
                     if let Some(table) = table_of(kind, &name) {
                         self.tables.note(table);
                     }
-                    self.dirty |= store.insert(name.into(), version, value);
+                    if store.insert(name.into(), version, value) {
+                        self.dirty = true;
+                        self.lists.note(kind);
+                    }
                 }
                 Err(reason) => {
                     // It is known that it exists, even if it cannot be used.
@@ -198,8 +205,12 @@ impl Client {
             if let Some(table) = table_of(kind, &name) {
                 self.tables.note(table);
             }
-            self.dirty |= store.remove(&name);
+            if store.remove(&name) {
+                self.dirty = true;
+                self.lists.note(kind);
+            }
         }
+        self.note_readiness(kind);
         self.refresh_wants(kind, now);
         self.complete_tables();
         self.outbox.push_back(DeltaDiscoveryRequest {
@@ -271,35 +282,6 @@ impl Client {
             .flat_map(|(kind, store)| store.unanswered().map(|name| (*kind, name)))
     }
 
-    /// The configuration: the last good version of everything that is complete. Valid at any time; clusters and listeners that still
-    /// wait for endpoints or routes are left out, or there in their version before.
-    pub fn config(&self) -> ProxyConfig {
-        let mut config = ProxyConfig::default();
-        for store in self.stores.values() {
-            for stored in store.resources.values() {
-                let value = match &stored.before {
-                    _ if self.is_ready(&stored.value) => &stored.value,
-                    Some(before) if self.is_ready(before) => before,
-                    _ => continue,
-                };
-                match value.clone() {
-                    Resource::Cluster(value) => config.clusters.push(value),
-                    Resource::Endpoints(value) => config.endpoints.push(value),
-                    Resource::Secret(value) => config.secrets.push(value),
-                    Resource::Listener(value) => config.listeners.push(value),
-                    Resource::Route(value) if value.discovers_virtual_hosts => {
-                        config.routes.extend(self.tables.get(&value.name).cloned());
-                    }
-                    Resource::Route(value) => config.routes.push(value),
-                    // Parts of the tables.
-                    Resource::VirtualHost(_) => {}
-                    Resource::NameTable(value) => config.names.push(value),
-                }
-            }
-        }
-        config
-    }
-
     /// The version of each good resource of a type.
     pub fn versions(&self, kind: ResourceType) -> BTreeMap<String, String> {
         self.store(kind).map(Store::versions).unwrap_or_default()
@@ -328,17 +310,22 @@ impl Client {
         let Some(store) = self.store(kind) else {
             return;
         };
-        let ready: Vec<(Arc<str>, Resource)> = resources
+        let ready: Vec<(&str, Resource)> = resources
             .iter()
-            .filter_map(|wire| store.resources.get_key_value(wire.name.as_str()))
+            .filter_map(|wire| Some((&*wire.name, store.resources.get(wire.name.as_str())?)))
             .filter(|(_, stored)| self.is_ready(&stored.value))
-            .map(|(name, stored)| (name.clone(), stored.value.clone()))
+            .map(|(name, stored)| (name, stored.value.clone()))
             .collect();
         let store = store_mut(&mut self.stores, kind);
         for (name, value) in ready {
-            if let Some(stored) = store.resources.get_mut(&name) {
-                stored.before = Some(value);
-            }
+            store.keep_before(name, value);
+        }
+    }
+
+    /// Has the lists made again that depend on which names of a type are answered, if that is different.
+    fn note_readiness(&mut self, kind: ResourceType) {
+        if store_mut(&mut self.stores, kind).take_readiness_changed() {
+            self.lists.note_readiness(kind);
         }
     }
 
@@ -395,9 +382,9 @@ impl Client {
 
     /// Versions that were kept for the time of waiting are no longer needed.
     fn settle(&mut self, now: Duration) {
-        for store in self.stores.values_mut() {
-            for stored in store.resources.values_mut() {
-                stored.before = None;
+        for (kind, store) in &mut self.stores {
+            if store.forget_before() {
+                self.lists.note(*kind);
             }
         }
         self.refresh_wants(ResourceType::Listener, now);
@@ -420,6 +407,10 @@ impl Client {
         let (subscribe, unsubscribe) = store_mut(&mut self.stores, target).want(wanted, now);
         if subscribe.is_empty() && unsubscribe.is_empty() {
             return;
+        }
+        if !unsubscribe.is_empty() {
+            self.lists.note(target);
+            self.note_readiness(target);
         }
         if matches!(target, ResourceType::Route | ResourceType::VirtualHost) {
             for table in &unsubscribe {

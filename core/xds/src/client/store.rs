@@ -21,6 +21,10 @@ pub(super) struct Store {
     waiting: BTreeMap<Arc<str>, Duration>,
     /// Whether there was any response.
     pub(super) answered_all: bool,
+    /// Whether `answered` is different since this was last asked for.
+    readiness_changed: bool,
+    /// Whether versions before may be kept.
+    keeps_before: bool,
 }
 
 /// One good resource.
@@ -43,6 +47,8 @@ impl Store {
             answered: BTreeSet::new(),
             waiting: BTreeMap::new(),
             answered_all: false,
+            readiness_changed: false,
+            keeps_before: false,
         }
     }
 
@@ -60,9 +66,37 @@ impl Store {
     pub(super) fn note_answered(&mut self, name: &str) {
         let subject = self.subject(name);
         self.waiting.remove(subject);
+        if self.answered.contains(subject) {
+            return;
+        }
         if let Some(subject) = self.wanted.get(subject) {
             self.answered.insert(subject.clone());
+            self.readiness_changed = true;
         }
+    }
+
+    /// Whether it is since the last call known of more or other names whether they exist.
+    pub(super) fn take_readiness_changed(&mut self) -> bool {
+        std::mem::take(&mut self.readiness_changed)
+    }
+
+    /// Keeps a value while a newer version of it waits for what it refers to.
+    pub(super) fn keep_before(&mut self, name: &str, value: Resource) {
+        if let Some(stored) = self.resources.get_mut(name) {
+            stored.before = Some(value);
+            self.keeps_before = true;
+        }
+    }
+
+    /// Lets go of all versions that were kept. Whether there were any.
+    pub(super) fn forget_before(&mut self) -> bool {
+        let kept = std::mem::take(&mut self.keeps_before);
+        if kept {
+            for stored in self.resources.values_mut() {
+                stored.before = None;
+            }
+        }
+        kept
     }
 
     /// Stores a good resource. Whether anything is different now.
@@ -105,6 +139,7 @@ impl Store {
             self.resources
                 .retain(|name, _| wanted.contains(kind.collection(name).unwrap_or(name)));
             self.answered.retain(|name| wanted.contains(name));
+            self.readiness_changed = true;
             self.waiting.retain(|name, _| wanted.contains(name));
         }
         self.wanted = wanted;

@@ -56,16 +56,17 @@ fn complete<'a>(config: &RouteConfig, hosts: impl Iterator<Item = &'a Resource>)
         discovers_virtual_hosts: _,
         ignore_port_in_host,
     } = config;
-    let mut all = virtual_hosts.clone();
-    all.extend(hosts.filter_map(|resource| match resource {
-        Resource::VirtualHost(discovered) => Some(discovered.host.clone()),
+    let discovered = hosts.filter_map(|resource| match resource {
+        Resource::VirtualHost(discovered) => Some(&discovered.host),
         _ => None,
-    }));
-    let is_catch_all = |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
-    all.sort_by_key(is_catch_all);
+    });
+    let takes_any = |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
+    let all = virtual_hosts.iter().chain(discovered).cloned();
+    let (last, mut virtual_hosts): (Vec<_>, Vec<_>) = all.partition(takes_any);
+    virtual_hosts.extend(last);
     RouteConfig {
         name: name.clone(),
-        virtual_hosts: all,
+        virtual_hosts,
         discovers_virtual_hosts: false,
         ignore_port_in_host: *ignore_port_in_host,
     }

@@ -43,7 +43,7 @@ fn of<T: XdsResource>(values: &[T]) -> DeltaDiscoveryResponse {
     )
 }
 
-fn names(client: &Client) -> Vec<Arc<str>> {
+fn names(client: &mut Client) -> Vec<Arc<str>> {
     let config = client.config();
     config.clusters.iter().map(|it| it.name.clone()).collect()
 }
@@ -69,7 +69,7 @@ fn a_name_that_is_never_answered_holds_changes_up_for_a_limited_time() {
     assert_eq!(deadline, second(1) + FIRST_ANSWER_TIMEOUT);
     assert_eq!(client.give_up(deadline - second(1)), None);
     assert_eq!(client.give_up(deadline), Some(Event::Changed));
-    assert_eq!(names(&client), ["a".into()]);
+    assert_eq!(names(&mut client), ["a".into()]);
     assert_eq!(client.deadline(), None);
 
     // Later changes do not wait for it any more.
@@ -84,7 +84,10 @@ fn a_name_that_is_never_answered_holds_changes_up_for_a_limited_time() {
     // Once it is answered, it counts.
     let changed = client.receive(of(&[endpoints("silent", 0), endpoints("new", 0)]), deadline);
     assert_eq!(changed, [Event::Changed]);
-    assert_eq!(names(&client), ["a".into(), "new".into(), "silent".into()]);
+    assert_eq!(
+        names(&mut client),
+        ["a".into(), "new".into(), "silent".into()]
+    );
 }
 
 #[test]

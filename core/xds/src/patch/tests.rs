@@ -111,13 +111,14 @@ fn config() -> ProxyConfig {
     ];
     let cluster = |name: &str| Arc::new(Cluster::new(name, ClusterKind::Eds));
     ProxyConfig {
-        listeners: vec![Arc::new(outbound), Arc::new(inbound)],
-        routes: vec![Arc::new(table("80"))],
+        listeners: vec![Arc::new(outbound), Arc::new(inbound)].into(),
+        routes: vec![Arc::new(table("80"))].into(),
         clusters: vec![
             cluster("outbound|80||a"),
             cluster("outbound|80|v1|a"),
             cluster("outbound|81||b"),
-        ],
+        ]
+        .into(),
         ..ProxyConfig::default()
     }
 }

@@ -68,7 +68,7 @@ impl ConfigLayers {
         } = config;
         let mut heads = Vec::with_capacity(routes.len());
         let mut discovered = Vec::new();
-        for routes in routes {
+        for routes in &**routes {
             if hosts(routes) == VirtualHosts::Inline {
                 heads.push(routes.clone());
                 continue;
@@ -101,10 +101,8 @@ fn head(routes: &RouteConfig) -> RouteConfig {
     }
 }
 
-fn named<'a, T: XdsResource + 'a>(
-    values: impl IntoIterator<Item = &'a Arc<T>>,
-) -> Vec<(Arc<str>, Arc<T>)> {
-    let values = values.into_iter();
+fn named<T: XdsResource>(values: &[Arc<T>]) -> Vec<(Arc<str>, Arc<T>)> {
+    let values = values.iter();
     values
         .map(|value| (value.name().into(), value.clone()))
         .collect()

@@ -36,8 +36,8 @@ fn serve(change: impl FnOnce(&mut FilterChain)) -> Proxy {
     let mut chain = chain(Network::Http(manager(vec![to("/", "one")])));
     change(&mut chain);
     let config = ProxyConfig {
-        listeners: vec![listener("http", address, true, vec![chain])],
-        clusters: vec![static_cluster("one", &[echo("one")])],
+        listeners: vec![listener("http", address, true, vec![chain])].into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
         ..ProxyConfig::default()
     };
     start(address, Capture::Redirect, &config)

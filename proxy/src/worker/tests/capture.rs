@@ -52,14 +52,16 @@ fn sidecar() -> Proxy {
                 false,
                 vec![chain(tcp_to("tcp"))],
             ),
-        ],
+        ]
+        .into(),
         clusters: vec![
             original(PASSTHROUGH),
             static_cluster(BLACK_HOLE, &[]),
             static_cluster("http", &[echo("http")]),
             static_cluster("tcp", &[tcp]),
-        ],
-        names: vec![Arc::new(names)],
+        ]
+        .into(),
+        names: vec![Arc::new(names)].into(),
         ..ProxyConfig::default()
     };
     start(address, Capture::Loopback { pod, app: pod }, &config)
@@ -123,11 +125,12 @@ fn chains_are_chosen_by_port() {
     .clone();
     inbound.direction = Direction::Inbound;
     let config = ProxyConfig {
-        listeners: vec![Arc::new(inbound)],
+        listeners: vec![Arc::new(inbound)].into(),
         clusters: vec![
             static_cluster("own", &[echo("own")]),
             static_cluster(BLACK_HOLE, &[]),
-        ],
+        ]
+        .into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);

@@ -266,8 +266,9 @@ fn pages_of_allowed_origins_may_read_answers() {
             address,
             true,
             vec![chain(Network::Http(manager))],
-        )],
-        clusters: vec![static_cluster("one", &[echo("one")])],
+        )]
+        .into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -338,8 +339,9 @@ fn faults_hold_requests_back_and_answer_them() {
             address,
             true,
             vec![chain(Network::Http(manager))],
-        )],
-        clusters: vec![static_cluster("one", &[echo("one")])],
+        )]
+        .into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -490,8 +492,9 @@ fn at_the_edge_the_client_is_named() {
             address,
             true,
             vec![chain(Network::Http(manager))],
-        )],
-        clusters: vec![static_cluster("one", &[echo("one")])],
+        )]
+        .into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -517,8 +520,9 @@ fn inbound_requests_keep_what_the_client_side_counted() {
             address,
             true,
             vec![chain(Network::Http(manager))],
-        )],
-        clusters: vec![static_cluster("one", &[echo("one")])],
+        )]
+        .into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -540,7 +544,7 @@ fn with_manager(routes: Vec<Route>, change: impl FnOnce(&mut HttpConnectionManag
     change(&mut manager);
     let chains = vec![chain(Network::Http(manager))];
     let config = ProxyConfig {
-        listeners: vec![listener("test", address, true, chains)],
+        listeners: vec![listener("test", address, true, chains)].into(),
         clusters: ["one", "admin"]
             .map(|name| static_cluster(name, &[echo(name)]))
             .into(),

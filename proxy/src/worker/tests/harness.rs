@@ -407,8 +407,8 @@ pub fn http_config(
 ) -> ProxyConfig {
     let network = Network::Http(manager(routes));
     ProxyConfig {
-        listeners: vec![listener("test", address, true, vec![chain(network)])],
-        clusters,
+        listeners: vec![listener("test", address, true, vec![chain(network)])].into(),
+        clusters: clusters.into(),
         ..ProxyConfig::default()
     }
 }

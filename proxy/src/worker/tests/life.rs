@@ -146,7 +146,7 @@ fn a_listener_that_is_gone_ends_its_connections_after_an_answer() {
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     wire.answer();
     proxy.apply(&ProxyConfig {
-        clusters: clusters(),
+        clusters: clusters().into(),
         ..ProxyConfig::default()
     });
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -169,12 +169,8 @@ fn a_port_that_is_taken_is_told_and_the_rest_works() {
         vec![to("/", "one")],
         vec![static_cluster("one", &[echo("one")])],
     );
-    config.listeners.push(listener(
-        "zz",
-        taken.local_addr().unwrap(),
-        true,
-        Vec::new(),
-    ));
+    let other = listener("zz", taken.local_addr().unwrap(), true, Vec::new());
+    config.listeners = config.listeners.iter().cloned().chain([other]).collect();
     let proxy = start(address, Capture::Redirect, &ProxyConfig::default());
     let errors = proxy.workers.apply(&config);
     assert_eq!(errors.len(), 1);
@@ -287,8 +283,9 @@ fn every_request_leaves_a_line_in_the_log() {
             address,
             true,
             vec![chain(Network::Http(manager))],
-        )],
-        clusters: vec![static_cluster("one", &[upstream])],
+        )]
+        .into(),
+        clusters: vec![static_cluster("one", &[upstream])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);

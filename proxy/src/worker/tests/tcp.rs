@@ -18,8 +18,8 @@ fn mirror() -> std::net::SocketAddr {
 fn tcp_proxy(network: Network, clusters: Vec<Arc<Cluster>>) -> Proxy {
     let address = free();
     let config = ProxyConfig {
-        listeners: vec![listener("tcp", address, true, vec![chain(network)])],
-        clusters,
+        listeners: vec![listener("tcp", address, true, vec![chain(network)])].into(),
+        clusters: clusters.into(),
         ..ProxyConfig::default()
     };
     start(address, Capture::Redirect, &config)
@@ -77,11 +77,12 @@ fn http_is_told_from_other_bytes() {
         (*listener("detect", address, true, vec![http, chain(tcp_to("tcp"))])).clone();
     detecting.inspect.http = true;
     let config = ProxyConfig {
-        listeners: vec![Arc::new(detecting)],
+        listeners: vec![Arc::new(detecting)].into(),
         clusters: vec![
             static_cluster("http", &[echo("http")]),
             static_cluster("tcp", &[mirror()]),
-        ],
+        ]
+        .into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -107,8 +108,8 @@ fn where_the_server_speaks_first_the_connection_is_passed_through() {
     detecting.inspect.http = true;
     let greeting = backend(|_, mut wire| wire.send("220 ready"));
     let config = ProxyConfig {
-        listeners: vec![Arc::new(detecting)],
-        clusters: vec![static_cluster("tcp", &[greeting])],
+        listeners: vec![Arc::new(detecting)].into(),
+        clusters: vec![static_cluster("tcp", &[greeting])].into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);

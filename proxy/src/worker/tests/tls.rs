@@ -254,7 +254,8 @@ fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
                 to_cluster("b.test", "two"),
                 passed,
             ],
-        )],
+        )]
+        .into(),
         clusters: vec![
             static_cluster("one", &[echo("one")]),
             static_cluster(
@@ -262,11 +263,13 @@ fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
                 &[backend("own", &authority.certify(&["x.passed.test"]), None)],
             ),
             static_cluster("two", &[echo("two")]),
-        ],
+        ]
+        .into(),
         secrets: vec![
             authority.certify(&["a.test"]).secret("a.test"),
             authority.certify(&["b.test"]).secret("b.test"),
-        ],
+        ]
+        .into(),
         ..ProxyConfig::default()
     };
     let proxy = start(address, Capture::Redirect, &config);
@@ -289,7 +292,7 @@ fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
         "no chain is for this name"
     );
     // Without its secret a chain takes no connections, in plaintext least of all; the others go on.
-    config.secrets.remove(0);
+    config.secrets = config.secrets[1..].into();
     let errors = proxy.workers.apply(&config);
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -314,13 +317,14 @@ fn clients_show_certificates_of_the_names_that_are_asked_for() {
         tls: server_tls("default", asks),
         ..chain(Network::Http(manager(vec![to("/", "one")])))
     };
-    config.listeners = vec![listener("test", address, true, vec![chain])];
+    config.listeners = vec![listener("test", address, true, vec![chain])].into();
     config.secrets = vec![
         authority.secret(),
         authority
             .certify(&["server.test", SERVER])
             .secret("default"),
-    ];
+    ]
+    .into();
     let _proxy = start(address, Capture::Redirect, &config);
     let get = |shows: Option<&Certified>| get(address, &client(&authority, shows), "server.test");
     assert!(
@@ -358,7 +362,8 @@ fn upstreams_are_greeted_by_tls_and_their_connections_are_kept() {
         config.secrets = vec![
             authority.secret(),
             authority.certify(&[CLIENT]).secret("default"),
-        ];
+        ]
+        .into();
         config
     };
     let right = config(&[SERVER]);
@@ -382,7 +387,7 @@ fn upstreams_are_greeted_by_tls_and_their_connections_are_kept() {
     );
     // Nothing is sent in plaintext where a key is missing.
     let mut keyless = config(&[SERVER]);
-    keyless.secrets.pop();
+    keyless.secrets = keyless.secrets[..keyless.secrets.len() - 1].into();
     let errors = proxy.workers.apply(&keyless);
     assert_eq!(errors.len(), 1);
     assert_eq!(
@@ -415,7 +420,8 @@ fn the_meshs_own_tls_is_spoken_where_it_is_offered() {
         config.secrets = vec![
             authority.secret(),
             authority.certify(&[CLIENT]).secret("default"),
-        ];
+        ]
+        .into();
         let proxy = start(listens, Capture::Redirect, &config);
         let answer = proxy.get("/");
         assert!(answer.body.starts_with(expect), "{answer:?}");
@@ -433,13 +439,14 @@ fn large_bodies_pass_through_tls_on_both_sides() {
         tls: server_tls("default", ClientCertificate::NotRequested),
         ..chain(Network::Http(manager(vec![to("/", "tls")])))
     };
-    config.listeners = vec![listener("test", address, true, vec![chain])];
+    config.listeners = vec![listener("test", address, true, vec![chain])].into();
     config.secrets = vec![
         authority.secret(),
         authority
             .certify(&["server.test", CLIENT])
             .secret("default"),
-    ];
+    ]
+    .into();
     let _proxy = start(address, Capture::Redirect, &config);
     let session =
         ClientConnection::new(client(&authority, None), "server.test".try_into().unwrap()).unwrap();

@@ -236,7 +236,7 @@ fn layers_are_encoded_once_and_forgotten_with_their_snapshots() {
         })
     };
     let config = |second| ProxyConfig {
-        endpoints: vec![endpoints("a", 0), endpoints("b", second)],
+        endpoints: vec![endpoints("a", 0), endpoints("b", second)].into(),
         ..ProxyConfig::default()
     };
     let whole = |_: &RouteConfig| VirtualHosts::Inline;
@@ -285,7 +285,7 @@ fn a_table_is_split_into_its_virtual_hosts() {
         ignore_port_in_host: true,
     };
     let config = ProxyConfig {
-        routes: vec![Arc::new(table)],
+        routes: vec![Arc::new(table)].into(),
         ..ProxyConfig::default()
     };
     let layers = ConfigLayers::default().next(&config, |_| VirtualHosts::Discovered);

@@ -159,7 +159,7 @@ impl Sim {
     }
 
     /// Traffic always finds what it is sent to.
-    fn check_whole(&self) -> Result<(), TestCaseError> {
+    fn check_whole(&mut self) -> Result<(), TestCaseError> {
         let config = self.client.config();
         let names = |list: Vec<String>| list.into_iter().collect::<BTreeSet<String>>();
         let clusters = names(config.clusters.iter().map(|c| c.name.to_string()).collect());
@@ -174,7 +174,7 @@ impl Sim {
         let missing = |wanted: &BTreeSet<String>, there: &BTreeSet<String>| -> Vec<String> {
             wanted.difference(there).cloned().collect()
         };
-        let wanted_routes = world::route_names(&config.listeners);
+        let wanted_routes = world::route_names(&*config.listeners);
         let tables = config.routes.iter();
         let wanted_tables = tables.filter(|table| wanted_routes.contains(&*table.name));
         let hosts = wanted_tables.flat_map(|table| &table.virtual_hosts);

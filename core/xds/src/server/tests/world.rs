@@ -81,12 +81,13 @@ impl Spec {
         let config = ProxyConfig {
             listeners: arcs(&self.listeners, |name, (mark, route)| {
                 listener(name, *mark, *route)
-            }),
-            routes: arcs(&self.routes, |name, mark| route(name, *mark)),
-            clusters: arcs(&self.clusters, |name, mark| cluster(name, *mark)),
-            endpoints: arcs(&self.endpoints, |name, mark| endpoints(name, *mark)),
-            secrets: arcs(&self.secrets, |name, mark| secret(name, *mark)),
-            names: vec![Arc::new(name_table(self.names))],
+            })
+            .into(),
+            routes: arcs(&self.routes, |name, mark| route(name, *mark)).into(),
+            clusters: arcs(&self.clusters, |name, mark| cluster(name, *mark)).into(),
+            endpoints: arcs(&self.endpoints, |name, mark| endpoints(name, *mark)).into(),
+            secrets: arcs(&self.secrets, |name, mark| secret(name, *mark)).into(),
+            names: vec![Arc::new(name_table(self.names))].into(),
         };
         let hosts = self.hosts.iter().map(|((route, host), mark)| {
             let value = virtual_host(*host, *mark);
