@@ -77,19 +77,11 @@ impl<'a> Applier<'a> {
                 }
             }
         }
-        self.show_names();
+        self.state.runtime.store(self.workers.runtime());
         self.tell(&unbound);
         self.unbound = unbound;
         self.failed = failed;
         self.state.lifecycle.advance(Stage::Live);
-    }
-
-    /// Lets pages see what host names of clusters are resolved to.
-    fn show_names(&self) {
-        let runtime = self.workers.runtime();
-        let named = runtime.named_clusters();
-        let resolved = named.map(|(name, resolved)| (name.clone(), resolved.clone()));
-        self.state.resolved.store(Arc::new(resolved.collect()));
     }
 
     /// Says in the dump which listeners have no socket.

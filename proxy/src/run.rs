@@ -47,7 +47,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new(bootstrap.root.clone())),
         known: Arc::default(),
-        resolved: ArcSwap::default(),
+        runtime: ArcSwap::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),

@@ -354,10 +354,18 @@ fn check_policy(
     for (field, set) in [
         ("tunnel", policy.tunnel.is_some()),
         ("proxyProtocol", policy.proxy_protocol.is_some()),
-        ("retryBudget", policy.retry_budget.is_some()),
+        (
+            "retryBudget.budgetInterval",
+            policy
+                .retry_budget
+                .as_ref()
+                .is_some_and(|budget| budget.budget_interval.is_some()),
+        ),
     ] {
         if set {
-            diagnostics.push(no_effect(resource, base.key(field)));
+            let mut path = base.clone();
+            path.0.extend(FieldPath::parse(field).0);
+            diagnostics.push(no_effect(resource, path));
         }
     }
     for (path, block) in blocks {

@@ -2,7 +2,7 @@
 
 use crate::model::{
     ClientTls, ClientTlsMode, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection,
-    PortTrafficPolicy, TrafficPolicy,
+    PortTrafficPolicy, RetryBudget, TrafficPolicy,
 };
 
 /// The blocks that hold for one port of one subset.
@@ -12,6 +12,7 @@ pub(crate) struct EffectiveTrafficPolicy<'a> {
     pub(crate) connection_pool: Option<&'a ConnectionPoolSettings>,
     pub(crate) outlier_detection: Option<&'a OutlierDetection>,
     pub(crate) tls: Option<&'a ClientTls>,
+    pub(crate) retry_budget: Option<&'a RetryBudget>,
 }
 
 // === impl EffectiveTrafficPolicy ===
@@ -30,6 +31,7 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             connection_pool: over.connection_pool.or(base.connection_pool),
             outlier_detection: over.outlier_detection.or(base.outlier_detection),
             tls: over.tls.or(base.tls),
+            retry_budget: over.retry_budget.or(base.retry_budget),
         }
     }
 
@@ -40,6 +42,7 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             connection_pool: policy.connection_pool.as_ref(),
             outlier_detection: policy.outlier_detection.as_ref(),
             tls: policy.tls.as_ref(),
+            retry_budget: policy.retry_budget.as_ref(),
         }
     }
 
@@ -50,6 +53,7 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             connection_pool: port.connection_pool.as_ref(),
             outlier_detection: port.outlier_detection.as_ref(),
             tls: port.tls.as_ref(),
+            retry_budget: None,
         }
     }
 
@@ -80,20 +84,11 @@ impl<'a> EffectiveTrafficPolicy<'a> {
     /// The fields that nothing acts on yet.
     pub(crate) fn unsupported(&self) -> Vec<&'static str> {
         let balancer = self.load_balancer;
-        let tcp = self.connection_pool.and_then(|pool| pool.tcp.as_ref());
         let http = self.connection_pool.and_then(|pool| pool.http.as_ref());
         let fields = [
             (
                 balancer.is_some_and(|lb| lb.locality_lb_setting.is_some()),
                 "loadBalancer.localityLbSetting",
-            ),
-            (
-                tcp.is_some_and(|tcp| tcp.tcp_keepalive.is_some()),
-                "connectionPool.tcp.tcpKeepalive",
-            ),
-            (
-                tcp.is_some_and(|tcp| tcp.max_connection_duration.is_some()),
-                "connectionPool.tcp.maxConnectionDuration",
             ),
             (
                 http.is_some_and(|http| http.max_concurrent_streams.is_some()),

@@ -1,8 +1,8 @@
 //! What a `connectionPool` and a port's protocol say about connections, on the side of clients and on that of servers.
 
-use mesh_ir::{ClientPolicy, HttpProtocol, Limits, TcpKeepalive};
+use mesh_ir::{ClientPolicy, HttpProtocol, Limits, RetryBudget, TcpKeepalive};
 
-use crate::model::{ConnectionPoolSettings, DurationText, H2UpgradePolicy};
+use crate::model::{self, ConnectionPoolSettings, DurationText, H2UpgradePolicy};
 use crate::snapshot::Protocol;
 
 /// Sets the protocol of a port, and what the pool's settings ask for.
@@ -25,6 +25,15 @@ pub(super) fn apply(
     let timeout = tcp.and_then(|tcp| tcp.connect_timeout);
     if let Some(timeout) = timeout.filter(|timeout| !timeout.0.is_zero()) {
         client.connect_timeout = timeout.0;
+    }
+}
+
+/// The retries that a policy allows in proportion to requests; what is not said is Istio's: 20 percent, and 3 always.
+pub(super) fn retry_budget(budget: &model::RetryBudget) -> RetryBudget {
+    let percent = budget.percent.unwrap_or(20.0).clamp(0.0, 100.0);
+    RetryBudget {
+        percent: (percent * 1000.0).round() as u32,
+        minimum: budget.min_retry_concurrency.unwrap_or(3),
     }
 }
 

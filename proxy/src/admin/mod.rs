@@ -18,7 +18,6 @@ mod server;
 pub use port::AdminPort;
 pub use server::{BindError, Open, Server};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -27,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::Lifecycle;
-use crate::runtime::Resolved;
+use crate::runtime::Runtime;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
 use crate::xds::SharedKnown;
@@ -42,8 +41,8 @@ pub struct State {
     pub logs: Arc<AccessLogs>,
     /// Configuration.
     pub known: Arc<SharedKnown>,
-    /// Addresses of the clusters whose endpoints are host names, by cluster.
-    pub resolved: ArcSwap<BTreeMap<Arc<str>, Arc<Resolved>>>,
+    /// What workers go by: addresses that names were resolved to, what is under way, which endpoints are fit.
+    pub runtime: ArcSwap<Runtime>,
     /// Stage.
     pub lifecycle: Lifecycle,
     /// Connections to the pages.

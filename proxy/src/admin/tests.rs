@@ -1,5 +1,6 @@
 //! The ports over real sockets, with an application behind the agent.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use http::Method;
@@ -30,7 +31,7 @@ fn state(more: &[(&str, &str)]) -> Arc<State> {
         metrics: Arc::new(Metrics::new()),
         logs: Arc::new(AccessLogs::new("/".into())),
         known: Arc::default(),
-        resolved: ArcSwap::default(),
+        runtime: ArcSwap::default(),
         lifecycle: Lifecycle::new(),
         open: Open::default(),
         started: Instant::now(),

@@ -8,6 +8,7 @@ use mesh_ir::{ClusterKind, Endpoint, Endpoints, Locality, LocalityEndpoints, Ups
 
 use super::Membership;
 use crate::health::Hosts;
+use crate::limits::Usage;
 use crate::tls::ClientSide;
 
 /// A cluster.
@@ -19,6 +20,8 @@ pub struct Cluster {
     pub source: Source,
     /// What is known of its endpoints; the same from one configuration to the next.
     pub hosts: Arc<Hosts>,
+    /// What is under way to them; the same, too.
+    pub usage: Arc<Usage>,
     transport: Transport,
     /// Whether only endpoints that offer the mesh's own TLS are spoken to in it.
     where_offered: bool,
@@ -89,6 +92,7 @@ impl Cluster {
             config,
             source,
             hosts,
+            usage: before.map_or_else(Arc::default, |before| before.usage.clone()),
             transport,
         }
     }

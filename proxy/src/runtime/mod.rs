@@ -88,6 +88,11 @@ impl Runtime {
         self.clusters.list.get(id.index())
     }
 
+    /// The cluster of a name.
+    pub fn cluster_named(&self, name: &str) -> Option<&Arc<Cluster>> {
+        self.cluster(self.cluster_id(name)?)
+    }
+
     /// All clusters, sorted by name.
     pub fn clusters(&self) -> &[Arc<Cluster>] {
         &self.clusters.list

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::TcpKeepalive;
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::endpoint::{Connection, LocalEndpoint};
+use super::endpoint::{Connection, LocalEndpoint, Slot};
 use super::local::Worker;
 use super::upstream::LocalCluster;
 use crate::runtime::Transport;
@@ -36,6 +38,7 @@ pub async fn connect(
     worker: &Worker,
     cluster: &LocalCluster,
     endpoint: &Rc<LocalEndpoint>,
+    slot: Slot,
     limit: Duration,
 ) -> Result<Connection, Failure> {
     if let Transport::NotReady(reason) = &endpoint.transport {
@@ -58,7 +61,10 @@ pub async fn connect(
             }
             None => TcpStream::connect(address).await?,
         };
-        let mut connection = endpoint.established(stream)?;
+        if let Some(keepalive) = &cluster.cluster.config.client.keepalive {
+            keep_alive(&stream, keepalive)?;
+        }
+        let mut connection = endpoint.established(stream, slot)?;
         if let Transport::Tls(tls) = &endpoint.transport {
             let io = std::mem::take(&mut connection.io);
             connection.io = io.connect(tls).await.map_err(Failure::Tls)?;
@@ -72,6 +78,22 @@ pub async fn connect(
     };
     endpoint.cells.cx_connect_fail.inc();
     Err(failure)
+}
+
+/// Lets the kernel probe an idle connection.
+fn keep_alive(stream: &TcpStream, keepalive: &TcpKeepalive) -> io::Result<()> {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    let mut settings = socket2::TcpKeepalive::new();
+    if let Some(time) = keepalive.time {
+        settings = settings.with_time(seconds(time));
+    }
+    if let Some(interval) = keepalive.interval {
+        settings = settings.with_interval(seconds(interval));
+    }
+    if let Some(probes) = keepalive.probes {
+        settings = settings.with_retries(probes);
+    }
+    SockRef::from(stream).set_tcp_keepalive(&settings)
 }
 
 // === impl Failure ===

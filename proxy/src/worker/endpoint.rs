@@ -1,21 +1,27 @@
 //! An endpoint as one worker sees it: its idle connections, what is on its way to it, and where it is counted.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_ir::{Direction, Workload};
+use mesh_ir::{Direction, Limits, Workload};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::io::Io;
 use super::upstream::MetricsContext;
+use crate::limits::Permit;
 use crate::runtime::{Cluster, Transport};
 use crate::telemetry::metrics::{HostCells, Series};
 
 /// Idle connections that are kept for one endpoint.
 const MAX_IDLE: usize = 1024;
+
+/// Envoy's limit for idle connections where none is configured.
+const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 
 /// An endpoint as one worker sees it.
 #[derive(Debug)]
@@ -29,6 +35,7 @@ pub struct LocalEndpoint {
     workload: Option<Workload>,
     active: Cell<u32>,
     idle: RefCell<Vec<Idle>>,
+    pool: Rc<Pool>,
     /// Whether newer configurations have no such endpoint, so that connections to it are of no use.
     retired: Cell<bool>,
     series: OnceCell<Series>,
@@ -43,8 +50,28 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Requests that were sent on it.
     pub requests: u32,
+    since: Instant,
     cells: Arc<HostCells>,
+    _slot: Slot,
 }
+
+/// The connections of an endpoint, and the requests that wait for one.
+#[derive(Debug, Default)]
+struct Pool {
+    connections: Cell<u32>,
+    waiting: RefCell<VecDeque<oneshot::Sender<()>>>,
+}
+
+/// A connection among those of its endpoint and its cluster, until this is dropped; then the next one that waits may take its place.
+#[derive(Debug)]
+pub struct Slot {
+    pool: Rc<Pool>,
+    _permit: Permit,
+}
+
+/// A request among those that wait for a connection, until this is dropped.
+#[derive(Debug)]
+pub struct Pending(Arc<HostCells>);
 
 #[derive(Debug)]
 struct Idle {
@@ -74,6 +101,7 @@ impl LocalEndpoint {
             workload,
             active: Cell::new(0),
             idle: RefCell::default(),
+            pool: Rc::default(),
             retired: Cell::new(false),
             series: OnceCell::new(),
         })
@@ -104,29 +132,77 @@ impl LocalEndpoint {
 
     /// The idle connection that was used last, if one is still good.
     #[inline]
-    pub fn reuse(&self) -> Option<Connection> {
+    pub fn reuse(&self, limits: &Limits) -> Option<Connection> {
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
-            if idle.is_open() {
+            if idle.is_open() && idle.is_young(limits) {
                 return Some(idle.connection);
             }
         }
     }
 
+    /// Whether it has no connections at all, not even some that are not established yet.
+    pub fn has_no_connections(&self) -> bool {
+        self.pool.connections.get() == 0
+    }
+
+    /// Counts a connection that is to be established.
+    pub fn slot(&self, permit: Permit) -> Slot {
+        let connections = &self.pool.connections;
+        connections.set(connections.get() + 1);
+        Slot {
+            pool: self.pool.clone(),
+            _permit: permit,
+        }
+    }
+
+    /// Counts a request that waits for a connection.
+    pub fn pending(&self) -> Pending {
+        self.cells.rq_pending_total.inc();
+        self.cells.rq_pending_active.inc();
+        Pending(self.cells.clone())
+    }
+
+    /// Whether requests wait for a connection.
+    pub fn has_waiting(&self) -> bool {
+        !self.pool.waiting.borrow().is_empty()
+    }
+
+    /// Ready when a connection has got free or has ended, for whoever has waited longest. Who has been waked in vain is first again.
+    pub fn wait(&self, again: bool) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.pool.waiting.borrow_mut();
+        if again {
+            waiting.push_front(sender);
+        } else {
+            waiting.push_back(sender);
+        }
+        receiver
+    }
+
     /// Keeps a connection for the next request.
     #[inline]
-    pub fn keep(&self, connection: Connection, now: Instant) {
+    pub fn keep(&self, connection: Connection, now: Instant, limits: &Limits) {
+        let life = limits.max_connection_duration;
+        if life.is_some_and(|life| now.saturating_duration_since(connection.since) >= life) {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE && !self.retired.get() {
             idle.push(Idle {
                 connection,
                 since: now,
             });
+            self.pool.wake();
         }
     }
 
     /// A connection that was just established.
-    pub fn established(&self, stream: tokio::net::TcpStream) -> std::io::Result<Connection> {
+    pub fn established(
+        &self,
+        stream: tokio::net::TcpStream,
+        slot: Slot,
+    ) -> std::io::Result<Connection> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         self.cells.cx_total.inc();
@@ -135,14 +211,16 @@ impl LocalEndpoint {
             io: Io::Plain(stream),
             local,
             requests: 0,
+            since: Instant::now(),
             cells: self.cells.clone(),
+            _slot: slot,
         })
     }
 
-    /// Closes idle connections that have been idle for `limit` or that the other side has closed. True if some are left.
-    pub fn sweep(&self, now: Instant, limit: Duration) -> bool {
+    /// Closes idle connections that have been idle or there for too long, or that the other side has closed. True if some are left.
+    pub fn sweep(&self, now: Instant, limits: &Limits) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|idle| now.duration_since(idle.since) < limit && idle.is_open());
+        idle.retain_mut(|idle| idle.is_within(now, limits) && idle.is_open());
         if idle.is_empty() {
             idle.shrink_to_fit();
         }
@@ -168,6 +246,50 @@ impl Idle {
     fn is_open(&mut self) -> bool {
         self.connection.io.is_open()
     }
+
+    /// Whether no limit of its age that is configured has passed. The clock is looked at only where there is one; what has no limit of its
+    /// own is closed by the next sweep.
+    #[inline]
+    fn is_young(&self, limits: &Limits) -> bool {
+        let has_limit = limits.idle_timeout.is_some() || limits.max_connection_duration.is_some();
+        !has_limit || self.is_within(Instant::now(), limits)
+    }
+
+    fn is_within(&self, now: Instant, limits: &Limits) -> bool {
+        let life = limits.max_connection_duration;
+        let age = now.saturating_duration_since(self.connection.since);
+        now.saturating_duration_since(self.since) < limits.idle_timeout.unwrap_or(IDLE_LIMIT)
+            && life.is_none_or(|life| age < life)
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Lets the request that has waited longest look for a connection.
+    #[inline]
+    fn wake(&self) {
+        // Those that have given up are passed over.
+        while let Some(next) = self.waiting.borrow_mut().pop_front() {
+            if next.send(()).is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let connections = &self.pool.connections;
+        connections.set(connections.get().saturating_sub(1));
+        self.pool.wake();
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.rq_pending_active.dec();
+    }
 }
 
 // === impl Connection ===
@@ -186,7 +308,6 @@ impl Active {
     pub fn new(endpoint: &Rc<LocalEndpoint>) -> Self {
         endpoint.active.set(endpoint.active.get() + 1);
         endpoint.cells.rq_active.inc();
-        endpoint.cells.rq_total.inc();
         Self(endpoint.clone())
     }
 }

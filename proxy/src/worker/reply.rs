@@ -22,6 +22,8 @@ pub struct Reply<'a> {
     pub location: Option<&'a [u8]>,
     /// The status for a gRPC client, which gets it in the head and no body.
     pub grpc_status: Option<u32>,
+    /// Whether the client is told that a limit was reached (`x-envoy-overloaded`).
+    pub overloaded: bool,
 }
 
 // === impl Reply ===
@@ -37,6 +39,7 @@ impl<'a> Reply<'a> {
             body: "",
             location: None,
             grpc_status: None,
+            overloaded: false,
         }
     }
 
@@ -116,6 +119,9 @@ impl<'a> Reply<'a> {
         }
         if !content.is_empty() {
             fields.field(b"content-type", b"text/plain");
+        }
+        if self.overloaded {
+            fields.field(b"x-envoy-overloaded", b"true");
         }
         for field in more.iter().flat_map(|more| &more.set) {
             fields.field(field.name.as_bytes(), field.value.as_bytes());

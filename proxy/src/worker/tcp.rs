@@ -14,8 +14,9 @@ use super::local::{Worker, WorkerRuntime};
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
 use super::upstream::{LocalCluster, Wanted};
+use crate::limits::Resource;
 use crate::record::{Protocol, Record, ResponseFlags};
-use crate::runtime::Tcp;
+use crate::runtime::{Cluster, Tcp};
 use crate::telemetry::metrics::{Series, TcpBytes};
 
 /// What the record is made from.
@@ -123,8 +124,14 @@ async fn pass(
     scratch: Option<&Scratch>,
     outcome: &mut Outcome,
 ) {
-    let limit = cluster.cluster.config.client.connect_timeout;
-    let mut connection = match dial::connect(worker, cluster, endpoint, limit).await {
+    let Cluster { config, usage, .. } = &*cluster.cluster;
+    let Some(permit) = usage.take(&config.client.limits, Resource::Connections) else {
+        endpoint.cells.cx_overflow.inc();
+        outcome.flags = ResponseFlags::OVERFLOW;
+        return;
+    };
+    let (limit, slot) = (config.client.connect_timeout, endpoint.slot(permit));
+    let mut connection = match dial::connect(worker, cluster, endpoint, slot, limit).await {
         Ok(connection) => connection,
         Err(failure) => {
             outcome.flags = ResponseFlags::CONNECTION_FAILURE;
@@ -133,6 +140,7 @@ async fn pass(
         }
     };
     let _active = Active::new(endpoint);
+    endpoint.cells.rq_total.inc();
     outcome.upstream_local = Some(connection.local);
     let series: &Series = endpoint.series(direction, &cluster.cluster, &worker.metrics);
     series.record_tcp(

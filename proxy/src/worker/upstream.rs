@@ -8,7 +8,6 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mesh_ir::{Direction, Workload};
 use rustc_hash::FxHashMap;
@@ -26,9 +25,6 @@ const MAX_DESTINATIONS: usize = 1024;
 
 /// How often a new endpoint is passed over at most before it is taken all the same.
 const MAX_PASSED: u32 = 32;
-
-/// Envoy's limit for idle connections where none is configured.
-const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 
 /// A cluster as one worker sees it.
 #[derive(Debug)]
@@ -256,17 +252,11 @@ impl LocalCluster {
 
     /// Closes idle connections that have been idle for too long or that the other side has closed. True if some are left.
     pub fn sweep(&self, now: Instant) -> bool {
-        let limit = self
-            .cluster
-            .config
-            .client
-            .limits
-            .idle_timeout
-            .unwrap_or(IDLE_LIMIT);
+        let limits = &self.cluster.config.client.limits;
         // Names may have other addresses now, whose endpoints take the place of those that are gone.
         let _ = self.endpoints();
         let used = self.used.borrow();
-        let sweep = |left: bool, endpoint: &Rc<LocalEndpoint>| endpoint.sweep(now, limit) | left;
+        let sweep = |left: bool, endpoint: &Rc<LocalEndpoint>| endpoint.sweep(now, limits) | left;
         used.values().fold(false, sweep)
     }
 
@@ -352,7 +342,7 @@ fn service(cluster: &Cluster) -> Option<Service> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant as Clock;
+    use std::time::{Duration, Instant as Clock};
 
     use mesh_ir::{ClusterKind, Endpoints, Locality, LocalityEndpoints};
 

@@ -3,7 +3,8 @@
 use crate::mesh::Mesh;
 use crate::routing::{HELLO, URL};
 
-fn policy(policy: &str) -> String {
+/// A DestinationRule with one line of a policy.
+pub fn policy(policy: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: helloworld\n  namespace: default\n\
          spec:\n  host: helloworld\n  trafficPolicy:\n    {policy}\n"

@@ -20,5 +20,6 @@ mod control_plane;
 mod drain;
 mod framing;
 mod gateway;
+mod limits;
 mod routing;
 mod telemetry;

@@ -12,6 +12,8 @@ const BASE: Duration = Duration::from_millis(25);
 pub enum Failure {
     /// There was no connection.
     Connect,
+    /// A limit of the cluster did not allow it.
+    Overflow,
     /// The connection ended before the response began.
     Reset {
         /// Whether some of the request had been sent.
@@ -32,7 +34,8 @@ pub enum Failure {
 
 /// Whether the policy asks for another try after this failure.
 pub fn is_retried(policy: &RetryPolicy, failure: Failure) -> bool {
-    policy.on.iter().any(|on| matches(*on, policy, failure))
+    // Another try would only add to what is too much already.
+    failure != Failure::Overflow && policy.on.iter().any(|on| matches(*on, policy, failure))
 }
 
 fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
@@ -124,6 +127,7 @@ mod tests {
             Failure::Reset { sent: false },
             true,
         );
+        check(RetryOn::Reset, Failure::Overflow, false);
         check(RetryOn::Retriable4xx, code(409), true);
         check(RetryOn::RetriableStatusCodes, code(503), true);
         check(RetryOn::RetriableStatusCodes, code(502), false);

@@ -170,6 +170,7 @@ fn cluster(
         ..ClientPolicy::default()
     };
     connection_pool::apply(&mut client, port.protocol, blocks.connection_pool);
+    client.limits.retry_budget = blocks.retry_budget.map(connection_pool::retry_budget);
     endpoint_choice::apply(&mut client, &blocks);
     let has_selector = rule.is_some_and(|rule| rule.workload_selector.is_some());
     let context = TlsContext {

@@ -48,12 +48,14 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         .iter()
         .map(|endpoints| (&*endpoints.cluster, endpoints))
         .collect();
-    let resolved = state.resolved.load();
+    let runtime = state.runtime.load();
     let with_hosts = config.clusters.iter().map(|cluster| {
         let endpoints = match &cluster.kind {
             ClusterKind::Eds => by_name.get(&*cluster.name).map(|it| Arc::clone(it)),
             ClusterKind::Static(endpoints) => Some(endpoints.clone()),
-            ClusterKind::StrictDns(_) => resolved.get(&cluster.name).map(|names| names.endpoints()),
+            ClusterKind::StrictDns(_) => runtime
+                .cluster_named(&cluster.name)
+                .and_then(|cluster| Some(cluster.members()?.endpoints().clone())),
             ClusterKind::OriginalDestination => None,
         };
         (cluster, hosts(cluster, endpoints.as_deref(), &sums))

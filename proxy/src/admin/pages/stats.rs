@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::{Ask, Page, State};
 use crate::lifecycle::Stage;
+use crate::limits::Resource;
+use crate::runtime::Runtime;
 use crate::telemetry::metrics::{Snapshot, Stat, StatKind, write_prometheus};
 
 /// Which version runs, as Istio's dashboards ask for it.
@@ -84,6 +86,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
         )
     });
     let mut stats = snapshot.stats();
+    stats.extend(limits(&state.runtime.load()));
     stats.extend([
         Stat::new("server", "uptime", Gauge, state.started.elapsed().as_secs()),
         Stat::new(
@@ -131,5 +134,50 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
         Stat::new("access_log", "written", Counter, written),
         Stat::new("access_log", "dropped", Counter, dropped),
     ]);
+    stats
+}
+
+/// How far clusters are from their limits, for those that have some.
+fn limits(runtime: &Runtime) -> Vec<Stat> {
+    const ROWS: [(Resource, &str, &str); 4] = [
+        (
+            Resource::Connections,
+            "circuit_breakers.default.remaining_cx",
+            "circuit_breakers.default.cx_open",
+        ),
+        (
+            Resource::Pending,
+            "circuit_breakers.default.remaining_pending",
+            "circuit_breakers.default.rq_pending_open",
+        ),
+        (
+            Resource::Requests,
+            "circuit_breakers.default.remaining_rq",
+            "circuit_breakers.default.rq_open",
+        ),
+        (
+            Resource::Retries,
+            "circuit_breakers.default.remaining_retries",
+            "circuit_breakers.default.rq_retry_open",
+        ),
+    ];
+    let mut stats = Vec::new();
+    for cluster in runtime.clusters() {
+        let configured = &cluster.config.client.limits;
+        for (resource, remaining, open) in ROWS {
+            let Some(limit) = cluster.usage.limit(configured, resource) else {
+                continue;
+            };
+            let left = limit.saturating_sub(cluster.usage.count(resource));
+            let values = [(remaining, left.into()), (open, (left == 0).into())];
+            stats.extend(values.map(|(name, value)| Stat {
+                kind: StatKind::Gauge,
+                scope: "cluster",
+                subject: Some(("cluster_name", cluster.name().clone())),
+                name,
+                value,
+            }));
+        }
+    }
     stats
 }

@@ -66,6 +66,8 @@ pub struct HostCells {
     pub cx_total: Counter,
     /// Connections that could not be established.
     pub cx_connect_fail: Counter,
+    /// Connections that a limit did not allow.
+    pub cx_overflow: Counter,
     /// Requests now.
     pub rq_active: Gauge,
     /// Requests, tries included.
@@ -78,6 +80,14 @@ pub struct HostCells {
     pub rq_timeout: Counter,
     /// Tries after the first one.
     pub rq_retry: Counter,
+    /// Such tries that a limit did not allow.
+    pub rq_retry_overflow: Counter,
+    /// Requests that wait for a connection now.
+    pub rq_pending_active: Gauge,
+    /// Requests that had to wait for a connection.
+    pub rq_pending_total: Counter,
+    /// Requests that a limit did not allow.
+    pub rq_pending_overflow: Counter,
 }
 
 /// What is counted of a worker as a whole.

@@ -55,6 +55,11 @@ pub struct HostSum {
     pub rq_error: u64,
     pub rq_timeout: u64,
     pub rq_retry: u64,
+    pub cx_overflow: u64,
+    pub rq_retry_overflow: u64,
+    pub rq_pending_active: u64,
+    pub rq_pending_total: u64,
+    pub rq_pending_overflow: u64,
 }
 
 /// The sums of workers; the fields of [`WorkerCells`].
@@ -130,6 +135,11 @@ impl HostSum {
             rq_error,
             rq_timeout,
             rq_retry,
+            cx_overflow,
+            rq_retry_overflow,
+            rq_pending_active,
+            rq_pending_total,
+            rq_pending_overflow,
         } = cells;
         Self {
             cx_active: cx_active.get(),
@@ -141,6 +151,11 @@ impl HostSum {
             rq_error: rq_error.get(),
             rq_timeout: rq_timeout.get(),
             rq_retry: rq_retry.get(),
+            cx_overflow: cx_overflow.get(),
+            rq_retry_overflow: rq_retry_overflow.get(),
+            rq_pending_active: rq_pending_active.get(),
+            rq_pending_total: rq_pending_total.get(),
+            rq_pending_overflow: rq_pending_overflow.get(),
         }
     }
 
@@ -155,6 +170,11 @@ impl HostSum {
             rq_error,
             rq_timeout,
             rq_retry,
+            cx_overflow,
+            rq_retry_overflow,
+            rq_pending_active,
+            rq_pending_total,
+            rq_pending_overflow,
         } = other;
         self.cx_active += cx_active;
         self.cx_total += cx_total;
@@ -165,6 +185,11 @@ impl HostSum {
         self.rq_error += rq_error;
         self.rq_timeout += rq_timeout;
         self.rq_retry += rq_retry;
+        self.cx_overflow += cx_overflow;
+        self.rq_retry_overflow += rq_retry_overflow;
+        self.rq_pending_active += rq_pending_active;
+        self.rq_pending_total += rq_pending_total;
+        self.rq_pending_overflow += rq_pending_overflow;
     }
 
     /// What remains of an endpoint that is gone.
@@ -172,6 +197,7 @@ impl HostSum {
         Self {
             cx_active: 0,
             rq_active: 0,
+            rq_pending_active: 0,
             ..self
         }
     }

@@ -32,7 +32,7 @@ pub enum StatKind {
 
 type Row<T> = (&'static str, StatKind, fn(&T) -> u64);
 
-const HOST_ROWS: [Row<HostSum>; 9] = [
+const HOST_ROWS: [Row<HostSum>; 14] = [
     ("upstream_cx_active", StatKind::Gauge, |sum| sum.cx_active),
     ("upstream_cx_total", StatKind::Counter, |sum| sum.cx_total),
     ("upstream_cx_connect_fail", StatKind::Counter, |sum| {
@@ -48,6 +48,21 @@ const HOST_ROWS: [Row<HostSum>; 9] = [
         sum.rq_timeout
     }),
     ("upstream_rq_retry", StatKind::Counter, |sum| sum.rq_retry),
+    ("upstream_rq_retry_overflow", StatKind::Counter, |sum| {
+        sum.rq_retry_overflow
+    }),
+    ("upstream_rq_pending_active", StatKind::Gauge, |sum| {
+        sum.rq_pending_active
+    }),
+    ("upstream_rq_pending_total", StatKind::Counter, |sum| {
+        sum.rq_pending_total
+    }),
+    ("upstream_rq_pending_overflow", StatKind::Counter, |sum| {
+        sum.rq_pending_overflow
+    }),
+    ("upstream_cx_overflow", StatKind::Counter, |sum| {
+        sum.cx_overflow
+    }),
 ];
 
 const WORKER_ROWS: [(&str, Row<WorkerSum>); 6] = [

@@ -9,10 +9,12 @@ use mesh_ir::evaluate::retry::{self, Failure};
 use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
+use super::connect::Connected;
 use super::{Exchange, IDLE, UpstreamTarget, uuid};
 use crate::http1::{Fields, Known, RequestLine, RequestRef, Upgrade, write_decimal};
+use crate::limits::{Permit, Resource};
 use crate::record::ResponseFlags;
-use crate::worker::dial;
+use crate::runtime::Cluster;
 use crate::worker::edit::RequestEdit;
 use crate::worker::endpoint::{Active, LocalEndpoint};
 use crate::worker::reply::Reply;
@@ -28,12 +30,14 @@ pub(super) struct Progress<'p> {
     pub(super) upload: RequestUpload,
     pub(super) deadlines: Deadlines,
     policy: Option<&'p RetryPolicy>,
+    /// The try among the retries of the cluster.
+    retry: Permit,
     /// What the endpoint is chosen by, where hashes lead to endpoints.
     hash: Option<u64>,
     /// Endpoints that have failed.
     tried: SmallVec<[SocketAddr; 2]>,
     /// Whether idle connections are not to be trusted.
-    fresh: bool,
+    pub(super) fresh: bool,
 }
 
 /// A try on its way, or the response that came of it.
@@ -44,6 +48,7 @@ struct Attempt<U> {
     /// Whether the connection had been idle before.
     reused: bool,
     _active: Active,
+    _permit: Permit,
 }
 
 // === impl Exchange ===
@@ -78,6 +83,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 policy.and_then(|policy| policy.per_try_timeout),
             ),
             policy,
+            retry: Permit::default(),
             hash: self.hash(target),
             tried: SmallVec::new(),
             fresh: false,
@@ -188,7 +194,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             let (attempt, result) = self.attempt::<P>(room, progress, target, endpoint).await;
             let failure = match (result, &attempt.stream) {
                 (AttemptResult::Response, Some(up)) => {
-                    match self.should_retry(up, progress, &attempt.endpoint) {
+                    match self.should_retry(up, progress, target, &attempt.endpoint) {
                         Some(failure) => failure,
                         None => {
                             let Attempt {
@@ -196,6 +202,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                                 stream: Some(up),
                                 reused: _,
                                 _active,
+                                _permit,
                             } = attempt
                             else {
                                 return;
@@ -207,7 +214,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 (AttemptResult::Failed(failure), _) => failure,
                 (other, _) => return self.local_reply(&attempt.endpoint, other).await,
             };
-            if !self.retry_or_fail(progress, attempt, failure).await {
+            if !self.retry_or_fail(progress, target, attempt, failure).await {
                 return;
             }
         }
@@ -223,27 +230,27 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     ) -> (Attempt<P::Stream<'r>>, AttemptResult) {
         self.info.attempts += 1;
         self.info.endpoint = Some(endpoint.clone());
-        let idle = if progress.fresh {
-            None
-        } else {
-            P::reuse(&endpoint)
-        };
         let mut attempt = Attempt {
             _active: Active::new(&endpoint),
-            reused: idle.is_some(),
+            _permit: Permit::default(),
+            reused: false,
             stream: None,
             endpoint,
         };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => match self
-                .connect::<P>(&attempt.endpoint, target, &progress.deadlines)
-                .await
-            {
-                Ok(connection) => connection,
-                Err(result) => return (attempt, result),
-            },
+        let connected = self
+            .connected::<P>(&attempt.endpoint, target, progress)
+            .await;
+        let Connected {
+            connection,
+            reused,
+            permit,
+        } = match connected {
+            Ok(connected) => connected,
+            Err(result) => return (attempt, result),
         };
+        attempt.reused = reused;
+        attempt._permit = permit;
+        attempt.endpoint.cells.rq_total.inc();
         let mut up = P::stream(connection, room, self.stream.head());
         self.info.upstream_local = Some(up.local());
         self.write_head(&mut up, target.forwarding);
@@ -265,31 +272,12 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         (attempt, result)
     }
 
-    /// A new connection to an endpoint.
-    async fn connect<P: UpstreamProtocol>(
-        &mut self,
-        endpoint: &Rc<LocalEndpoint>,
-        target: UpstreamTarget<'_>,
-        deadlines: &Deadlines,
-    ) -> Result<P::Connection, AttemptResult> {
-        let (limit, whole) = deadlines.within(target.cluster.cluster.config.client.connect_timeout);
-        let connecting = P::connect(self.worker, target.cluster, endpoint, limit);
-        // New connections are rare, and their room is not needed once they are there.
-        match Box::pin(connecting).await {
-            Ok(connection) => Ok(connection),
-            Err(dial::Failure::Timeout) if whole => Err(AttemptResult::Timeout),
-            Err(failure) => {
-                self.info.transport_failure = Some(failure.to_string().into());
-                Err(AttemptResult::Failed(Failure::Connect))
-            }
-        }
-    }
-
     /// Whether a response is a failure that is worth another try; none if it is to be passed on.
     fn should_retry(
         &mut self,
         up: &impl UpstreamStream,
-        progress: &Progress<'_>,
+        progress: &mut Progress<'_>,
+        target: UpstreamTarget<'_>,
         endpoint: &LocalEndpoint,
     ) -> Option<Failure> {
         let (response, bytes) = up.response();
@@ -302,11 +290,20 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             endpoint.cells.rq_error.inc();
         }
         let failure = Failure::Response { code, grpc };
-        self.is_retried(progress, failure).then_some(failure)
+        self.is_retried(progress, target, endpoint, failure)
+            .then_some(failure)
     }
 
     /// Whether the policy asks for another try, and there may be one.
-    fn is_retried(&mut self, progress: &Progress<'_>, failure: Failure) -> bool {
+    fn is_retried(
+        &mut self,
+        progress: &mut Progress<'_>,
+        target: UpstreamTarget<'_>,
+        endpoint: &LocalEndpoint,
+        failure: Failure,
+    ) -> bool {
+        // The try before is over.
+        progress.retry = Permit::default();
         let Some(policy) = progress.policy else {
             return false;
         };
@@ -317,13 +314,26 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             self.info.flags |= ResponseFlags::RETRIES_EXHAUSTED;
             return false;
         }
-        progress.upload.replayable
+        if !progress.upload.replayable {
+            return false;
+        }
+        let Cluster { config, usage, .. } = &*target.cluster.cluster;
+        match usage.take(&config.client.limits, Resource::Retries) {
+            Some(permit) => progress.retry = permit,
+            None => {
+                self.info.flags |= ResponseFlags::OVERFLOW;
+                endpoint.cells.rq_retry_overflow.inc();
+                return false;
+            }
+        }
+        true
     }
 
     /// Prepares the next try after a failed one, or answers that there is none. Whether there is to be one.
     async fn retry_or_fail<U>(
         &mut self,
         progress: &mut Progress<'_>,
+        target: UpstreamTarget<'_>,
         attempt: Attempt<U>,
         failure: Failure,
     ) -> bool {
@@ -332,9 +342,10 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             stream,
             reused,
             _active,
+            _permit,
         } = attempt;
         drop(stream);
-        drop(_active);
+        drop((_active, _permit));
         if reused && !progress.fresh && is_stale(self.stream.head(), &progress.upload, failure) {
             // Not a try of the policy: the connection had ended before the request.
             progress.fresh = true;
@@ -342,13 +353,13 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             return true;
         }
         let answered = matches!(failure, Failure::Response { .. });
-        if !answered {
+        if !answered && failure != Failure::Overflow {
             endpoint.cells.rq_error.inc();
             if failure == Failure::Timeout {
                 endpoint.cells.rq_timeout.inc();
             }
         }
-        let again = answered || self.is_retried(progress, failure);
+        let again = answered || self.is_retried(progress, target, &endpoint, failure);
         let Some(policy) = progress.policy.filter(|_| again) else {
             Box::pin(self.failed(failure)).await;
             return false;
@@ -395,6 +406,12 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 "upstream_reset_before_response_started{remote_connection_failure}",
                 "remote connection failure, transport failure reason: ",
             ),
+            Failure::Overflow => (
+                503,
+                ResponseFlags::OVERFLOW,
+                "upstream_reset_before_response_started{overflow}",
+                "overflow",
+            ),
             Failure::Protocol => (
                 502,
                 ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
@@ -410,9 +427,13 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 "connection termination",
             ),
         };
+        let overloaded = failure == Failure::Overflow;
         let connect = failure == Failure::Connect;
         let text = [BEFORE, reason, if connect { &*transport } else { "" }].concat();
-        let reply = Reply::new(code, flags, details).with_body(&text);
+        let reply = Reply {
+            overloaded,
+            ..Reply::new(code, flags, details).with_body(&text)
+        };
         self.reply(reply).await;
     }
 

@@ -9,6 +9,7 @@
 
 mod act;
 mod answer;
+mod connect;
 mod decide;
 mod fault;
 mod forward;

@@ -58,7 +58,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             self.info.grpc = Some(status);
         }
         let limits = &target.cluster.cluster.config.client.limits;
-        if upload.is_finished() && up.release(endpoint, limits.max_requests_per_connection, now) {
+        if upload.is_finished() && up.release(endpoint, limits, now) {
             self.worker.sweep_later();
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use mesh_ir::Limits;
 use mesh_ir::evaluate::retry::Failure;
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::http1::{
 };
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
-use crate::worker::endpoint::{Connection, LocalEndpoint};
+use crate::worker::endpoint::{Connection, LocalEndpoint, Slot};
 use crate::worker::io::Io;
 use crate::worker::local::Worker;
 use crate::worker::scratch::UpstreamRoom;
@@ -46,17 +47,18 @@ impl UpstreamProtocol for Http1 {
     type Stream<'r> = Http1Upstream<'r>;
 
     #[inline]
-    fn reuse(endpoint: &LocalEndpoint) -> Option<Connection> {
-        endpoint.reuse()
+    fn reuse(endpoint: &LocalEndpoint, limits: &Limits) -> Option<Connection> {
+        endpoint.reuse(limits)
     }
 
     async fn connect(
         worker: &Worker,
         cluster: &LocalCluster,
         endpoint: &Rc<LocalEndpoint>,
+        slot: Slot,
         limit: Duration,
     ) -> Result<Connection, dial::Failure> {
-        dial::connect(worker, cluster, endpoint, limit).await
+        dial::connect(worker, cluster, endpoint, slot, limit).await
     }
 
     #[inline]
@@ -246,14 +248,15 @@ impl UpstreamStream for Http1Upstream<'_> {
         (&mut self.connection.io, answer.filled())
     }
 
-    fn release(self, endpoint: &LocalEndpoint, limit: Option<u32>, now: Instant) -> bool {
+    fn release(self, endpoint: &LocalEndpoint, limits: &Limits, now: Instant) -> bool {
         let UpstreamRoom {
             answer, response, ..
         } = &*self.room;
         let clean = response.keep_alive && !self.broken && answer.is_empty();
+        let limit = limits.max_requests_per_connection;
         let used_up = limit.is_some_and(|limit| limit > 0 && self.connection.requests >= limit);
         if clean && !used_up {
-            endpoint.keep(self.connection, now);
+            endpoint.keep(self.connection, now, limits);
         }
         clean && !used_up
     }

@@ -22,15 +22,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mesh_ir::HeaderOps;
 use mesh_ir::evaluate::ConnectionFacts;
 use mesh_ir::evaluate::retry::Failure;
+use mesh_ir::{HeaderOps, Limits};
 use tokio::time::Instant;
 
 use super::date_cache::DateCache;
 use super::dial;
 use super::edit::{RequestEdit, ResponseEdit};
-use super::endpoint::LocalEndpoint;
+use super::endpoint::{LocalEndpoint, Slot};
 use super::io::Io;
 use super::local::Worker;
 use super::reply::Reply;
@@ -227,9 +227,9 @@ pub trait UpstreamStream {
     /// The connection as it was given away, with what has come in on it behind the head of the answer.
     fn upgraded(&mut self) -> (&mut Io, &[u8]);
 
-    /// The exchange has come to its end: keeps the connection for the next request, unless it has served `limit` of them or nothing may
+    /// The exchange has come to its end: keeps the connection for the next request, unless a limit of the cluster forbids that or nothing may
     /// follow on it. Whether there is an idle connection now.
-    fn release(self, endpoint: &LocalEndpoint, limit: Option<u32>, now: Instant) -> bool;
+    fn release(self, endpoint: &LocalEndpoint, limits: &Limits, now: Instant) -> bool;
 }
 
 /// A protocol that is spoken to endpoints.
@@ -241,9 +241,9 @@ pub trait UpstreamProtocol {
     type Stream<'r>: UpstreamStream;
 
     /// A connection that is there and takes another request.
-    fn reuse(endpoint: &LocalEndpoint) -> Option<Self::Connection>;
+    fn reuse(endpoint: &LocalEndpoint, limits: &Limits) -> Option<Self::Connection>;
 
-    /// A new connection.
+    /// A new connection, which holds the slot.
     ///
     /// # Errors
     /// When there is none within the limit.
@@ -251,6 +251,7 @@ pub trait UpstreamProtocol {
         worker: &Worker,
         cluster: &LocalCluster,
         endpoint: &Rc<LocalEndpoint>,
+        slot: Slot,
         limit: Duration,
     ) -> Result<Self::Connection, dial::Failure>;
 

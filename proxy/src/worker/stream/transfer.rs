@@ -106,7 +106,7 @@ impl Deadlines {
     }
 
     /// The request is complete: its limits begin.
-    fn begin(&mut self) {
+    pub fn begin(&mut self) {
         if self.whole.is_none() && self.each.is_none() {
             return;
         }
