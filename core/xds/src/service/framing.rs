@@ -182,6 +182,10 @@ impl<S, M: Split> Outgoing<S, M> {
             }
             M::write_part(part, &mut self.chunks);
         }
+        if self.parts.len() == 0 {
+            // What is left of it is the memory for all resources of a response.
+            self.parts = Vec::new().into_iter();
+        }
         if self.chunks.ready.is_empty() {
             self.chunks.flush();
         }
