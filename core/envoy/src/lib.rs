@@ -13,6 +13,7 @@
 
 mod descriptor;
 
+mod duration;
 mod wire;
 
 mod merge;

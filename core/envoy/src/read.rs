@@ -1,5 +1,8 @@
-//! Messages from JSON, as protobuf defines it: names of the proto file or in camel case, strict about everything else. Errors name the
-//! field.
+//! Messages from JSON, as protobuf defines it: names of the proto file or in camel case, and durations with any unit, as Istio reads
+//! them. Errors name the field.
+//!
+//! Two things that Istio lets pass are refused, since part of what was written would be lost: fields that are none of the message, and
+//! two fields of which only one can be set.
 
 use std::fmt;
 
@@ -7,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use prost::Message as _;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::descriptor::{Field, Kind, Message, Shape, TYPED_STRUCTS, enum_values};
+use crate::duration;
 use crate::show::wrapped;
 use crate::wire::{self, Raw, RawField};
 use crate::{type_name, type_url};
@@ -257,27 +261,8 @@ impl Reader {
 }
 
 fn duration(value: &Value) -> Result<Bytes> {
-    let wrong = || expected("a duration such as 1.5s", value);
-    let given = text(value)?;
-    let digits = given.strip_suffix('s').ok_or_else(wrong)?;
-    let (sign, digits) = match digits.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, digits),
-    };
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(whole) || !plain(part) || part.len() > 9 {
-        return Err(wrong());
-    }
-    let seconds: i64 = whole.parse().map_err(|_| wrong())?;
-    let nanos: i32 = format!("{part:0<9}").parse().map_err(|_| wrong())?;
-    if seconds > 315_576_000_000 {
-        return Err(wrong());
-    }
-    let duration = prost_types::Duration {
-        seconds: sign * seconds,
-        nanos: sign as i32 * nanos,
-    };
+    let duration = duration::parse(text(value)?)
+        .ok_or_else(|| expected("a duration such as 1.5s or 500ms", value))?;
     Ok(duration.encode_to_vec().into())
 }
 
@@ -309,9 +294,10 @@ fn to_value(value: &Value) -> prost_types::Value {
 fn enumeration(name: &str, value: &Value) -> Result<i32> {
     let known = match value {
         Value::String(text) => enum_values(name).find(|(_, known)| known == text),
-        Value::Number(number) => {
-            let number = number.as_i64();
-            enum_values(name).find(|(known, _)| Some(i64::from(*known)) == number)
+        // Enumerations are open: a later version may have a name for the number.
+        Value::Number(_) => {
+            let range = (i32::MIN.into(), i32::MAX.into());
+            return integer(value, range.0, range.1).map(|number| number as i32);
         }
         _ => None,
     };
@@ -323,18 +309,14 @@ fn enumeration(name: &str, value: &Value) -> Result<i32> {
 
 /// A whole number; protobuf also takes one in quotes.
 fn integer(value: &Value, least: i128, most: i128) -> Result<i128> {
-    let number = match value {
-        Value::Number(number) => {
-            let whole = number
-                .as_f64()
-                .filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
-            (number.as_u64().map(i128::from))
-                .or_else(|| number.as_i64().map(i128::from))
-                .or_else(|| whole.map(|whole| whole as i128))
-        }
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
+    let number = unquoted(value).and_then(|number| {
+        let whole = number
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
+        (number.as_u64().map(i128::from))
+            .or_else(|| number.as_i64().map(i128::from))
+            .or_else(|| whole.map(|whole| whole as i128))
+    });
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| expected(&format!("a whole number from {least} to {most}"), value))
@@ -347,11 +329,20 @@ fn float(value: &Value) -> Result<f64> {
             "Infinity" => Some(f64::INFINITY),
             "-Infinity" => Some(f64::NEG_INFINITY),
             "NaN" => Some(f64::NAN),
-            text => text.parse().ok(),
+            _ => unquoted(value).and_then(|number| number.as_f64()),
         },
         _ => None,
     };
     number.ok_or_else(|| expected("a number", value))
+}
+
+/// A number of JSON, which may be in quotes.
+fn unquoted(value: &Value) -> Option<Number> {
+    match value {
+        Value::Number(number) => Some(number.clone()),
+        Value::String(text) => serde_json::from_str(text).ok(),
+        _ => None,
+    }
 }
 
 fn text(value: &Value) -> Result<&str> {

@@ -106,7 +106,7 @@ fn what_is_wrong_is_told_by_its_path() {
     refused(
         CLUSTER,
         &json!({ "connect_timeout": "3" }),
-        ".connect_timeout: expected a duration such as 1.5s, not \"3\"",
+        ".connect_timeout: expected a duration such as 1.5s or 500ms, not \"3\"",
     );
     refused(
         CLUSTER,

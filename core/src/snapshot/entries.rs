@@ -146,6 +146,8 @@ fn service(
             .map(|name| name.as_str().into())
             .collect(),
         external: spec.location != Some(ServiceEntryLocation::MeshInternal),
+        alias_of: None,
+        aliases: Vec::new(),
         created: resource.meta.created,
     }
 }

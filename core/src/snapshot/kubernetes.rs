@@ -49,7 +49,23 @@ pub(super) fn kubernetes_service(
         subject_alt_names: Vec::new(),
         external: false,
         created: resource.meta.created,
+        alias_of: None,
+        aliases: Vec::new(),
     })
+}
+
+/// The host that a Service of type ExternalName stands for; none for others.
+pub(super) fn external_name(resource: &Resource) -> Option<Arc<str>> {
+    let Object::Service(service) = &resource.object else {
+        return None;
+    };
+    let spec = service.spec.as_ref()?;
+    if spec.type_.as_deref() != Some("ExternalName") {
+        return None;
+    }
+    let name = spec.external_name.as_deref()?.to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// The host of a Service.

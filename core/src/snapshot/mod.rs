@@ -8,6 +8,7 @@ mod host;
 mod protocol;
 mod service;
 
+mod aliases;
 mod build;
 mod changes;
 mod destination_rules;
@@ -47,7 +48,7 @@ pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap,
 pub use objects::Resources;
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
-    DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
+    Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
     Visibility,
 };
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
@@ -281,7 +282,7 @@ impl Snapshot {
     }
 
     /// The VirtualServices that a namespace sees, in the order in which they win: private ones, then those exported to
-    /// some namespaces, then public ones; each the oldest first, then by name and namespace.
+    /// some namespaces, then public ones; of each those with delegates last; then the oldest first, then by name and namespace.
     pub fn virtual_services_visible_from(&self, namespace: &str) -> Vec<Arc<MeshVirtualService>> {
         let mut visible: Vec<Arc<MeshVirtualService>> = self
             .virtual_services
@@ -289,7 +290,7 @@ impl Snapshot {
             .filter(|rules| rules.visibility.sees(namespace))
             .cloned()
             .collect();
-        visible.sort_by_key(|rules| rules.candidate_class());
+        visible.sort_by_key(|rules| rules.precedence());
         visible
     }
 

@@ -37,6 +37,24 @@ pub struct MeshService {
     pub external: bool,
     /// Creation time in seconds since 1970, for conflicts: the oldest wins.
     pub created: Option<i64>,
+    /// The host that this one only is another name of: of a Service of type ExternalName that names a service of the mesh. It has then
+    /// no ports of its own.
+    pub alias_of: Option<Arc<str>>,
+    /// Other names of the host, sorted.
+    pub aliases: Vec<Alias>,
+}
+
+/// Another name of a host, from a Service of type ExternalName.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alias {
+    /// Fully qualified host.
+    pub host: Arc<str>,
+    /// Name of the Service.
+    pub name: Arc<str>,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Who sees it.
+    pub visibility: Visibility,
 }
 
 /// Where a service comes from.
@@ -103,7 +121,7 @@ pub enum Resolution {
 }
 
 /// Who sees a service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Visibility {
     /// Everybody.
     Public,

@@ -78,6 +78,7 @@ impl Services {
                 self.name_hosts(key, change, domain, &mut hosts);
             }
         }
+        self.add_related(&mut hosts, domain);
         let mut changed = ServiceChanges::default();
         for host in hosts {
             self.rebuild(&host, mesh, domain, &mut changed);
@@ -124,14 +125,8 @@ impl Services {
         domain: &str,
         changed: &mut ServiceChanges,
     ) {
-        let objects: Vec<&Arc<Resource>> = self
-            .objects
-            .iter_from(|(known, _)| known < host)
-            .take_while(|((known, _), _)| known == host)
-            .map(|(_, resource)| resource)
-            .collect();
         let old = self.by_host.get(host).cloned();
-        let new = HostServices::build(host, &objects, mesh, domain, old.as_deref());
+        let new = self.build(host, (mesh, domain), old.as_deref());
         if old.as_deref() == new.as_ref() {
             return;
         }
@@ -168,24 +163,68 @@ impl Services {
         }
     }
 
+    /// The objects that name a host.
+    pub(super) fn objects_of<'a>(
+        &'a self,
+        host: &'a Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<Resource>> {
+        self.objects
+            .iter_from(move |(known, _)| known < host)
+            .take_while(move |((known, _), _)| known == host)
+            .map(|(_, resource)| resource)
+    }
+
+    /// The services that objects make of a host; nothing if they make none. Services that are as they were stay the same `Arc`s.
+    fn build(
+        &self,
+        host: &Arc<str>,
+        (mesh, domain): (&MeshConfig, &str),
+        old: Option<&HostServices>,
+    ) -> Option<HostServices> {
+        let objects: Vec<&Arc<Resource>> = self.objects_of(host).collect();
+        let mut all: Vec<(MeshService, EntryPlan)> = Vec::new();
+        for resource in &objects {
+            let service = kubernetes::kubernetes_service(resource, mesh, domain);
+            // Others name the host as what they stand for.
+            if let Some(mut service) = service.filter(|service| service.host == *host) {
+                self.resolve_aliases(&mut service, resource, (mesh, domain));
+                all.push((service, EntryPlan::default()));
+            }
+        }
+        for (mut service, plan) in entries::services(host, &objects, mesh) {
+            if let Some(resource) = objects.iter().find(|found| found.key == service.object) {
+                self.resolve_aliases(&mut service, resource, (mesh, domain));
+            }
+            all.push((service, plan));
+        }
+        HostServices::of(host, all, old)
+    }
+
     fn index(&mut self, host: &Arc<str>, before: &[Arc<MeshService>], after: &[Arc<MeshService>]) {
         for service in before {
-            self.by_namespace
-                .remove(&(service.namespace.clone(), host.clone()));
+            for namespace in namespaces(service) {
+                self.by_namespace.remove(&(namespace.clone(), host.clone()));
+            }
             if let Some(key) = label_key(service) {
                 self.by_label.remove(&key);
             }
         }
         for service in after {
-            self.by_namespace
-                .insert((service.namespace.clone(), host.clone()), ());
+            for namespace in namespaces(service) {
+                self.by_namespace
+                    .insert((namespace.clone(), host.clone()), ());
+            }
             if let Some(key) = label_key(service) {
                 self.by_label.insert(key, ());
             }
         }
         let alike = match after {
             [] => true,
-            [only] => only.visibility == Visibility::Public,
+            [only] => {
+                let mut aliases = only.aliases.iter();
+                only.visibility == Visibility::Public
+                    && aliases.all(|alias| alias.visibility == Visibility::Public)
+            }
             _ => false,
         };
         if alike {
@@ -227,7 +266,7 @@ impl Services {
         self.by_host.covered_by(pattern)
     }
 
-    /// The hosts with a service of a namespace.
+    /// The hosts with a service of a namespace, or with another name from there.
     pub(super) fn hosts_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
         self.by_namespace
             .iter_from(move |(known, _)| **known < *namespace)
@@ -277,6 +316,12 @@ impl Services {
     }
 }
 
+/// The namespaces that know a service by a short name.
+fn namespaces(service: &MeshService) -> impl Iterator<Item = &Arc<str>> {
+    let aliases = service.aliases.iter().map(|alias| &alias.namespace);
+    std::iter::once(&service.namespace).chain(aliases)
+}
+
 fn label_key(service: &MeshService) -> Option<LabelKey> {
     let (key, value) = service.selector.first_key_value()?;
     let label = (key.clone(), value.clone());
@@ -291,7 +336,11 @@ fn is_at(endpoint: &WorkloadEntrySpec, address: IpAddr) -> bool {
 /// The hosts that an object names.
 fn hosts_of(resource: &Resource, domain: &str) -> BTreeSet<Arc<str>> {
     match &resource.object {
-        Object::Service(_) => [kubernetes::host(&resource.key, domain)].into(),
+        Object::Service(_) => {
+            let own = kubernetes::host(&resource.key, domain);
+            let target = kubernetes::external_name(resource);
+            target.into_iter().chain([own]).collect()
+        }
         Object::ServiceEntry(spec) => entries::hosts(spec).collect(),
         _ => BTreeSet::new(),
     }
@@ -300,20 +349,11 @@ fn hosts_of(resource: &Resource, domain: &str) -> BTreeSet<Arc<str>> {
 // === impl HostServices ===
 
 impl HostServices {
-    /// The services that objects make of a host; nothing if they make none. Services that are as they were stay the same `Arc`s.
-    fn build(
+    fn of(
         host: &Arc<str>,
-        objects: &[&Arc<Resource>],
-        mesh: &MeshConfig,
-        domain: &str,
+        mut all: Vec<(MeshService, EntryPlan)>,
         old: Option<&Self>,
     ) -> Option<Self> {
-        let mut all: Vec<(MeshService, EntryPlan)> = objects
-            .iter()
-            .filter_map(|resource| kubernetes::kubernetes_service(resource, mesh, domain))
-            .map(|service| (service, EntryPlan::default()))
-            .collect();
-        all.extend(entries::services(host, objects, mesh));
         all.sort_by(|(a, _), (b, _)| {
             (a.registry, a.created, &a.namespace, &a.object).cmp(&(
                 b.registry,

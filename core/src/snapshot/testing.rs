@@ -107,6 +107,7 @@ const WORLD: &[(&str, &[&str])] = &[
         &[
             "spec: {clusterIP: 10.0.0.4, ports: [{name: http, port: 80}]}",
             "spec: {clusterIP: None, ports: [{name: http, port: 80}]}",
+            "spec: {type: ExternalName, externalName: b.z.svc.cluster.local}",
         ],
     ),
     (

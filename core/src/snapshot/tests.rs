@@ -112,6 +112,8 @@ fn virtual_services_come_in_the_order_in_which_they_win() {
             "'., b'".trim_matches('\''),
         ),
         object("private", "2024-01-04T00:00:00Z", "'.'"),
+        object("root", "2023-01-01T00:00:00Z", "'*'")
+            .replace("exportTo", "http: [{delegate: {name: x}}], exportTo"),
     ]
     .concat();
     let (snapshot, _) = snapshot(&text);
@@ -123,9 +125,9 @@ fn virtual_services_come_in_the_order_in_which_they_win() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert_eq!(names("a"), "private shared public-old public-new");
-    assert_eq!(names("b"), "shared public-old public-new");
-    assert_eq!(names("c"), "public-old public-new");
+    assert_eq!(names("a"), "private shared public-old public-new root");
+    assert_eq!(names("b"), "shared public-old public-new root");
+    assert_eq!(names("c"), "public-old public-new root");
 }
 
 const RULES: &str = r#"

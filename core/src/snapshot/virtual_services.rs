@@ -141,7 +141,7 @@ impl VirtualServices {
                     if !all.iter().any(|known| Arc::ptr_eq(known, &new)) {
                         all.push(new.clone());
                     }
-                    all.sort_by_cached_key(|rules| (rules.candidate_class(), age(&rules.resource)));
+                    all.sort_by_cached_key(|rules| (rules.precedence(), age(&rules.resource)));
                 });
             }
         }
@@ -282,9 +282,10 @@ impl MeshVirtualService {
                 .any(|spec| tells_clients_apart(spec))
     }
 
-    /// 0 for objects that only their own namespace sees, 1 for those that some see, 2 for public ones.
-    pub(super) fn candidate_class(&self) -> u8 {
-        match &self.visibility {
+    /// What counts before the age where several have a host: objects that only their own namespace sees come first, then those that
+    /// some see, then public ones; among them those with rules that delegate come last, as in Istio.
+    pub(super) fn precedence(&self) -> (u8, bool) {
+        let class = match &self.visibility {
             Visibility::Public => 2,
             Visibility::Namespaces(namespaces)
                 if namespaces.len() == 1 && namespaces.contains(&self.resource.key.namespace) =>
@@ -292,7 +293,9 @@ impl MeshVirtualService {
                 0
             }
             Visibility::Namespaces(_) => 1,
-        }
+        };
+        let delegates = self.spec.http.iter().any(|rule| rule.delegate.is_some());
+        (class, delegates)
     }
 }
 

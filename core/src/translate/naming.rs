@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mesh_ir::{ClusterName, ConfigRef, ServiceRef};
 
 use crate::resource::ResourceKey;
-use crate::snapshot::{MeshService, Registry};
+use crate::snapshot::{Alias, MeshService, Registry};
 
 /// Version that Istio writes into its metadata, whatever the object's own is.
 const CONFIG_VERSION: &str = "networking.istio.io/v1alpha3";
@@ -54,12 +54,30 @@ pub(super) fn service_ref(service: &MeshService) -> ServiceRef {
 /// domains of a pod complete.
 pub(super) fn host_forms(service: &MeshService, namespace: &str, domain: &str) -> Vec<Arc<str>> {
     let host = &service.host;
-    let mut forms = vec![host.clone()];
-    let Some(name) = search_name(service, domain) else {
-        return forms;
-    };
-    let own = &service.namespace;
-    forms.push(format!("{host}.").into());
+    match search_name(service, domain) {
+        Some(name) => search_forms(host, &name, &service.namespace, namespace),
+        None => vec![host.clone()],
+    }
+}
+
+/// The same for another name of a service.
+pub(super) fn alias_forms(alias: &Alias, namespace: &str) -> Vec<Arc<str>> {
+    let Alias {
+        host,
+        name,
+        namespace: own,
+        visibility: _,
+    } = alias;
+    search_forms(host, &name.to_ascii_lowercase().into(), own, namespace)
+}
+
+fn search_forms(
+    host: &Arc<str>,
+    name: &Arc<str>,
+    own: &Arc<str>,
+    namespace: &str,
+) -> Vec<Arc<str>> {
+    let mut forms = vec![host.clone(), format!("{host}.").into()];
     if &**own == namespace {
         forms.push(name.clone());
     }

@@ -13,7 +13,7 @@ use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
-use crate::snapshot::{EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, report};
+use crate::snapshot::{EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, is_wildcard, report};
 
 /// What the clients of one namespace with some labels see. Clients of no namespace see what is public and nothing else.
 pub(super) struct View<'a> {
@@ -77,30 +77,38 @@ impl<'a> View<'a> {
 
     /// The cluster of a destination: its own port, or the only one of the service, or the port of the request.
     pub(super) fn cluster(&self, destination: &Destination, port: u16) -> Arc<str> {
-        let only = || {
-            self.note_read(&destination.host);
-            let service = self
-                .snapshot
-                .find_service(&destination.host, self.namespace)?;
-            match service.ports.as_slice() {
-                [only] => Some(only.port),
-                _ => None,
-            }
+        let service = self.service_of_destination(destination);
+        // A service of a pattern has clusters of the pattern, which the destination may be one of.
+        let host = match service {
+            Some(service) if !is_wildcard(&service.host) => &service.host,
+            _ => &destination.host,
         };
-        let port = destination.port.or_else(only).unwrap_or(port);
-        outbound_cluster(port, &destination.subset, &destination.host)
+        let port = destination_port(destination, service).unwrap_or(port);
+        outbound_cluster(port, &destination.subset, host)
+    }
+
+    /// The service of a destination; of one that only is another name, the service itself.
+    fn service_of_destination(&self, destination: &Destination) -> Option<&'a Arc<MeshService>> {
+        self.note_read(&destination.host);
+        let service = self
+            .snapshot
+            .find_service(&destination.host, self.namespace)?;
+        self.unaliased(service)
+    }
+
+    /// The service that another one is a name of, or else the service itself; none if it is not visible here.
+    pub(super) fn unaliased(&self, service: &'a Arc<MeshService>) -> Option<&'a Arc<MeshService>> {
+        let Some(host) = &service.alias_of else {
+            return Some(service);
+        };
+        self.note_read(host);
+        self.snapshot.service_of(host, self.namespace)
     }
 
     /// What of a request is hashed for the cluster of a destination, as the rule for its host says.
     pub(super) fn hash(&self, destination: &Destination, port: u16) -> Option<HashPolicy> {
-        self.note_read(&destination.host);
-        let snapshot = self.snapshot;
-        let service = snapshot.find_service(&destination.host, self.namespace)?;
-        let port = match (destination.port, service.ports.as_slice()) {
-            (Some(port), _) => port,
-            (None, [only]) => only.port,
-            (None, _) => port,
-        };
+        let service = self.service_of_destination(destination)?;
+        let port = destination_port(destination, Some(service)).unwrap_or(port);
         let rule = self.destination_rule(service)?;
         hash_policy(&rule, &destination.subset, port)
     }
@@ -150,6 +158,15 @@ impl<'a> View<'a> {
         }
         findings
     }
+}
+
+/// The port that a destination names, or the only one of its service.
+fn destination_port(destination: &Destination, service: Option<&Arc<MeshService>>) -> Option<u16> {
+    let only = || match service?.ports.as_slice() {
+        [only] => Some(only.port),
+        _ => None,
+    };
+    destination.port.or_else(only)
 }
 
 fn hash_policy(rule: &EffectiveDestinationRule, subset: &str, port: u16) -> Option<HashPolicy> {

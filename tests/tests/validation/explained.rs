@@ -66,7 +66,8 @@ pub const EXPLAINED: &[Row] = &[
     stricter("Gateway", "matchExpressions", "Kubernetes refuses such a selector when namespaces are looked up by it"),
     stricter("WorkloadGroup", "is not a label", "entries that are made of the template would be refused"),
     stricter("EnvoyFilter", "spec.targetRefs[", "the patch would be attached to nothing"),
-    stricter("EnvoyFilter", "patch.value", "Istio only warns of what is none of Envoy's messages, and leaves out what it cannot read"),
+    stricter("EnvoyFilter", " has no field ", "Istio only warns of fields that are none of Envoy's, and leaves them out"),
+    stricter("EnvoyFilter", "only one of them can be", "Istio takes one of them and leaves the others out"),
     stricter("", "is not a namespace", "namespaces are in lower case, so that such a name is nobody's"),
     // What would have another effect than it says.
     stricter("AuthorizationPolicy", "should have at least 1 items", "an empty list would match everybody"),
@@ -86,8 +87,6 @@ pub const EXPLAINED: &[Row] = &[
     laxer("VirtualService", "", "invalid value for namespace: \".\"", "./NAME is a gateway of the own namespace, as Istio resolves it"),
     laxer("WorkloadGroup", "", "ReadinessProbe_Grpc", "Istio's validation has forgotten the probes by gRPC that its API has"),
     laxer("", "", "must be of type object: \"null\"", "null is how templates leave a field out"),
-    // What others check at another time.
-    laxer("EnvoyFilter", ".patch.value", "", "values of patches are of Envoy's types, which are read where patches are applied"),
 ];
 
 /// The row that explains a difference.

@@ -7,7 +7,7 @@ use mesh_ir::{Forward, Route, RouteAction, RouteConfig, RouteMatch, Target, Virt
 
 use super::fixed::unknown_host as unknown_hosts;
 use crate::snapshot::{MeshService, Resolution, ServicePort, is_wildcard};
-use crate::translate::naming::{host_forms, host_port, outbound_cluster};
+use crate::translate::naming::{alias_forms, host_forms, host_port, outbound_cluster};
 use crate::translate::rules::CompiledRules;
 use crate::translate::view::View;
 
@@ -107,6 +107,9 @@ fn domains(view: &View<'_>, service: &MeshService) -> Vec<Arc<str>> {
             .collect();
         domains.extend(below);
     }
+    let aliases = service.aliases.iter();
+    let visible = aliases.filter(|alias| alias.visibility.sees(view.namespace));
+    domains.extend(visible.flat_map(|alias| alias_forms(alias, view.namespace)));
     domains.extend(service.addresses.iter().map(|address| match address {
         std::net::IpAddr::V4(address) => address.to_string().into(),
         std::net::IpAddr::V6(address) => format!("[{address}]").into(),

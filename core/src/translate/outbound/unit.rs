@@ -59,7 +59,9 @@ impl HostUnit {
         host: &Arc<str>,
         known: impl IntoIterator<Item = &'k Arc<Self>>,
     ) -> Option<Self> {
-        let Some(service) = view.snapshot.service_of(host, view.namespace) else {
+        let service = view.snapshot.service_of(host, view.namespace);
+        // Another name of a host is a domain of that host's, unless rules of its own route it.
+        let Some(service) = service.filter(|service| service.alias_of.is_none()) else {
             return (kind == ProxyKind::Sidecar)
                 .then(|| Self::unknown(view, host))
                 .flatten();
@@ -92,8 +94,9 @@ impl HostUnit {
             let mut covered = view
                 .snapshot
                 .services_covered_by(other, view.namespace)
+                .filter_map(|service| view.unaliased(service))
                 .peekable();
-            if other == host && covered.peek().is_some() {
+            if other == host && is_wildcard(host) && covered.peek().is_some() {
                 // Services that the pattern covers have virtual hosts of their own.
                 return Some(Self::nothing(host, view.take_reads()));
             }
@@ -180,7 +183,11 @@ impl HostUnit {
         if let Some(service) = service {
             // In the own namespace there are shorter names.
             let own = service.registry == Registry::Kubernetes && *service.namespace == *namespace;
-            if !same_rule(service) || own {
+            let own_alias = service.aliases.iter().any(|alias| {
+                *alias.namespace == *namespace
+                    || alias.visibility.sees(namespace) != alias.visibility.sees("")
+            });
+            if !same_rule(service) || own || own_alias {
                 return true;
             }
         }
