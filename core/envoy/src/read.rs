@@ -254,7 +254,11 @@ impl Reader {
         }
         let empty = Value::Object(Map::new());
         let value = fields.get("value").unwrap_or(&empty);
-        let within = |invalid: InvalidMessage| invalid.within(Segment::Key("value".to_owned()));
+        let within = |mut invalid: InvalidMessage| {
+            invalid.reason.push_str(" in a TypedStruct of ");
+            invalid.reason.push_str(name);
+            invalid.within(Segment::Key("value".to_owned()))
+        };
         let message = self.message(name, value).map_err(within)?;
         Ok(Some(wire::pack(&type_url(name), message)))
     }

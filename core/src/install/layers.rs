@@ -10,8 +10,9 @@ use super::revision::check_revision;
 use super::set::Assignment;
 use super::settings::Settings;
 use super::spec::InstallSpec;
-use crate::diag::{FieldPath, Segment};
+use crate::diag::{FieldPath, Level, Segment};
 use crate::model::MeshConfig;
+use crate::resource::check_mesh_config;
 use crate::source::{Document, Part, parse_whole};
 
 /// Keys of a values file of the Helm charts, which are below `values` otherwise.
@@ -253,6 +254,16 @@ impl Layers {
         let mut mesh = Value::Object(spec.values.mesh_config.clone());
         merge(&mut mesh, Value::Object(spec.mesh_config.clone()));
         let typed: MeshConfig = serde_json::from_value(mesh.clone()).ok()?;
+        let mut is_valid = true;
+        for found in check_mesh_config(&mesh) {
+            if found.level == Level::Error {
+                is_valid = false;
+                self.error("meshConfig", format!("{}: {}", found.path, found.message));
+            }
+        }
+        if !is_valid {
+            return None;
+        }
         let mesh = mesh.as_object().cloned().unwrap_or_default();
         Some(Settings::decide(&spec, mesh, typed))
     }

@@ -4,7 +4,7 @@ use mesh_ir::PathNormalization;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, HttpRetry};
+use super::{DurationText, HttpRetry, LocalityLbSetting, ZoneAwareLbSetting};
 
 /// Settings of the whole mesh. Absent fields mean Istio's defaults, which the methods give.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +58,45 @@ pub struct MeshConfig {
     /// `OFF`, `DEFAULT` or `STRICT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_controller_mode: Option<String>,
+    /// Port of captured traffic; nothing acts on another than 15001.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_listen_port: Option<i64>,
+    /// How long the first bytes of a connection are waited for; nothing acts on it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_detection_timeout: Option<DurationText>,
+    /// Further names of the trust domain; nothing acts on them yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trust_domain_aliases: Vec<String>,
+    /// Preference for near endpoints, where DestinationRules do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality_lb_setting: Option<LocalityLbSetting>,
+    /// Preference for endpoints of the same zone; nothing acts on it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
+    /// Settings of some services; nothing acts on them yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub service_settings: Vec<ServiceSettings>,
+    /// TLS inside of the mesh; nothing acts on it yet.
+    #[serde(rename = "meshMTLS", skip_serializing_if = "Option::is_none")]
+    pub mesh_mtls: Option<MeshTls>,
+}
+
+/// Settings of some services.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSettings {
+    /// Hosts of the services, or patterns of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
+/// TLS inside of the mesh.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MeshTls {
+    /// Elliptic curves, which cannot be chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ecdh_curves: Vec<String>,
 }
 
 /// What happens to traffic for unknown hosts.
@@ -138,6 +177,17 @@ impl MeshConfig {
                 PathNormalization::DecodeAndMergeSlashes
             }
         }
+    }
+
+    /// Preference for near endpoints where DestinationRules do not say: by default they are preferred where endpoints are ejected.
+    pub fn locality_lb_setting(&self) -> &LocalityLbSetting {
+        static DEFAULT: LocalityLbSetting = LocalityLbSetting {
+            distribute: Vec::new(),
+            failover: Vec::new(),
+            failover_priority: Vec::new(),
+            enabled: Some(true),
+        };
+        self.locality_lb_setting.as_ref().unwrap_or(&DEFAULT)
     }
 
     /// Limit for a connection to be established.

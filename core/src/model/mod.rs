@@ -6,6 +6,7 @@ mod cel;
 mod duration;
 mod selector;
 
+mod default_config;
 mod destination_rule;
 mod endpoint_slice;
 mod envoy_filter;
@@ -30,6 +31,7 @@ mod wasm_plugin;
 pub mod gateway_api;
 
 pub use authorization_policy::*;
+pub use default_config::*;
 pub use destination_rule::*;
 pub use duration::*;
 pub use endpoint_slice::*;

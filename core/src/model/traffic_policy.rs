@@ -308,6 +308,15 @@ pub struct LocalityLbSetting {
     pub enabled: Option<bool>,
 }
 
+// === impl LocalityLbSetting ===
+
+impl LocalityLbSetting {
+    /// Whether it gives localities shares, and counts.
+    pub(crate) fn has_shares(&self) -> bool {
+        self.enabled != Some(false) && !self.distribute.is_empty()
+    }
+}
+
 /// Shares of localities for clients of one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

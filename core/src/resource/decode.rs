@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::compile::{Compiled, compile};
 use super::kinds::{Lookup, Row, Scope, lookup};
 use super::meta::{self, Written};
-use super::typed::{DecodeError, describe, typed, without_nulls};
-use super::{Meta, Object, Resource, ResourceKey, unquoted};
+use super::typed::{DecodeError, describe};
+use super::{Meta, Object, Resource, ResourceKey, mesh, unquoted};
 use crate::diag::{Diagnostic, FieldPath, Level, SCHEMA};
-use crate::model::MeshConfig;
-use crate::source::{Document, Origin, UNPARSABLE, parse_whole};
+use crate::source::{Document, Origin, UNPARSABLE};
 use crate::validate::Violation;
 
 /// Reads an object of a document. Kinds that a mesh does not need give neither an object nor a finding
@@ -44,17 +43,6 @@ pub fn decode_value(
     default_namespace: Option<&str>,
 ) -> (Option<Resource>, Vec<Diagnostic>) {
     decode_shared(Arc::new(value), origin, default_namespace)
-}
-
-/// Reads a document that is a `MeshConfig` and nothing else, without `apiVersion` and `kind`.
-pub fn decode_mesh_config(document: &Document) -> (Option<MeshConfig>, Vec<Diagnostic>) {
-    match typed(&without_nulls(&document.value), &FieldPath::root()) {
-        Ok(config) => (Some(config), Vec::new()),
-        Err(error) => (
-            None,
-            vec![error.into_diagnostic(SCHEMA, None, &document.origin)],
-        ),
-    }
 }
 
 fn decode_shared(
@@ -92,12 +80,15 @@ fn decode_shared(
     let mesh = key
         .as_ref()
         .zip(object.as_ref())
-        .and_then(|(key, object)| mesh_config(key, object));
+        .and_then(|(key, object)| mesh::of_config_map(key, object));
     let object = match mesh {
-        Some(Ok(config)) => Some(Object::MeshConfig(Arc::new(config))),
-        Some(Err(error)) => {
-            violations.push(error.into());
-            object
+        Some((config, found)) => {
+            // Settings that are not valid as a whole are not acted on: the last ones that were stay.
+            let is_invalid = found.iter().any(|found| found.level == Level::Error);
+            malformed |= is_invalid;
+            violations.extend(found);
+            let config = config.filter(|_| !is_invalid);
+            config.map(Object::MeshConfig).or(object)
         }
         None => object,
     };
@@ -212,30 +203,6 @@ fn key(
         namespace: namespace.into(),
         name: name.into(),
     })
-}
-
-/// The mesh configuration in a ConfigMap `istio`, if it is one.
-fn mesh_config(key: &ResourceKey, object: &Object) -> Option<Result<MeshConfig, DecodeError>> {
-    let Object::ConfigMap(map) = object else {
-        return None;
-    };
-    let name = &*key.name;
-    if name != "istio" {
-        return None;
-    }
-    let text = map.data.as_ref()?.get("mesh")?;
-    let path = FieldPath::parse("data.mesh");
-    let (documents, findings) = parse_whole("mesh", text);
-    if let Some(finding) = findings.into_iter().next() {
-        return Some(Err(DecodeError::new(path, finding.message)));
-    }
-    let Some(document) = documents.first() else {
-        return Some(Ok(MeshConfig::default()));
-    };
-    Some(
-        typed(&without_nulls(&document.value), &FieldPath::root())
-            .map_err(|error| DecodeError::new(path, format!("{}: {}", error.path, error.message))),
-    )
 }
 
 // === impl DecodeError ===

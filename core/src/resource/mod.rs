@@ -11,6 +11,7 @@ mod compile;
 mod decode;
 mod definition;
 mod kinds;
+mod mesh;
 mod meta;
 mod structural;
 mod typed;
@@ -34,7 +35,8 @@ use crate::source::Origin;
 
 pub use crate::diag::SCHEMA;
 pub use admit::{Admission, admit};
-pub use decode::{decode, decode_mesh_config, decode_value};
+pub use decode::{decode, decode_value};
+pub(crate) use mesh::check_mesh_config;
 pub use kinds::{Column, Definition, Effect, Row, Scope, Watch, rows};
 
 /// The kinds that a mesh needs. Old API versions of a kind are the same kind.

@@ -16,7 +16,9 @@ use super::report::{conflict, no_effect, partial_effect};
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
-use crate::model::{DestinationRuleSpec, MeshConfig, Subset, TrafficPolicy};
+use crate::model::{
+    DestinationRuleSpec, LocalityLbSetting, MeshConfig, Subset, TrafficPolicy,
+};
 use crate::resource::{Kind, Object, Resource};
 
 /// One or more DestinationRules of one namespace for one host, as one.
@@ -47,6 +49,10 @@ pub(super) struct DestinationRules {
     objects: PersistentMap<(Arc<str>, Arc<str>, Age), Arc<Resource>>,
     /// Hosts and patterns of rules that are not for all clients, with their namespaces.
     conditional: PersistentMap<(Arc<str>, Arc<str>), ()>,
+    /// Hosts and patterns of rules that prefer endpoints by where clients are, with their namespaces.
+    by_topology: PersistentMap<(Arc<str>, Arc<str>), ()>,
+    /// The labels that such rules order endpoints by, for those with any.
+    failover_labels: PersistentMap<(Arc<str>, Arc<str>), BTreeSet<String>>,
     /// What is wrong with rules by namespace and host, for those with which something is.
     findings: PersistentMap<(Arc<str>, Arc<str>), Findings>,
 }
@@ -73,6 +79,40 @@ impl EffectiveDestinationRule {
             .iter()
             .map(|(subset, _)| subset)
             .find(|subset| subset.name == name)
+    }
+
+    /// Whether endpoints are preferred by where clients are: some block asks for it, or ejects endpoints where the mesh has it so.
+    pub(crate) fn looks_at_topology(&self, mesh: &MeshConfig) -> bool {
+        self.blocks().any(|block| {
+            let balancer = block.load_balancer;
+            match balancer.and_then(|balancer| balancer.locality_lb_setting.as_ref()) {
+                Some(setting) => setting.enabled != Some(false),
+                None => {
+                    block.outlier_detection.is_some()
+                        && mesh.locality_lb_setting().enabled != Some(false)
+                }
+            }
+        })
+    }
+
+    /// The labels that endpoints are ordered by.
+    fn failover_labels(&self) -> impl Iterator<Item = &str> {
+        let settings = self
+            .blocks()
+            .filter_map(|block| block.load_balancer?.locality_lb_setting.as_ref());
+        settings.flat_map(failover_labels)
+    }
+
+    /// All blocks of the policies: of the rule, of its subsets, and of the ports of both.
+    fn blocks(&self) -> impl Iterator<Item = EffectiveTrafficPolicy<'_>> {
+        let subsets = self.subsets.iter();
+        let policies = subsets.filter_map(|(subset, _)| subset.traffic_policy.as_ref());
+        policies.chain(&self.traffic_policy).flat_map(|policy| {
+            let ports = policy.port_level_settings.iter();
+            ports
+                .map(EffectiveTrafficPolicy::of_port)
+                .chain([EffectiveTrafficPolicy::of(policy)])
+        })
     }
 
     /// Whether both come from the same values: the same objects in memory.
@@ -201,6 +241,18 @@ impl DestinationRules {
         } else {
             self.findings.insert(key.clone(), findings.into());
         }
+        if rules.iter().any(|rule| rule.looks_at_topology(mesh)) {
+            self.by_topology.insert(key.clone(), ());
+        } else {
+            self.by_topology.remove(&key);
+        }
+        let labels = rules.iter().flat_map(|rule| rule.failover_labels());
+        let labels: BTreeSet<String> = labels.map(str::to_owned).collect();
+        if labels.is_empty() {
+            self.failover_labels.remove(&key);
+        } else {
+            self.failover_labels.insert(key.clone(), labels);
+        }
         let for_all = |rule: &EffectiveDestinationRule| {
             rule.visibility == Visibility::Public && rule.workload_selector.is_none()
         };
@@ -242,6 +294,17 @@ impl DestinationRules {
         let own = self.by_namespace.get(namespace).into_iter();
         let own = own.flat_map(HostMap::values).map(|rules| &rules.host);
         own.chain(self.conditional.keys().map(|(_, host)| host))
+    }
+
+    /// The hosts and patterns for which endpoints are preferred by where clients are.
+    pub(super) fn by_topology(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_topology.keys().map(|(_, host)| host)
+    }
+
+    /// The labels that endpoints are ordered by.
+    pub(super) fn failover_labels(&self) -> impl Iterator<Item = &str> {
+        let labels = self.failover_labels.values().flatten();
+        labels.map(String::as_str)
     }
 
     /// What is wrong with rules, the oldest first.
@@ -289,6 +352,12 @@ impl DestinationRules {
                 .find_map(|rules| rules.rules.iter().find(applies).cloned())
         })
     }
+}
+
+/// The labels of clients that `failoverPriority` looks at; entries with a value look at none.
+pub(super) fn failover_labels(setting: &LocalityLbSetting) -> impl Iterator<Item = &str> {
+    let entries = setting.failover_priority.iter().map(String::as_str);
+    entries.filter(|entry| !entry.contains('='))
 }
 
 fn unmerged(

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use build::oldest_first;
+use mesh_ir::Locality;
 pub use changes::{Change, ChangeSet, Difference};
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
@@ -54,7 +55,7 @@ pub use service::{
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub(crate) use virtual_services::{delegate_key, resolve_gateways};
 pub use visibility::visibility;
-pub(crate) use workloads::cron_job_of;
+pub(crate) use workloads::{cron_job_of, with_topology_labels};
 
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -264,7 +265,7 @@ impl Snapshot {
                 host: self.dns_name(service),
                 port: *number,
                 labels: Arc::default(),
-                locality: mesh_ir::Locality::default(),
+                locality: Locality::default(),
                 weight: 1,
             });
         }
@@ -323,6 +324,30 @@ impl Snapshot {
     ) -> Option<Arc<EffectiveDestinationRule>> {
         self.destination_rules
             .find(host, client_namespace, client_labels, service_namespace)
+    }
+
+    /// Whether any rule prefers endpoints by where clients are.
+    pub(crate) fn topology_matters(&self) -> bool {
+        let mesh = self.mesh.locality_lb_setting();
+        mesh.has_shares() || self.hosts_by_topology().next().is_some()
+    }
+
+    /// Hosts and patterns of the rules that prefer endpoints by where clients are.
+    pub(crate) fn hosts_by_topology(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.destination_rules.by_topology()
+    }
+
+    /// Keys of the labels of clients that rules order endpoints by.
+    pub(crate) fn failover_labels(&self) -> BTreeSet<&str> {
+        let of_mesh = destination_rules::failover_labels(self.mesh.locality_lb_setting());
+        let of_rules = self.destination_rules.failover_labels();
+        of_mesh.chain(of_rules).collect()
+    }
+
+    /// Where the pod with an address runs; none if there is no such pod.
+    pub(crate) fn locality_at(&self, address: IpAddr) -> Option<Locality> {
+        let cluster = &self.options.cluster_id;
+        self.instances.locality_at(address, &self.objects, cluster)
     }
 
     /// The Gateways that a gateway pod applies, the oldest first. They may be in any namespace.

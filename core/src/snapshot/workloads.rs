@@ -20,6 +20,8 @@ const HASH_LABEL: &str = "pod-template-hash";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 const SUBZONE_LABEL: &str = "topology.istio.io/subzone";
+const CLUSTER_LABEL: &str = "topology.istio.io/cluster";
+const NETWORK_LABEL: &str = "topology.istio.io/network";
 /// Overrides the node's locality: `region.zone.subzone`, since labels may not contain slashes.
 const LOCALITY_LABEL: &str = "istio-locality";
 
@@ -61,7 +63,7 @@ impl Pods {
         }
     }
 
-    fn at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
+    pub(super) fn at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
         self.0
             .iter_from(|(known, _, _)| *known < address)
             .take_while(|((known, _, _), _)| *known == address)
@@ -256,6 +258,28 @@ impl<'a> Workloads<'a> {
             subzone: label(SUBZONE_LABEL),
         }
     }
+}
+
+/// Labels with those that say where something runs, as far as it is known: by these `failoverPriority` compares as well.
+pub(crate) fn with_topology_labels(
+    labels: &BTreeMap<String, String>,
+    locality: &Locality,
+    cluster: &str,
+    network: &str,
+) -> BTreeMap<String, String> {
+    let mut all = labels.clone();
+    for (key, value) in [
+        (REGION_LABEL, &*locality.region),
+        (ZONE_LABEL, &*locality.zone),
+        (SUBZONE_LABEL, &*locality.subzone),
+        (CLUSTER_LABEL, cluster),
+        (NETWORK_LABEL, network),
+    ] {
+        if !value.is_empty() {
+            all.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    all
 }
 
 /// Region, zone and subzone of a text with a separator between them.

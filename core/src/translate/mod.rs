@@ -14,6 +14,7 @@ mod consistent_hash;
 mod endpoint_choice;
 mod envoy_filters;
 mod http_server;
+mod locality;
 mod naming;
 mod rules;
 mod view;
@@ -39,6 +40,7 @@ use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables};
 pub use envoy_filters::patches;
 pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
+pub use locality::ClientTopology;
 pub use outbound::{Outbound, OutboundKey, Public};
 pub use translator::{Translated, Translator};
 

@@ -9,6 +9,7 @@ use mesh_ir::{HashPolicy, RetryPolicy};
 use super::cache::TranslationCache;
 use super::consistent_hash;
 use super::http_server::HttpServerSettings;
+use super::locality::ClientTopology;
 use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
@@ -22,6 +23,8 @@ pub(super) struct View<'a> {
     pub(super) namespace: &'a str,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) domain: &'a str,
+    /// Where the clients are; none where that does not matter, or is not known.
+    pub(super) topology: Option<&'a ClientTopology>,
     pub(super) http_server: HttpServerSettings,
     pub(super) default_retry: Option<RetryPolicy>,
     mesh_gateway: [Arc<str>; 1],
@@ -46,6 +49,7 @@ impl<'a> View<'a> {
             namespace,
             labels,
             domain,
+            topology: None,
             http_server: HttpServerSettings::of(mesh),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
@@ -73,6 +77,15 @@ impl<'a> View<'a> {
             self.labels,
             &service.namespace,
         )
+    }
+
+    /// Whether the endpoints of a service are preferred by where these clients are.
+    pub(super) fn prefers_by_topology(&self, service: &MeshService) -> bool {
+        let mesh = self.snapshot.mesh().locality_lb_setting();
+        let rule = self.destination_rule(service);
+        self.topology.is_some()
+            && (mesh.has_shares()
+                || rule.is_some_and(|rule| rule.looks_at_topology(self.snapshot.mesh())))
     }
 
     /// The cluster of a destination: its own port, or the only one of the service, or the port of the request.

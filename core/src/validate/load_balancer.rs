@@ -58,6 +58,22 @@ pub(super) fn check(
     }
 }
 
+/// What `MeshConfig` says of localities and zones. Unlike in a DestinationRule both may be there, and zones count then.
+pub(super) fn check_mesh(
+    locality: Option<&LocalityLbSetting>,
+    zones: Option<&ZoneAwareLbSetting>,
+    at: &At<'_>,
+    violations: &mut Violations,
+) {
+    // Whether endpoints are ejected is for each DestinationRule to say.
+    if let Some(locality) = locality {
+        check_locality(locality, true, &at.key("localityLbSetting"), violations);
+    }
+    if let Some(zones) = zones {
+        check_zones(zones, true, &at.key("zoneAwareLbSetting"), violations);
+    }
+}
+
 fn check_hash(hash: &ConsistentHash, at: &At<'_>, violations: &mut Violations) {
     let ConsistentHash {
         http_header_name,

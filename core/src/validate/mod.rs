@@ -18,6 +18,7 @@ mod traffic_policy;
 pub(crate) mod destination_rule;
 pub(crate) mod envoy_filter;
 pub(crate) mod gateway;
+pub(crate) mod mesh_config;
 pub(crate) mod proxy_config;
 pub(crate) mod service_entry;
 pub(crate) mod sidecar;

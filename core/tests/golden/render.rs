@@ -589,6 +589,9 @@ fn endpoint(endpoints: &Endpoints) -> (String, Value) {
                 )
                 .unwrap();
             }
+            if let Some(share) = group.weight {
+                write!(text, " share {share}").unwrap();
+            }
             if endpoint.health != mesh_ir::EndpointHealth::Healthy {
                 write!(text, " {:?}", endpoint.health).unwrap();
             }

@@ -67,6 +67,8 @@ pub const EXPLAINED: &[Row] = &[
     stricter("WorkloadGroup", "is not a label", "entries that are made of the template would be refused"),
     stricter("EnvoyFilter", "spec.targetRefs[", "the patch would be attached to nothing"),
     stricter("EnvoyFilter", " has no field ", "Istio only warns of fields that are none of Envoy's, and leaves them out"),
+    stricter("EnvoyFilter", " in a TypedStruct of ", "Istio does not read what is inside of a TypedStruct; Envoy refuses what is not of its type"),
+    stricter("EnvoyFilter", "type_url is missing", "Envoy could not tell what the configuration is"),
     stricter("EnvoyFilter", "only one of them can be", "Istio takes one of them and leaves the others out"),
     stricter("", "is not a namespace", "namespaces are in lower case, so that such a name is nobody's"),
     // What would have another effect than it says.
@@ -86,6 +88,7 @@ pub const EXPLAINED: &[Row] = &[
     // What means something.
     laxer("VirtualService", "", "invalid value for namespace: \".\"", "./NAME is a gateway of the own namespace, as Istio resolves it"),
     laxer("WorkloadGroup", "", "ReadinessProbe_Grpc", "Istio's validation has forgotten the probes by gRPC that its API has"),
+    laxer("EnvoyFilter", ".stats_config", "Envoy filter: json: cannot unmarshal", "the bootstrap of proxies is not patched, which is said"),
     laxer("", "", "must be of type object: \"null\"", "null is how templates leave a field out"),
 ];
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mesh_ir::PersistentMap;
+use mesh_ir::{Locality, PersistentMap};
 
 use super::kubernetes::service_host;
 use super::objects::Objects;
@@ -128,6 +128,18 @@ impl Instances {
         }
         self.users = users;
         changed
+    }
+
+    /// Where the pod with an address runs.
+    pub(super) fn locality_at(
+        &self,
+        address: IpAddr,
+        objects: &Objects,
+        cluster: &str,
+    ) -> Option<Locality> {
+        let pod = self.pods.at(address)?;
+        let mut workloads = Workloads::new(objects, &self.pods, cluster);
+        Some(workloads.describe(pod)?.locality.clone())
     }
 
     /// The WorkloadEntries with an address.

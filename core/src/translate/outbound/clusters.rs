@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use mesh_ir::{ClientPolicy, Cluster, ClusterKind, Endpoints, LoadBalancing, ProxyKind};
 
-use super::endpoints::endpoints;
-use crate::model::{SimpleLb, Subset};
+use super::endpoints::by_locality;
+use crate::model::{LocalityLbSetting, SimpleLb, Subset};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
     DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Resolution, ServicePort, selects,
 };
 use crate::translate::client_tls::{self, TlsContext};
+use crate::translate::locality::{ClientTopology, LocalityPolicy};
 use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
 use crate::translate::view::View;
 use crate::translate::{connection_pool, consistent_hash, endpoint_choice};
@@ -26,6 +27,10 @@ pub(super) struct ServiceInputs {
     rule: Option<Arc<EffectiveDestinationRule>>,
     connect_timeout: Duration,
     kind: ProxyKind,
+    /// What the mesh says of localities.
+    locality: LocalityLbSetting,
+    /// Where clients are; none where that does not matter.
+    topology: Option<ClientTopology>,
 }
 
 /// The clusters of a service with their endpoints.
@@ -56,8 +61,25 @@ impl ServiceInputs {
             rule: view.destination_rule(service),
             connect_timeout: snapshot.mesh().connect_timeout(),
             kind,
+            locality: snapshot.mesh().locality_lb_setting().clone(),
+            topology: view
+                .topology
+                .filter(|_| view.prefers_by_topology(service))
+                .cloned(),
             service: service.clone(),
         }
+    }
+
+    /// The policy for a port of a subset.
+    fn policy(&self, port: &ServicePort, subset: Option<&Subset>) -> EffectiveTrafficPolicy<'_> {
+        let rule = self.rule.as_deref();
+        let name = subset.map(|subset| subset.name.as_str());
+        let subset = rule.zip(name).and_then(|(rule, name)| rule.subset(name));
+        EffectiveTrafficPolicy::effective(
+            rule.and_then(|rule| rule.traffic_policy.as_ref()),
+            subset.and_then(|subset| subset.traffic_policy.as_ref()),
+            port.port,
+        )
     }
 
     /// Whether both lead to the same clusters.
@@ -72,6 +94,8 @@ impl ServiceInputs {
         same_rule
             && self.kind == other.kind
             && self.connect_timeout == other.connect_timeout
+            && self.topology == other.topology
+            && self.locality == other.locality
             && self.names == other.names
             && self.service == other.service
             && self.instances.len() == other.instances.len()
@@ -117,15 +141,23 @@ impl ServiceClusters {
             let variants =
                 std::iter::once(None).chain(subsets.iter().map(|(subset, _)| Some(subset)));
             for subset in variants {
+                let policy = inputs.policy(port, subset);
+                let locality = LocalityPolicy::of(&policy, &inputs.locality);
                 let cluster = cluster(&inputs, index, port, subset);
                 if cluster.kind == ClusterKind::Eds {
                     let instances = inputs.instances.get(index).map_or(&[][..], |all| all);
-                    all_endpoints.push(Arc::new(endpoints(
-                        cluster.name.clone(),
-                        instances.iter().filter(|instance| {
-                            subset.is_none_or(|subset| in_subset(subset, &instance.labels))
-                        }),
-                    )));
+                    let instances = instances.iter().filter(|instance| {
+                        subset.is_none_or(|subset| in_subset(subset, &instance.labels))
+                    });
+                    let nowhere = ClientTopology::default();
+                    let topology = inputs.topology.as_ref().unwrap_or(&nowhere);
+                    all_endpoints.push(Arc::new(Endpoints {
+                        cluster: cluster.name.clone(),
+                        localities: match locality {
+                            Some(policy) => policy.apply(topology, instances),
+                            None => by_locality(instances),
+                        },
+                    }));
                 }
                 clusters.push(Arc::new(cluster));
             }
@@ -149,11 +181,8 @@ fn cluster(
     subset: Option<&Subset>,
 ) -> Cluster {
     let rule = inputs.rule.as_deref();
-    let blocks = EffectiveTrafficPolicy::effective(
-        rule.and_then(|rule| rule.traffic_policy.as_ref()),
-        subset.and_then(|subset| subset.traffic_policy.as_ref()),
-        port.port,
-    );
+    let blocks = inputs.policy(port, subset);
+    let locality = LocalityPolicy::of(&blocks, &inputs.locality);
     let simple = blocks.load_balancer.and_then(|settings| settings.simple);
     let hash = blocks
         .load_balancer
@@ -167,6 +196,8 @@ fn cluster(
         } else {
             hash.map_or_else(|| load_balancing(simple), consistent_hash::balancing)
         },
+        weighted_localities: kind == ClusterKind::Eds
+            && locality.is_some_and(LocalityPolicy::is_weighted),
         ..ClientPolicy::default()
     };
     connection_pool::apply(&mut client, port.protocol, blocks.connection_pool);

@@ -2,34 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use mesh_ir::{Endpoint, Endpoints, Locality, LocalityEndpoints};
+use mesh_ir::{Endpoint, Locality, LocalityEndpoints};
 
 use crate::snapshot::Instance;
 
-/// The endpoints of a cluster. All localities have the same priority, as in Istio without outlier detection.
-pub(super) fn endpoints<'a>(
-    cluster: Arc<str>,
+/// The endpoints of instances whose localities do not count: all have the same priority.
+pub(super) fn by_locality<'a>(
     instances: impl Iterator<Item = &'a Instance>,
-) -> Endpoints {
+) -> Vec<LocalityEndpoints> {
     let mut localities: BTreeMap<&Locality, Vec<Endpoint>> = BTreeMap::new();
     for instance in instances {
-        localities
-            .entry(&instance.locality)
-            .or_default()
-            .push(Endpoint {
-                weight: instance.weight,
-                health: instance.health,
-                workload: Some(instance.workload.clone()),
-                ..Endpoint::new(SocketAddr::new(instance.address, instance.port))
-            });
+        let group = localities.entry(&instance.locality).or_default();
+        group.push(endpoint(instance));
     }
-    Endpoints {
-        cluster,
-        localities: localities
-            .into_iter()
-            .map(|(locality, endpoints)| LocalityEndpoints::new(locality.clone(), endpoints))
-            .collect(),
+    localities
+        .into_iter()
+        .map(|(locality, endpoints)| LocalityEndpoints::new(locality.clone(), endpoints))
+        .collect()
+}
+
+/// The endpoint of an instance.
+pub(in crate::translate) fn endpoint(instance: &Instance) -> Endpoint {
+    Endpoint {
+        weight: instance.weight,
+        health: instance.health,
+        workload: Some(instance.workload.clone()),
+        ..Endpoint::new(SocketAddr::new(instance.address, instance.port))
     }
 }

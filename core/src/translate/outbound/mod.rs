@@ -19,16 +19,17 @@ use std::sync::Arc;
 
 use mesh_ir::{ProxyKind, ProxyScope, ProxyTables};
 
+pub(super) use endpoints::endpoint;
 pub(super) use fixed::{passthrough, virtual_outbound};
 
 use super::cache::TranslationCache;
+use super::locality::ClientTopology;
 use super::view::View;
 use crate::diag::Diagnostic;
-use crate::snapshot::{Difference, Snapshot};
+use crate::snapshot::{Difference, Snapshot, with_topology_labels};
 use tables::Side;
 
-/// All that the outbound part depends on beside the snapshot. The locality is not among it: it does not matter before failover
-/// between localities is asked for, which nothing acts on yet.
+/// All that the outbound part depends on beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboundKey {
     /// Sidecar or gateway.
@@ -39,6 +40,8 @@ pub struct OutboundKey {
     pub labels: BTreeMap<String, String>,
     /// DNS domain of the clients.
     pub dns_domain: String,
+    /// Where the clients are; none where no rule asks.
+    pub topology: Option<ClientTopology>,
 }
 
 /// What clients of whom nothing is known see of a snapshot: what lies below every namespace's outbound part.
@@ -70,6 +73,7 @@ impl OutboundKey {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
             dns_domain: scope.dns_domain.clone(),
+            topology: topology(snapshot, scope),
         }
     }
 
@@ -79,9 +83,27 @@ impl OutboundKey {
             namespace,
             labels,
             dns_domain,
+            topology,
         } = self;
-        View::new(snapshot, cache, namespace, labels, dns_domain)
+        let mut view = View::new(snapshot, cache, namespace, labels, dns_domain);
+        view.topology = topology.as_ref();
+        view
     }
+}
+
+/// Where a client is, as far as some rule looks at it. What a proxy says itself counts before what is known of its pod.
+fn topology(snapshot: &Snapshot, scope: &ProxyScope) -> Option<ClientTopology> {
+    if !snapshot.topology_matters() {
+        return None;
+    }
+    let known = || snapshot.locality_at(scope.address?);
+    let locality = scope.locality.clone().or_else(known).unwrap_or_default();
+    let mut labels =
+        with_topology_labels(&scope.labels, &locality, &scope.cluster_id, &scope.network);
+    let keys = snapshot.failover_labels();
+    labels.retain(|key, _| keys.contains(key.as_str()));
+    let topology = ClientTopology { locality, labels };
+    (topology != ClientTopology::default()).then_some(topology)
 }
 
 // === impl Public ===

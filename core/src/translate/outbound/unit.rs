@@ -187,7 +187,7 @@ impl HostUnit {
                 *alias.namespace == *namespace
                     || alias.visibility.sees(namespace) != alias.visibility.sees("")
             });
-            if !same_rule(service) || own || own_alias {
+            if !same_rule(service) || own || own_alias || view.prefers_by_topology(service) {
                 return true;
             }
         }

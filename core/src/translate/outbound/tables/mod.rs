@@ -183,7 +183,12 @@ impl Index {
     fn may_be_special(&self, view: &View<'_>) -> BTreeSet<Arc<str>> {
         let snapshot = view.snapshot;
         let mut hosts: BTreeSet<Arc<str>> = snapshot.hosts_in(view.namespace).cloned().collect();
-        for pattern in snapshot.conditional_hosts(view.namespace) {
+        if view.topology.is_some() && snapshot.mesh().locality_lb_setting().has_shares() {
+            hosts.extend(snapshot.hosts().cloned());
+        }
+        let by_topology = snapshot.hosts_by_topology();
+        let by_topology = by_topology.filter(|_| view.topology.is_some());
+        for pattern in snapshot.conditional_hosts(view.namespace).chain(by_topology) {
             for host in covered(snapshot, pattern) {
                 hosts.extend(self.readers(&host).cloned());
                 hosts.insert(host);
