@@ -93,7 +93,18 @@ mod tests {
             assert_eq!(parse(text), Some(Duration { seconds, nanos }), "{text}");
         }
         for text in [
-            "", "-", "s", "1", ".s", "1d", "1 s", "1s ", "ten", "1..2s", "--1s", "315576000001s",
+            "",
+            "-",
+            "s",
+            "1",
+            ".s",
+            "1d",
+            "1 s",
+            "1s ",
+            "ten",
+            "1..2s",
+            "--1s",
+            "315576000001s",
             "9999999999999999999h",
         ] {
             assert_eq!(parse(text), None, "{text}");

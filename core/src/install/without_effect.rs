@@ -4,7 +4,7 @@
 use crate::diag::FieldPath;
 
 /// Paths, each with everything below it.
-const WITHOUT_EFFECT: [&str; 61] = [
+const WITHOUT_EFFECT: [&str; 60] = [
     "addonComponents",
     "compatibilityVersion",
     "components.base.k8s",
@@ -31,7 +31,6 @@ const WITHOUT_EFFECT: [&str; 61] = [
     "meshConfig.ingressControllerMode",
     "meshConfig.ingressSelector",
     "meshConfig.ingressService",
-    "meshConfig.localityLbSetting",
     "meshConfig.meshMTLS",
     "meshConfig.outboundClusterStatName",
     "meshConfig.protocolDetectionTimeout",

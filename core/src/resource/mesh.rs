@@ -59,7 +59,8 @@ fn read(value: &Value) -> (Option<MeshConfig>, Vec<Violation>) {
     mesh_config::check(&config, &root, &mut violations);
     let default = "defaultConfig";
     if let Some(value) = &config.default_config {
-        let (config, errors) = forgiving::<DefaultProxyConfig>(value, &FieldPath::root().key(default));
+        let (config, errors) =
+            forgiving::<DefaultProxyConfig>(value, &FieldPath::root().key(default));
         found.extend(errors.into_iter().map(Violation::from));
         if let Some(config) = config {
             mesh_config::check_default(&config, &root.key(default), &mut violations);

@@ -36,8 +36,8 @@ use crate::source::Origin;
 pub use crate::diag::SCHEMA;
 pub use admit::{Admission, admit};
 pub use decode::{decode, decode_value};
-pub(crate) use mesh::check_mesh_config;
 pub use kinds::{Column, Definition, Effect, Row, Scope, Watch, rows};
+pub(crate) use mesh::check_mesh_config;
 
 /// The kinds that a mesh needs. Old API versions of a kind are the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -16,9 +16,7 @@ use super::report::{conflict, no_effect, partial_effect};
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
 use crate::diag::{Diagnostic, FieldPath};
-use crate::model::{
-    DestinationRuleSpec, LocalityLbSetting, MeshConfig, Subset, TrafficPolicy,
-};
+use crate::model::{DestinationRuleSpec, LocalityLbSetting, MeshConfig, Subset, TrafficPolicy};
 use crate::resource::{Kind, Object, Resource};
 
 /// One or more DestinationRules of one namespace for one host, as one.

@@ -41,16 +41,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use build::oldest_first;
-use mesh_ir::Locality;
 pub use changes::{Change, ChangeSet, Difference};
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
+use mesh_ir::Locality;
 pub use objects::Resources;
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
-    Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort, TargetPort,
-    Visibility,
+    Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
+    TargetPort, Visibility,
 };
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub(crate) use virtual_services::{delegate_key, resolve_gateways};

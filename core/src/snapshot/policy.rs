@@ -87,10 +87,6 @@ impl<'a> EffectiveTrafficPolicy<'a> {
         let http = self.connection_pool.and_then(|pool| pool.http.as_ref());
         let fields = [
             (
-                balancer.is_some_and(|lb| lb.locality_lb_setting.is_some()),
-                "loadBalancer.localityLbSetting",
-            ),
-            (
                 http.is_some_and(|http| http.max_concurrent_streams.is_some()),
                 "connectionPool.http.maxConcurrentStreams",
             ),
@@ -103,6 +99,12 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 "loadBalancer.zoneAwareLbSetting",
             ),
             (self.outlier_detection.is_some(), "outlierDetection"),
+            (
+                self.outlier_detection.is_some_and(|detection| {
+                    !detection.outlier_detection_http_error_codes.is_empty()
+                }),
+                "outlierDetection.outlierDetectionHttpErrorCodes",
+            ),
             (
                 self.tls
                     .is_some_and(|tls| tls.mode == ClientTlsMode::IstioMutual),

@@ -205,6 +205,7 @@ const WORLD: &[(&str, &[&str])] = &[
         &[
             "spec: {host: a, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}, subsets: [{name: v2, labels: {version: v2}}]}",
             "spec: {host: a.com, workloadSelector: {matchLabels: {app: special}}, subsets: [{name: mine}]}",
+            "spec: {host: a, trafficPolicy: {outlierDetection: {interval: 3s}}}",
         ],
     ),
     (
@@ -212,6 +213,7 @@ const WORLD: &[(&str, &[&str])] = &[
         &[
             "spec: {host: '*.local', trafficPolicy: {connectionPool: {tcp: {idleTimeout: 5s}}}}",
             "spec: {host: '*', subsets: [{name: v9}]}",
+            "spec: {host: '*.local', trafficPolicy: {outlierDetection: {interval: 3s}, loadBalancer: {localityLbSetting: {failoverPriority: [app]}}}}",
         ],
     ),
     (
@@ -255,6 +257,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "data: {mesh: 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}'}",
             "data: {mesh: 'defaultServiceExportTo: [\".\"]'}",
             "data: {mesh: 'accessLogFile: /dev/stdout'}",
+            "data: {mesh: 'localityLbSetting: {distribute: [{from: r, to: {r: 100}}]}'}",
         ],
     ),
 ];

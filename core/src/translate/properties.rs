@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_ir::{ProxyKind, ProxyScope};
+use mesh_ir::{Locality, ProxyKind, ProxyScope};
 use proptest::prelude::*;
 
 use super::Translator;
@@ -14,8 +14,17 @@ fn scopes() -> Vec<ProxyScope> {
     let labels = |app: &str| BTreeMap::from([("app".to_owned(), app.to_owned())]);
     vec![
         ProxyScope::new(ProxyKind::Sidecar, "x", labels("special")),
-        ProxyScope::new(ProxyKind::Sidecar, "x", labels("a")),
-        ProxyScope::new(ProxyKind::Sidecar, "z", labels("b")),
+        ProxyScope {
+            address: Some([10, 1, 0, 2].into()),
+            ..ProxyScope::new(ProxyKind::Sidecar, "x", labels("a"))
+        },
+        ProxyScope {
+            locality: Some(Locality {
+                region: "r".into(),
+                ..Locality::default()
+            }),
+            ..ProxyScope::new(ProxyKind::Sidecar, "z", labels("b"))
+        },
         ProxyScope::new(ProxyKind::Sidecar, "istio-system", BTreeMap::new()),
         ProxyScope {
             address: Some([1, 1, 1, 2].into()),

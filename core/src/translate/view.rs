@@ -14,7 +14,9 @@ use super::naming::outbound_cluster;
 use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
-use crate::snapshot::{EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, is_wildcard, report};
+use crate::snapshot::{
+    EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, is_wildcard, report,
+};
 
 /// What the clients of one namespace with some labels see. Clients of no namespace see what is public and nothing else.
 pub(super) struct View<'a> {

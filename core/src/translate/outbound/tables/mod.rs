@@ -188,7 +188,10 @@ impl Index {
         }
         let by_topology = snapshot.hosts_by_topology();
         let by_topology = by_topology.filter(|_| view.topology.is_some());
-        for pattern in snapshot.conditional_hosts(view.namespace).chain(by_topology) {
+        for pattern in snapshot
+            .conditional_hosts(view.namespace)
+            .chain(by_topology)
+        {
             for host in covered(snapshot, pattern) {
                 hosts.extend(self.readers(&host).cloned());
                 hosts.insert(host);
