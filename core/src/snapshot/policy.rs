@@ -98,7 +98,6 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 balancer.is_some_and(|lb| lb.zone_aware_lb_setting.is_some()),
                 "loadBalancer.zoneAwareLbSetting",
             ),
-            (self.outlier_detection.is_some(), "outlierDetection"),
             (
                 self.outlier_detection.is_some_and(|detection| {
                     !detection.outlier_detection_http_error_codes.is_empty()

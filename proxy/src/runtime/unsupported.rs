@@ -76,8 +76,6 @@ const HTTP: &[Row<HttpConnectionManager>] = &[
     ),
 ];
 
-/// What clusters ask for beyond that (ejection, keep-alive) makes traffic better, and nothing
-/// wrong or unsafe where it is missing; `analyze` says so.
 const CLUSTER: &[Row<Cluster>] = &[
     (
         "the host of each request as the server's name (auto_sni)",

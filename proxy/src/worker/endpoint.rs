@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::io::Io;
 use super::upstream::MetricsContext;
+use crate::health::{Host, outlier::Outcome};
 use crate::limits::Permit;
 use crate::runtime::{Cluster, Transport};
 use crate::telemetry::metrics::{HostCells, Series};
@@ -36,6 +37,8 @@ pub struct LocalEndpoint {
     active: Cell<u32>,
     idle: RefCell<Vec<Idle>>,
     pool: Rc<Pool>,
+    /// What is known of it; none where nothing needs to be.
+    host: RefCell<Option<Arc<Host>>>,
     /// Whether newer configurations have no such endpoint, so that connections to it are of no use.
     retired: Cell<bool>,
     series: OnceCell<Series>,
@@ -102,6 +105,7 @@ impl LocalEndpoint {
             active: Cell::new(0),
             idle: RefCell::default(),
             pool: Rc::default(),
+            host: RefCell::default(),
             retired: Cell::new(false),
             series: OnceCell::new(),
         })
@@ -110,6 +114,21 @@ impl LocalEndpoint {
     /// Whether it is the endpoint that a configuration describes. Connections that were made by other settings must not be used again.
     pub fn is_of(&self, transport: &Transport, workload: Option<&Workload>) -> bool {
         self.transport.is(transport) && self.workload.as_ref() == workload
+    }
+
+    /// Says where what becomes of its requests is taken down.
+    pub fn watch(&self, host: Option<&Arc<Host>>) {
+        self.host.replace(host.cloned());
+    }
+
+    /// Takes down what became of a request or a connection.
+    #[inline]
+    pub fn report(&self, cluster: &Cluster, outcome: Outcome) {
+        if let Some(rules) = &cluster.config.client.outliers
+            && let Some(host) = &*self.host.borrow()
+        {
+            cluster.hosts.report(host, rules, outcome);
+        }
     }
 
     /// Requests on their way to it.

@@ -47,6 +47,7 @@ use mesh_ir::{Direction, ProxyConfig, ProxyKind};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::health;
 use crate::runtime::{ApplyError, Compiler, Runtime};
 use local::Draining;
 use thread::Command;
@@ -64,6 +65,7 @@ pub struct Workers {
     /// Addresses that are bound, by listener. Held while a configuration is applied, so that one follows the other.
     bound: Mutex<BTreeMap<Arc<str>, SocketAddr>>,
     names: tokio::task::AbortHandle,
+    health: tokio::task::AbortHandle,
 }
 
 /// What all workers share.
@@ -108,11 +110,16 @@ impl Workers {
             })
             .collect::<std::io::Result<_>>()?;
         let names = tokio::spawn(names::keep(shared.clone()));
+        let health = {
+            let shared = shared.clone();
+            tokio::spawn(health::keep(move || shared.runtime.load_full()))
+        };
         Ok(Self {
             shared,
             threads,
             bound: Mutex::default(),
             names: names.abort_handle(),
+            health: health.abort_handle(),
         })
     }
 
@@ -261,6 +268,7 @@ impl Shared {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.names.abort();
+        self.health.abort();
     }
 }
 

@@ -14,6 +14,7 @@ use super::local::{Worker, WorkerRuntime};
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
 use super::upstream::{LocalCluster, Wanted};
+use crate::health;
 use crate::limits::Resource;
 use crate::record::{Protocol, Record, ResponseFlags};
 use crate::runtime::{Cluster, Tcp};
@@ -134,11 +135,13 @@ async fn pass(
     let mut connection = match dial::connect(worker, cluster, endpoint, slot, limit).await {
         Ok(connection) => connection,
         Err(failure) => {
+            endpoint.report(&cluster.cluster, health::outlier::Outcome::Failed);
             outcome.flags = ResponseFlags::CONNECTION_FAILURE;
             outcome.transport_failure = Some(failure.to_string());
             return;
         }
     };
+    endpoint.report(&cluster.cluster, health::outlier::Outcome::Connected);
     let _active = Active::new(endpoint);
     endpoint.cells.rq_total.inc();
     outcome.upstream_local = Some(connection.local);

@@ -176,7 +176,11 @@ impl LocalCluster {
         let endpoint = set.members.get(index)?;
         let transport = self.cluster.transport(endpoint.offers_mtls);
         let workload = endpoint.workload.as_ref();
-        Some(slot.get_or_init(|| self.endpoint(endpoint.address, transport, workload, metrics)))
+        Some(slot.get_or_init(|| {
+            let local = self.endpoint(endpoint.address, transport, workload, metrics);
+            local.watch(set.members.host(index));
+            local
+        }))
     }
 
     /// What is kept of an endpoint.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::listeners::address;
 use super::{Ask, Page, State};
+use crate::health::Hosts;
 use crate::telemetry::metrics::HostSum;
 
 /// Envoy's limits where none are configured.
@@ -23,6 +24,8 @@ struct Host {
     endpoint: Endpoint,
     locality: Locality,
     priority: u32,
+    /// Whether it gets nothing since it fails too often.
+    is_ejected: bool,
     sum: HostSum,
 }
 
@@ -58,7 +61,10 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
                 .and_then(|cluster| Some(cluster.members()?.endpoints().clone())),
             ClusterKind::OriginalDestination => None,
         };
-        (cluster, hosts(cluster, endpoints.as_deref(), &sums))
+        let known = runtime
+            .cluster_named(&cluster.name)
+            .map(|known| &*known.hosts);
+        (cluster, hosts(cluster, endpoints.as_deref(), known, &sums))
     });
     if ask.query.get("format") == Some("json") {
         let statuses: Vec<Value> = with_hosts
@@ -77,6 +83,7 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
 fn hosts(
     cluster: &Cluster,
     endpoints: Option<&Endpoints>,
+    known: Option<&Hosts>,
     sums: &BTreeMap<(Arc<str>, SocketAddr), HostSum>,
 ) -> Vec<Host> {
     let localities = endpoints.map(|endpoints| endpoints.localities.as_slice());
@@ -94,6 +101,7 @@ fn hosts(
                 endpoint: endpoint.clone(),
                 locality: locality.clone(),
                 priority: *priority,
+                is_ejected: known.is_some_and(|known| known.is_ejected(endpoint.address)),
                 sum: sum.copied().unwrap_or_default(),
             }
         }));
@@ -123,6 +131,7 @@ fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host]) -> std::fmt::
         endpoint,
         locality,
         priority,
+        is_ejected,
         sum,
     } in hosts
     {
@@ -130,13 +139,19 @@ fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host]) -> std::fmt::
         for (stat, _, value) in ROWS {
             writeln!(out, "{host}::{stat}::{}", value(sum))?;
         }
-        let health = match endpoint.health {
+        let outlier = if *is_ejected {
+            "/failed_outlier_check"
+        } else {
+            ""
+        };
+        let told = match endpoint.health {
+            EndpointHealth::Healthy if *is_ejected => "",
             EndpointHealth::Healthy => "healthy",
             EndpointHealth::Draining => "/eds_status_draining",
             EndpointHealth::Unhealthy => "/failed_eds_health",
         };
         writeln!(out, "{host}::hostname::")?;
-        writeln!(out, "{host}::health_flags::{health}")?;
+        writeln!(out, "{host}::health_flags::{outlier}{told}")?;
         writeln!(out, "{host}::weight::{}", endpoint.weight)?;
         let Locality {
             region,
@@ -180,6 +195,7 @@ fn host_json(host: &Host) -> Value {
         endpoint,
         locality,
         priority,
+        is_ejected,
         sum,
     } = host;
     let stats: Vec<Value> = ROWS
@@ -203,10 +219,15 @@ fn host_json(host: &Host) -> Value {
         EndpointHealth::Draining => "DRAINING",
         EndpointHealth::Unhealthy => "UNHEALTHY",
     };
+    let mut status = Map::new();
+    if *is_ejected {
+        status.insert("failed_outlier_check".to_owned(), true.into());
+    }
+    status.insert("eds_health_status".to_owned(), health.into());
     json!({
         "address": address(endpoint.address),
         "stats": stats,
-        "health_status": { "eds_health_status": health },
+        "health_status": status,
         "weight": endpoint.weight,
         "priority": priority,
         "locality": {

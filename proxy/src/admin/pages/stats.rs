@@ -9,9 +9,10 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Ask, Page, State};
+use crate::health::Ejections;
 use crate::lifecycle::Stage;
 use crate::limits::Resource;
-use crate::runtime::Runtime;
+use crate::runtime::{Cluster, Runtime};
 use crate::telemetry::metrics::{Snapshot, Stat, StatKind, write_prometheus};
 
 /// Which version runs, as Istio's dashboards ask for it.
@@ -86,7 +87,9 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
         )
     });
     let mut stats = snapshot.stats();
-    stats.extend(limits(&state.runtime.load()));
+    let runtime = state.runtime.load();
+    stats.extend(limits(&runtime));
+    stats.extend(ejections(&runtime));
     stats.extend([
         Stat::new("server", "uptime", Gauge, state.started.elapsed().as_secs()),
         Stat::new(
@@ -170,14 +173,40 @@ fn limits(runtime: &Runtime) -> Vec<Stat> {
             };
             let left = limit.saturating_sub(cluster.usage.count(resource));
             let values = [(remaining, left.into()), (open, (left == 0).into())];
-            stats.extend(values.map(|(name, value)| Stat {
-                kind: StatKind::Gauge,
-                scope: "cluster",
-                subject: Some(("cluster_name", cluster.name().clone())),
-                name,
-                value,
-            }));
+            let of = |(name, value)| of_cluster(cluster, StatKind::Gauge, name, value);
+            stats.extend(values.map(of));
         }
     }
     stats
+}
+
+/// Ejections of the clusters that eject endpoints.
+fn ejections(runtime: &Runtime) -> Vec<Stat> {
+    use StatKind::{Counter, Gauge};
+    let clusters = runtime.clusters().iter();
+    let ejecting = clusters.filter(|cluster| cluster.config.client.outliers.is_some());
+    let stats = ejecting.flat_map(|cluster| {
+        let Ejections {
+            active,
+            total,
+            overflows,
+        } = cluster.hosts.ejections();
+        [
+            (Gauge, "outlier_detection.ejections_active", active),
+            (Counter, "outlier_detection.ejections_enforced_total", total),
+            (Counter, "outlier_detection.ejections_overflow", overflows),
+        ]
+        .map(|(kind, name, value)| of_cluster(cluster, kind, name, value))
+    });
+    stats.collect()
+}
+
+fn of_cluster(cluster: &Cluster, kind: StatKind, name: &'static str, value: u64) -> Stat {
+    Stat {
+        kind,
+        scope: "cluster",
+        subject: Some(("cluster_name", cluster.name().clone())),
+        name,
+        value,
+    }
 }

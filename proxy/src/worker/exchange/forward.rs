@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::connect::Connected;
 use super::{Exchange, IDLE, UpstreamTarget, uuid};
+use crate::health::outlier::Outcome;
 use crate::http1::{Fields, Known, RequestLine, RequestRef, Upgrade, write_decimal};
 use crate::limits::{Permit, Resource};
 use crate::record::ResponseFlags;
@@ -212,7 +213,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                     }
                 }
                 (AttemptResult::Failed(failure), _) => failure,
-                (other, _) => return self.local_reply(&attempt.endpoint, other).await,
+                (other, _) => return self.local_reply(target, &attempt.endpoint, other).await,
             };
             if !self.retry_or_fail(progress, target, attempt, failure).await {
                 return;
@@ -289,6 +290,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         } else {
             endpoint.cells.rq_error.inc();
         }
+        let status = grpc.map_or(code, http_status);
+        endpoint.report(&target.cluster.cluster, Outcome::Response(status));
         let failure = Failure::Response { code, grpc };
         self.is_retried(progress, target, endpoint, failure)
             .then_some(failure)
@@ -355,9 +358,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let answered = matches!(failure, Failure::Response { .. });
         if !answered && failure != Failure::Overflow {
             endpoint.cells.rq_error.inc();
-            if failure == Failure::Timeout {
+            let outcome = match failure {
+                Failure::Timeout => Outcome::TimedOut,
+                _ => Outcome::Failed,
+            };
+            if outcome == Outcome::TimedOut {
                 endpoint.cells.rq_timeout.inc();
             }
+            endpoint.report(&target.cluster.cluster, outcome);
         }
         let again = answered || self.is_retried(progress, target, &endpoint, failure);
         let Some(policy) = progress.policy.filter(|_| again) else {
@@ -377,11 +385,17 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     }
 
     /// Answers where another try makes no sense.
-    async fn local_reply(&mut self, endpoint: &LocalEndpoint, result: AttemptResult) {
+    async fn local_reply(
+        &mut self,
+        target: UpstreamTarget<'_>,
+        endpoint: &LocalEndpoint,
+        result: AttemptResult,
+    ) {
         let reply = match result {
             AttemptResult::Timeout => {
                 endpoint.cells.rq_timeout.inc();
                 endpoint.cells.rq_error.inc();
+                endpoint.report(&target.cluster.cluster, Outcome::TimedOut);
                 Reply::TIMEOUT
             }
             AttemptResult::Client(Some(refusal)) => {
@@ -464,6 +478,24 @@ fn is_idempotent(request: RequestRef<'_>) -> bool {
 pub(super) fn grpc_status(fields: Fields<'_>) -> Option<u8> {
     let status = fields.known(Known::GrpcStatus)?;
     std::str::from_utf8(status).ok()?.parse().ok()
+}
+
+/// The HTTP status that a gRPC status comes to, as Envoy maps it.
+fn http_status(grpc: u8) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
 }
 
 fn write_ip(out: &mut Vec<u8>, address: SocketAddr) {
