@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mesh_xds::discovery::{
-    Any, ControlPlane, DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest,
-    DiscoveryResponse, Resource,
+    Any, ControlPlane, DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse,
+    EncodedDeltaResponse, Resource,
 };
 use prost::Message as _;
 
@@ -159,7 +159,7 @@ impl<R> DebugExchange<R> {
 
 impl DebugVariant for mesh_xds::server::DeltaStream {
     type Request = DeltaDiscoveryRequest;
-    type Response = DeltaDiscoveryResponse;
+    type Response = EncodedDeltaResponse;
 
     fn asked(request: &Self::Request) -> Option<DebugRequest> {
         let DeltaDiscoveryRequest {
@@ -182,12 +182,13 @@ impl DebugVariant for mesh_xds::server::DeltaStream {
             resource: any.encode_to_vec().into(),
             name,
         };
-        DeltaDiscoveryResponse {
+        let resource = |answer| resource(answer).encode_to_vec().into();
+        EncodedDeltaResponse {
             resources: answer.into_iter().map(resource).collect(),
             type_url: request.type_url.clone(),
             nonce,
             control_plane: Some(ControlPlane { identifier }),
-            ..DeltaDiscoveryResponse::default()
+            ..EncodedDeltaResponse::default()
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::stream;
 use mesh_xds::discovery::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse, EncodedDeltaResponse,
 };
 use mesh_xds::server::{DeltaStream, SotwStream};
 use mesh_xds::service::{AdsService, Requests, ResponseStream};
@@ -103,7 +103,7 @@ impl AdsService for DiscoveryService {
     async fn delta(
         &self,
         request: Request<Requests<DeltaDiscoveryRequest>>,
-    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+    ) -> Result<ResponseStream<EncodedDeltaResponse>, Status> {
         self.open::<DeltaStream>(request).await
     }
 

@@ -113,6 +113,30 @@ pub struct DeltaDiscoveryResponse {
     pub control_plane: Option<ControlPlane>,
 }
 
+/// A [`DeltaDiscoveryResponse`] as a server sends it: resources are encoded once, with names and versions, for the responses of all
+/// streams.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct EncodedDeltaResponse {
+    /// Version of the whole set, for logs.
+    #[prost(string, tag = "1")]
+    pub system_version_info: String,
+    /// What was added or changed, each an encoded [`Resource`].
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub resources: Vec<Bytes>,
+    /// Type of the resources.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// What the answer refers to.
+    #[prost(string, tag = "5")]
+    pub nonce: String,
+    /// Names of what is gone.
+    #[prost(string, repeated, tag = "6")]
+    pub removed_resources: Vec<String>,
+    /// Who answers.
+    #[prost(message, optional, tag = "7")]
+    pub control_plane: Option<ControlPlane>,
+}
+
 /// A named resource.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Resource {
@@ -181,6 +205,16 @@ pub struct Status {
     /// What went wrong.
     #[prost(string, tag = "2")]
     pub message: String,
+}
+
+impl EncodedDeltaResponse {
+    /// What a client reads.
+    ///
+    /// # Errors
+    /// When what should be a resource is none.
+    pub fn decoded(&self) -> Result<DeltaDiscoveryResponse, prost::DecodeError> {
+        prost::Message::decode(Bytes::from(prost::Message::encode_to_vec(self)))
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod service;
 
 pub use discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    EncodedDeltaResponse,
 };
 pub use node::NodeInfo;
 pub use resource::{InvalidResource, ResourceType, XdsResource};

@@ -14,7 +14,7 @@ use mesh_xds::discovery::DiscoveryRequest;
 use mesh_xds::resource::{Encoder, Entry, ResourceSet, ResourceSnapshot};
 use mesh_xds::server::DeltaStream;
 use mesh_xds::service::{AdsServer, AdsService, Requests, ResponseStream};
-use mesh_xds::{DiscoveryResponse, NodeInfo};
+use mesh_xds::{DiscoveryResponse, EncodedDeltaResponse, NodeInfo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
@@ -37,7 +37,7 @@ impl AdsService for Serving {
     async fn delta(
         &self,
         request: Request<Requests<DeltaDiscoveryRequest>>,
-    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+    ) -> Result<ResponseStream<EncodedDeltaResponse>, Status> {
         let token = request.metadata().get("authorization");
         let token = token.and_then(|token| token.to_str().ok());
         let token = token.ok_or_else(|| Status::unauthenticated("there is no token"))?;
@@ -140,10 +140,7 @@ fn snapshot() -> ResourceSnapshot {
         ..ProxyConfig::default()
     };
     let good = Encoder::default().encode(&ProxyTables::from(&config));
-    let bad = Entry {
-        version: 7,
-        any: vec![0xff, 0xff].into(),
-    };
+    let bad = Entry::new("bad", 7, &vec![0xff, 0xff].into());
     let clusters = good.get(ResourceType::Cluster).iter();
     let clusters: ResourceSet = clusters
         .map(|(name, entry)| (name.clone(), (**entry).clone()))

@@ -7,6 +7,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use mesh_core::snapshot::Snapshot;
 use mesh_core::translate::Translator;
+use mesh_xds::EncodedDeltaResponse;
 use mesh_xds::service::{AdsService, Requests, ResponseStream};
 use prost::Message as _;
 use tokio::time::{Instant, sleep, timeout};
@@ -25,7 +26,7 @@ struct Service {
 struct Stream {
     client: Client,
     requests: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
-    responses: ResponseStream<DeltaDiscoveryResponse>,
+    responses: ResponseStream<EncodedDeltaResponse>,
 }
 
 /// The configuration with the rule in some version, as the publication of that number.
@@ -108,6 +109,7 @@ impl Stream {
     /// Reads a response and answers it.
     async fn step(&mut self) -> DeltaDiscoveryResponse {
         let response = self.responses.next().await.unwrap().unwrap();
+        let response = response.decoded().unwrap();
         self.client.receive(response.clone(), Duration::ZERO);
         self.send();
         response
@@ -245,7 +247,9 @@ async fn five_hundred_proxies_at_once_take_turns_and_are_in_sync_within_half_a_m
                 }
                 // The way there and back, and the work that it is.
                 sleep(Duration::from_millis(50)).await;
-                stream.client.receive(response, Duration::ZERO);
+                stream
+                    .client
+                    .receive(response.decoded().unwrap(), Duration::ZERO);
                 if stream.rule().is_some() && stream.client.is_settled() {
                     done.fetch_add(1, Ordering::SeqCst);
                     stream.send();

@@ -133,9 +133,9 @@ impl Encoder {
             return encoded;
         }
         let earlier = layer.earlier().find_map(|id| lock().get(id));
-        let encoded = layer.map(earlier.as_deref(), |name, value| Entry {
-            version: wire_version(layer.get(name).map_or(0, |item| item.version)),
-            any: encode(name, value),
+        let encoded = layer.map(earlier.as_deref(), |name, value| {
+            let version = wire_version(layer.get(name).map_or(0, |item| item.version));
+            Entry::new(name, version, &encode(name, value))
         });
         let encoded = Arc::new(encoded);
         lock().put(&encoded);

@@ -100,10 +100,8 @@ impl PatchedLayers {
         let key = (None, version);
         self.get(kind, key).unwrap_or_else(|| {
             let entries = patch::added(kind, patches).into_iter().map(|(name, any)| {
-                let entry = Entry {
-                    version: patched_version(super::version_of(&any), version),
-                    any,
-                };
+                let of = super::version_of(&any);
+                let entry = Entry::new(&name, patched_version(of, version), &any);
                 (name.into(), Arc::new(entry))
             });
             self.put(kind, key, Layer::new(entries))
@@ -142,5 +140,5 @@ fn entry(
     } else {
         patched_version(of, version)
     };
-    Some(Entry { version, any })
+    Some(Entry::new(name, version, &any))
 }

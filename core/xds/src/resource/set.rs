@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mesh_ir::{Layer, Table};
+use prost::Message as _;
 
-use super::{PerType, ResourceType};
+use super::{PerType, ResourceType, format_version};
+use crate::discovery::Resource;
 
 /// One encoded resource. The default stands for one of which nothing is known: no resource has version 0 in practice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,6 +16,8 @@ pub struct Entry {
     pub version: u64,
     /// The encoded `google.protobuf.Any`.
     pub any: Bytes,
+    /// The same with its name and version: a [`Resource`] of a delta response, of which `any` is a part.
+    pub(crate) named: Bytes,
 }
 
 /// All resources of one type, by name, in layers: what all proxies have alike, what a namespace has, and what one proxy has of its
@@ -26,6 +30,43 @@ pub struct ResourceSet(Table<Entry>);
 pub struct ResourceSnapshot {
     version: u64,
     sets: PerType<Arc<ResourceSet>>,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// The resource of a name.
+    pub fn new(name: &str, version: u64, any: &Bytes) -> Self {
+        let resource = Resource {
+            version: format_version(version),
+            resource: any.clone(),
+            name: name.to_owned(),
+        };
+        let named = Bytes::from(resource.encode_to_vec());
+        // Only the field of the name comes behind it.
+        let start = named.len() - any.len() - string_len(3, name);
+        Self {
+            version,
+            any: named.slice(start..start + any.len()),
+            named,
+        }
+    }
+
+    /// One that a client is said to have: only its version is known.
+    pub(crate) fn told(version: u64) -> Self {
+        Self {
+            version,
+            ..Self::default()
+        }
+    }
+}
+
+/// Length of a field of text. Empty ones are left out.
+fn string_len(field: u32, text: &str) -> usize {
+    match text {
+        "" => 0,
+        text => prost::encoding::string::encoded_len(field, &text.to_owned()),
+    }
 }
 
 // === impl ResourceSet ===
@@ -111,5 +152,28 @@ impl ResourceSnapshot {
     pub fn with(mut self, kind: ResourceType, set: Arc<ResourceSet>) -> Self {
         *self.sets.get_mut(kind) = set;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_lies_within_its_message() {
+        let any = Bytes::from(vec![7; 300]);
+        for name in ["a", &"n".repeat(127), &"n".repeat(128), &"n".repeat(20_000)] {
+            let entry = Entry::new(name, 5, &any);
+            assert_eq!(entry.any, any);
+            let Resource {
+                version,
+                resource,
+                name: read,
+            } = Resource::decode(entry.named).unwrap();
+            assert_eq!(
+                (&*version, resource, &*read),
+                (&*format_version(5), any.clone(), name)
+            );
+        }
     }
 }

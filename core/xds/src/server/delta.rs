@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::core::{Core, Next};
 use super::kind::Answer;
 use super::{Received, StreamError, TypeStatus};
 use crate::ResourceType;
-use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource};
-use crate::resource::{Entry, ResourceSnapshot, format_version, parse_version};
+use crate::discovery::{DeltaDiscoveryRequest, EncodedDeltaResponse, Node};
+use crate::resource::{Entry, ResourceSnapshot, parse_version};
 
 /// Name that stands for everything.
 const ALL: &str = "*";
@@ -76,10 +74,7 @@ impl DeltaStream {
         if first {
             state.begin(initial_resource_versions.iter().map(|(name, version)| {
                 // The bytes are the client's; only the version is compared.
-                let entry = Entry {
-                    version: parse_version(version),
-                    any: Bytes::new(),
-                };
+                let entry = Entry::told(parse_version(version));
                 (Arc::from(name.as_str()), Arc::new(entry))
             }));
             if resource_names_subscribe.is_empty() && kind.is_wildcard() {
@@ -130,23 +125,19 @@ impl DeltaStream {
     }
 
     /// The next response to send, if there is one now.
-    pub fn poll(&mut self, now: SystemTime) -> Option<DeltaDiscoveryResponse> {
+    pub fn poll(&mut self, now: SystemTime) -> Option<EncodedDeltaResponse> {
         let Next {
             kind,
             nonce,
             version,
             batch,
         } = self.core.next(now)?;
-        Some(DeltaDiscoveryResponse {
+        Some(EncodedDeltaResponse {
             system_version_info: version.to_string(),
             resources: batch
                 .resources
                 .into_iter()
-                .map(|(name, entry)| Resource {
-                    version: format_version(entry.version),
-                    resource: entry.any.clone(),
-                    name: name.to_string(),
-                })
+                .map(|(_, entry)| entry.named.clone())
                 .collect(),
             type_url: kind.type_url().to_owned(),
             nonce: nonce.to_string(),

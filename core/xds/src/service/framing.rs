@@ -23,7 +23,7 @@ use prost::encoding::{self, WireType};
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
-use crate::discovery::{DeltaDiscoveryResponse, DiscoveryResponse, Resource};
+use crate::discovery::{DiscoveryResponse, EncodedDeltaResponse};
 
 /// Largest request that is taken, in bytes. A client that resumes tells the version of everything it has.
 const MAX_REQUEST: usize = 16 << 20;
@@ -38,13 +38,8 @@ const RESOURCES: u32 = 2;
 
 /// A response that is written resource by resource.
 pub(super) trait Split: Message + Sized + Unpin {
-    /// A resource.
-    type Part: Send + Unpin;
-
-    /// Takes the resources out; the order of fields does not matter on the wire.
-    fn take_parts(&mut self) -> Vec<Self::Part>;
-    fn part_len(part: &Self::Part) -> usize;
-    fn write_part(part: Self::Part, out: &mut Chunks);
+    /// Takes the encoded resources out; the order of fields does not matter on the wire.
+    fn take_resources(&mut self) -> Vec<Bytes>;
 }
 
 /// Chunks on their way, and the one that is being filled.
@@ -56,11 +51,13 @@ pub(super) struct Chunks {
 
 /// The body of a response stream.
 #[derive(Debug)]
-pub(super) struct Outgoing<S, M: Split> {
+pub(super) struct Outgoing<S, M> {
     responses: S,
-    parts: std::vec::IntoIter<M::Part>,
+    /// What is left of the current response.
+    resources: std::vec::IntoIter<Bytes>,
     chunks: Chunks,
     ended: bool,
+    response: PhantomData<fn() -> M>,
 }
 
 /// The requests of one stream.
@@ -73,48 +70,15 @@ pub struct Requests<T> {
 
 // === impl Split ===
 
-impl Split for DeltaDiscoveryResponse {
-    type Part = Resource;
-
-    fn take_parts(&mut self) -> Vec<Resource> {
+impl Split for EncodedDeltaResponse {
+    fn take_resources(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.resources)
-    }
-
-    fn part_len(part: &Resource) -> usize {
-        encoding::message::encoded_len(RESOURCES, part)
-    }
-
-    fn write_part(part: Resource, out: &mut Chunks) {
-        let Resource {
-            version,
-            resource,
-            name,
-        } = &part;
-        if resource.len() < LARGE {
-            encoding::message::encode(RESOURCES, &part, &mut out.filling);
-            return;
-        }
-        encoding::encode_key(RESOURCES, WireType::LengthDelimited, &mut out.filling);
-        encoding::encode_varint(part.encoded_len() as u64, &mut out.filling);
-        encoding::string::encode(1, version, &mut out.filling);
-        out.put_bytes(2, resource.clone());
-        encoding::string::encode(3, name, &mut out.filling);
     }
 }
 
 impl Split for DiscoveryResponse {
-    type Part = Bytes;
-
-    fn take_parts(&mut self) -> Vec<Bytes> {
+    fn take_resources(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.resources)
-    }
-
-    fn part_len(part: &Bytes) -> usize {
-        encoding::bytes::encoded_len(RESOURCES, part)
-    }
-
-    fn write_part(part: Bytes, out: &mut Chunks) {
-        out.put_bytes(RESOURCES, part);
     }
 }
 
@@ -151,15 +115,17 @@ impl<S, M: Split> Outgoing<S, M> {
     pub(super) fn new(responses: S) -> Self {
         Self {
             responses,
-            parts: Vec::new().into_iter(),
+            resources: Vec::new().into_iter(),
             chunks: Chunks::default(),
             ended: false,
+            response: PhantomData,
         }
     }
 
     fn begin(&mut self, mut response: M) -> Result<(), Status> {
-        let parts = response.take_parts();
-        let length = response.encoded_len() + parts.iter().map(M::part_len).sum::<usize>();
+        let resources = response.take_resources();
+        let field_len = |resource| encoding::bytes::encoded_len(RESOURCES, resource);
+        let length = response.encoded_len() + resources.iter().map(field_len).sum::<usize>();
         let header = u32::try_from(length)
             .map_err(|_| Status::resource_exhausted("the response is larger than gRPC allows"))?;
         self.chunks.filling.reserve(CHUNK.min(length + HEADER));
@@ -168,23 +134,23 @@ impl<S, M: Split> Outgoing<S, M> {
         response
             .encode(&mut self.chunks.filling)
             .map_err(|error| Status::internal(error.to_string()))?;
-        self.parts = parts.into_iter();
+        self.resources = resources.into_iter();
         Ok(())
     }
 
     /// The next chunk of the current response.
     fn chunk(&mut self) -> Option<Bytes> {
         while !self.chunks.is_due()
-            && let Some(part) = self.parts.next()
+            && let Some(resource) = self.resources.next()
         {
             if self.chunks.filling.capacity() == 0 {
                 self.chunks.filling.reserve(CHUNK + LARGE);
             }
-            M::write_part(part, &mut self.chunks);
+            self.chunks.put_bytes(RESOURCES, resource);
         }
-        if self.parts.len() == 0 {
+        if self.resources.len() == 0 {
             // What is left of it is the memory for all resources of a response.
-            self.parts = Vec::new().into_iter();
+            self.resources = Vec::new().into_iter();
         }
         if self.chunks.ready.is_empty() {
             self.chunks.flush();
@@ -318,6 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::resource::Entry;
 
     /// All data of a body.
     async fn data<M: Split>(responses: Vec<M>) -> Vec<u8> {
@@ -333,19 +300,15 @@ mod tests {
         data
     }
 
-    fn delta(sizes: &[usize]) -> DeltaDiscoveryResponse {
-        DeltaDiscoveryResponse {
+    fn delta(sizes: &[usize]) -> EncodedDeltaResponse {
+        EncodedDeltaResponse {
             nonce: "7".to_owned(),
             resources: sizes
                 .iter()
-                .map(|size| Resource {
-                    version: "1".to_owned(),
-                    resource: vec![b'x'; *size].into(),
-                    name: format!("r{size}"),
-                })
+                .map(|size| Entry::new(&format!("r{size}"), 1, &vec![b'x'; *size].into()).named)
                 .collect(),
             removed_resources: vec!["gone".to_owned()],
-            ..DeltaDiscoveryResponse::default()
+            ..EncodedDeltaResponse::default()
         }
     }
 
@@ -383,18 +346,18 @@ mod tests {
             sizes in proptest::collection::vec(proptest::collection::vec(0usize..20_000, 0..8), 0..4),
         ) {
             let deltas: Vec<_> = sizes.iter().map(|sizes| delta(sizes)).collect();
-            prop_assert_eq!(&decoded::<DeltaDiscoveryResponse>(&run(data(deltas.clone()))), &deltas);
+            prop_assert_eq!(&decoded::<EncodedDeltaResponse>(&run(data(deltas.clone()))), &deltas);
             let sotws: Vec<_> = sizes.iter().map(|sizes| sotw(sizes)).collect();
             prop_assert_eq!(&decoded::<DiscoveryResponse>(&run(data(sotws.clone()))), &sotws);
         }
 
         #[test]
         fn requests_come_in_any_pieces(cut in 1usize..300, count in 0usize..5) {
-            let sent: Vec<DeltaDiscoveryResponse> = (0..count).map(|n| delta(&[n * 100])).collect();
+            let sent: Vec<EncodedDeltaResponse> = (0..count).map(|n| delta(&[n * 100])).collect();
             let bytes = run(data(sent.clone()));
             let frames = bytes.chunks(cut).map(|chunk| Ok::<_, Status>(Frame::data(Bytes::copy_from_slice(chunk))));
             let body = http_body_util::StreamBody::new(stream::iter(frames.collect::<Vec<_>>()));
-            let requests = Requests::<DeltaDiscoveryResponse>::new(tonic::body::Body::new(body));
+            let requests = Requests::<EncodedDeltaResponse>::new(tonic::body::Body::new(body));
             let received: Vec<_> = run(requests.collect::<Vec<_>>());
             let received: Vec<_> = received.into_iter().map(Result::unwrap).collect();
             prop_assert_eq!(received, sent);
@@ -410,8 +373,7 @@ mod tests {
             &[0, 0],
         ] {
             let body = http_body_util::Full::new(Bytes::copy_from_slice(bytes));
-            let mut requests =
-                Requests::<DeltaDiscoveryResponse>::new(tonic::body::Body::new(body));
+            let mut requests = Requests::<EncodedDeltaResponse>::new(tonic::body::Body::new(body));
             assert!(run(requests.message()).is_err(), "{bytes:?}");
         }
     }

@@ -15,7 +15,7 @@ use tonic::{Request, Status};
 use super::framing::{Outgoing, Requests, Split};
 use super::{DELTA_PATH, NAME, SOTW_PATH};
 use crate::discovery::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse, EncodedDeltaResponse,
 };
 
 /// Responses of one stream.
@@ -28,7 +28,7 @@ pub trait AdsService: Send + Sync + 'static {
     fn delta(
         &self,
         request: Request<Requests<DeltaDiscoveryRequest>>,
-    ) -> impl Future<Output = Result<ResponseStream<DeltaDiscoveryResponse>, Status>> + Send;
+    ) -> impl Future<Output = Result<ResponseStream<EncodedDeltaResponse>, Status>> + Send;
 
     /// Serves a state-of-the-world stream.
     fn state_of_the_world(
@@ -139,12 +139,12 @@ struct Sotw<S>(PhantomData<fn(S)>);
 impl<S: AdsService> Method for Delta<S> {
     type Service = S;
     type Request = DeltaDiscoveryRequest;
-    type Response = DeltaDiscoveryResponse;
+    type Response = EncodedDeltaResponse;
 
     async fn call(
         service: &S,
         request: Request<Requests<DeltaDiscoveryRequest>>,
-    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+    ) -> Result<ResponseStream<EncodedDeltaResponse>, Status> {
         service.delta(request).await
     }
 }

@@ -9,7 +9,7 @@ use tonic::{Request, Status};
 use super::{AdsClient, AdsServer, AdsService, Requests, ResponseStream};
 use crate::ResourceType;
 use crate::discovery::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse, EncodedDeltaResponse,
 };
 use crate::resource::ResourceSnapshot;
 use crate::server::{DeltaStream, SotwStream};
@@ -23,7 +23,7 @@ impl AdsService for Empty {
     async fn delta(
         &self,
         request: Request<Requests<DeltaDiscoveryRequest>>,
-    ) -> Result<ResponseStream<DeltaDiscoveryResponse>, Status> {
+    ) -> Result<ResponseStream<EncodedDeltaResponse>, Status> {
         if request.metadata().get("authorization").is_none() {
             return Err(Status::unauthenticated("there is no token"));
         }

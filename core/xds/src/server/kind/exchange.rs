@@ -169,7 +169,7 @@ impl KindState {
                 // Good ones may have been applied: which version the client has is unknown until it accepts one.
                 Some(_) => Some(Arc::new(Entry {
                     version: 0,
-                    any: had.map(|had| had.any.clone()).unwrap_or_default(),
+                    ..had.map(|had| Entry::clone(&had)).unwrap_or_default()
                 })),
                 // A removal goes with the next additions.
                 None => had,

@@ -133,6 +133,7 @@ impl Sim {
             self.to_server.push(request);
         }
         while let Some(response) = self.server.poll(self.now) {
+            let response = response.decoded().unwrap();
             let same = |other: &&DeltaDiscoveryResponse| other.type_url == response.type_url;
             assert!(
                 self.to_client.iter().find(same).is_none(),
@@ -322,6 +323,7 @@ impl EnvoyStream {
     /// Takes and acknowledges everything; gives what came of virtual hosts.
     fn take_all(&mut self) {
         while let Some(response) = self.server.poll(NOW) {
+            let response = response.decoded().unwrap();
             if response.type_url == ResourceType::VirtualHost.type_url() {
                 let names = response.resources.iter().map(|one| one.name.clone());
                 self.hosts.extend(names);

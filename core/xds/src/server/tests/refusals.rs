@@ -19,12 +19,10 @@ fn name(index: usize) -> String {
 
 /// Clusters of these versions by their position.
 fn snapshot(versions: impl Fn(usize) -> u64, generation: u64) -> ResourceSnapshot {
-    let entry = |version| Entry {
-        version,
-        any: Bytes::from_static(b"any"),
-    };
+    let any = Bytes::from_static(b"any");
+    let entry = |name: String, version| (name.clone(), Entry::new(&name, version, &any));
     let set: ResourceSet = (0..COUNT)
-        .map(|index| (name(index), entry(versions(index))))
+        .map(|index| entry(name(index), versions(index)))
         .collect();
     ResourceSnapshot::default()
         .with(KIND, Arc::new(set))
@@ -62,6 +60,7 @@ impl Client {
         let (end, before) = (self.now + time, self.responses.len());
         while self.now <= end {
             while let Some(response) = self.stream.poll(self.now) {
+                let response = response.decoded().unwrap();
                 let error_detail = judge(&response).map(|message| Status {
                     code: 3,
                     message: message.to_owned(),
@@ -104,10 +103,8 @@ fn a_client_that_refuses_everything_is_tried_a_bounded_number_of_times() {
     client
         .stream
         .update(snapshot(|index| if index == 7 { 2 } else { 1 }, 2));
-    assert_eq!(
-        client.stream.poll(client.now).unwrap().resources[0].name,
-        name(7)
-    );
+    let response = client.stream.poll(client.now).unwrap().decoded().unwrap();
+    assert_eq!(response.resources[0].name, name(7));
 }
 
 #[test]
