@@ -72,6 +72,8 @@ known! {
     ProxyConnection 16 b'p' "proxy-connection",
     ForwardedProto 17 b'x' "x-forwarded-proto",
     TransferEncoding 17 b't' "transfer-encoding",
+    Overloaded 18 b'x' "x-envoy-overloaded",
+    RateLimited 19 b'x' "x-envoy-ratelimited",
     ProxyAuthorization 19 b'p' "proxy-authorization",
     AttemptCount 21 b'x' "x-envoy-attempt-count",
     OriginalPath 21 b'x' "x-envoy-original-path",

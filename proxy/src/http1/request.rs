@@ -58,8 +58,6 @@ pub enum Form {
 pub enum Upgrade {
     /// A WebSocket.
     WebSocket,
-    /// Anything else.
-    Other,
 }
 
 /// A head together with the bytes that it was parsed from.
@@ -210,11 +208,10 @@ impl RequestHead {
                     host = Some(start..start + value.len());
                 }
                 Known::Upgrade => {
-                    upgrade = Some(if value.eq_ignore_ascii_case(b"websocket") {
-                        Upgrade::WebSocket
-                    } else {
-                        Upgrade::Other
-                    });
+                    // Other offers are ignored (RFC 9110, 7.8): `h2c` and `TLS/1.2` are sent by clients that do without.
+                    upgrade = value
+                        .eq_ignore_ascii_case(b"websocket")
+                        .then_some(Upgrade::WebSocket);
                 }
                 Known::Expect => {
                     if !value.eq_ignore_ascii_case(b"100-continue") {
@@ -238,7 +235,6 @@ impl RequestHead {
         if self.authority.is_empty() {
             self.authority = host;
         }
-        self.upgrade = upgrade.filter(|_| control.upgrade);
         self.keep_alive = !control.close;
         self.nominates = control.nominates;
         self.framing = match control.length {
@@ -246,6 +242,9 @@ impl RequestHead {
             Some(length) if length > 0 => Framing::Length(length),
             _ => Framing::None,
         };
+        // A WebSocket begins with a request without body; what offers one with a body is a request like any other.
+        let may_upgrade = control.upgrade && self.framing == Framing::None;
+        self.upgrade = upgrade.filter(|_| may_upgrade);
         Ok(true)
     }
 }

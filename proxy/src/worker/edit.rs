@@ -39,6 +39,25 @@ pub struct ResponseEdit<'a> {
     pub service_time: Option<u64>,
 }
 
+/// What Envoy removes from requests of others, behind `x-envoy-`.
+const INSTRUCTIONS: [&[u8]; 15] = [
+    b"retry-on",
+    b"retry-grpc-on",
+    b"max-retries",
+    b"retriable-status-codes",
+    b"retriable-header-names",
+    b"hedge-on-per-try-timeout",
+    b"upstream-rq-timeout-ms",
+    b"upstream-rq-per-try-timeout-ms",
+    b"upstream-alt-response",
+    b"expected-rq-timeout-ms",
+    b"force-trace",
+    b"ip-tags",
+    b"original-url",
+    b"downstream-service-cluster",
+    b"downstream-service-node",
+];
+
 /// Fields that belong to the connection or to the framing, which no configuration may touch.
 fn is_fixed(name: &[u8]) -> bool {
     name.first() == Some(&b':')
@@ -54,6 +73,18 @@ fn is_fixed(name: &[u8]) -> bool {
                 | Known::Te
                 | Known::Trailer
         )
+}
+
+/// Whether a field tells Envoy's filters what to do with the request. Nobody outside may, and what a proxy has obeyed goes no further.
+fn is_instruction(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-envoy-";
+    let Some((prefix, rest)) = name.split_at_checked(PREFIX.len()) else {
+        return false;
+    };
+    prefix.eq_ignore_ascii_case(PREFIX)
+        && INSTRUCTIONS
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(rest))
 }
 
 /// Whether changes remove or replace what a field has so far.
@@ -113,7 +144,7 @@ impl Edit for RequestEdit<'_> {
     fn drops(&self, span: &Span, name: &[u8]) -> bool {
         let [first, second] = self.ops;
         let own = match span.known {
-            Known::Other => false,
+            Known::Other => is_instruction(name),
             Known::ForwardedFor | Known::ExternalAddress | Known::Internal => {
                 self.forwarded_for.is_some()
             }

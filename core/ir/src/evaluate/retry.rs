@@ -29,18 +29,41 @@ pub enum Failure {
         code: u16,
         /// gRPC status, if the head told it.
         grpc: Option<u8>,
+        /// What a field of it says about another try.
+        hint: Option<Hint>,
     },
+}
+
+/// What a field of a response says about another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// `x-envoy-overloaded`: a limit was reached on the way, so that there must be none.
+    Overloaded,
+    /// `x-envoy-ratelimited`: there is one only by [`RetryOn::EnvoyRateLimited`], whatever the status.
+    RateLimited,
+    /// A field that the request named in `x-envoy-retriable-header-names`.
+    Named,
 }
 
 /// Whether the policy asks for another try after this failure.
 pub fn is_retried(policy: &RetryPolicy, failure: Failure) -> bool {
-    // Another try would only add to what is too much already.
-    failure != Failure::Overflow && policy.on.iter().any(|on| matches(*on, policy, failure))
+    let hint = match failure {
+        // Another try would only add to what is too much already.
+        Failure::Overflow => return false,
+        Failure::Response { hint, .. } => hint,
+        _ => None,
+    };
+    match hint {
+        Some(Hint::Overloaded) => false,
+        Some(Hint::RateLimited) => policy.on.contains(&RetryOn::EnvoyRateLimited),
+        Some(Hint::Named) if policy.on.contains(&RetryOn::RetriableHeaders) => true,
+        Some(Hint::Named) | None => policy.on.iter().any(|on| matches(*on, policy, failure)),
+    }
 }
 
 fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
     let (code, grpc) = match failure {
-        Failure::Response { code, grpc } => (Some(code), grpc),
+        Failure::Response { code, grpc, .. } => (Some(code), grpc),
         _ => (None, None),
     };
     match on {
@@ -60,7 +83,7 @@ fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
         RetryOn::Unavailable => grpc == Some(14),
         // Only HTTP/2 upstreams refuse streams, and only HTTP/3 has connections that fail late.
         RetryOn::RefusedStream | RetryOn::Http3PostConnectFailure => false,
-        // No route names headers, and the header of a limit is not looked at yet.
+        // These go by the hint.
         RetryOn::RetriableHeaders | RetryOn::EnvoyRateLimited => false,
     }
 }
@@ -99,7 +122,11 @@ mod tests {
     }
 
     fn code(code: u16) -> Failure {
-        Failure::Response { code, grpc: None }
+        Failure::Response {
+            code,
+            grpc: None,
+            hint: None,
+        }
     }
 
     #[test]
@@ -136,9 +163,30 @@ mod tests {
             Failure::Response {
                 code: 200,
                 grpc: Some(14),
+                hint: None,
             },
             true,
         );
+    }
+
+    #[test]
+    fn fields_of_responses_count_before_their_status() {
+        let hinted = |code, hint| Failure::Response {
+            code,
+            grpc: None,
+            hint: Some(hint),
+        };
+        check(RetryOn::FiveXx, hinted(503, Hint::Overloaded), false);
+        check(RetryOn::FiveXx, hinted(503, Hint::RateLimited), false);
+        check(
+            RetryOn::EnvoyRateLimited,
+            hinted(429, Hint::RateLimited),
+            true,
+        );
+        check(RetryOn::EnvoyRateLimited, code(429), false);
+        check(RetryOn::RetriableHeaders, hinted(200, Hint::Named), true);
+        check(RetryOn::FiveXx, hinted(200, Hint::Named), false);
+        check(RetryOn::FiveXx, hinted(500, Hint::Named), true);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use mesh_ir::evaluate::Forwarding;
-use mesh_ir::evaluate::retry::{self, Failure};
-use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryPolicy};
+use mesh_ir::evaluate::retry::{self, Failure, Hint};
+use mesh_ir::{Direction, ForwardClientCertificate, HttpProtocol, RetryOn, RetryPolicy};
 use smallvec::SmallVec;
 
 use super::connect::Connected;
@@ -66,9 +66,10 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             _ if cluster.cluster.config.client.protocol == HttpProtocol::Http2 => {
                 Some(Reply::HTTP2)
             }
-            Some(Upgrade::WebSocket) if self.context.http.config.websocket => None,
-            Some(_) => Some(Reply::NO_UPGRADE),
-            None => None,
+            Some(Upgrade::WebSocket) if !self.context.http.config.websocket => {
+                Some(Reply::NO_UPGRADE)
+            }
+            Some(Upgrade::WebSocket) | None => None,
         };
         if let Some(reply) = refused {
             return Box::pin(self.answer(reply, route, Some(cluster))).await;
@@ -292,9 +293,35 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         }
         let status = grpc.map_or(code, http_status);
         endpoint.report(&target.cluster.cluster, Outcome::Response(status));
-        let failure = Failure::Response { code, grpc };
+        let hint = progress
+            .policy
+            .and_then(|policy| self.hint(policy, response.fields(bytes)));
+        let failure = Failure::Response { code, grpc, hint };
         self.is_retried(progress, target, endpoint, failure)
             .then_some(failure)
+    }
+
+    /// What a response says about another try beyond its status.
+    fn hint(&self, policy: &RetryPolicy, response: Fields<'_>) -> Option<Hint> {
+        if response.known(Known::Overloaded).is_some() {
+            return Some(Hint::Overloaded);
+        }
+        if response.known(Known::RateLimited).is_some() {
+            return Some(Hint::RateLimited);
+        }
+        // Only what is inside of the mesh may ask for that.
+        let is_edge = self.context.http.config.trust.use_remote_address;
+        if is_edge || !policy.on.contains(&RetryOn::RetriableHeaders) {
+            return None;
+        }
+        let request = self.stream.head().fields();
+        let names = request.joined("x-envoy-retriable-header-names")?;
+        let mut names = names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let is_there = |name: &[u8]| {
+            let mut fields = response.iter();
+            fields.any(|(other, _)| other.eq_ignore_ascii_case(name))
+        };
+        names.any(is_there).then_some(Hint::Named)
     }
 
     /// Whether the policy asks for another try, and there may be one.

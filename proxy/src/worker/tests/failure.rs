@@ -30,6 +30,37 @@ fn a_code_is_retried_until_it_is_better() {
 }
 
 #[test]
+fn fields_of_an_answer_may_ask_for_another_try() {
+    const NAMED: &str = "HTTP/1.1 200 OK\r\nX-Again: 1\r\nContent-Length: 0\r\n\r\n";
+    const LIMITED: &str =
+        "HTTP/1.1 429 Too Many\r\nx-envoy-ratelimited: true\r\nContent-Length: 0\r\n\r\n";
+    const OVERLOADED: &str =
+        "HTTP/1.1 503 Busy\r\nx-envoy-overloaded: true\r\nContent-Length: 0\r\n\r\n";
+    for (answers, on, code, tries) in [
+        (
+            &[NAMED, OK] as &'static [_],
+            RetryOn::RetriableHeaders,
+            200,
+            2,
+        ),
+        (&[NAMED, OK], RetryOn::FiveXx, 200, 1),
+        (&[LIMITED, OK], RetryOn::EnvoyRateLimited, 200, 2),
+        (&[LIMITED, OK], RetryOn::FiveXx, 429, 1),
+        (&[OVERLOADED, OK], RetryOn::FiveXx, 503, 1),
+    ] {
+        let (address, requests) = script(answers);
+        let clusters = vec![static_cluster("one", &[address])];
+        let proxy = http_proxy(vec![retried(2, &[on])], clusters);
+        let mut wire = proxy.connect();
+        wire.send(
+            "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-retriable-header-names: x-other, x-again\r\n\r\n",
+        );
+        assert_eq!(wire.answer().code, code, "{on:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), tries, "{on:?}");
+    }
+}
+
+#[test]
 fn tries_end_and_the_last_answer_is_passed_on() {
     let (address, requests) = script(&[BUSY]);
     let proxy = http_proxy(

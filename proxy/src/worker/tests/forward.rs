@@ -230,14 +230,33 @@ fn a_websocket_is_opened_and_passed_through() {
 }
 
 #[test]
-fn other_upgrades_are_refused() {
+fn other_upgrades_are_ignored() {
     let proxy = http_proxy(
         vec![to("/", "one")],
         vec![static_cluster("one", &[echo("one")])],
     );
     let mut wire = proxy.connect();
-    wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
-    assert_eq!(wire.answer().code, 403);
+    for offer in ["h2c", "TLS/1.2", "chat"] {
+        wire.send(&format!("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"));
+        let answer = wire.answer();
+        assert_eq!(answer.code, 200);
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(field(&answer.body, name), None);
+        }
+    }
+}
+
+#[test]
+fn a_request_with_a_body_opens_no_websocket() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nok");
+    let answer = wire.answer();
+    assert_eq!((answer.code, field(&answer.body, "upgrade")), (200, None));
+    assert!(answer.body.ends_with("ok"));
 }
 
 #[test]
@@ -507,6 +526,27 @@ fn at_the_edge_the_client_is_named() {
     );
     assert_eq!(field(&seen, "x-forwarded-proto"), Some("http"));
     assert_eq!(field(&seen, "x-envoy-internal"), None);
+}
+
+#[test]
+fn clients_do_not_instruct_the_proxy() {
+    let proxy = http_proxy(
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let mut wire = proxy.connect();
+    wire.send("GET https://test/ HTTP/1.1\r\nHost: test\r\nX-Envoy-Retry-On: 5xx\r\nx-envoy-max-retries: 9\r\nX-ENVOY-UPSTREAM-RQ-TIMEOUT-MS: 1\r\nX-Envoy-Other: 1\r\n\r\n");
+    let seen = wire.answer().body;
+    for name in [
+        "x-envoy-retry-on",
+        "x-envoy-max-retries",
+        "x-envoy-upstream-rq-timeout-ms",
+    ] {
+        assert_eq!(field(&seen, name), None, "{seen}");
+    }
+    assert_eq!(field(&seen, "x-envoy-other"), Some("1"));
+    // The connection says what was spoken, not the target.
+    assert_eq!(field(&seen, "x-forwarded-proto"), Some("http"));
 }
 
 #[test]
