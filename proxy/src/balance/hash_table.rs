@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 
 use mesh_ir::ConsistentHash;
-
-use super::xxhash::xxh64;
+use twox_hash::XxHash64;
 
 /// Envoy's sizes where none are configured.
 const DEFAULT_RING: u64 = 1024;
@@ -81,7 +80,7 @@ fn ring(minimum: u64, entries: &[Entry]) -> Vec<(u64, u32)> {
         let mut turn = 0_u64;
         while have < want {
             let key = format!("{}_{turn}", entry.address);
-            places.push((xxh64(key.as_bytes(), 0), entry.index));
+            places.push((XxHash64::oneshot(0, key.as_bytes()), entry.index));
             turn += 1;
             have += 1.0;
         }
@@ -112,8 +111,8 @@ fn maglev(size: u64, entries: &[Entry]) -> Vec<u32> {
             let key = entry.address.to_string();
             Filling {
                 index: entry.index,
-                offset: xxh64(key.as_bytes(), 0) % size,
-                skip: xxh64(key.as_bytes(), 1) % (size - 1) + 1,
+                offset: XxHash64::oneshot(0, key.as_bytes()) % size,
+                skip: XxHash64::oneshot(1, key.as_bytes()) % (size - 1) + 1,
                 next: 0,
                 share: entry.share,
                 target: 0.0,
@@ -175,7 +174,7 @@ mod tests {
     }
 
     fn hashes() -> impl Iterator<Item = u64> {
-        (0..20_000_u64).map(|number| xxh64(&number.to_le_bytes(), 7))
+        (0..20_000_u64).map(|number| XxHash64::oneshot(7, &number.to_le_bytes()))
     }
 
     #[test]

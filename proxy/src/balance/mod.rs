@@ -6,7 +6,6 @@
 mod hash_table;
 mod priorities;
 mod request_hash;
-mod xxhash;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use mesh_ir::HashPolicy;
+use twox_hash::XxHash64;
 
-use super::xxhash::xxh64;
 use crate::http1::RequestRef;
 
 /// The hash of a request.
@@ -27,17 +27,18 @@ pub fn request_hash(
     for policy in policies {
         let hash = match policy {
             HashPolicy::Header(name) => header(request, name),
-            HashPolicy::SourceAddress => {
-                Some(xxh64(client.to_canonical().to_string().as_bytes(), 0))
-            }
+            HashPolicy::SourceAddress => Some(XxHash64::oneshot(
+                0,
+                client.to_canonical().to_string().as_bytes(),
+            )),
             HashPolicy::QueryParameter(name) => query(request, name),
             HashPolicy::Cookie { name, path, ttl } => {
-                let sent = cookie(request, name).map(|value| xxh64(value, 0));
+                let sent = cookie(request, name).map(|value| XxHash64::oneshot(0, value));
                 sent.or_else(|| {
-                    let value = format!("{:x}", xxh64(connection().as_bytes(), 0));
+                    let value = format!("{:x}", XxHash64::oneshot(0, connection().as_bytes()));
                     all.cookies
                         .push(set_cookie(name, &value, path, ttl.as_ref()?.as_secs()));
-                    Some(xxh64(value.as_bytes(), 0))
+                    Some(XxHash64::oneshot(0, value.as_bytes()))
                 })
             }
         };
@@ -52,7 +53,7 @@ pub fn request_hash(
 /// The values of a header are hashed one after the other, sorted.
 fn header(request: RequestRef<'_>, name: &str) -> Option<u64> {
     if name == "host" || name == ":authority" {
-        return Some(xxh64(request.authority(), 0));
+        return Some(XxHash64::oneshot(0, request.authority()));
     }
     let fields = request.fields().iter();
     let mut values: Vec<&[u8]> = fields
@@ -60,14 +61,18 @@ fn header(request: RequestRef<'_>, name: &str) -> Option<u64> {
         .map(|(_, value)| value)
         .collect();
     values.sort_unstable();
-    (!values.is_empty()).then(|| values.iter().fold(0, |seed, value| xxh64(value, seed)))
+    (!values.is_empty()).then(|| {
+        values
+            .iter()
+            .fold(0, |seed, value| XxHash64::oneshot(seed, value))
+    })
 }
 
 fn query(request: RequestRef<'_>, name: &str) -> Option<u64> {
     let mut parameters = request.query()?.split(|byte| *byte == b'&');
     parameters.find_map(|parameter| {
         let (key, value) = split(parameter, b'=').unwrap_or((parameter, b""));
-        (key == name.as_bytes()).then(|| xxh64(value, 0))
+        (key == name.as_bytes()).then(|| XxHash64::oneshot(0, value))
     })
 }
 
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn each_property_is_hashed_by_its_value() {
-        let of = |value: &str| Some(xxh64(value.as_bytes(), 0));
+        let of = |value: &str| Some(XxHash64::oneshot(0, value.as_bytes()));
         let header = [HashPolicy::Header("x-user".into())];
         assert_eq!(hash("X-User: jason\r\n", &header).hash, of("jason"));
         assert_eq!(hash("", &header).hash, None);
@@ -143,8 +148,8 @@ mod tests {
             &[HashPolicy::SourceAddress, header[0].clone()],
         )
         .hash;
-        let first = xxh64(b"10.0.0.1", 0).rotate_left(1);
-        assert_eq!(both, Some(first ^ xxh64(b"j", 0)));
+        let first = XxHash64::oneshot(0, b"10.0.0.1").rotate_left(1);
+        assert_eq!(both, Some(first ^ XxHash64::oneshot(0, b"j")));
     }
 
     #[test]
@@ -155,10 +160,10 @@ mod tests {
             ttl,
         };
         let sent = hash("cookie: a=b; user=\"x\"\r\n", &[cookie(None)]);
-        assert_eq!(sent.hash, Some(xxh64(b"x", 0)));
+        assert_eq!(sent.hash, Some(XxHash64::oneshot(0, b"x")));
         assert_eq!(hash("", &[cookie(None)]), RequestHash::default());
         let made = hash("", &[cookie(Some(Duration::from_secs(60)))]);
-        let value = format!("{:x}", xxh64(b"connection", 0));
+        let value = format!("{:x}", XxHash64::oneshot(0, b"connection"));
         assert_eq!(
             made.cookies,
             [format!("user=\"{value}\"; Max-Age=60; Path=/p; HttpOnly")]
