@@ -44,6 +44,8 @@ pub struct Worker {
     scratches: Scratches,
     random: Cell<u64>,
     sweeping: Cell<bool>,
+    /// Copies of requests that are on their way.
+    pub mirrored: Cell<usize>,
 }
 
 /// A runtime with what one worker keeps of its clusters.
@@ -101,6 +103,7 @@ impl Worker {
             scratches: Scratches::default(),
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
+            mirrored: Cell::new(0),
             shared,
         })
     }

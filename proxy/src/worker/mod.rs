@@ -22,6 +22,7 @@ mod dial;
 mod edit;
 mod endpoint;
 mod exchange;
+mod mirror;
 mod reply;
 mod tunnel;
 

@@ -69,6 +69,23 @@ fn a_killed_program_is_told_apart_from_one_that_answers() {
 }
 
 #[test]
+fn copies_of_requests_go_to_another_version() {
+    let mirrored = route("helloworld", &[("v1", 100), ("v2", 0)])
+        + "      mirror: {host: helloworld, subset: v2}\n      mirrorPercentage: {value: 100}\n";
+    let mut mesh = Mesh::start(&HELLO, &mirrored);
+    only(&mut mesh, "v1");
+    let log = |mesh: &mut Mesh| {
+        let text = mesh.pod("helloworld-v2").proxy.stdout();
+        text.matches("helloworld-shadow:5000").count()
+    };
+    let before = log(&mut mesh);
+    assert_eq!(count_v2(&mut mesh, 20), 0);
+    eventually("all copies have arrived", LIMIT, || {
+        (log(&mut mesh) - before >= 20).then_some(())
+    });
+}
+
+#[test]
 fn unknown_hosts_and_ports_are_not_found() {
     let mut mesh = Mesh::start(&HELLO[..1], "");
     let answer = mesh

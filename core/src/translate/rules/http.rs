@@ -186,7 +186,7 @@ impl Compiler<'_> {
             (None, None, route) => {
                 let host = request.host.clone();
                 destinations = self.destinations(route, &path.key("route"))?;
-                mirrors = self.mirrors(rule, path)?;
+                mirrors = self.mirrors(rule)?;
                 RouteAction::Forward(self.forward(rule, host, path))
             }
             _ => return Err(Refused),

@@ -4,9 +4,7 @@ use mesh_ir::Fraction;
 
 use super::policy::fraction;
 use super::{Compiler, Destination, Refused};
-use crate::diag::FieldPath;
 use crate::model::{HttpRoute, Percent};
-use crate::snapshot::report;
 
 // === impl Compiler ===
 
@@ -15,7 +13,6 @@ impl Compiler<'_> {
     pub(super) fn mirrors(
         &mut self,
         rule: &HttpRoute,
-        path: &FieldPath,
     ) -> Result<Vec<(Destination, Fraction)>, Refused> {
         let whole = rule
             .mirror_percent
@@ -30,17 +27,6 @@ impl Compiler<'_> {
         let several = rule.mirrors.iter();
         let several =
             several.filter_map(|one| Some((one.destination.as_ref()?, one.percentage.as_ref())));
-        for (field, set) in [
-            ("mirror", rule.mirror.is_some()),
-            ("mirrors", !rule.mirrors.is_empty()),
-        ] {
-            if set {
-                let message = "Envoy copies requests as it says; meshctl's own proxy does not copy any yet, and routes them as if there were none";
-                let path = path.key(field);
-                self.diagnostics
-                    .push(report::partial_effect(self.resource, path, message));
-            }
-        }
         let mut mirrors = Vec::new();
         for (destination, share) in single.into_iter().chain(several) {
             let share = share.map_or(Fraction::ALL, fraction);

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::connect::Connected;
 use super::{Exchange, IDLE, UpstreamTarget, uuid};
 use crate::health::outlier::Outcome;
-use crate::http1::{Fields, Known, RequestLine, RequestRef, Upgrade, write_decimal};
+use crate::http1::{Fields, Framing, Known, RequestLine, RequestRef, Upgrade, write_decimal};
 use crate::limits::{Permit, Resource};
 use crate::record::ResponseFlags;
 use crate::runtime::Cluster;
@@ -35,6 +35,8 @@ pub(super) struct Progress<'p> {
     retry: Permit,
     /// What the endpoint is chosen by, where hashes lead to endpoints.
     hash: Option<u64>,
+    /// Whether copies of the request are still to be sent.
+    mirrors: bool,
     /// Endpoints that have failed.
     tried: SmallVec<[SocketAddr; 2]>,
     /// Whether idle connections are not to be trusted.
@@ -87,6 +89,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             policy,
             retry: Permit::default(),
             hash: self.hash(target),
+            mirrors: self.is_mirrored(forwarding),
             tried: SmallVec::new(),
             fresh: false,
         };
@@ -128,8 +131,28 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         }
     }
 
-    /// Writes the head of one try.
-    fn write_head(&self, up: &mut impl UpstreamStream, forwarding: Option<Forwarding<'_>>) {
+    /// Whether copies of the request are to be sent when its body has come. Without a body they are sent now.
+    fn is_mirrored(&self, forwarding: Option<Forwarding<'_>>) -> bool {
+        let mirrored = forwarding.filter(|forwarding| !forwarding.forward.mirrors.is_empty());
+        let Some(forwarding) = mirrored else {
+            return false;
+        };
+        let head = self.stream.head().head;
+        if head.upgrade.is_some() {
+            return false;
+        }
+        let has_body = head.framing != Framing::None;
+        if !has_body {
+            self.mirror(forwarding, &[]);
+        }
+        has_body
+    }
+
+    /// The head that goes out.
+    pub(super) fn outgoing<'e>(
+        &'e self,
+        forwarding: Option<Forwarding<'e>>,
+    ) -> (RequestLine<'e>, RequestEdit<'e>) {
         let (request, written) = (self.stream.head(), &*self.written);
         let rewritten = !written.path.is_empty();
         let host = forwarding.and_then(|forwarding| forwarding.host());
@@ -159,7 +182,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             query: None,
             host: host.map_or(request.authority(), str::as_bytes),
         };
-        up.request(request, line, &edit);
+        (line, edit)
     }
 
     /// Tries until there is a response, and relays it.
@@ -194,6 +217,15 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 return self.reply(Reply::NO_ENDPOINT).await;
             };
             let (attempt, result) = self.attempt::<P>(room, progress, target, endpoint).await;
+            if progress.mirrors
+                && self.stream.is_complete()
+                && progress.upload.replayable
+                && let (Some(up), Some(forwarding)) = (&attempt.stream, target.forwarding)
+                && let Some(body) = up.kept_body()
+            {
+                progress.mirrors = false;
+                self.mirror(forwarding, body);
+            }
             let failure = match (result, &attempt.stream) {
                 (AttemptResult::Response, Some(up)) => {
                     match self.should_retry(up, progress, target, &attempt.endpoint) {
@@ -255,13 +287,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         attempt.endpoint.cells.rq_total.inc();
         let mut up = P::stream(connection, room, self.stream.head());
         self.info.upstream_local = Some(up.local());
-        self.write_head(&mut up, target.forwarding);
+        let (line, edit) = self.outgoing(target.forwarding);
+        up.request(self.stream.head(), line, &edit);
         if let Err(refusal) = self.stream.first_data(&mut up.sink()) {
             return (attempt, AttemptResult::Client(Some(refusal)));
         }
         let upload = &mut progress.upload;
         // An idle connection that the upstream closes in this very moment is worth another one.
-        upload.replayable = progress.policy.is_some() || attempt.reused;
+        upload.replayable = progress.policy.is_some() || progress.mirrors || attempt.reused;
         let result = upload
             .attempt(
                 &mut self.stream,

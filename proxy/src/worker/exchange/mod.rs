@@ -14,6 +14,7 @@ mod decide;
 mod fault;
 mod forward;
 mod hash;
+mod mirror;
 mod relay;
 mod report;
 mod share;

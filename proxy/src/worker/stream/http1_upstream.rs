@@ -127,6 +127,10 @@ impl UpstreamStream for Http1Upstream<'_> {
         self.room.outgoing.len().saturating_sub(self.room.head)
     }
 
+    fn kept_body(&self) -> Option<&[u8]> {
+        self.room.outgoing.get(self.room.head..)
+    }
+
     #[inline]
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(rest) = self.room.outgoing.get(self.sent..)

@@ -184,6 +184,11 @@ pub trait UpstreamStream {
     /// Bytes of the body that are kept for another try.
     fn kept(&self) -> usize;
 
+    /// The body as HTTP/1.1 frames it, as far as it is kept; none in another protocol.
+    fn kept_body(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Ready when all that was taken has been sent, or the endpoint takes no more.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 

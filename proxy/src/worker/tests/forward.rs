@@ -682,3 +682,72 @@ fn a_connection_on_which_a_request_is_still_going_out_is_not_used_again() {
     assert_eq!(proxy.get("/").code, 200);
     assert_eq!(proxy.settled().clusters["c"].cx_total, 2);
 }
+
+#[test]
+fn copies_go_elsewhere_and_nobody_waits_for_them() {
+    let (sender, copies) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let slow = backend(move |_, mut wire| {
+        while let Some(head) = wire.head() {
+            let body = wire.body(&head);
+            sender.lock().unwrap().send((head, body)).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            wire.send("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let mut action = forward(Target::Cluster("one".into()));
+    action.mirrors = vec![
+        Mirror {
+            cluster: "copies".into(),
+            fraction: Fraction::ALL,
+        },
+        Mirror {
+            cluster: "copies".into(),
+            fraction: Fraction::NONE,
+        },
+        Mirror {
+            cluster: "unknown".into(),
+            fraction: Fraction::ALL,
+        },
+    ];
+    let proxy = http_proxy(
+        vec![prefix("/", RouteAction::Forward(action))],
+        vec![
+            static_cluster("one", &[echo("one")]),
+            static_cluster("copies", &[slow]),
+        ],
+    );
+    let begin = std::time::Instant::now();
+    let mut wire = proxy.connect();
+    wire.send("GET /a?b HTTP/1.1\r\nHost: test:80\r\n\r\n");
+    assert_eq!(wire.answer().code, 200);
+    wire.send(
+        "POST /b HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    );
+    assert_eq!(wire.answer().code, 200);
+    wire.send("POST /c HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(wire.answer().code, 200);
+    assert!(
+        begin.elapsed() < Duration::from_millis(300),
+        "{:?}",
+        begin.elapsed()
+    );
+    let mut seen: Vec<_> = (0..3)
+        .map(|_| copies.recv_timeout(Duration::from_secs(5)).unwrap())
+        .map(|(head, body)| {
+            let host = field(&head, "host").unwrap().to_owned();
+            (head.lines().next().unwrap().to_owned(), host, body)
+        })
+        .collect();
+    seen.sort();
+    let expect = [
+        ("GET /a?b HTTP/1.1", "test-shadow:80", ""),
+        ("POST /b HTTP/1.1", "test-shadow", "ok"),
+        ("POST /c HTTP/1.1", "test-shadow", "ok"),
+    ];
+    assert_eq!(
+        seen,
+        expect.map(|(line, host, body)| (line.into(), host.into(), body.into()))
+    );
+    assert!(copies.recv_timeout(Duration::from_millis(100)).is_err());
+}
