@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::config::{self, Reader, watch_files, watch_kubernetes};
 use crate::debounce::Debounce;
 use crate::debug::{Access, Debug};
-use crate::identity::Tokens;
+use crate::identity::{CertificateIssuer, Tokens};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -84,7 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         cluster_id: args.cluster_id.clone(),
     };
     let tokens = client.clone().map(|client| Arc::new(Tokens::new(client)));
-    let access = Access::new(tokens, args.debug_readers());
+    let access = Access::new(tokens.clone(), args.debug_readers());
     let ads = Ads::new(
         snapshots.clone(),
         Arc::clone(&connections),
@@ -109,12 +109,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .map(|client| Candidacy::begin(client, &args))
         .unzip();
     if let Some((client, leadership)) = client.clone().zip(leadership.clone()) {
-        let (published, connections) = (snapshots, Arc::clone(&connections));
+        let (published, connections) = (snapshots.clone(), Arc::clone(&connections));
         let refusals = move || status::refusals(&published.borrow().clone(), &connections);
         tasks.spawn(write_status(client, leadership, ledger, refusals));
     }
+    let cluster = client.zip(leadership).zip(tokens);
     let serve = async {
-        serve_xds(&args, client.zip(leadership), &ads, &mut tasks).await?;
+        serve_xds(&args, cluster, snapshots, &ads, &mut tasks).await?;
         until_a_part_ends(&mut tasks).await
     };
     let outcome = tokio::select! {
@@ -155,14 +156,15 @@ fn debug_answers(args: &Args, debug: &Debug, access: &Access) -> DebugAnswers {
 
 async fn serve_xds(
     args: &Args,
-    cluster: Option<(Client, Leadership)>,
+    cluster: Option<((Client, Leadership), Arc<Tokens>)>,
+    snapshots: watch::Receiver<Arc<Published>>,
     ads: &Ads,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     if let Some(address) = args.plaintext_xds {
         ads.serve_plaintext(address, tasks).await?;
     }
-    let Some((client, leadership)) = cluster else {
+    let Some(((client, leadership), tokens)) = cluster else {
         if args.plaintext_xds.is_none() {
             let message = "failed to serve proxies: without a cluster there is nobody who could check their tokens; \
                            give --plaintext-xds 127.0.0.1:15010";
@@ -173,13 +175,15 @@ async fn serve_xds(
     let Some(address) = args.address(&args.secure_xds)? else {
         return Ok(());
     };
-    let (serving, root) = cluster::certificates(&client, args, leadership.clone(), tasks).await?;
+    let (serving, authority) =
+        cluster::certificates(&client, args, leadership.clone(), tasks).await?;
     if let Some(address) = args.address(&args.webhooks)? {
+        let root = Arc::clone(authority.root_pem());
         cluster::webhooks(&client, args, address, &serving, root, leadership, tasks).await?;
     }
     let config = serving.server_config(&[b"h2"]);
-    ads.serve_tls(address, config, Tokens::new(client), tasks)
-        .await
+    let issuer = CertificateIssuer::new(authority, Arc::clone(&tokens), snapshots);
+    ads.serve_tls(address, config, tokens, issuer, tasks).await
 }
 
 /// Waits until a part ends that should never end.

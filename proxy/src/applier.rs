@@ -1,10 +1,11 @@
-//! Hands configurations to the workers, and tries again what failed for reasons that may pass.
+//! Hands configurations to the workers, with the proxy's own certificate among their secrets, and tries again what failed for reasons
+//! that may pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mesh_ir::ProxyConfig;
+use mesh_ir::{List, ProxyConfig, Secret};
 use mesh_xds::ResourceType;
 use tokio::sync::watch;
 
@@ -20,6 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Applier<'a> {
     workers: &'a Workers,
     state: &'a State,
+    /// The proxy's own certificate, and whom it trusts.
+    identity: List<Secret>,
     /// Listeners without socket, and why.
     unbound: BTreeMap<Arc<str>, String>,
     /// What else could not be done, so that it is said once and not again with each configuration.
@@ -33,28 +36,64 @@ impl<'a> Applier<'a> {
         Self {
             workers,
             state,
+            identity: List::default(),
             unbound: BTreeMap::new(),
             failed: BTreeSet::new(),
         }
     }
 
-    /// Applies until there are no more configurations.
-    pub(crate) async fn run(mut self, mut configs: watch::Receiver<Arc<ProxyConfig>>) {
+    /// Applies until there are no more configurations. A new certificate is applied to the configuration in force.
+    pub(crate) async fn run(
+        mut self,
+        mut configs: watch::Receiver<Arc<ProxyConfig>>,
+        mut identities: watch::Receiver<List<Secret>>,
+    ) {
+        let mut current = None;
+        let mut has_agent = true;
         loop {
-            let changed = configs.changed();
-            if self.unbound.is_empty() {
-                if changed.await.is_err() {
-                    return;
+            tokio::select! {
+                changed = configs.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    current = Some(configs.borrow_and_update().clone());
                 }
-            } else {
-                let outcome = tokio::time::timeout(RETRY, changed).await;
-                if matches!(outcome, Ok(Err(_))) {
-                    return;
+                changed = identities.changed(), if has_agent => {
+                    has_agent = changed.is_ok();
+                    self.identify(identities.borrow_and_update().clone());
                 }
+                () = tokio::time::sleep(RETRY), if !self.unbound.is_empty() => {}
             }
-            let config = configs.borrow_and_update().clone();
-            self.apply(&config);
+            if let Some(config) = &current {
+                let config = self.with_identity(config);
+                self.apply(&config);
+            }
         }
+    }
+
+    fn identify(&mut self, identity: List<Secret>) {
+        let now = SystemTime::now();
+        self.state.known.change(|known| {
+            known.identity = identity.clone();
+            known.identified = Some(now);
+        });
+        self.identity = identity;
+    }
+
+    /// The configuration with the proxy's own secrets, which count before others of the same names.
+    fn with_identity(&self, config: &Arc<ProxyConfig>) -> Arc<ProxyConfig> {
+        if self.identity.is_empty() {
+            return config.clone();
+        }
+        let is_own =
+            |secret: &&Arc<Secret>| self.identity.iter().any(|own| own.name == secret.name);
+        let others = config.secrets.iter().filter(|secret| !is_own(secret));
+        let mut secrets: Vec<_> = self.identity.iter().chain(others).cloned().collect();
+        secrets.sort_by(|a, b| a.name.cmp(&b.name));
+        Arc::new(ProxyConfig {
+            secrets: secrets.into(),
+            ..(**config).clone()
+        })
     }
 
     fn apply(&mut self, config: &ProxyConfig) {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! words, environment --> bootstrap --> run --+--> xds: discovery --ProxyConfig--> worker: one per CPU --Record--> telemetry
+//!                                            +--> identity: key and certificate --Secret--> worker
 //!                                            +--> admin: what the proxy does, for people and scrapers <------------'
 //! ```
 //!
@@ -24,6 +25,8 @@ pub mod worker;
 
 pub mod telemetry;
 pub mod xds;
+
+pub mod identity;
 
 pub mod admin;
 

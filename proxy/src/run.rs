@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Bootstrap --> ports bound --> workers started --> discovery followed --config--> workers
+//!                                     certificate kept --secrets--------------+
 //!                                                                           |
 //!              exit <-- logs written <-- drained, or out of time <-- SIGTERM, /quitquitquit
 //! ```
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use mesh_ir::ProxyConfig;
+use mesh_ir::{List, ProxyConfig, Secret};
 use mesh_xds::client::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::admin::{AdminPort, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
+use crate::identity::Agent;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
@@ -57,9 +59,9 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     });
     serve_pages(&state).await?;
     let workers = Workers::start(options(&state)).context("failed to start the workers")?;
-    let configs = follow(&state);
+    let (configs, identities) = (follow(&state), identify(&state));
     tokio::select! {
-        () = serve(&workers, configs, &state) => {}
+        () = serve(&workers, configs, identities, &state) => {}
         () = state.lifecycle.reached(Stage::Quitting) => {}
         () = signals.next() => {}
     }
@@ -74,9 +76,14 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
 }
 
 /// Applies configurations until somebody asks over the admin interface to drain, and then drains. Never ends by itself.
-async fn serve(workers: &Workers, configs: watch::Receiver<Arc<ProxyConfig>>, state: &State) {
+async fn serve(
+    workers: &Workers,
+    configs: watch::Receiver<Arc<ProxyConfig>>,
+    identities: watch::Receiver<List<Secret>>,
+    state: &State,
+) {
     tokio::select! {
-        () = Applier::new(workers, state).run(configs) => {}
+        () = Applier::new(workers, state).run(configs, identities) => {}
         () = state.lifecycle.reached(Stage::Draining) => {}
     }
     tracing::info!("draining");
@@ -144,6 +151,16 @@ fn follow(state: &State) -> watch::Receiver<Arc<ProxyConfig>> {
     let follower = Follower::new(connector, client, sender, state.known.clone());
     tokio::spawn(follower.run());
     configs
+}
+
+/// Keeps the proxy's certificate on a task of its own, where there is somebody to ask.
+fn identify(state: &State) -> watch::Receiver<List<Secret>> {
+    let bootstrap = &state.bootstrap;
+    let (sender, identities) = watch::channel(List::default());
+    if let Some(agent) = Agent::new(&bootstrap.discovery, &bootstrap.network, sender) {
+        tokio::spawn(agent.run());
+    }
+    identities
 }
 
 // === impl Signals ===

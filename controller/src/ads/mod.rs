@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::identity::{Identity, Tokens};
+use crate::identity::{CertificateIssuer, Identity, Tokens};
 use crate::metrics::Metrics;
 use crate::publish::Published;
 use encodings::Encodings;
@@ -113,12 +113,13 @@ impl Ads {
     ) -> anyhow::Result<()> {
         let listener = bind(address)?;
         let service = service::DiscoveryService::new(Arc::clone(&self.shared), None);
+        let services = server::Services::new(service, CertificateIssuer::refusing());
         tracing::info!(%address, "serving xDS in plain text");
-        tasks.spawn(server::accept(listener, None, service));
+        tasks.spawn(server::accept(listener, None, services));
         Ok(())
     }
 
-    /// Serves over TLS proxies whose tokens hold, until the set is dropped.
+    /// Serves over TLS proxies whose tokens hold, and issues certificates to them, until the set is dropped.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -126,14 +127,16 @@ impl Ads {
         &self,
         address: SocketAddr,
         config: rustls::ServerConfig,
-        tokens: Tokens,
+        tokens: Arc<Tokens>,
+        certificates: CertificateIssuer,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let listener = bind(address)?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let service = service::DiscoveryService::new(Arc::clone(&self.shared), Some(tokens));
+        let services = server::Services::new(service, certificates);
         tracing::info!(%address, "serving xDS over TLS");
-        tasks.spawn(server::accept(listener, Some(acceptor), service));
+        tasks.spawn(server::accept(listener, Some(acceptor), services));
         Ok(())
     }
 }

@@ -1,22 +1,27 @@
-//! Accepts connections and speaks HTTP/2 on them, which is what gRPC needs.
+//! Accepts connections and speaks HTTP/2 on them, which is what gRPC needs: discovery, and certificates of workloads.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use mesh_xds::certificates::{self, CertificateServer};
 use mesh_xds::service::AdsServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tonic::Status;
 use tonic::codegen::Service as _;
 
 use super::service::{DiscoveryService, Peer};
+use crate::identity::CertificateIssuer;
 
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 16 * 1024;
@@ -29,9 +34,43 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::fro
 /// Bytes that may wait on a connection for the network.
 const SEND_BUFFER: usize = 64 << 10;
 
+/// Limit for asking for a certificate, from the request's head on.
+const CERTIFICATE: Duration = Duration::from_secs(20);
+
+/// The services of one port.
+#[derive(Clone)]
+pub struct Services {
+    discovery: AdsServer<DiscoveryService>,
+    certificates: CertificateServer<CertificateIssuer>,
+}
+
+// === impl Services ===
+
+impl Services {
+    pub fn new(discovery: DiscoveryService, certificates: CertificateIssuer) -> Self {
+        Self {
+            discovery: AdsServer::new(Arc::new(discovery)),
+            certificates: CertificateServer::new(Arc::new(certificates)),
+        }
+    }
+
+    async fn call(
+        &mut self,
+        request: Request<Incoming>,
+    ) -> Result<Response<tonic::body::Body>, Infallible> {
+        if !request.uri().path().starts_with(certificates::PREFIX) {
+            return self.discovery.call(request).await;
+        }
+        let answer = tokio::time::timeout(CERTIFICATE, self.certificates.call(request)).await;
+        answer.unwrap_or_else(|_| {
+            let status = Status::deadline_exceeded("the request took too long");
+            Ok(status.into_http())
+        })
+    }
+}
+
 /// Accepts until it is dropped; connections end with it.
-pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, service: DiscoveryService) {
-    let server = AdsServer::new(Arc::new(service));
+pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Services) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -62,7 +101,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    server: AdsServer<DiscoveryService>,
+    server: Services,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     match tls {
@@ -77,11 +116,12 @@ async fn connection(
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
-    server: AdsServer<DiscoveryService>,
+    server: Services,
 ) -> anyhow::Result<()> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        server.clone().call(request)
+        let mut server = server.clone();
+        async move { server.call(request).await }
     });
     let (interval, timeout) = KEEP_ALIVE;
     hyper::server::conn::http2::Builder::new(TokioExecutor::new())

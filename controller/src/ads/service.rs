@@ -20,7 +20,7 @@ use crate::identity::{TokenError, Tokens};
 pub struct DiscoveryService {
     shared: Arc<Shared>,
     /// Whom to ask whose a token is; nobody where everyone is let in.
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
 }
 
 /// Where a connection comes from, among a request's extensions.
@@ -30,7 +30,7 @@ pub struct Peer(pub SocketAddr);
 // === impl DiscoveryService ===
 
 impl DiscoveryService {
-    pub(super) fn new(shared: Arc<Shared>, tokens: Option<Tokens>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, tokens: Option<Arc<Tokens>>) -> Self {
         Self { shared, tokens }
     }
 

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::workload::{InvalidRequest, Leaf};
 use crate::serving::Issued;
 
 /// Name of the Secret, as Istio's.
@@ -29,7 +30,7 @@ const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// Life of a serving certificate.
 const SERVING_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// By how much the clocks of clients may be behind ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 
 /// The authority of the mesh.
 pub struct Authority {
@@ -102,6 +103,20 @@ impl Authority {
     pub fn generated() -> anyhow::Result<Self> {
         let (certificate, key) = generate(SystemTime::now())?;
         Self::from_pem(&certificate, &key)
+    }
+
+    /// A workload's certificate under a SPIFFE identity, for the key of a certificate signing request.
+    ///
+    /// # Errors
+    /// When the request or its key is not acceptable.
+    pub(super) fn issue_workload(
+        &self,
+        csr: &str,
+        identity: &str,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<Leaf, InvalidRequest> {
+        Leaf::sign(csr, identity, life, now, &self.issuer)
     }
 
     /// A certificate for serving under these names, valid for a day.

@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! authority (a root that only this process and its Secret know) -> serving certificates (`serving`)
-//!         \-> roots: ConfigMap istio-ca-root-cert in every namespace, which proxies mount
+//!         |-> roots: ConfigMap istio-ca-root-cert in every namespace, which proxies mount
+//!         \-> workload certificates, issued to whom a token belongs
 //! tokens: service account tokens of proxies, reviewed by the API server
 //! ```
 
 mod authority;
+mod issuer;
+mod rate;
 mod roots;
 mod tokens;
+mod workload;
 
 pub use authority::Authority;
+pub use issuer::CertificateIssuer;
 pub use roots::publish as publish_roots;
 pub use tokens::{Identity, TokenError, Tokens};

@@ -190,4 +190,4 @@ fn identity_of(user: &str) -> Option<Identity> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -61,7 +61,8 @@ fn identity(args: &Args) -> String {
     }
 }
 
-/// The serving certificate under the names of the Service, kept valid; and the root certificate in every namespace.
+/// The mesh's authority, and the serving certificate under the names of the Service, kept valid; and the root certificate in every
+/// namespace.
 ///
 /// # Errors
 /// When the first certificate cannot be made.
@@ -70,21 +71,22 @@ pub async fn certificates(
     args: &Args,
     leadership: Leadership,
     tasks: &mut JoinSet<()>,
-) -> anyhow::Result<(Arc<ServingCertificate>, Arc<str>)> {
+) -> anyhow::Result<(Arc<ServingCertificate>, Arc<Authority>)> {
     let authority = Arc::new(authority(client, &args.namespace).await);
     let root = Arc::clone(authority.root_pem());
     let names = names(args);
-    let issue = move |now| authority.issue_serving(&names, now);
+    let signing = Arc::clone(&authority);
+    let issue = move |now| signing.issue_serving(&names, now);
     let serving = ServingCertificate::new(issue(SystemTime::now())?);
     tasks.spawn(serving::rotate(
         Arc::clone(&serving),
         issue,
         SystemTime::now,
     ));
-    let (client, published) = (client.clone(), Arc::clone(&root));
+    let (client, published) = (client.clone(), root);
     let publish = move || publish_roots(client.clone(), Arc::clone(&published));
     tasks.spawn(leadership.run(publish));
-    Ok((serving, root))
+    Ok((serving, authority))
 }
 
 /// The webhooks, their settings, and the configurations by which the API server finds them.

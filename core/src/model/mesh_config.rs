@@ -190,6 +190,14 @@ impl MeshConfig {
         self.locality_lb_setting.as_ref().unwrap_or(&DEFAULT)
     }
 
+    /// The domain of the identities of the mesh's workloads.
+    pub fn trust_domain(&self) -> &str {
+        let named = self.trust_domain.as_deref();
+        named
+            .filter(|domain| !domain.is_empty())
+            .unwrap_or("cluster.local")
+    }
+
     /// Limit for a connection to be established.
     pub fn connect_timeout(&self) -> std::time::Duration {
         self.connect_timeout

@@ -7,7 +7,7 @@
 //! [`resource`] translates both ways, strict where meaning would be lost; `patch` lays what `EnvoyFilter`s say over it; [`json`] shows what was encoded, as Envoy's dumps do.
 //! [`discovery`] holds the messages, [`node`] says who a client is. [`server`] and [`client`] are state machines without I/O, clock
 //! or randomness: callers hand in messages and time, and send what comes out. The module `service` (features `client` and
-//! `server`) puts them on gRPC.
+//! `server`) puts them on gRPC, and the module `certificates` Istio's service by which workloads get theirs.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -26,6 +26,9 @@ pub mod server;
 
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod service;
+
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod certificates;
 
 pub use discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,

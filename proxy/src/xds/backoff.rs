@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// The state between tries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
     has_succeeded: bool,
 }
@@ -20,7 +20,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// The pause after one more failure; `ticket` is random.
-    pub(super) fn pause(&mut self, ticket: u32) -> Duration {
+    pub(crate) fn pause(&mut self, ticket: u32) -> Duration {
         let limit = if self.has_succeeded {
             LIMIT
         } else {
@@ -36,12 +36,12 @@ impl Backoff {
     }
 
     /// Whether any stream has worked.
-    pub(super) fn has_succeeded(&self) -> bool {
+    pub(crate) fn has_succeeded(&self) -> bool {
         self.has_succeeded
     }
 
     /// A stream worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
         self.has_succeeded = true;
     }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use mesh_xds::service::AdsClient;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -92,9 +91,9 @@ impl Connector {
 
     /// Connects. Certificates and token are read anew, since they change while the proxy runs. They are small files in memory, so that
     /// reading them does not wait.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
-    ) -> Result<(AdsClient<Channel>, Option<AsciiMetadataValue>), ConnectError> {
+    ) -> Result<(Channel, Option<AsciiMetadataValue>), ConnectError> {
         let (host, port, tls, token) = match &self.discovery {
             Discovery::Plaintext(address) => (address.ip().to_string(), address.port(), None, None),
             Discovery::Tls {
@@ -117,7 +116,7 @@ impl Connector {
             tls,
         };
         let channel = dial.channel().await?;
-        Ok((AdsClient::new(channel), token))
+        Ok((channel, token))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use mesh_ir::ProxyConfig;
+use mesh_ir::{List, ProxyConfig, Secret};
 use mesh_xds::ResourceType;
 use mesh_xds::client::Client;
 
@@ -13,6 +13,10 @@ use mesh_xds::client::Client;
 pub struct Known {
     /// The configuration in force.
     pub config: Arc<ProxyConfig>,
+    /// The proxy's own certificate, and whom it trusts; not discovered.
+    pub identity: List<Secret>,
+    /// When they came.
+    pub identified: Option<SystemTime>,
     /// Versions by type and name.
     pub resources: BTreeMap<ResourceType, BTreeMap<String, Meta>>,
     /// Resources of which the last version was refused.

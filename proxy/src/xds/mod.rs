@@ -14,6 +14,7 @@ mod connect;
 mod known;
 mod resolve;
 
+pub(crate) use backoff::Backoff;
 pub use connect::{ConnectError, Connector};
 pub use known::{Known, Meta, Refusal, SharedKnown};
 
@@ -33,7 +34,6 @@ use tonic::{Request, Status, Streaming};
 
 use crate::runtime::{check_substitutions, check_supported};
 use crate::telemetry::access_log;
-use backoff::Backoff;
 
 /// Limit for a stream to be opened, after the connection was.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -115,7 +115,8 @@ impl Follower {
 
     /// One stream from its opening to its end.
     async fn stream(&mut self) -> Result<std::convert::Infallible, StreamEnd> {
-        let (mut ads, token) = self.connector.connect().await?;
+        let (channel, token) = self.connector.connect().await?;
+        let mut ads = AdsClient::new(channel);
         let (requests, mut queue) = mpsc::channel(REQUESTS);
         let outgoing = futures::stream::poll_fn(move |cx| queue.poll_recv(cx));
         let mut request = Request::new(outgoing);

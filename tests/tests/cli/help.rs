@@ -23,6 +23,7 @@ const COMMANDS: &[&[&str]] = &[
     &["proxy-config", "listeners"],
     &["proxy-config", "routes"],
     &["proxy-config", "endpoints"],
+    &["proxy-config", "secret"],
     &["proxy-config", "all"],
     &["version"],
     &["completion"],

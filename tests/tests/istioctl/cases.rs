@@ -120,7 +120,10 @@ pub const CASES: [Case; 34] = [
         "proxy-config bootstrap POD.default",
         &["\"id\": \"sidecar~", "POD.default"],
     ),
-    case("proxy-config secret POD.default", &[]),
+    case(
+        "proxy-config secret POD.default",
+        &["Cert Chain", "ACTIVE", "ROOTCA", "true"],
+    ),
     case("proxy-config ecds POD.default", &["ECDS NAME"]),
     case("proxy-config log POD.default", &["active loggers"]),
     case(

@@ -40,6 +40,7 @@ fn bookinfo_by_weight_user_and_source() {
             .contains("<title>Simple Bookstore App</title>")
     );
     every_pod_has_two_containers(&sandbox);
+    every_proxy_has_a_certificate(&sandbox);
 
     sandbox.apply("samples/bookinfo/virtual-service-all-v1.yaml");
     sandbox.settle("all to v1", PAGE, &[], none);
@@ -67,6 +68,34 @@ fn every_pod_has_two_containers(sandbox: &Sandbox) {
         processes::one(sandbox.state.path(), "builtin pilot-agent", &variable);
         assert_ne!(sandbox.run(&["sandbox", "logs", name]), "", "{name}");
     }
+}
+
+/// The certificate is the proxy's own, valid, and shown without its key.
+fn every_proxy_has_a_certificate(sandbox: &Sandbox) {
+    let mut serials = std::collections::BTreeSet::new();
+    let workloads = ["productpage-v1", "details-v1", "reviews-v1"];
+    for workload in workloads {
+        let pod = ["deployment/", workload].concat();
+        let words = ["proxy-config", "secret", &pod];
+        let table = eventually("there is a certificate", crate::sandbox::SETTLED, || {
+            let table = sandbox.run(&words);
+            table.contains("default").then_some(table)
+        });
+        let row = |name: &str| {
+            let line = table.lines().find(|line| line.starts_with(name));
+            let line = line.unwrap_or_else(|| panic!("no {name} in {table}"));
+            line.split_whitespace().collect::<Vec<_>>()
+        };
+        assert_eq!(row("default")[1..5], ["Cert", "Chain", "ACTIVE", "true"]);
+        assert_eq!(row("default")[8], "cluster.local", "{table}");
+        assert_eq!(row("ROOTCA")[1..4], ["CA", "ACTIVE", "true"]);
+        serials.insert(row("default")[5].to_owned());
+        let dump = sandbox.run(&[&words[..], &["-o", "json"]].concat());
+        assert!(!dump.contains("PRIVATE"), "{dump}");
+        // "[redacted]" in base64.
+        assert!(dump.contains("W3JlZGFjdGVkXQ=="), "{dump}");
+    }
+    assert_eq!(serials.len(), workloads.len());
 }
 
 /// The README's story: half of the reviews to v3, by the command that also measures it.

@@ -26,6 +26,11 @@ const ENDPOINTS: Lists = &[
     ("static_endpoint_configs", &["endpoint_config"]),
     ("dynamic_endpoint_configs", &["endpoint_config"]),
 ];
+const SECRETS: Lists = &[
+    ("static_secrets", &["secret"]),
+    ("dynamic_active_secrets", &["secret"]),
+];
+const WARMING_SECRETS: Lists = &[("dynamic_warming_secrets", &["secret"])];
 
 /// The whole configuration of a proxy.
 pub struct Dump {
@@ -83,6 +88,16 @@ impl Dump {
     pub fn endpoints(&self) -> anyhow::Result<Vec<&Value>> {
         self.section("EndpointsConfigDump", ENDPOINTS)
             .hint("endpoints are only in dumps that were asked for them: /config_dump?include_eds")
+    }
+
+    /// The secrets, each with its status in istioctl's words.
+    pub fn secrets(&self) -> anyhow::Result<Vec<(&'static str, &Value)>> {
+        let mut all = Vec::new();
+        for (status, lists) in [("ACTIVE", SECRETS), ("WARMING", WARMING_SECRETS)] {
+            let section = self.section("SecretsConfigDump", lists)?;
+            all.extend(section.into_iter().map(|secret| (status, secret)));
+        }
+        Ok(all)
     }
 
     /// Everything, section by section.

@@ -14,8 +14,11 @@ mod endpoints;
 mod listeners;
 mod routes;
 mod schema;
+mod secrets;
 mod section;
 mod source;
+
+use std::time::SystemTime;
 
 use clap::{CommandFactory, Subcommand};
 
@@ -53,6 +56,8 @@ enum Part {
     Routes(routes::Args),
     #[command(visible_aliases = ["endpoint", "ep"])]
     Endpoints(endpoints::Args),
+    #[command(visible_aliases = ["secrets", "s"])]
+    Secret(secrets::Args),
     #[command(visible_alias = "a")]
     All(all::Args),
 }
@@ -84,6 +89,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         Part::Routes(args) => {
             let dump = args.source.dump(context)?;
             show(&routes::section(&dump, &args.filter)?, format, context)?;
+        }
+        Part::Secret(args) => {
+            let dump = args.source.dump(context)?;
+            let section = secrets::section(&dump, SystemTime::now())?;
+            show(&section, format, context)?;
         }
         Part::Endpoints(args) => {
             let endpoints = args.source.endpoints(context)?;

@@ -42,6 +42,34 @@ pub struct IstioMetadata {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+pub struct Secret {
+    pub name: String,
+    pub tls_certificate: Option<TlsCertificate>,
+    pub validation_context: Option<ValidationContext>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TlsCertificate {
+    pub certificate_chain: DataSource,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ValidationContext {
+    pub trusted_ca: DataSource,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DataSource {
+    /// In base64.
+    pub inline_bytes: Option<String>,
+    pub inline_string: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct Listener {
     pub name: String,
     pub address: Address,

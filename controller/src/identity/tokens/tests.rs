@@ -33,7 +33,7 @@ fn answer(review: &Value) -> Value {
 }
 
 /// Tokens that are reviewed by a server, and how many reviews it has had.
-async fn tokens() -> (Tokens, Arc<AtomicUsize>) {
+pub(in crate::identity) async fn tokens() -> (Tokens, Arc<AtomicUsize>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

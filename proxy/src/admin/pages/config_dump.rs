@@ -156,9 +156,17 @@ fn endpoints(known: &Known) -> Value {
     section("EndpointsConfigDump", [("dynamic_endpoint_configs", list)])
 }
 
+/// The proxy's own certificate and whom it trusts, and secrets that were discovered. Keys are never shown.
 fn secrets(known: &Known) -> Value {
-    let list = known.config.secrets.iter().map(|secret| {
-        let mut entry = item(known, "secret", &**secret);
+    let meta = known.identified.map(|updated| Meta {
+        version: String::new(),
+        updated,
+    });
+    let own = known.identity.iter();
+    let own = own.map(|secret| (secret, item_of(meta.as_ref(), "secret", &**secret)));
+    let discovered = known.config.secrets.iter();
+    let discovered = discovered.map(|secret| (secret, item(known, "secret", &**secret)));
+    let list = own.chain(discovered).map(|(secret, mut entry)| {
         entry.insert("name".to_owned(), (&*secret.name).into());
         Value::Object(entry)
     });
