@@ -26,6 +26,7 @@ mod authorization_policy;
 mod peer_authentication;
 mod request_authentication;
 mod telemetry;
+mod traffic_extension;
 mod wasm_plugin;
 
 pub mod gateway_api;
@@ -47,6 +48,7 @@ pub use selector::*;
 pub use service_entry::*;
 pub use sidecar::*;
 pub use telemetry::*;
+pub use traffic_extension::*;
 pub use traffic_policy::*;
 pub use virtual_service::*;
 pub use wasm_plugin::*;

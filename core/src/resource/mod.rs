@@ -28,8 +28,8 @@ use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
     AuthorizationPolicySpec, DestinationRuleSpec, EndpointSlice, EnvoyFilterSpec, GatewaySpec,
     MeshConfig, PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec,
-    ServiceEntrySpec, SidecarSpec, TelemetrySpec, VirtualServiceSpec, WasmPluginSpec,
-    WorkloadEntrySpec, WorkloadGroupSpec, gateway_api,
+    ServiceEntrySpec, SidecarSpec, TelemetrySpec, TrafficExtensionSpec, VirtualServiceSpec,
+    WasmPluginSpec, WorkloadEntrySpec, WorkloadGroupSpec, gateway_api,
 };
 use crate::source::Origin;
 
@@ -73,6 +73,7 @@ pub enum Kind {
     AuthorizationPolicy,
     Telemetry,
     WasmPlugin,
+    TrafficExtension,
     GatewayClass,
     /// `Gateway` of the Gateway API.
     KubernetesGateway,
@@ -80,6 +81,7 @@ pub enum Kind {
     GrpcRoute,
     TlsRoute,
     TcpRoute,
+    UdpRoute,
     ReferenceGrant,
     BackendTlsPolicy,
     ListenerSet,
@@ -166,12 +168,14 @@ pub enum Object {
     AuthorizationPolicy(Arc<AuthorizationPolicySpec>),
     Telemetry(Arc<TelemetrySpec>),
     WasmPlugin(Arc<WasmPluginSpec>),
+    TrafficExtension(Arc<TrafficExtensionSpec>),
     GatewayClass(Arc<gateway_api::GatewayClassSpec>),
     KubernetesGateway(Arc<gateway_api::GatewaySpec>),
     HttpRoute(Arc<gateway_api::HttpRouteSpec>),
     GrpcRoute(Arc<gateway_api::GrpcRouteSpec>),
     TlsRoute(Arc<gateway_api::TlsRouteSpec>),
     TcpRoute(Arc<gateway_api::TcpRouteSpec>),
+    UdpRoute(Arc<gateway_api::TcpRouteSpec>),
     ReferenceGrant(Arc<gateway_api::ReferenceGrantSpec>),
     BackendTlsPolicy(Arc<gateway_api::BackendTlsPolicySpec>),
     ListenerSet(Arc<gateway_api::ListenerSetSpec>),

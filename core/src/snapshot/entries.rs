@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::protocol::{protocol_from_name, select_protocol};
-use super::report::unsupported;
+use super::report::{partial_effect, unsupported};
 use super::visibility::visibility;
-use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
+use super::{MeshService, Registry, Resolution, ServicePort, TargetPort, is_wildcard};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{
     MeshConfig, ServiceEntryLocation, ServiceEntryPort, ServiceEntryResolution, ServiceEntrySpec,
@@ -71,6 +71,12 @@ pub(super) fn check(resource: &Resource) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     if let Object::ServiceEntry(spec) = &resource.object {
         addresses(resource, spec, &mut diagnostics);
+        if spec.resolution == Some(ServiceEntryResolution::DynamicDns) {
+            let message = "resolution DYNAMIC_DNS works as NONE for patterns of hosts, whose requests go to their original destination, and as DNS for others: \
+                           hosts of requests are not resolved yet";
+            let path = FieldPath::parse("spec.resolution");
+            diagnostics.push(partial_effect(resource, path, message));
+        }
     }
     diagnostics
 }
@@ -133,7 +139,7 @@ fn service(
         ports: ports(resource, spec),
         // What is wrong is told once for the object, by [`check`].
         addresses: addresses(resource, spec, &mut Vec::new()),
-        resolution: resolution(spec),
+        resolution: resolution(spec, host),
         visibility: visibility(
             spec.export_to.iter().map(String::as_str),
             &mesh.default_service_export_to,
@@ -235,9 +241,11 @@ fn selector(spec: &ServiceEntrySpec) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-fn resolution(spec: &ServiceEntrySpec) -> Resolution {
+fn resolution(spec: &ServiceEntrySpec, host: &str) -> Resolution {
     match spec.resolution {
         None | Some(ServiceEntryResolution::None) => Resolution::Passthrough,
+        // There is no such host to resolve.
+        Some(ServiceEntryResolution::DynamicDns) if is_wildcard(host) => Resolution::Passthrough,
         Some(ServiceEntryResolution::Static) => Resolution::Endpoints,
         Some(
             ServiceEntryResolution::Dns

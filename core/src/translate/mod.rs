@@ -10,6 +10,7 @@
 
 mod client_tls;
 mod connection_pool;
+mod connections;
 mod consistent_hash;
 mod endpoint_choice;
 mod envoy_filters;

@@ -30,6 +30,7 @@ pub(crate) mod authorization_policy;
 pub(crate) mod peer_authentication;
 pub(crate) mod request_authentication;
 pub(crate) mod telemetry;
+pub(crate) mod traffic_extension;
 pub(crate) mod wasm_plugin;
 
 pub(crate) mod gateway_api;

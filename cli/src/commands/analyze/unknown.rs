@@ -109,7 +109,7 @@ mod tests {
             ("apps/v1", "Deploymnet", Some(Kind::Deployment)),
             ("v1", "ServiceAccount", Some(Kind::ServiceAccount)),
             ("rbac.authorization.k8s.io/v1", "Role", None),
-            ("gateway.networking.k8s.io/v1", "UDPRoute", None),
+            ("gateway.networking.k8s.io/v1", "InferencePool", None),
             ("serving.knative.dev/v1", "Service", None),
             ("v1", "PersistentVolumeClaim", None),
         ] {

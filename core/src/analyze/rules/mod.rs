@@ -36,6 +36,8 @@ pub const RULES: &[Rule] = &[
     schema::TELEMETRY,
     schema::TLS_ROUTE,
     schema::VIRTUAL_SERVICE,
+    schema::TRAFFIC_EXTENSION,
+    schema::UDP_ROUTE,
     schema::WASM_PLUGIN,
     schema::WORKLOAD_ENTRY,
     schema::WORKLOAD_GROUP,

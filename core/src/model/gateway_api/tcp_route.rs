@@ -1,4 +1,4 @@
-//! `TCPRoute`: where TCP connections go.
+//! `TCPRoute` and `UDPRoute`: where TCP connections and datagrams go.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::shared::distinct_parents;
 use super::{BackendRef, DefaultScope, ParentReference, SectionName};
 
-/// Where TCP connections go.
+/// Where TCP connections go, or the datagrams of a `UDPRoute`, which says the same.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("required" = ["rules"]))]

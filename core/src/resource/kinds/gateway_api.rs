@@ -92,6 +92,20 @@ pub(super) const ROWS: &[Row] = &[
             &TCP_ROUTE
         )
     },
+    Row {
+        name: "UDPRoute",
+        ..typed!(
+            UdpRoute,
+            TcpRouteSpec,
+            gateway_api::tcp_route,
+            &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
+            "udproutes",
+            &UDP_ROUTE
+        )
+    },
     typed!(
         ReferenceGrant,
         ReferenceGrantSpec,
@@ -197,6 +211,8 @@ static GRPC_ROUTE: Definition = definition!(
 static TLS_ROUTE: Definition = definition!(TlsRouteSpec, &[], CATEGORIES, &[]);
 
 static TCP_ROUTE: Definition = definition!(TcpRouteSpec, &[], CATEGORIES, &[]);
+
+static UDP_ROUTE: Definition = definition!(TcpRouteSpec, &[], CATEGORIES, &[]);
 
 static REFERENCE_GRANT: Definition =
     definition!(ReferenceGrantSpec, &["refgrant"], CATEGORIES, &[]);

@@ -12,18 +12,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mesh_ir::{
-    Capture, ChainMatch, Direction, FilterChain, Listener, Network, ProxyScope, RouteConfig,
-    Routes, TcpProxy,
+    Capture, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, ProxyScope,
+    RouteConfig, Routes,
 };
 
 use super::cache::TranslationCache;
+use super::connections::Connections;
 use super::http_server::ServerRole;
 use super::naming::listener_name;
 use super::rules::CompiledRules;
 use super::view::View;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
-use ports::{BoundServer, Port, Serves};
+use ports::{Port, Serves};
 
 /// All that a gateway's own part depends on beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,17 +81,20 @@ pub(super) fn gateway(
     let ports = ports::ports(&view, &mut part.diagnostics);
     let rules = rules(&view, &ports, &mut part.diagnostics);
     for port in &ports {
-        let network = match port.serves {
+        match port.serves {
             Serves::Http => {
                 let table = routes::table(&view, port, &rules);
-                let name = table.name.clone();
+                let http = http(&view, port, &key.capture, table.name.clone());
                 part.routes.push(Arc::new(table));
-                Some(http(&view, port, &key.capture, name))
+                let made = listener(port, &key.capture, http);
+                part.listeners.push(Arc::new(made));
             }
-            Serves::Tcp => tcp(&view, port, &rules),
-        };
-        let listener = network.map(|network| listener(port, &key.capture, network));
-        part.listeners.extend(listener.map(Arc::new));
+            Serves::Tcp | Serves::Passthrough => {
+                let connections = connections(&view, port, &rules);
+                let made = connection_listener(port, &key.capture, &connections);
+                part.listeners.extend(made.map(Arc::new));
+            }
+        }
     }
     part.listeners.sort_by(|a, b| a.name.cmp(&b.name));
     part.routes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -139,6 +143,32 @@ fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
     }
 }
 
+/// The listener of connections whose requests are not routed; none where no rule sends any somewhere.
+fn connection_listener(
+    port: &Port,
+    capture: &Capture,
+    connections: &Connections,
+) -> Option<Listener> {
+    let all = connections.other.clone().map(Network::Tcp);
+    if connections.chains.is_empty() {
+        return Some(listener(port, capture, all?));
+    }
+    let address = address(port, capture);
+    Some(Listener {
+        chains: connections.filter_chains().collect(),
+        default_chain: all.map(|all| FilterChain::new("", ChainMatch::default(), all)),
+        inspect: Inspect {
+            tls: connections.looks_at_tls(),
+            ..Inspect::default()
+        },
+        ..Listener::new(
+            listener_name(address, port.target),
+            SocketAddr::new(address, port.target),
+            Direction::Outbound,
+        )
+    })
+}
+
 fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Network {
     let listener = listener_name(address(port, capture), port.target);
     let routes = Routes::Discovered(routes);
@@ -148,26 +178,33 @@ fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Ne
     Network::Http(manager)
 }
 
-/// The first TCP rule of the port's servers; without one nothing listens.
-fn tcp(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Option<Network> {
-    let found = port.servers.iter().find_map(|server| {
+/// Where the rules of the port's servers send connections.
+fn connections(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Connections {
+    let is_tls = port.serves == Serves::Passthrough;
+    let mut found = Connections::default();
+    for server in &port.servers {
         let client = server.client_context(view);
-        rules
-            .iter()
-            .filter(|compiled| server.is_for(compiled))
-            .find_map(|compiled| compiled.tcp(&client))
-            .map(|rule| (server, rule))
-    });
-    let (BoundServer { number, .. }, rule) = found?;
-    let clusters: Vec<(Arc<str>, u32)> = rule
-        .destinations
-        .iter()
-        .map(|(destination, weight)| (view.cluster(destination, *number), *weight))
-        .collect();
-    let first = clusters.first().map(|(cluster, _)| cluster.clone())?;
-    Some(Network::Tcp(TcpProxy {
-        clusters,
-        access_log: view.http_server.access_log.clone(),
-        ..TcpProxy::to(first)
-    }))
+        for compiled in rules.iter().filter(|compiled| server.is_for(compiled)) {
+            let namespace = &compiled.source.resource.key.namespace;
+            let served = compiled.connections(&client, is_tls).filter_map(|rule| {
+                let mut rule = rule.clone();
+                if is_tls {
+                    rule.server_names = match rule.server_names.is_empty() {
+                        true => server.names_of(&["*".into()].into(), namespace),
+                        false => server.names_of(&rule.server_names, namespace),
+                    };
+                    if rule.server_names.is_empty() {
+                        return None;
+                    }
+                    if rule.server_names.contains("*") {
+                        rule.server_names.clear();
+                    }
+                }
+                Some(rule)
+            });
+            let served: Vec<_> = served.collect();
+            found.add_rules(view, served.iter(), (server.number, is_tls));
+        }
+    }
+    found
 }

@@ -1,11 +1,11 @@
 //! The servers of the Gateways that a proxy applies, by the port on which it listens for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, FieldPath};
-use crate::model::{PortProtocol, Server};
+use crate::model::{PortProtocol, Server, ServerTlsMode};
 use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
 use crate::translate::rules::{ClientContext, CompiledRules};
 use crate::translate::view::View;
@@ -25,6 +25,8 @@ pub(super) struct Port {
 pub(super) enum Serves {
     Http,
     Tcp,
+    /// TLS that is left to the endpoints, routed by the name that clients ask for.
+    Passthrough,
 }
 
 /// A server of a Gateway.
@@ -133,10 +135,13 @@ fn accept(
     };
     let protocol = PortProtocol::parse(&server.port.protocol)?;
     let serves = match protocol {
-        protocol if protocol.is_tls() => {
-            let message = "TLS servers are not supported yet; the server is left out";
-            return leave_out(path.key("port").key("protocol"), message);
-        }
+        protocol if protocol.is_tls() => match server.tls.as_ref().and_then(|tls| tls.mode) {
+            Some(ServerTlsMode::Passthrough) => Serves::Passthrough,
+            _ => {
+                let message = "gateways do not terminate TLS yet, nor pass it on by names of clusters (AUTO_PASSTHROUGH); the server is left out";
+                return leave_out(path.key("port").key("protocol"), message);
+            }
+        },
         PortProtocol::Udp | PortProtocol::HttpProxy => {
             let message = "gateways do not take this protocol yet; the server is left out";
             return leave_out(path.key("port").key("protocol"), message);
@@ -188,6 +193,30 @@ impl BoundServer {
     /// Whether an object names the server's Gateway and has a host of it.
     pub(super) fn is_for(&self, rules: &CompiledRules) -> bool {
         rules.source.gateways.contains(&self.gateway.name) && !self.hosts_of(rules).is_empty()
+    }
+
+    /// The part of a rule's names that the server serves for objects of a namespace.
+    pub(super) fn names_of(
+        &self,
+        names: &BTreeSet<Arc<str>>,
+        namespace: &Arc<str>,
+    ) -> BTreeSet<Arc<str>> {
+        let allowed = |host: &&ServerHost| {
+            let of = host.namespace.as_ref();
+            of.is_none_or(|of| of == namespace)
+        };
+        let served = self.hosts.iter().filter(allowed).map(|host| &host.host);
+        served
+            .flat_map(|served| {
+                names.iter().filter_map(move |name| {
+                    if host_covers(served, name) {
+                        Some(name.clone())
+                    } else {
+                        host_covers(name, served).then(|| served.clone())
+                    }
+                })
+            })
+            .collect()
     }
 
     /// The hosts of an object that the server serves: of an object's host and a server's host the narrower one.

@@ -28,32 +28,16 @@ pub(super) fn findings(view: &View<'_>, layered: Layered<'_>) -> Vec<Diagnostic>
     for service in services {
         for port in &service.ports {
             let addresses = addresses(view.snapshot, service, port);
-            if addresses.contains(&ANY) && matches!(port.protocol, Protocol::Tls | Protocol::Https)
-            {
-                findings.extend(needs_server_name(view, service, port));
-            } else if !port.protocol.is_http() {
+            let is_tls = matches!(port.protocol, Protocol::Tls | Protocol::Https);
+            // TLS to hosts without addresses is told apart by their names.
+            let by_name = is_tls && addresses.contains(&ANY);
+            if !port.protocol.is_http() && !by_name {
                 let taken = |address| taken(view, layered, service, port, address);
                 findings.extend(addresses.into_iter().filter_map(taken));
             }
         }
     }
     findings
-}
-
-/// TLS to hosts without addresses can only be told apart by the server's name. Sending all of it to one host would be wrong, so
-/// that it goes where unknown traffic goes.
-fn needs_server_name(
-    view: &View<'_>,
-    service: &MeshService,
-    port: &ServicePort,
-) -> Option<Diagnostic> {
-    let resource = view.snapshot.get(&service.object)?;
-    let message = format!(
-        "TLS port {} of host {} needs routing by server name, which is not supported yet; give the host an address",
-        port.port, service.host
-    );
-    let path = FieldPath::parse("spec.ports");
-    Some(report::unsupported(resource, path, message))
 }
 
 /// The finding that an older service has the connections to a port.
@@ -69,7 +53,13 @@ fn taken(
     }
     let claimants = layered.claimants(address, port.port).into_iter();
     let mut claimants = claimants.filter_map(|host| layered.unit(host)?.service.as_ref());
-    let (winner, _) = claimants.find(|(claimant, _)| has_connections(address, claimant))?;
+    let takes = |claimant: &MeshService| {
+        let unit = layered.unit(&claimant.host);
+        let port = unit.and_then(|unit| unit.port(port.port));
+        port.is_some_and(|port| port.connections.other.is_some())
+    };
+    let (winner, _) =
+        claimants.find(|(claimant, _)| has_connections(address, claimant) && takes(claimant))?;
     if winner.host == service.host {
         return None;
     }

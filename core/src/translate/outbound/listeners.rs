@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mesh_ir::{ChainMatch, Direction, FilterChain, Inspect, Listener, Network, Routes};
+use mesh_ir::{ChainMatch, Direction, FilterChain, Inspect, Listener, Network, Routes, Transport};
 
 use super::fixed::unknown_destination;
 use super::slots::{HttpSlot, Slot};
@@ -15,7 +15,7 @@ use crate::translate::view::View;
 /// pass as if it were not there: it only knows that some services speak HTTP on the port.
 pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot) -> Listener {
     let name = listener_name(address, port);
-    let tcp = slot.tcp.as_ref().map(|(proxy, _)| {
+    let tcp = slot.connections.other.as_ref().map(|proxy| {
         FilterChain::new(
             proxy.stat_prefix.clone(),
             ChainMatch::default(),
@@ -30,19 +30,32 @@ pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot)
         http_chain(view, &name, routes)
     });
     let detect_http = http.is_some();
-    let (chains, default_chain) = match (http, tcp) {
-        (Some(http), Some(tcp)) => (vec![http], Some(tcp)),
-        (Some(http), None) => {
-            let mode = view.snapshot.mesh().outbound_mode();
-            let other = unknown_destination(mode, view.http_server.access_log.as_ref());
-            (vec![http], Some(other))
+    let detect_tls = slot.connections.looks_at_tls();
+    let mut chains: Vec<FilterChain> = slot.connections.filter_chains().collect();
+    chains.extend(http.map(|mut http| {
+        // Clients offer HTTP inside of TLS as well.
+        http.matcher.transport = detect_tls.then_some(Transport::Plaintext);
+        http
+    }));
+    let default_chain = match tcp {
+        Some(tcp) if chains.is_empty() => {
+            chains.push(tcp);
+            None
         }
-        (None, tcp) => (tcp.into_iter().collect(), None),
+        Some(tcp) => Some(tcp),
+        None => {
+            let mode = view.snapshot.mesh().outbound_mode();
+            Some(unknown_destination(
+                mode,
+                view.http_server.access_log.as_ref(),
+            ))
+        }
     };
     Listener {
         bind: false,
         inspect: Inspect {
             http: detect_http,
+            tls: detect_tls,
             ..Inspect::default()
         },
         chains,

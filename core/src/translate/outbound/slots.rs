@@ -3,6 +3,7 @@
 //! HTTP ports of all services share one listener per number; TCP ports have one per address. Where HTTP and TCP meet on
 //! `0.0.0.0`, the first bytes of a connection decide.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use mesh_ir::TcpProxy;
 use super::unit::{ANY, HostUnit, PortUnit};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{MeshService, Protocol, Registry, Resolution, ServicePort, Snapshot};
+use crate::translate::connections::{ConnectionChain, Connections};
 use crate::translate::naming::{host_port, outbound_cluster};
 use crate::translate::rules::CompiledRules;
 use crate::translate::view::View;
@@ -21,7 +23,9 @@ pub(super) struct Slot {
     /// Where requests are routed.
     pub(super) http: Option<HttpSlot>,
     /// Where other connections go.
-    pub(super) tcp: Option<(TcpProxy, Arc<MeshService>)>,
+    pub(super) connections: Connections,
+    /// Whose are those that no condition tells apart.
+    owner: Option<Arc<MeshService>>,
 }
 
 /// The route table of a listener.
@@ -45,7 +49,7 @@ impl Slot {
     ) -> Option<Self> {
         let mut slot = Self {
             http: (http && address == ANY).then_some(HttpSlot::Port),
-            tcp: None,
+            ..Self::default()
         };
         for (unit, port) in claimants {
             let Some((service, _)) = &unit.service else {
@@ -54,28 +58,33 @@ impl Slot {
             if port.protocol == Protocol::Detect {
                 slot.add_http(address, service, port.port);
             }
-            if slot.tcp.is_none()
-                && has_connections(address, service)
-                && let Some(tcp) = &port.tcp
-            {
-                slot.tcp = Some((tcp.clone(), service.clone()));
+            if !has_connections(address, service) {
+                continue;
+            }
+            let Connections { chains, other } = &port.connections;
+            for chain in chains {
+                slot.connections.add(chain.clone());
+            }
+            if slot.connections.other.is_none() && other.is_some() {
+                slot.connections.other.clone_from(other);
+                slot.owner = Some(service.clone());
             }
         }
         slot.keep_server_first_apart();
-        (slot.http.is_some() || slot.tcp.is_some()).then_some(slot)
+        (slot.http.is_some() || !slot.connections.is_empty()).then_some(slot)
     }
 
     fn add_http(&mut self, address: IpAddr, service: &Arc<MeshService>, port: u16) {
         if address == ANY {
             self.http = Some(HttpSlot::Port);
-        } else if self.http.is_none() && self.tcp.is_none() {
+        } else if self.http.is_none() && self.connections.is_empty() {
             self.http = Some(HttpSlot::Service(host_port(&service.host, port)));
         }
     }
 
     /// Servers that speak first would never be reached through a listener that waits for the client's first bytes.
     fn keep_server_first_apart(&mut self) {
-        let Some((_, service)) = &self.tcp else {
+        let Some(service) = &self.owner else {
             return;
         };
         let server_first = service.ports.iter().any(|port| {
@@ -83,7 +92,8 @@ impl Slot {
             port.protocol == Protocol::Tcp && matches!(name, "mysql" | "mongo")
         });
         if server_first && self.http == Some(HttpSlot::Port) {
-            self.tcp = None;
+            self.connections.other = None;
+            self.owner = None;
         }
     }
 }
@@ -122,34 +132,50 @@ pub(super) fn addresses(
     }
 }
 
-pub(super) fn tcp_proxy(
+/// Where the connections to a port go. Those of TLS to a host without addresses are told apart by its name.
+pub(super) fn connections(
     view: &View<'_>,
     rules: Option<&CompiledRules>,
     service: &MeshService,
     port: &ServicePort,
-) -> TcpProxy {
-    let cluster = outbound_cluster(port.port, "", &service.host);
-    let rule = rules.and_then(|rules| rules.tcp(&view.client_context(port.port)));
-    let clusters = match rule {
-        None => vec![(cluster.clone(), 1)],
-        Some(rule) => rule
-            .destinations
-            .iter()
-            .map(|(destination, weight)| (view.cluster(destination, port.port), *weight))
-            .collect(),
+) -> Connections {
+    let is_tls = matches!(port.protocol, Protocol::Tls | Protocol::Https);
+    let client = view.client_context(port.port);
+    let rules = rules.into_iter();
+    let rules = rules.flat_map(|rules| rules.connections(&client, is_tls));
+    let mut found = Connections::default();
+    found.add_rules(view, rules, (port.port, is_tls));
+    let own = || TcpProxy {
+        access_log: view.http_server.access_log.clone(),
+        ..TcpProxy::to(outbound_cluster(port.port, "", &service.host))
     };
+    if is_tls && found.is_empty() && addresses(view.snapshot, service, port).contains(&ANY) {
+        let aliases = service.aliases.iter();
+        let visible = aliases.filter(|alias| alias.visibility.sees(view.namespace));
+        let names = visible.map(|alias| &alias.host).chain([&service.host]);
+        found.add(ConnectionChain {
+            is_tls,
+            server_names: names.filter(|name| &***name != "*").cloned().collect(),
+            networks: BTreeSet::new(),
+            proxy: own(),
+        });
+    } else if found.other.is_none() && (!is_tls || found.is_empty()) {
+        found.other = Some(own());
+    }
     let destination_rule = view.destination_rule(service);
     let policy = destination_rule
         .as_ref()
         .and_then(|rule| rule.traffic_policy.as_ref());
     let pool = EffectiveTrafficPolicy::effective(policy, None, port.port).connection_pool;
-    TcpProxy {
-        clusters,
-        idle_timeout: pool
-            .and_then(|pool| pool.tcp.as_ref()?.idle_timeout)
-            .map(|text| text.0)
-            .filter(|timeout| !timeout.is_zero()),
-        access_log: view.http_server.access_log.clone(),
-        ..TcpProxy::to(cluster)
+    let idle_timeout = pool
+        .and_then(|pool| pool.tcp.as_ref()?.idle_timeout)
+        .map(|text| text.0)
+        .filter(|timeout| !timeout.is_zero());
+    let chains = found.chains.iter_mut().map(|chain| &mut chain.proxy);
+    for proxy in chains.chain(&mut found.other) {
+        proxy.idle_timeout = idle_timeout;
+        // Statistics are those of the service, wherever its connections go.
+        proxy.stat_prefix = outbound_cluster(port.port, "", &service.host);
     }
+    found
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use mesh_ir::{NamedHost, ProxyKind, TcpProxy, VirtualHost};
+use mesh_ir::{NamedHost, ProxyKind, VirtualHost};
 
 use super::clusters::ServiceClusters;
 use super::names;
 use super::routes;
 use super::slots;
 use crate::snapshot::{MeshService, Protocol, Registry, is_wildcard};
+use crate::translate::connections::Connections;
 use crate::translate::view::View;
 
 /// Port on which hosts are routed that only a VirtualService knows.
@@ -41,8 +42,8 @@ pub(super) struct PortUnit {
     pub(super) virtual_host: Option<Arc<VirtualHost>>,
     /// Addresses that it listens at.
     pub(super) claims: Vec<IpAddr>,
-    /// Where connections go that are not routed by request; none if they cannot be meant for it.
-    pub(super) tcp: Option<TcpProxy>,
+    /// Where connections go that are not routed by request.
+    pub(super) connections: Connections,
 }
 
 /// Everywhere.
@@ -119,7 +120,7 @@ impl HostUnit {
                     protocol: Protocol::Http,
                     virtual_host: Some(Arc::new(virtual_host)),
                     claims: Vec::new(),
-                    tcp: None,
+                    connections: Connections::default(),
                 })
             })
             .collect();
@@ -236,20 +237,17 @@ fn ports(view: &View<'_>, service: &Arc<MeshService>) -> Vec<PortUnit> {
         .map(|port| {
             let protocol = port.protocol;
             let is_routed = protocol.is_http() || protocol == Protocol::Detect;
-            let claims = slots::addresses(view.snapshot, service, port);
-            let to_name = matches!(protocol, Protocol::Tls | Protocol::Https);
             PortUnit {
                 port: port.port,
                 protocol,
                 virtual_host: is_routed
                     .then(|| Arc::new(routes::virtual_host(view, compiled, service, port))),
-                // TLS to hosts without addresses can only be told apart by the server's name.
-                claims: if to_name && claims.contains(&ANY) {
-                    Vec::new()
+                connections: if protocol.is_http() {
+                    Connections::default()
                 } else {
-                    claims
+                    slots::connections(view, compiled, service, port)
                 },
-                tcp: (!protocol.is_http()).then(|| slots::tcp_proxy(view, compiled, service, port)),
+                claims: slots::addresses(view.snapshot, service, port),
             }
         })
         .collect()

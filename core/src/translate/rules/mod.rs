@@ -10,6 +10,7 @@
 
 mod action;
 mod condition;
+mod connection;
 mod delegate;
 mod destination;
 mod headers;
@@ -17,15 +18,14 @@ mod http;
 mod mirror;
 mod policy;
 mod retry;
-mod tcp;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) use connection::CompiledConnection;
 pub(super) use destination::{Destination, WeightedDestination};
 pub(super) use http::CompiledRoute;
 pub(super) use retry::default_retry;
-pub(super) use tcp::CompiledTcp;
 
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::MeshConfig;
@@ -37,7 +37,8 @@ use crate::snapshot::{MeshVirtualService, report};
 pub(super) struct CompiledRules {
     pub(super) source: Arc<MeshVirtualService>,
     pub(super) http: Vec<CompiledRoute>,
-    pub(super) tcp: Vec<CompiledTcp>,
+    tcp: Vec<CompiledConnection>,
+    tls: Vec<CompiledConnection>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -107,13 +108,19 @@ impl CompiledRules {
             }
             tcp.extend(compiler.tcp(rule, &path).unwrap_or_default());
         }
-        if !source.spec.tls.is_empty() {
-            compiler.no_effect(FieldPath::parse("spec.tls"));
+        let mut tls = Vec::new();
+        for (index, rule) in source.spec.tls.iter().enumerate() {
+            let path = FieldPath::parse("spec.tls").index(index);
+            if compiler.is_refused(&path) {
+                continue;
+            }
+            tls.extend(compiler.tls(rule, &path).unwrap_or_default());
         }
         Self {
             source: source.clone(),
             http,
             tcp,
+            tls,
             diagnostics: compiler.diagnostics,
         }
     }
@@ -121,8 +128,9 @@ impl CompiledRules {
     /// Whether all clients of the mesh are treated alike.
     pub(super) fn is_for_all_clients(&self) -> bool {
         let http = self.http.iter().map(|route| &route.source_match);
-        let tcp = self.tcp.iter().map(|rule| &rule.source_match);
-        http.chain(tcp).all(SourceMatch::is_everybody)
+        let connections = self.tcp.iter().chain(&self.tls);
+        let connections = connections.map(|rule| &rule.source_match);
+        http.chain(connections).all(SourceMatch::is_everybody)
     }
 
     /// The routes for a client up to the first that takes all requests.
@@ -141,11 +149,14 @@ impl CompiledRules {
         routes
     }
 
-    /// The first TCP rule for a client.
-    pub(super) fn tcp(&self, client: &ClientContext<'_>) -> Option<&CompiledTcp> {
-        self.tcp
-            .iter()
-            .find(|rule| rule.source_match.admits(client))
+    /// The TCP rules for a client, or those of TLS, in their order.
+    pub(super) fn connections(
+        &self,
+        client: &ClientContext<'_>,
+        is_tls: bool,
+    ) -> impl Iterator<Item = &CompiledConnection> {
+        let rules = if is_tls { &self.tls } else { &self.tcp };
+        rules.iter().filter(|rule| rule.source_match.admits(client))
     }
 }
 

@@ -129,7 +129,7 @@ impl Update<'_> {
         let touched = &mut self.next.touched;
         touched.virtual_hosts.insert((number, host.clone()));
         let listening = |port: Option<&PortUnit>| {
-            port.map(|port| (port.claims.clone(), port.protocol, port.tcp.clone()))
+            port.map(|port| (port.claims.clone(), port.protocol, port.connections.clone()))
         };
         if listening(old) != listening(new) {
             let claims = old.into_iter().chain(new).flat_map(|port| &port.claims);
