@@ -266,7 +266,9 @@ impl Gathered {
             "metadata": { "name": "istio", "namespace": istio_namespace },
             "data": { "mesh": input.text },
         });
-        let (resource, faults) = decode_value(map, Origin::Builtin, None);
+        let (resource, mut faults) = decode_value(map, Origin::Builtin, None);
+        let own = resource.iter().flat_map(|resource| &resource.findings);
+        faults.extend(own.filter(|found| found.level == Level::Error).cloned());
         if let Some(fault) = faults.into_iter().next() {
             return Err(failure::data(fault.message))
                 .with_context(|| format!("failed to read {file}"));
