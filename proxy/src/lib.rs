@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod balance;
 pub mod health;
 pub mod http1;
+pub mod http2;
 pub mod limits;
 pub mod record;
 pub mod runtime;

@@ -50,7 +50,7 @@ pub struct Record<'a> {
     pub response: Fields<'a>,
     /// From the request's end to the response's head, of the last try.
     pub upstream_service_time: Option<Duration>,
-    /// Status of a gRPC response, when its head told it.
+    /// Status of a gRPC response, told by its head or behind its body.
     pub grpc_status: Option<u8>,
     /// Name of the cluster that was chosen.
     pub upstream_cluster: Option<&'a str>,
@@ -98,6 +98,8 @@ pub enum Protocol {
     Http10,
     /// HTTP/1.1.
     Http11,
+    /// HTTP/2.
+    Http2,
     /// Bytes.
     Tcp,
 }
@@ -177,6 +179,7 @@ impl Protocol {
         match self {
             Self::Http10 => Some("HTTP/1.0"),
             Self::Http11 => Some("HTTP/1.1"),
+            Self::Http2 => Some("HTTP/2"),
             Self::Tcp => None,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::fields::Fields;
 use super::head::Framing;
 use super::refusal::Refusal;
@@ -71,6 +73,10 @@ pub trait BodySink {
     fn begin(&mut self, most: usize);
     /// Takes data.
     fn data(&mut self, bytes: &[u8]);
+    /// Takes data that nobody else holds.
+    fn chunk(&mut self, bytes: Bytes) {
+        self.data(&bytes);
+    }
     /// That was all for now.
     fn pause(&mut self);
     /// That was all, but for the fields behind it. Told once or more often; the first time counts.

@@ -87,7 +87,7 @@ known! {
 
 impl Span {
     /// A field whose name and value begin there; none if it is too long.
-    pub(super) fn new(name_at: usize, name: &[u8], value_at: usize, value: &[u8]) -> Option<Self> {
+    pub(crate) fn new(name_at: usize, name: &[u8], value_at: usize, value: &[u8]) -> Option<Self> {
         Some(Self {
             name: u32::try_from(name_at).ok()?,
             name_len: u16::try_from(name.len()).ok()?,

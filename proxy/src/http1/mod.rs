@@ -26,12 +26,14 @@ pub use fields::{Fields, Known, Span};
 pub use head::{Framing, MAX_FIELDS, MAX_HEAD};
 pub use refusal::Refusal;
 pub use request::{Form, RequestHead, RequestRef, Upgrade};
+pub(crate) use request::{is_authority, nominated};
 pub use response::ResponseHead;
 pub use trailers::Trailers;
 pub use write::{
     Edit, FieldSink, RequestLine, ResponseLine, Unchanged, write_decimal, write_field,
     write_request, write_response, write_status,
 };
+pub(crate) use write::{is_request_hop_field, is_response_hop_field};
 
 #[cfg(test)]
 mod tests;

@@ -30,13 +30,13 @@ pub struct RequestHead {
     pub nominates: bool,
     /// Whether this is `HEAD`, whose responses have no body.
     pub is_head: bool,
-    method: Range<usize>,
-    authority: Range<usize>,
-    path: Range<usize>,
-    query: Option<Range<usize>>,
+    pub(crate) method: Range<usize>,
+    pub(crate) authority: Range<usize>,
+    pub(crate) path: Range<usize>,
+    pub(crate) query: Option<Range<usize>>,
     /// Whether the target said `https`, or the connection does.
     pub https: bool,
-    spans: Vec<Span>,
+    pub(crate) spans: Vec<Span>,
 }
 
 /// Form of a request's target.
@@ -276,7 +276,7 @@ fn range(head: &[u8], part: &str) -> Range<usize> {
 }
 
 /// Whether this is a host with or without a port: what could be taken for something else is not.
-fn is_authority(text: &[u8]) -> bool {
+pub(crate) fn is_authority(text: &[u8]) -> bool {
     !text.is_empty()
         && text
             .iter()
@@ -344,7 +344,7 @@ impl<'a> RequestRef<'a> {
 }
 
 /// Whether `Connection` names a field.
-pub(super) fn nominated(fields: Fields<'_>, name: &[u8]) -> bool {
+pub(crate) fn nominated(fields: Fields<'_>, name: &[u8]) -> bool {
     fields
         .spans()
         .iter()

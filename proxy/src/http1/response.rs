@@ -19,8 +19,8 @@ pub struct ResponseHead {
     pub keep_alive: bool,
     /// Whether `Connection` names fields that are not for the client.
     pub nominates: bool,
-    reason: std::ops::Range<usize>,
-    spans: Vec<Span>,
+    pub(crate) reason: std::ops::Range<usize>,
+    pub(crate) spans: Vec<Span>,
 }
 
 // === impl ResponseHead ===

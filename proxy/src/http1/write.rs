@@ -53,6 +53,39 @@ pub struct RequestLine<'a> {
     pub host: &'a [u8],
 }
 
+/// Whether a request's field concerns the connection to the client alone, or is written anew.
+#[inline]
+pub(crate) fn is_request_hop_field(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Host
+            | Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::ProxyAuthorization
+            | Known::Te
+            | Known::Trailer
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::Http2Settings
+            | Known::Expect
+    )
+}
+
+/// Whether a response's field concerns the connection to the upstream alone, or is written anew.
+#[inline]
+pub(crate) fn is_response_hop_field(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Trailer
+            | Known::Upgrade
+    )
+}
+
 /// Writes a request's head. The caller has decided what becomes of the body: its framing stays, chunks remain chunks.
 pub fn write_request(
     out: &mut Vec<u8>,
@@ -72,22 +105,9 @@ pub fn write_request(
     out.extend_from_slice(b"\r\n");
     let nominates = request.head.nominates;
     copy(out, request.fields(), request.head.length, |span, name| {
-        match span.known {
-            Known::Other => {}
-            Known::Host
-            | Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::ProxyAuthorization
-            | Known::Te
-            | Known::Trailer
-            | Known::TransferEncoding
-            | Known::Upgrade
-            | Known::Http2Settings
-            | Known::Expect => return true,
-            _ => {}
-        }
-        edit.drops(span, name) || (nominates && request.nominates(name))
+        is_request_hop_field(span.known)
+            || edit.drops(span, name)
+            || (nominates && request.nominates(name))
     });
     if request.head.framing == Framing::Chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -122,19 +142,10 @@ pub fn write_response(
     let fields = head.fields(bytes);
     let no_length = head.code < 200 || head.code == 204;
     copy(out, fields, head.length, |span, name| {
-        match span.known {
-            Known::Other => {}
-            Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Trailer
-            | Known::Upgrade => return true,
+        is_response_hop_field(span.known)
             // RFC 9110, 8.6: not in these.
-            Known::ContentLength if no_length => return true,
-            _ => {}
-        }
-        edit.drops(span, name) || (head.nominates && nominated(fields, name))
+            || (no_length && span.known == Known::ContentLength)
+            || edit.drops(span, name) || (head.nominates && nominated(fields, name))
     });
     if line.chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

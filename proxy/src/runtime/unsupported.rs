@@ -2,8 +2,8 @@
 //! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
 
 use mesh_ir::{
-    Cluster, FilterChain, HttpCodec, HttpConnectionManager, HttpFilter, Listener, Network,
-    NetworkFilter, Route, RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
+    Cluster, FilterChain, HttpConnectionManager, HttpFilter, Listener, Network, NetworkFilter,
+    Route, RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
@@ -57,9 +57,6 @@ const NETWORK_FILTER: &[Row<NetworkFilter>] = &[
 ];
 
 const HTTP: &[Row<HttpConnectionManager>] = &[
-    ("clients that only speak HTTP/2 (codec_type)", |http| {
-        http.codec == HttpCodec::Http2
-    }),
     ("trusted proxies in front (xff_num_trusted_hops)", |http| {
         http.trust.trusted_hops > 0
     }),

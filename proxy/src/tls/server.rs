@@ -57,9 +57,7 @@ impl ServerSide {
         // Two tickets for each handshake are one more than clients use.
         config.send_tls13_tickets = 1;
         let without_protocols = Arc::new(config.clone());
-        // HTTP/2 is not spoken to clients yet, so it must not be agreed on.
-        let spoken = alpn.iter().filter(|protocol| ***protocol != *"h2");
-        config.alpn_protocols = spoken.map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Self {
             config: Arc::new(config),
             without_protocols,

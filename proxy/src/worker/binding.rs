@@ -29,6 +29,8 @@ pub enum Detected {
     Nothing,
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2 in plaintext.
+    Http2,
     /// The beginning of TLS.
     Tls(Rc<ClientHello>),
 }
@@ -58,7 +60,7 @@ pub struct Binding {
 }
 
 /// The same while the connection waits for a request: it keeps no configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IdleBinding {
     criteria: Criteria,
     http: bool,
@@ -76,6 +78,10 @@ impl Criteria {
             Detected::Nothing => plain,
             Detected::Http1 => ConnectionFacts {
                 application_protocols: &["http/1.1"],
+                ..plain
+            },
+            Detected::Http2 => ConnectionFacts {
+                application_protocols: &["h2c"],
                 ..plain
             },
             Detected::Tls(hello) => {

@@ -12,6 +12,7 @@ use mesh_ir::policy::PeerIdentity;
 use mesh_ir::{Direction, PathNormalization, Transport};
 use tokio::time::{Instant, timeout};
 
+use super::http2::is_preface;
 use super::io::Io;
 use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
@@ -20,7 +21,7 @@ use crate::http1::{MAX_HEAD, Refusal};
 use crate::tls::{ClientHello, ServerSide};
 
 /// How long a head may take to come in, once it has begun.
-const HEAD_LIMIT: Duration = Duration::from_secs(60);
+pub const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a TLS handshake may take: Istio's for the connections of clients.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
@@ -46,6 +47,8 @@ pub struct Client {
     pub direction: Direction,
     /// Ends what takes too long.
     pub timer: Timer,
+    /// Whether the next bytes may begin HTTP/2.
+    pub may_be_http2: bool,
     /// Keeps it among the connections that are told to end.
     pub drain_guard: Option<DrainGuard>,
 }
@@ -64,6 +67,8 @@ pub struct TlsFacts {
 pub enum Arrival {
     /// A head has come in; it began then.
     Head(Box<Scratch>, Instant),
+    /// HTTP/2 begins, as what has come in shows.
+    Http2(Box<Scratch>),
     /// What has come in can never become one.
     Refused(Box<Scratch>, Instant, Refusal),
     /// The head takes too long.
@@ -99,6 +104,7 @@ impl Client {
             local,
             direction,
             timer: Timer::default(),
+            may_be_http2: false,
             drain_guard: None,
         }
     }
@@ -181,7 +187,11 @@ impl Client {
         poll_fn(|cx| {
             loop {
                 if let Some(mut taken) = scratch.take() {
-                    let parsed = parse(&mut taken, &mut seen);
+                    let parsed = match self.begins_http2(&taken) {
+                        Some(true) => return Poll::Ready(Arrival::Http2(taken)),
+                        Some(false) => parse(&mut taken, &mut seen),
+                        None => Ok(false),
+                    };
                     let since = begun.unwrap_or(now);
                     match parsed {
                         Ok(true) => return Poll::Ready(Arrival::Head(taken, since)),
@@ -214,6 +224,17 @@ impl Client {
             })
         })
         .await
+    }
+
+    /// Whether HTTP/2 begins; none if too little has come in to tell.
+    #[inline]
+    fn begins_http2(&mut self, scratch: &Scratch) -> Option<bool> {
+        if !self.may_be_http2 {
+            return Some(false);
+        }
+        let begins = is_preface(scratch.input.filled())?;
+        self.may_be_http2 = false;
+        Some(begins)
     }
 
     fn poll_more(

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::binding::{Binding, Detected};
 use super::client::Client;
+use super::http2::is_preface;
 use super::io::Io;
 use super::local::Worker;
 use super::scratch::Scratch;
@@ -120,7 +121,7 @@ pub async fn to_listener(
         ChainTls::Ended(tls) => {
             let hello = match &detected {
                 Detected::Tls(hello) => Some(&**hello),
-                Detected::Nothing | Detected::Http1 => None,
+                Detected::Nothing | Detected::Http1 | Detected::Http2 => None,
             };
             let accepted = Box::pin(client.accept(worker, tls, hello, scratch.take())).await;
             if let Err(error) = accepted {
@@ -202,11 +203,14 @@ fn recognise(bytes: &[u8], looks: Looks) -> Option<Detected> {
             Hello::Other => {}
         }
     }
-    match is_http(bytes) {
-        _ if !looks.http => Some(Detected::Nothing),
-        Some(true) => Some(Detected::Http1),
-        Some(false) => Some(Detected::Nothing),
-        None => None,
+    if !looks.http {
+        return Some(Detected::Nothing);
+    }
+    match (is_http(bytes), is_preface(bytes)) {
+        (Some(true), _) => Some(Detected::Http1),
+        (_, Some(true)) => Some(Detected::Http2),
+        (Some(false), Some(false)) => Some(Detected::Nothing),
+        _ => None,
     }
 }
 
@@ -231,7 +235,23 @@ fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_http;
+    use super::{Detected, is_http, recognise};
+    use crate::runtime::Looks;
+
+    #[test]
+    fn http2_is_recognised_by_its_preface() {
+        let looks = Looks {
+            http: true,
+            ..Looks::default()
+        };
+        let of = |bytes: &[u8]| recognise(bytes, looks);
+        assert!(matches!(
+            of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0"),
+            Some(Detected::Http2)
+        ));
+        assert!(of(b"PRI * HTTP/2.0\r\n").is_none());
+        assert!(matches!(of(b"PRI * HTTP/1.1\r\n"), Some(Detected::Nothing)));
+    }
 
     #[test]
     fn http_is_recognised_by_its_methods() {

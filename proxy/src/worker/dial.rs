@@ -25,6 +25,8 @@ pub enum Failure {
     Io(io::Error),
     /// What TLS says, or the check of the server's certificate.
     Tls(io::Error),
+    /// What has come of the connection that another request was making.
+    Shared(String),
     /// TLS cannot be spoken as it is configured.
     NotReady(Arc<str>),
 }
@@ -109,6 +111,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Timeout => f.write_str("connection timeout"),
             Self::Tls(error) => write!(f, "TLS_error: {error}"),
+            Self::Shared(text) => f.write_str(text),
             Self::NotReady(reason) => write!(f, "TLS_error: {reason}"),
             Self::Io(error) => {
                 let text = error.to_string();

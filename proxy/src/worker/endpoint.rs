@@ -11,6 +11,7 @@ use mesh_ir::{Direction, Limits, Workload};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::http2_pool::Http2Pool;
 use super::io::Io;
 use super::upstream::MetricsContext;
 use crate::health::{Host, outlier::Outcome};
@@ -22,7 +23,7 @@ use crate::telemetry::metrics::{HostCells, Series};
 const MAX_IDLE: usize = 1024;
 
 /// Envoy's limit for idle connections where none is configured.
-const IDLE_LIMIT: Duration = Duration::from_secs(3600);
+pub const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 
 /// An endpoint as one worker sees it.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct LocalEndpoint {
     pub cells: Arc<HostCells>,
     /// Whether and how TLS is spoken to it.
     pub transport: Transport,
+    /// Connections of HTTP/2.
+    pub http2: Http2Pool,
     workload: Option<Workload>,
     active: Cell<u32>,
     idle: RefCell<Vec<Idle>>,
@@ -60,7 +63,7 @@ pub struct Connection {
 
 /// The connections of an endpoint, and the requests that wait for one.
 #[derive(Debug, Default)]
-struct Pool {
+pub struct Pool {
     connections: Cell<u32>,
     waiting: RefCell<VecDeque<oneshot::Sender<()>>>,
 }
@@ -102,6 +105,7 @@ impl LocalEndpoint {
             cells: metrics.worker.host(cluster.name(), address),
             transport,
             workload,
+            http2: Http2Pool::default(),
             active: Cell::new(0),
             idle: RefCell::default(),
             pool: Rc::default(),
@@ -141,6 +145,7 @@ impl LocalEndpoint {
     pub fn retire(&self) {
         self.retired.set(true);
         self.idle.take();
+        self.http2.retire();
     }
 
     /// Whether it has been retired.
@@ -163,6 +168,11 @@ impl LocalEndpoint {
     /// Whether it has no connections at all, not even some that are not established yet.
     pub fn has_no_connections(&self) -> bool {
         self.pool.connections.get() == 0
+    }
+
+    /// Its connections, and who waits for one.
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
     }
 
     /// Counts a connection that is to be established.
@@ -243,7 +253,7 @@ impl LocalEndpoint {
         if idle.is_empty() {
             idle.shrink_to_fit();
         }
-        !idle.is_empty()
+        self.http2.sweep(now, limits) | !idle.is_empty()
     }
 
     /// Where requests to it count.
@@ -285,9 +295,17 @@ impl Idle {
 // === impl Pool ===
 
 impl Pool {
+    /// Lets all requests look for a connection.
+    pub fn wake_all(&self) {
+        for next in self.waiting.take() {
+            // Those that have given up do not look.
+            let _ = next.send(());
+        }
+    }
+
     /// Lets the request that has waited longest look for a connection.
     #[inline]
-    fn wake(&self) {
+    pub fn wake(&self) {
         // Those that have given up are passed over.
         while let Some(next) = self.waiting.borrow_mut().pop_front() {
             if next.send(()).is_ok() {

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use mesh_ir::Direction;
+use mesh_ir::{Direction, HttpCodec};
 use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::client::{Arrival, Client};
 use super::exchange::{Exchange, RequestContext};
+use super::http2;
 use super::local::Worker;
 use super::reply::Reply;
 use super::scratch::Scratch;
@@ -30,6 +31,20 @@ pub async fn serve(
 ) {
     let mut current = binding;
     let mut scratch = scratch;
+    let agreed = client.io.session().and_then(|tls| tls.alpn_protocol());
+    let http2 = agreed == Some(b"h2");
+    if let Network::Http(http) = &current.chain.network {
+        match http.config.codec {
+            HttpCodec::Http2 => {
+                return Box::pin(http2::serve(worker, client, current, scratch)).await;
+            }
+            HttpCodec::Auto if http2 => {
+                return Box::pin(http2::serve(worker, client, current, scratch)).await;
+            }
+            HttpCodec::Auto => client.may_be_http2 = true,
+            HttpCodec::Http1 => {}
+        }
+    }
     loop {
         let idle = current.idle_timeout().unwrap_or(IDLE);
         let resting = current.rest();
@@ -43,6 +58,9 @@ pub async fn serve(
         let Network::Http(http) = &binding.chain.network else {
             return;
         };
+        if let Arrival::Http2(scratch) = arrival {
+            return Box::pin(http2::serve(worker, client, binding, Some(scratch))).await;
+        }
         arrival = arrival.normalized(http.config.normalization);
         let Some((mut arrived, begun)) =
             head(worker, client, http, binding.destination(), arrival).await
@@ -94,7 +112,7 @@ pub async fn head(
 ) -> Option<(Box<Scratch>, Instant)> {
     let (mut scratch, begun, reply) = match arrival {
         Arrival::Head(scratch, begun) => return Some((scratch, begun)),
-        Arrival::End => return None,
+        Arrival::Http2(_) | Arrival::End => return None,
         Arrival::Refused(scratch, begun, Refusal { code, details }) => {
             worker.metrics.cells().downstream_protocol_error.inc();
             let reply = Reply::new(code, ResponseFlags::PROTOCOL_ERROR, details);
@@ -108,8 +126,37 @@ pub async fn head(
         reply.write(out, date, b"istio-envoy", None, false, true);
     });
     let sent = client.send(&scratch.reply).await;
+    report_refused(
+        worker,
+        client,
+        http,
+        destination,
+        begun,
+        reply,
+        Protocol::Http11,
+    );
+    worker.give_back(scratch);
+    if sent.is_ok() {
+        client.linger(worker).await;
+    }
+    None
+}
+
+/// Counts and logs what was no request.
+pub fn report_refused(
+    worker: &Rc<Worker>,
+    client: &Client,
+    http: &Http,
+    destination: std::net::SocketAddr,
+    begun: Instant,
+    reply: Reply<'_>,
+    protocol: Protocol,
+) {
     let direction = http.config.direction;
-    let record = refused(client, direction, destination, begun, reply);
+    let record = Record {
+        protocol,
+        ..refused(client, direction, destination, begun, reply)
+    };
     let outcome = Outcome::http(reply.code, reply.flags);
     worker
         .runtime()
@@ -118,11 +165,6 @@ pub async fn head(
     if let Some(log) = &http.log {
         log.write(&record);
     }
-    worker.give_back(scratch);
-    if sent.is_ok() {
-        client.linger(worker).await;
-    }
-    None
 }
 
 /// The record of what was no request.

@@ -15,6 +15,7 @@ mod binding;
 mod client;
 mod connection;
 mod http;
+mod http2;
 mod proxied;
 mod tcp;
 
@@ -22,6 +23,8 @@ mod dial;
 mod edit;
 mod endpoint;
 mod exchange;
+mod grpc;
+mod http2_pool;
 mod mirror;
 mod reply;
 mod tunnel;

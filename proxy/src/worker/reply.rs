@@ -2,6 +2,7 @@
 
 use mesh_ir::HeaderOps;
 
+use super::grpc;
 use crate::http1::{FieldSink, write_field, write_status};
 use crate::record::ResponseFlags;
 
@@ -74,16 +75,17 @@ impl<'a> Reply<'a> {
         .with_body("stream timeout");
     /// The connection may not become what the client asks for.
     pub const NO_UPGRADE: Self = Self::new(403, ResponseFlags::NONE, "upgrade_failed");
-    /// The service speaks HTTP/2 only.
-    pub const HTTP2: Self = Self::new(
-        503,
-        ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-        "http2_upstream_not_supported",
-    )
-    .with_body(
-        "the port is declared as http2 or grpc, which this proxy does not speak yet; \
-             declare it as http if the application speaks HTTP/1.1",
-    );
+    /// The same for a gRPC client, which looks for a gRPC status and gets it in the head, whatever the code would have been.
+    pub fn to_grpc(self) -> Self {
+        if self.grpc_status.is_some() {
+            return self;
+        }
+        Self {
+            code: 200,
+            grpc_status: Some(grpc::status_of(self.code)),
+            ..self
+        }
+    }
 
     /// The body that the client gets; none with gRPC, where the text is a field.
     pub fn content(&self) -> &'a str {
@@ -111,10 +113,12 @@ impl<'a> Reply<'a> {
         if let Some(status) = self.grpc_status {
             fields.field(b"content-type", b"application/grpc");
             fields.number(b"grpc-status", status.into());
-            fields.field(b"grpc-message", self.body.as_bytes());
+            if !self.body.is_empty() {
+                fields.field(b"grpc-message", &grpc::encode(self.body));
+            }
         }
         let content = self.content();
-        if self.may_have_body() {
+        if self.may_have_body() && self.grpc_status.is_none() {
             fields.number(b"content-length", content.len() as u64);
         }
         if !content.is_empty() {

@@ -7,7 +7,8 @@ use mesh_ir::PathNormalization;
 use mesh_ir::HeaderOps;
 
 use super::buffer::Buffer;
-use crate::http1::{Refusal, RequestHead, ResponseHead};
+use super::stream::Http2Body;
+use crate::http1::{Refusal, RequestHead, ResponseHead, Trailers};
 
 /// Sets that are kept for the next requests.
 const KEPT: usize = 64;
@@ -45,6 +46,10 @@ pub struct UpstreamRoom {
     pub response: ResponseHead,
     /// The bytes of the response's head, as long as they are needed for the log.
     pub response_bytes: Vec<u8>,
+    /// The request's body where HTTP/2 is spoken to the endpoint.
+    pub body: Http2Body,
+    /// The fields behind the response's body, where HTTP/2 is spoken.
+    pub trailers: Trailers,
 }
 
 /// Values of fields that the proxy has written into the request.
@@ -104,6 +109,7 @@ impl UpstreamRoom {
     pub fn begin(&mut self) {
         self.outgoing.clear();
         self.head = 0;
+        self.body.clear();
     }
 }
 
@@ -135,7 +141,11 @@ impl Scratch {
             answer,
             response: _,
             response_bytes,
+            body,
+            trailers,
         } = &mut self.upstream;
+        body.clear();
+        trailers.clear();
         for buffer in [&mut self.input, &mut self.body, answer] {
             buffer.clear();
             if buffer.capacity() >= LARGE {

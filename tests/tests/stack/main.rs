@@ -20,6 +20,8 @@ mod control_plane;
 mod drain;
 mod framing;
 mod gateway;
+mod grpc;
+mod h2spec;
 mod limits;
 mod routing;
 mod telemetry;

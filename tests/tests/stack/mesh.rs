@@ -32,6 +32,8 @@ pub struct Mesh {
 pub struct Pod {
     pub spec: PodSpec,
     pub address: Ipv4Addr,
+    /// Where its program listens.
+    pub app_address: Ipv4Addr,
     pub app: Option<Process>,
     pub proxy: Process,
 }
@@ -193,7 +195,9 @@ fn start_pod(
     address: Ipv4Addr,
     app: Ipv4Addr,
 ) -> Pod {
-    let program = spec.program.map(|(program, _)| {
+    let program = spec.program.map(|(program, _)| program);
+    let program = program.filter(|program| *program != PodSpec::TEST);
+    let program = program.map(|program| {
         let mut command = Command::new(binary("mesh-samples"));
         command
             .args(program.split(' '))
@@ -225,6 +229,7 @@ fn start_pod(
     Pod {
         spec,
         address,
+        app_address: app,
         app: program,
         proxy,
     }

@@ -9,7 +9,7 @@ use crate::yaml::PodSpec;
 
 /// Waits until the one metric whose line holds all the words has a value: what is counted is counted right after the answer.
 #[track_caller]
-fn check(pod: &Pod, words: &[&str], expected: u64) {
+pub fn check(pod: &Pod, words: &[&str], expected: u64) {
     eventually(&format!("{words:?} is {expected}"), LIMIT, || {
         let page = pod.admin("/stats/prometheus").body;
         let mut lines = page

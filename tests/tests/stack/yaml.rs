@@ -20,6 +20,9 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
+    /// The program of a pod in whose place the test itself listens.
+    pub const TEST: &'static str = "";
+
     /// A pod from which requests come.
     pub const CLIENT: Self = Self {
         name: "client",

@@ -19,6 +19,10 @@ pub enum Failure {
         /// Whether some of the request had been sent.
         sent: bool,
     },
+    /// The upstream has not begun with the request, and says so (HTTP/2).
+    Refused,
+    /// The upstream broke the request's stream off (HTTP/2).
+    StreamReset,
     /// The upstream said something that is no HTTP.
     Protocol,
     /// The limit of one try has passed.
@@ -68,7 +72,9 @@ fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
     };
     match on {
         RetryOn::ConnectFailure => failure == Failure::Connect,
-        RetryOn::ResetBeforeRequest => failure == Failure::Reset { sent: false },
+        RetryOn::ResetBeforeRequest => {
+            matches!(failure, Failure::Reset { sent: false } | Failure::Refused)
+        }
         RetryOn::Reset => code.is_none(),
         RetryOn::FiveXx => code.is_none_or(|code| code >= 500),
         RetryOn::GatewayError => code.is_none_or(|code| (502..=504).contains(&code)),
@@ -81,8 +87,9 @@ fn matches(on: RetryOn, policy: &RetryPolicy, failure: Failure) -> bool {
         RetryOn::ResourceExhausted => grpc == Some(8),
         RetryOn::Internal => grpc == Some(13),
         RetryOn::Unavailable => grpc == Some(14),
-        // Only HTTP/2 upstreams refuse streams, and only HTTP/3 has connections that fail late.
-        RetryOn::RefusedStream | RetryOn::Http3PostConnectFailure => false,
+        RetryOn::RefusedStream => failure == Failure::Refused,
+        // Only HTTP/3 has connections that fail late.
+        RetryOn::Http3PostConnectFailure => false,
         // These go by the hint.
         RetryOn::RetriableHeaders | RetryOn::EnvoyRateLimited => false,
     }
@@ -158,6 +165,9 @@ mod tests {
         check(RetryOn::Retriable4xx, code(409), true);
         check(RetryOn::RetriableStatusCodes, code(503), true);
         check(RetryOn::RetriableStatusCodes, code(502), false);
+        check(RetryOn::RefusedStream, Failure::Refused, true);
+        check(RetryOn::RefusedStream, Failure::StreamReset, false);
+        check(RetryOn::Reset, Failure::StreamReset, true);
         check(
             RetryOn::Unavailable,
             Failure::Response {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::Exchange;
 use crate::http1::{Fields, Skipped};
+use crate::worker::grpc;
 use crate::worker::reply::Reply;
 use crate::worker::stream::{DownstreamStream, ReplyContext};
 use crate::worker::upstream::LocalCluster;
@@ -28,6 +29,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
 
     /// Sends an answer of the proxy itself.
     pub(super) async fn reply(&mut self, reply: Reply<'_>) {
+        let reply = if grpc::is_grpc(self.stream.head()) {
+            reply.to_grpc()
+        } else {
+            reply
+        };
+        self.info.grpc = reply
+            .grpc_status
+            .and_then(|status| u8::try_from(status).ok());
         let draining = self.worker.downstream.draining(self.context.direction);
         self.info.code = reply.code;
         self.info.flags |= reply.flags;

@@ -6,8 +6,8 @@ use mesh_ir::evaluate::{Action, InjectedAbort, InjectedFault};
 use tokio::time::Instant;
 
 use super::Exchange;
-use super::report::is_grpc;
 use crate::record::ResponseFlags;
+use crate::worker::grpc::is_grpc;
 use crate::worker::reply::Reply;
 use crate::worker::stream::DownstreamStream;
 use crate::worker::upstream::LocalCluster;

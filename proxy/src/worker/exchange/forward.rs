@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use mesh_ir::evaluate::Forwarding;
 use mesh_ir::evaluate::retry::{self, Failure, Hint};
@@ -14,15 +15,16 @@ use super::{Exchange, IDLE, UpstreamTarget, uuid};
 use crate::health::outlier::Outcome;
 use crate::http1::{Fields, Framing, Known, RequestLine, RequestRef, Upgrade, write_decimal};
 use crate::limits::{Permit, Resource};
-use crate::record::ResponseFlags;
+use crate::record::{Protocol, ResponseFlags};
 use crate::runtime::Cluster;
 use crate::worker::edit::RequestEdit;
 use crate::worker::endpoint::{Active, LocalEndpoint};
+use crate::worker::grpc;
 use crate::worker::reply::Reply;
 use crate::worker::scratch::UpstreamRoom;
 use crate::worker::stream::{
-    AttemptResult, Deadlines, DownstreamStream, Http1, RequestUpload, Reset, UpstreamProtocol,
-    UpstreamStream,
+    AttemptResult, Deadlines, DownstreamStream, Http1, Http2, RequestUpload, Reset,
+    UpstreamProtocol, UpstreamStream,
 };
 use crate::worker::upstream::Wanted;
 
@@ -64,11 +66,13 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             cluster,
         } = target;
         let route = forwarding.map_or("", |forwarding| &*forwarding.matched.route.name);
+        let http2 = match cluster.cluster.config.client.protocol {
+            HttpProtocol::Http1 => false,
+            HttpProtocol::Http2 => true,
+            HttpProtocol::AsClient => self.stream.protocol() == Protocol::Http2,
+        };
         let refused = match self.stream.head().head.upgrade {
-            _ if cluster.cluster.config.client.protocol == HttpProtocol::Http2 => {
-                Some(Reply::HTTP2)
-            }
-            Some(Upgrade::WebSocket) if !self.context.http.config.websocket => {
+            Some(Upgrade::WebSocket) if !self.context.http.config.websocket || http2 => {
                 Some(Reply::NO_UPGRADE)
             }
             Some(Upgrade::WebSocket) | None => None,
@@ -83,7 +87,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             upload: RequestUpload::new(),
             deadlines: Deadlines::new(
                 IDLE,
-                forward.and_then(|forward| forward.timeout),
+                self.timeout(forward.and_then(|forward| forward.timeout)),
                 policy.and_then(|policy| policy.per_try_timeout),
             ),
             policy,
@@ -94,10 +98,27 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             fresh: false,
         };
         room.begin();
-        self.forward::<Http1>(room, &mut progress, target).await;
+        if http2 {
+            Box::pin(self.forward::<Http2>(room, &mut progress, target)).await;
+        } else {
+            self.forward::<Http1>(room, &mut progress, target).await;
+        }
         self.info.received = self.stream.received();
         let response = room.response.fields(&room.response_bytes);
         self.report(response, route, Some(cluster), forwarding);
+    }
+
+    /// The limit of the whole request: the route's, or a shorter one that a gRPC client has set.
+    fn timeout(&self, configured: Option<Duration>) -> Option<Duration> {
+        let request = self.stream.head();
+        if !grpc::is_grpc(request) {
+            return configured;
+        }
+        let own = request.fields().get("grpc-timeout").and_then(grpc::timeout);
+        match (own, configured) {
+            (Some(own), Some(configured)) => Some(own.min(configured)),
+            (own, configured) => own.or(configured),
+        }
     }
 
     /// Computes what is written into the request: its id, the way it came, its path.
@@ -317,14 +338,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     ) -> Option<Failure> {
         let (response, bytes) = up.response();
         let code = response.code;
-        let grpc = grpc_status(response.fields(bytes));
+        let grpc = grpc::status(response.fields(bytes));
         self.info.grpc = grpc;
         if code < 500 {
             endpoint.cells.rq_success.inc();
         } else {
             endpoint.cells.rq_error.inc();
         }
-        let status = grpc.map_or(code, http_status);
+        let status = grpc.map_or(code, grpc::http_status);
         endpoint.report(&target.cluster.cluster, Outcome::Response(status));
         let hint = progress
             .policy
@@ -493,7 +514,19 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 "protocol error",
             ),
             Failure::Timeout => return self.reply(Reply::TRY_TIMEOUT).await,
-            // Responses are passed on, whatever they are, so that only resets are left.
+            Failure::Refused => (
+                503,
+                ResponseFlags::UPSTREAM_RESET,
+                "upstream_reset_before_response_started{remote_refused_stream_reset}",
+                "remote refused stream reset",
+            ),
+            Failure::StreamReset => (
+                503,
+                ResponseFlags::UPSTREAM_RESET,
+                "upstream_reset_before_response_started{remote_reset}",
+                "remote reset",
+            ),
+            // Responses are passed on, whatever they are, so that only ends of connections are left.
             Failure::Reset { .. } | Failure::Response { .. } => (
                 503,
                 ResponseFlags::UPSTREAM_TERMINATED,
@@ -523,6 +556,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
 fn is_stale(request: RequestRef<'_>, upload: &RequestUpload, failure: Failure) -> bool {
     match failure {
         Failure::Reset { sent } => upload.replayable && (!sent || is_idempotent(request)),
+        Failure::Refused => upload.replayable,
         _ => false,
     }
 }
@@ -533,29 +567,6 @@ fn is_idempotent(request: RequestRef<'_>) -> bool {
         request.method(),
         b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
     )
-}
-
-pub(super) fn grpc_status(fields: Fields<'_>) -> Option<u8> {
-    let status = fields.known(Known::GrpcStatus)?;
-    std::str::from_utf8(status).ok()?.parse().ok()
-}
-
-/// The HTTP status that a gRPC status comes to, as Envoy maps it.
-fn http_status(grpc: u8) -> u16 {
-    match grpc {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
-    }
 }
 
 fn write_ip(out: &mut Vec<u8>, address: SocketAddr) {

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use tokio::time::Instant;
 
 use super::forward::Progress;
-use super::forward::grpc_status;
 use super::{Exchange, IDLE, UpstreamTarget};
 use crate::http1::Known;
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
 use crate::worker::edit::{ResponseEdit, followed_by};
 use crate::worker::endpoint::LocalEndpoint;
+use crate::worker::grpc;
 use crate::worker::stream::{DownstreamStream, End, Reset, UpstreamStream};
 use crate::worker::tunnel;
 
@@ -54,7 +54,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         if end != End::Done {
             return self.broken(end);
         }
-        if let Some(status) = grpc_status(up.trailers()) {
+        if let Some(status) = grpc::status(up.trailers()) {
             self.info.grpc = Some(status);
         }
         let limits = &target.cluster.cluster.config.client.limits;
@@ -126,7 +126,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     /// Lets client and upstream talk as they like.
     async fn tunnel(&mut self, up: impl UpstreamStream) {
         let mut up = up;
-        let (upstream, first) = up.upgraded();
+        let Some((upstream, first)) = up.upgraded() else {
+            return self.broken(End::Upstream { refused: true });
+        };
         let count = first.len() as u64;
         let Ok((client, rest)) = self.stream.upgrade(first).await else {
             return self.gone();

@@ -10,6 +10,7 @@ use super::Exchange;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
 use crate::telemetry::metrics::{Outcome, Protocol, Series};
+use crate::worker::grpc::is_grpc;
 use crate::worker::scratch::Written;
 use crate::worker::stream::DownstreamStream;
 use crate::worker::upstream::LocalCluster;
@@ -73,7 +74,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         Record {
             direction: self.context.direction,
             request: Some(sent_request(self.stream.head(), self.written, forwarding)),
-            protocol: record::Protocol::Http11,
+            protocol: self.stream.protocol(),
             duration,
             code: info.code,
             flags: info.flags,
@@ -123,11 +124,4 @@ fn sent_request<'r>(
         forwarded_for: used(&written.forwarded_for).or(fields.known(Known::ForwardedFor)),
         fields,
     }
-}
-
-pub(super) fn is_grpc(request: RequestRef<'_>) -> bool {
-    request
-        .fields()
-        .known(Known::ContentType)
-        .is_some_and(|value| value.starts_with(b"application/grpc"))
 }

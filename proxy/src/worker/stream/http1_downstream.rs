@@ -12,6 +12,7 @@ use crate::http1::{
     BodyDecoder, BodyEncoder, BodySink, Framing, Refusal, RequestHead, RequestRef, ResponseHead,
     ResponseLine, write_response,
 };
+use crate::record::Protocol;
 use crate::worker::buffer::Buffer;
 use crate::worker::client::Client;
 use crate::worker::edit::ResponseEdit;
@@ -88,6 +89,10 @@ impl<'a> Http1Downstream<'a> {
 
 impl DownstreamStream for Http1Downstream<'_> {
     type End = Next;
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Http11
+    }
 
     #[inline]
     fn head(&self) -> RequestRef<'_> {

@@ -244,12 +244,12 @@ impl UpstreamStream for Http1Upstream<'_> {
         self.decoder.trailers()
     }
 
-    fn upgraded(&mut self) -> (&mut Io, &[u8]) {
+    fn upgraded(&mut self) -> Option<(&mut Io, &[u8])> {
         let UpstreamRoom {
             answer, response, ..
         } = &mut *self.room;
         answer.consume(response.length);
-        (&mut self.connection.io, answer.filled())
+        Some((&mut self.connection.io, answer.filled()))
     }
 
     fn release(self, endpoint: &LocalEndpoint, limits: &Limits, now: Instant) -> bool {

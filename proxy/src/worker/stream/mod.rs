@@ -14,6 +14,9 @@
 
 mod http1_downstream;
 mod http1_upstream;
+mod http2_body;
+mod http2_downstream;
+mod http2_upstream;
 mod transfer;
 
 use std::io;
@@ -38,9 +41,13 @@ use super::scratch::UpstreamRoom;
 use super::timer::Timer;
 use super::upstream::LocalCluster;
 use crate::http1::{BodySink, Fields, Refusal, RequestLine, RequestRef, ResponseHead};
+use crate::record::Protocol;
 
 pub use http1_downstream::{Http1Downstream, Next};
 pub use http1_upstream::Http1;
+pub use http2_body::Http2Body;
+pub use http2_downstream::Http2Downstream;
+pub use http2_upstream::Http2;
 pub use transfer::{AttemptResult, Deadlines, End, RequestUpload};
 
 /// The client is not there any more.
@@ -77,6 +84,9 @@ pub enum Reset {
 pub trait DownstreamStream {
     /// What the end of the exchange means to the connection.
     type End;
+
+    /// What the client speaks.
+    fn protocol(&self) -> Protocol;
 
     /// The request's head.
     fn head(&self) -> RequestRef<'_>;
@@ -229,8 +239,8 @@ pub trait UpstreamStream {
     /// The fields behind the answer's body, once it has ended.
     fn trailers(&self) -> Fields<'_>;
 
-    /// The connection as it was given away, with what has come in on it behind the head of the answer.
-    fn upgraded(&mut self) -> (&mut Io, &[u8]);
+    /// The connection as it was given away, with what has come in on it behind the head of the answer; none where it is shared.
+    fn upgraded(&mut self) -> Option<(&mut Io, &[u8])>;
 
     /// The exchange has come to its end: keeps the connection for the next request, unless a limit of the cluster forbids that or nothing may
     /// follow on it. Whether there is an idle connection now.

@@ -254,13 +254,3 @@ fn a_response_that_breaks_off_is_not_made_whole() {
         assert!(!rest.ends_with("0\r\n\r\n") && rest.len() < 12, "{rest:?}");
     }
 }
-
-#[test]
-fn a_cluster_of_http2_says_so() {
-    let mut cluster = (*static_cluster("one", &[free()])).clone();
-    cluster.client.protocol = HttpProtocol::Http2;
-    let proxy = http_proxy(vec![to("/", "one")], vec![std::sync::Arc::new(cluster)]);
-    let answer = proxy.get("/");
-    assert_eq!(answer.code, 503);
-    assert!(answer.body.contains("http2 or grpc"), "{}", answer.body);
-}

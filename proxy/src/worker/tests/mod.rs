@@ -6,6 +6,7 @@ mod authorization;
 mod capture;
 mod failure;
 mod forward;
+mod http2;
 mod life;
 mod refuse;
 mod tcp;

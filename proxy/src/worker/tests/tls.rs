@@ -274,7 +274,7 @@ fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
     };
     let proxy = start(address, Capture::Redirect, &config);
     let mut trusting = (*client(&authority, None)).clone();
-    trusting.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    trusting.alpn_protocols = vec![b"http/1.1".to_vec()];
     let trusting = Arc::new(trusting);
     for (name, expect) in [
         ("a.test", "\none\n"),
@@ -301,6 +301,49 @@ fn the_server_name_leads_to_the_chain_that_ends_tls_or_passes_it_through() {
     );
     assert!(get(address, &trusting, "a.test").is_err());
     assert!(get(address, &trusting, "b.test").is_ok());
+}
+
+#[test]
+fn two_proxies_agree_on_http2() {
+    let authority = Authority::new();
+    let (inner, outer) = (free(), free());
+    let secrets = vec![
+        authority.secret(),
+        authority
+            .certify(&["backend.test", SERVER])
+            .secret("default"),
+    ];
+    let chain = FilterChain {
+        tls: server_tls("default", ClientCertificate::Required(trust(&[SERVER]))),
+        ..chain(Network::Http(manager(vec![to("/", "one")])))
+    };
+    let config = ProxyConfig {
+        listeners: vec![listener("test", inner, true, vec![chain])].into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
+        secrets: secrets.clone().into(),
+        ..ProxyConfig::default()
+    };
+    let _inner = start(inner, Capture::Redirect, &config);
+    let tls = ClientTls {
+        alpn: vec!["h2".into()],
+        ..(*client_tls(&[SERVER])).clone()
+    };
+    let cluster = tls_cluster(UpstreamTls::Always(Arc::new(tls)), inner, false);
+    let mut cluster = (*cluster).clone();
+    cluster.client.protocol = HttpProtocol::Http2;
+    let mut config = http_config(outer, vec![to("/", "tls")], vec![Arc::new(cluster)]);
+    config.secrets = secrets.into();
+    let proxy = start(outer, Capture::Redirect, &config);
+    for _ in 0..3 {
+        let mut wire = proxy.connect();
+        wire.send("POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
+        let answer = wire.answer();
+        assert_eq!(answer.code, 200, "{answer:?}");
+        assert!(answer.body.starts_with("one\nPOST /x HTTP/1.1\r\n"));
+        assert!(answer.body.ends_with("\r\n\r\nhi"));
+    }
+    let counted = proxy.settled();
+    assert_eq!(counted.clusters["tls"].cx_total, 1);
 }
 
 #[test]
