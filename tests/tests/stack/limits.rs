@@ -125,10 +125,11 @@ fn what_is_too_much_is_refused_and_the_rest_waits_its_turn() {
         "connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1, maxRequestsPerConnection: 1}}",
     );
     let refused = slow.stat(&mut mesh, "upstream_rq_pending_overflow");
-    // Proxies have two workers, each of which gives an endpoint one connection whatever the limit, as Envoy does.
+    // Proxies have two workers, each of which gives an endpoint one connection whatever the limit, as Envoy does. Who waits for a
+    // connection to be made is the one that may wait: if all come meanwhile, and to one worker, only that one is served.
     let answers = slow.all_at_once(&mut mesh, 12, "/");
     let busy = answers.iter().filter(|it| it.status == 503).count();
-    assert!((8..=10).contains(&busy), "{answers:?}");
+    assert!((8..=11).contains(&busy), "{answers:?}");
     overflowed(&answers, busy);
     let after = slow.stat(&mut mesh, "upstream_rq_pending_overflow");
     assert_eq!(after - refused, busy as u64);
