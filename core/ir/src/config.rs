@@ -134,17 +134,7 @@ impl ProxyTables {
             return routes.clone();
         }
         let own = routes.virtual_hosts.iter();
-        let all = self.virtual_hosts_of(&routes.name).chain(own).cloned();
-        let takes_any =
-            |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
-        let (last, mut virtual_hosts): (Vec<_>, Vec<_>) = all.partition(takes_any);
-        virtual_hosts.extend(last);
-        Arc::new(RouteConfig {
-            name: routes.name.clone(),
-            virtual_hosts,
-            discovers_virtual_hosts: false,
-            ignore_port_in_host: routes.ignore_port_in_host,
-        })
+        Arc::new(routes.with_all(self.virtual_hosts_of(&routes.name).chain(own)))
     }
 }
 

@@ -331,6 +331,24 @@ pub struct DirectResponse {
     pub body: Arc<str>,
 }
 
+// === impl RouteConfig ===
+
+impl RouteConfig {
+    /// The table with these virtual hosts and no others; those that take any domain come last.
+    pub fn with_all<'a>(&self, hosts: impl Iterator<Item = &'a Arc<VirtualHost>>) -> Self {
+        let takes_any =
+            |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
+        let (last, mut virtual_hosts): (Vec<_>, Vec<_>) = hosts.cloned().partition(takes_any);
+        virtual_hosts.extend(last);
+        Self {
+            name: self.name.clone(),
+            virtual_hosts,
+            discovers_virtual_hosts: false,
+            ignore_port_in_host: self.ignore_port_in_host,
+        }
+    }
+}
+
 // === impl Route ===
 
 impl Route {

@@ -17,8 +17,9 @@ use mesh_ir::Transport;
 use mesh_ir::evaluate::ConnectionFacts;
 use smallvec::SmallVec;
 
+use super::exchange::RequestContext;
 use super::local::{Worker, WorkerRuntime};
-use crate::runtime::{Chain, Network};
+use crate::runtime::{Chain, Http, Network};
 use crate::tls::ClientHello;
 
 /// What the first bytes of a connection show.
@@ -127,6 +128,18 @@ impl Binding {
     /// Where the connection was meant to go.
     pub fn destination(&self) -> SocketAddr {
         self.criteria.destination
+    }
+
+    /// How requests on the connection are served by its chain.
+    pub fn context<'a>(&'a self, http: &'a Http) -> RequestContext<'a> {
+        RequestContext {
+            http,
+            routes: http.routes.as_deref(),
+            direct: None,
+            destination: self.destination(),
+            known_destination: true,
+            direction: http.config.direction,
+        }
     }
 
     /// How long the connection may wait for a request; none where its chain does not say so.

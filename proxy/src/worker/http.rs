@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::client::{Arrival, Client};
-use super::exchange::{Exchange, RequestContext};
+use super::exchange::Exchange;
 use super::http2;
 use super::local::Worker;
 use super::reply::Reply;
@@ -72,14 +72,7 @@ pub async fn serve(
         if binding.retired {
             arrived.request.keep_alive = false;
         }
-        let context = RequestContext {
-            http,
-            routes: http.routes.as_deref(),
-            direct: None,
-            destination: binding.destination(),
-            known_destination: true,
-            direction: http.config.direction,
-        };
+        let context = binding.context(http);
         let next = Exchange::serve_http1(
             worker,
             &binding.runtime,

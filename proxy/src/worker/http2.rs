@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::binding::{Binding, IdleBinding};
 use super::client::{Client, HEAD_LIMIT};
-use super::exchange::{Exchange, RequestContext};
+use super::exchange::Exchange;
 use super::http::{IDLE, report_refused};
 use super::io::Io;
 use super::local::Worker;
@@ -203,14 +203,7 @@ async fn stream(
     let mut stream = Http2Downstream::new(client, head, bytes, body, response);
     let by_client = match read {
         Ok(()) => {
-            let context = RequestContext {
-                http,
-                routes: http.routes.as_deref(),
-                direct: None,
-                destination: binding.destination(),
-                known_destination: true,
-                direction: http.config.direction,
-            };
+            let context = binding.context(http);
             Exchange::new(worker, &binding.runtime, stream, written, context, begun)
                 .run(upstream)
                 .await

@@ -6,6 +6,7 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::{CREATE_PATH, CertificateRequest, CertificateResponse, MAX_MESSAGE};
+use crate::service::unreachable;
 
 /// Asks for certificates over a channel (or any other gRPC transport).
 #[derive(Clone, Debug)]
@@ -37,10 +38,7 @@ where
         &mut self,
         request: Request<CertificateRequest>,
     ) -> Result<CertificateResponse, Status> {
-        self.inner.ready().await.map_err(|error| {
-            let error: StdError = error.into();
-            Status::unavailable(format!("the control plane cannot be reached: {error}"))
-        })?;
+        self.inner.ready().await.map_err(unreachable)?;
         let path = PathAndQuery::from_static(CREATE_PATH);
         let codec = ProstCodec::<CertificateRequest, CertificateResponse>::default();
         let response = self.inner.unary(request, path, codec).await?;

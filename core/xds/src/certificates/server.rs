@@ -1,7 +1,7 @@
 //! The server's side.
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::{CREATE_PATH, CertificateRequest, CertificateResponse, MAX_MESSAGE};
+use crate::service::no_method;
 
 /// What an authority implements.
 pub trait CertificateService: Send + Sync + 'static {
@@ -64,8 +65,7 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         if request.uri().path() != CREATE_PATH {
-            let message = format!("there is no method {}", request.uri().path());
-            return Box::pin(ready(Ok(Status::unimplemented(message).into_http())));
+            return no_method(request.uri().path());
         }
         let method = Create(self.service.clone());
         Box::pin(async move {

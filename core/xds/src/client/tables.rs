@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mesh_ir::{RouteConfig, VirtualHost};
+use mesh_ir::RouteConfig;
 
 use crate::resource::Resource;
 
@@ -48,26 +48,11 @@ impl Tables {
     }
 }
 
-/// A table with its virtual hosts. Their order means nothing, as domains are unique; the one for all domains is shown last.
+/// A table with its virtual hosts. Their order means nothing, as domains are unique.
 fn complete<'a>(config: &RouteConfig, hosts: impl Iterator<Item = &'a Resource>) -> RouteConfig {
-    let RouteConfig {
-        name,
-        virtual_hosts,
-        discovers_virtual_hosts: _,
-        ignore_port_in_host,
-    } = config;
     let discovered = hosts.filter_map(|resource| match resource {
         Resource::VirtualHost(discovered) => Some(&discovered.host),
         _ => None,
     });
-    let takes_any = |host: &Arc<VirtualHost>| host.domains.iter().any(|domain| &**domain == "*");
-    let all = virtual_hosts.iter().chain(discovered).cloned();
-    let (last, mut virtual_hosts): (Vec<_>, Vec<_>) = all.partition(takes_any);
-    virtual_hosts.extend(last);
-    RouteConfig {
-        name: name.clone(),
-        virtual_hosts,
-        discovers_virtual_hosts: false,
-        ignore_port_in_host: *ignore_port_in_host,
-    }
+    config.with_all(config.virtual_hosts.iter().chain(discovered))
 }

@@ -44,7 +44,7 @@ impl Entry {
         };
         let named = Bytes::from(resource.encode_to_vec());
         // Only the field of the name comes behind it.
-        let start = named.len() - any.len() - string_len(3, name);
+        let start = named.len() - any.len() - name_len(&resource.name);
         Self {
             version,
             any: named.slice(start..start + any.len()),
@@ -61,11 +61,12 @@ impl Entry {
     }
 }
 
-/// Length of a field of text. Empty ones are left out.
-fn string_len(field: u32, text: &str) -> usize {
-    match text {
-        "" => 0,
-        text => prost::encoding::string::encoded_len(field, &text.to_owned()),
+/// Length of the field [`Resource::name`]. An empty one is left out.
+fn name_len(name: &String) -> usize {
+    if name.is_empty() {
+        0
+    } else {
+        prost::encoding::string::encoded_len(3, name)
     }
 }
 

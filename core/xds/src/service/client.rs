@@ -66,10 +66,7 @@ where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        self.inner.ready().await.map_err(|error| {
-            let error: StdError = error.into();
-            Status::unavailable(format!("the control plane cannot be reached: {error}"))
-        })?;
+        self.inner.ready().await.map_err(unreachable)?;
         self.inner
             .streaming(
                 requests.into_streaming_request(),
@@ -78,4 +75,10 @@ where
             )
             .await
     }
+}
+
+/// Why nothing can be asked: the transport is not ready.
+pub(crate) fn unreachable(error: impl Into<StdError>) -> Status {
+    let error = error.into();
+    Status::unavailable(format!("the control plane cannot be reached: {error}"))
 }

@@ -12,8 +12,12 @@ mod server;
 
 #[cfg(feature = "client")]
 pub use client::AdsClient;
+#[cfg(feature = "client")]
+pub(crate) use client::unreachable;
 #[cfg(feature = "server")]
 pub use framing::Requests;
+#[cfg(feature = "server")]
+pub(crate) use server::no_method;
 #[cfg(feature = "server")]
 pub use server::{AdsServer, AdsService, ResponseStream};
 

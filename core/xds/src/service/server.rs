@@ -82,12 +82,15 @@ where
         match request.uri().path() {
             DELTA_PATH => serve::<Delta<S>, B>(self.service.clone(), request),
             SOTW_PATH => serve::<Sotw<S>, B>(self.service.clone(), request),
-            other => {
-                let status = Status::unimplemented(format!("there is no method {other}"));
-                Box::pin(ready(Ok(status.into_http())))
-            }
+            other => no_method(other),
         }
     }
+}
+
+/// The answer to a call of a method that the service does not have.
+pub(crate) fn no_method(path: &str) -> BoxFuture<http::Response<tonic::body::Body>, Infallible> {
+    let status = Status::unimplemented(format!("there is no method {path}"));
+    Box::pin(ready(Ok(status.into_http())))
 }
 
 /// Runs one stream. The answer's head goes out as soon as the client is let in.
