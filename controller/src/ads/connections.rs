@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use mesh_xds::server::TypeStatus;
 use mesh_xds::{NodeInfo, ResourceType};
 
+use super::discovery_stream::DiscoveryStream;
+
 /// All streams.
 #[derive(Default)]
 pub struct Connections {
@@ -113,14 +115,34 @@ impl Connection {
     }
 
     /// Notes how far it has come.
-    pub fn set_progress(&self, progress: Progress) {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    pub fn update_progress<R>(&self, update: impl FnOnce(&mut Progress) -> R) -> R {
+        update(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 // === impl Progress ===
 
 impl Progress {
+    /// Takes over how far a stream is, of the types of which something has happened. What a client has of the others can come to be the
+    /// newest there is without an exchange.
+    pub(super) fn update(
+        &mut self,
+        stream: &impl DiscoveryStream,
+        changed: impl Iterator<Item = ResourceType>,
+    ) {
+        for kind in changed {
+            let status = stream.status(kind);
+            if status.subscribed {
+                self.types.insert(kind, status);
+            } else {
+                self.types.remove(&kind);
+            }
+        }
+        for (kind, status) in &mut self.types {
+            status.synced = stream.synced(*kind);
+        }
+    }
+
     /// The newest generation of which the proxy has acknowledged everything that concerns it.
     pub fn acknowledged(&self) -> Option<u64> {
         self.types

@@ -31,6 +31,7 @@ pub trait DiscoveryStream:
     fn poll(&mut self, now: SystemTime) -> Option<Self::Response>;
     fn wake_at(&self) -> Option<SystemTime>;
     fn status(&self, kind: ResourceType) -> TypeStatus;
+    fn synced(&self, kind: ResourceType) -> Option<u64>;
     /// The type of a response.
     fn kind(response: &Self::Response) -> Option<ResourceType>;
 }
@@ -74,6 +75,10 @@ macro_rules! discovery_stream {
 
             fn status(&self, kind: ResourceType) -> TypeStatus {
                 self.status(kind)
+            }
+
+            fn synced(&self, kind: ResourceType) -> Option<u64> {
+                self.synced(kind)
             }
 
             fn kind(response: &Self::Response) -> Option<ResourceType> {

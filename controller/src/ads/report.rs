@@ -210,13 +210,12 @@ mod tests {
             (ResourceType::Cluster, clusters),
             (ResourceType::Listener, status(5, (None, None))),
         ];
-        quick.connection.set_progress(Progress {
-            types: types.into(),
-        });
+        quick
+            .connection
+            .update_progress(|progress| progress.types = types.into());
         let types = [(ResourceType::Cluster, status(3, (Some("9"), Some("8"))))];
-        slow.connection.set_progress(Progress {
-            types: types.into(),
-        });
+        slow.connection
+            .update_progress(|progress| progress.types = types.into());
 
         let found = connections.distribution(Some(4));
         assert_eq!(found.acknowledged, ["quick.default"]);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;
-use super::connections::{Progress, Registration};
+use super::connections::Registration;
 use super::debug::DebugExchange;
 use super::discovery_stream::DiscoveryStream;
 use super::encodings::{Key, Subscription};
@@ -71,8 +71,8 @@ struct Client {
     outdated: bool,
     /// Whether something was sent of the generation.
     told: bool,
-    /// Whether something has happened that the registry has not been told.
-    unreported: bool,
+    /// Types of which the registry has not been told what happened last.
+    unreported: Vec<ResourceType>,
     /// When it came.
     since: Instant,
     /// Its permit to get everything for the first time.
@@ -144,13 +144,15 @@ impl<M: DiscoveryStream> Session<M> {
             client.admission = self.shared.throttle.admission().await;
         }
         let response = self.stream.poll(SystemTime::now());
+        let kind = response.as_ref().and_then(M::kind);
         client.told |= response.is_some();
-        if response.is_some() || std::mem::take(&mut client.unreported) {
+        client.unreported.extend(kind);
+        if !client.unreported.is_empty() {
             client.report(&self.stream, &self.shared);
         }
         let response = response?;
         let bytes = response.encoded_len();
-        if let Some(kind) = M::kind(&response) {
+        if let Some(kind) = kind {
             self.shared.metrics.pushed(kind, bytes);
             // Given up first: those that wait while they hold what others wait for would wait for ever.
             self.permit = None;
@@ -178,7 +180,7 @@ impl<M: DiscoveryStream> Session<M> {
             self.identify()?;
         }
         if let Some(client) = &mut self.client {
-            client.unreported = true;
+            client.unreported.extend(received.kind());
         }
         match received {
             Received::Acknowledged(kind) => self.answered(kind),
@@ -238,7 +240,7 @@ impl<M: DiscoveryStream> Session<M> {
             next_update: now,
             outdated: true,
             told: false,
-            unreported: true,
+            unreported: ResourceType::ALL.to_vec(),
             since: now,
             admission: None,
             synced: None,
@@ -272,7 +274,7 @@ impl<M: DiscoveryStream> Session<M> {
             client.published = latest.published;
             client.next_update = now + PACE;
             client.told = false;
-            client.unreported = true;
+            client.unreported.extend(ResourceType::ALL);
             self.stream.update(latest.snapshot);
         }
     }
@@ -347,13 +349,10 @@ impl<M: DiscoveryStream> Drop for Session<M> {
 impl Client {
     /// Notes how far the proxy has come.
     fn report<M: DiscoveryStream>(&mut self, stream: &M, shared: &Shared) {
-        let types = ResourceType::ALL
-            .into_iter()
-            .map(|kind| (kind, stream.status(kind)))
-            .filter(|(_, status)| status.subscribed)
-            .collect();
-        let progress = Progress { types };
-        let acknowledged = progress.acknowledged();
+        let acknowledged = self.registration.connection.update_progress(|progress| {
+            progress.update(stream, self.unreported.drain(..));
+            progress.acknowledged()
+        });
         if acknowledged > Some(0) {
             self.synced = acknowledged;
             self.admission = None;
@@ -367,6 +366,5 @@ impl Client {
                 .metrics
                 .converged(published.max(self.since).elapsed());
         }
-        self.registration.connection.set_progress(progress);
     }
 }

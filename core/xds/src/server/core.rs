@@ -154,6 +154,10 @@ impl Core {
         self.kind(kind).status()
     }
 
+    pub(super) fn synced(&self, kind: ResourceType) -> Option<u64> {
+        self.kind(kind).synced()
+    }
+
     /// The next response; nothing while there is no snapshot, nothing to say, or the client has to answer first.
     pub(super) fn next(&mut self, now: SystemTime) -> Option<Next> {
         let snapshot = self.snapshot.take()?;

@@ -160,4 +160,9 @@ impl DeltaStream {
     pub fn status(&self, kind: ResourceType) -> TypeStatus {
         self.core.status(kind)
     }
+
+    /// The version of the newest snapshot of which the client has everything of a type that it does not refuse.
+    pub fn synced(&self, kind: ResourceType) -> Option<u64> {
+        self.core.synced(kind)
+    }
 }

@@ -67,5 +67,18 @@ pub enum Received {
     UnknownType(String),
 }
 
+// === impl Received ===
+
+impl Received {
+    /// The type that it is about; none for a type that is not served.
+    pub fn kind(&self) -> Option<crate::ResourceType> {
+        match self {
+            Self::Subscribed(kind) | Self::Acknowledged(kind) | Self::Stale(kind) => Some(*kind),
+            Self::Refused { kind, .. } => Some(*kind),
+            Self::UnknownType(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

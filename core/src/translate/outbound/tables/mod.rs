@@ -81,13 +81,18 @@ impl Side {
             edit.put(cluster.name.clone(), cluster);
         }
         first.clusters = edit.finish();
-        first.update(view, kind, None, &hosts, Touched::default())
+        first
+            .update(view, kind, None, &hosts, Touched::default())
+            .untouched()
     }
 
     /// The side of a namespace over the public one, from nothing.
     pub(super) fn over(view: &View<'_>, kind: ProxyKind, public: &Self) -> Self {
         let hosts = public.index.may_be_special(view);
-        Self::default().update(view, kind, Some(public), &hosts, Touched::default())
+        let first = Self::default();
+        first
+            .update(view, kind, Some(public), &hosts, Touched::default())
+            .untouched()
     }
 
     /// The side in a newer snapshot. `public` is the public side of that snapshot, made from the one that this side was over.
@@ -104,7 +109,8 @@ impl Side {
         }
         // What the public side made again may come out otherwise here.
         let touched = public.map(|public| public.touched.clone());
-        self.update(view, kind, public, &hosts, touched.unwrap_or_default())
+        let last = self.clone();
+        last.update(view, kind, public, &hosts, touched.unwrap_or_default())
     }
 
     /// The tables of the view.
@@ -128,18 +134,23 @@ impl Side {
         }
     }
 
+    /// A side made from nothing has looked at everything. Nobody lies over it yet, so nobody has to look at that again.
+    fn untouched(self) -> Self {
+        Self {
+            touched: Touched::default(),
+            ..self
+        }
+    }
+
     fn update(
-        &self,
+        self,
         view: &View<'_>,
         kind: ProxyKind,
         public: Option<&Self>,
         hosts: &BTreeSet<Arc<str>>,
         touched: Touched,
     ) -> Self {
-        let next = Self {
-            touched,
-            ..self.clone()
-        };
+        let next = Self { touched, ..self };
         let mut update = Update {
             view,
             kind,

@@ -208,6 +208,10 @@ impl KindState {
         }
     }
 
+    pub(in crate::server) fn synced(&self) -> Option<u64> {
+        self.synced
+    }
+
     pub(in crate::server) fn status(&self) -> TypeStatus {
         let mut refused = self.refused.clone();
         for name in self.suspects.iter().flatten() {
