@@ -124,7 +124,7 @@ pub enum OutboundMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyPathNormalization {
-    /// The level; `BASE` when absent.
+    /// The level; `MERGE_SLASHES` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<NormalizationType>,
 }
@@ -133,7 +133,7 @@ pub struct ProxyPathNormalization {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum NormalizationType {
-    /// The default, `BASE`.
+    /// The default, `MERGE_SLASHES`.
     Default,
     /// Paths stay as they come.
     None,
@@ -168,11 +168,12 @@ impl MeshConfig {
             .as_ref()
             .and_then(|path| path.normalization);
         match asked {
-            None | Some(NormalizationType::Default | NormalizationType::Base) => {
-                PathNormalization::Base
+            // Istio's is BASE. Most servers take `//admin` for `/admin`, which policies for `/admin` must not overlook.
+            None | Some(NormalizationType::Default | NormalizationType::MergeSlashes) => {
+                PathNormalization::MergeSlashes
             }
             Some(NormalizationType::None) => PathNormalization::None,
-            Some(NormalizationType::MergeSlashes) => PathNormalization::MergeSlashes,
+            Some(NormalizationType::Base) => PathNormalization::Base,
             Some(NormalizationType::DecodeAndMergeSlashes) => {
                 PathNormalization::DecodeAndMergeSlashes
             }

@@ -134,26 +134,41 @@ impl Snapshot {
             service_namespaces: services.namespaces,
             listed_addresses: listed,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
+            policies: changes
+                .iter()
+                .map(|(key, _)| key)
+                .filter(|key| is_policy(key.kind))
+                .cloned()
+                .collect(),
             others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
         next
     }
 }
 
-/// Whether a difference names what changes of a kind's objects mean, so that they are no [`Difference::others`].
-fn is_told_apart(kind: Kind) -> bool {
+/// Whether objects of a kind are policies for workloads of their namespace.
+fn is_policy(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Service
-            | Kind::ServiceEntry
-            | Kind::WorkloadEntry
-            | Kind::Pod
-            | Kind::Node
-            | Kind::Endpoints
-            | Kind::EndpointSlice
-            | Kind::VirtualService
-            | Kind::DestinationRule
+        Kind::AuthorizationPolicy | Kind::RequestAuthentication
     )
+}
+
+/// Whether a difference names what changes of a kind's objects mean, so that they are no [`Difference::others`].
+fn is_told_apart(kind: Kind) -> bool {
+    is_policy(kind)
+        || matches!(
+            kind,
+            Kind::Service
+                | Kind::ServiceEntry
+                | Kind::WorkloadEntry
+                | Kind::Pod
+                | Kind::Node
+                | Kind::Endpoints
+                | Kind::EndpointSlice
+                | Kind::VirtualService
+                | Kind::DestinationRule
+        )
 }
 
 /// Objects by creation time, then name, then namespace; those without a time come first.

@@ -43,6 +43,8 @@ pub struct Difference {
     pub listed_addresses: BTreeSet<IpAddr>,
     /// Namespaces of which pods came, went, or have other labels or ports.
     pub pod_namespaces: BTreeSet<Arc<str>>,
+    /// Security policies that differ.
+    pub policies: BTreeSet<ResourceKey>,
     /// Whether objects differ of a kind that is not among those above.
     pub others: bool,
 }
@@ -150,6 +152,7 @@ impl Difference {
             service_namespaces,
             listed_addresses,
             pod_namespaces,
+            policies,
             others,
         } = self;
         let sets = [
@@ -163,6 +166,7 @@ impl Difference {
         !everything
             && !others
             && virtual_service_objects.is_empty()
+            && policies.is_empty()
             && listed_addresses.is_empty()
             && sets.iter().all(|set| set.is_empty())
     }
@@ -179,6 +183,7 @@ impl Difference {
             service_namespaces,
             listed_addresses,
             pod_namespaces,
+            policies,
             others,
         } = later;
         self.everything |= everything;
@@ -195,6 +200,7 @@ impl Difference {
             .extend(service_namespaces.iter().cloned());
         self.listed_addresses.extend(listed_addresses);
         self.pod_namespaces.extend(pod_namespaces.iter().cloned());
+        self.policies.extend(policies.iter().cloned());
     }
 }
 

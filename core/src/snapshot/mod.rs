@@ -20,6 +20,7 @@ mod labels;
 mod mesh;
 mod objects;
 pub(crate) mod policy;
+mod policy_targets;
 mod references;
 pub(crate) mod report;
 mod services;
@@ -47,6 +48,7 @@ pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
 use mesh_ir::Locality;
 pub use objects::Resources;
+pub(crate) use policy_targets::GATEWAY_LABEL;
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
     Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,

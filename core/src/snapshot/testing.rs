@@ -257,7 +257,25 @@ const WORLD: &[(&str, &[&str])] = &[
             "data: {mesh: 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}'}",
             "data: {mesh: 'defaultServiceExportTo: [\".\"]'}",
             "data: {mesh: 'accessLogFile: /dev/stdout'}",
+            "data: {mesh: 'trustDomainAliases: [old.example]'}",
             "data: {mesh: 'localityLbSetting: {distribute: [{from: r, to: {r: 100}}]}'}",
+        ],
+    ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: own, namespace: x}",
+        &[
+            "spec: {}",
+            "spec: {action: DENY, rules: [{to: [{operation: {paths: [/admin*]}}]}]}",
+            "spec: {selector: {matchLabels: {app: special}}, rules: [{from: [{source: {namespaces: [x]}}]}]}",
+            "spec: {selector: {matchLabels: {app: a}}, action: AUDIT, rules: [{}]}",
+            "spec: {action: CUSTOM, provider: {name: none}, rules: [{to: [{operation: {paths: [/x]}}]}]}",
+        ],
+    ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: mesh, namespace: istio-system}",
+        &[
+            "spec: {action: DENY, rules: [{to: [{operation: {ports: ['90']}}]}]}",
+            "spec: {rules: [{from: [{source: {principals: [cluster.local/ns/x/sa/a]}}]}]}",
         ],
     ),
 ];

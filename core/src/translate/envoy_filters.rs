@@ -17,11 +17,8 @@ use crate::model::{
     FilterChainMatch, ListenerMatch, ProxyMatch, RouteConfigurationMatch, VirtualHostMatch,
 };
 use crate::resource::{Kind, Object, Resource};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{GATEWAY_LABEL, Snapshot};
 use crate::validate::envoy_filter::encode;
-
-/// Label of the pods of gateways that the Gateway API describes.
-const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// What is laid over a proxy's configuration once it is encoded; none without any.
 pub fn patches(snapshot: &Snapshot, scope: &ProxyScope) -> Option<Arc<PatchSet>> {

@@ -18,6 +18,7 @@ use super::connection_pool;
 use super::http_server::{HttpServerSettings, ServerRole};
 use super::naming::{inbound_cluster, listener_name, service_ref};
 use super::outbound::passthrough;
+use super::policies::WorkloadPolicies;
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{MeshService, Protocol, ServicePort, Snapshot};
 
@@ -92,14 +93,15 @@ pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
         .values()
         .map(|port| Arc::new(part.cluster(port)))
         .collect();
+    let policies = WorkloadPolicies::of(snapshot, &key.namespace, &key.labels);
     let listeners = match &key.capture {
         Capture::Redirect => {
             clusters.push(Arc::new(part.redirected(INBOUND_PASSTHROUGH)));
-            vec![Arc::new(part.virtual_inbound(&ports))]
+            vec![policies.guard(part.virtual_inbound(&ports))]
         }
         Capture::Loopback { pod, .. } => ports
             .values()
-            .map(|port| Arc::new(part.own_listener(*pod, port)))
+            .map(|port| policies.guard(part.own_listener(*pod, port)))
             .collect(),
     };
     Inbound {

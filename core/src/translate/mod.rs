@@ -17,6 +17,7 @@ mod envoy_filters;
 mod http_server;
 mod locality;
 mod naming;
+mod policies;
 mod rules;
 mod view;
 

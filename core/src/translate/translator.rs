@@ -12,6 +12,7 @@ use super::config::LocalResources;
 use super::envoy_filters;
 use super::outbound::{Outbound, OutboundKey, Public};
 use crate::diag::Diagnostic;
+use crate::resource::ResourceKey;
 use crate::snapshot::{Difference, Snapshot};
 
 /// Snapshots in a row for which nobody has asked for a part, before it is forgotten.
@@ -195,7 +196,8 @@ impl Translator {
 
     fn carry_over_own(&self, before: &Self, difference: &Difference) {
         for (scope, old, asked) in before.remembered(&before.own) {
-            let next = if concerns_own(difference, &scope) {
+            let root = self.snapshot.mesh().root_namespace();
+            let next = if concerns_own(difference, root, &scope) {
                 Arc::new(Own::new(self, &scope, Some(&old.tables)))
             } else {
                 old
@@ -223,7 +225,7 @@ impl Translator {
 
 /// Whether what a proxy has of its own may be another. Sidecars read the services and pods of their namespace, gateways nearly
 /// everything but endpoints.
-fn concerns_own(difference: &Difference, scope: &ProxyScope) -> bool {
+fn concerns_own(difference: &Difference, root: &str, scope: &ProxyScope) -> bool {
     let Difference {
         everything,
         services,
@@ -234,11 +236,15 @@ fn concerns_own(difference: &Difference, scope: &ProxyScope) -> bool {
         service_namespaces,
         listed_addresses,
         pod_namespaces,
+        policies,
         others,
     } = difference;
     let namespace = scope.namespace.as_str();
+    let counts =
+        |policy: &ResourceKey| *policy.namespace == *namespace || *policy.namespace == *root;
     let for_all = *everything
         || *others
+        || policies.iter().any(counts)
         || !destination_rules.is_empty()
         || pod_namespaces.contains(namespace);
     match scope.kind {

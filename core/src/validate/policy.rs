@@ -101,7 +101,17 @@ fn check_target(target: &PolicyTargetReference, at: &At<'_>, violations: &mut Vi
         None | Some("core") => "",
         Some(group) => group,
     };
-    if target.kind.is_empty() || TARGETS.contains(&(group, target.kind.as_str())) {
+    if target.kind.is_empty() {
+        return;
+    }
+    if TARGETS.contains(&(group, target.kind.as_str())) {
+        if target.kind != "Gateway" {
+            let message = format!(
+                "policies of {} are for waypoints, which there are none of; the reference has no effect",
+                target.kind
+            );
+            violations.no_effect(at, message);
+        }
         return;
     }
     let same_kind = TARGETS.iter().find(|(_, kind)| *kind == target.kind);

@@ -4,5 +4,6 @@
 mod explain;
 mod inject;
 mod install;
+mod policies;
 mod render;
 mod translate;

@@ -14,6 +14,8 @@ use mesh_ir::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::policies;
+
 /// The configuration of clients of a namespace and its findings as YAML.
 pub fn render(config: &ProxyConfig, namespace: &str, diagnostics: &[Diagnostic]) -> String {
     let ProxyConfig {
@@ -114,10 +116,7 @@ fn chain(chain: &FilterChain) -> Value {
         filters,
         network,
     } = chain;
-    assert!(
-        tls.is_none() && filters.is_empty(),
-        "rendered as if always so"
-    );
+    assert!(tls.is_none(), "rendered as if always so");
     let mesh_ir::ChainMatch {
         destination_port,
         destination_prefixes,
@@ -142,6 +141,9 @@ fn chain(chain: &FilterChain) -> Value {
     };
     let mut map = Map::new();
     map.insert("name".into(), name.to_string().into());
+    if !filters.is_empty() {
+        map.insert("policies".into(), policies::network(filters));
+    }
     match network {
         Network::Tcp(TcpProxy {
             stat_prefix,
@@ -184,9 +186,13 @@ fn chain(chain: &FilterChain) -> Value {
                     &[mesh_ir::HttpFilter::Fault, mesh_ir::HttpFilter::Cors]
                 }
             };
-            assert_eq!(filters, expected, "rendered as if always so");
+            let before = filters.strip_suffix(expected);
+            let before = before.expect("rendered as if always at the end");
+            if !before.is_empty() {
+                map.insert("policies".into(), policies::http(before));
+            }
             let mut edge = trusted(trust);
-            if *normalization != mesh_ir::PathNormalization::Base {
+            if *normalization != mesh_ir::PathNormalization::MergeSlashes {
                 write!(edge, " paths {normalization:?}").unwrap();
             }
             let to = match routes {

@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::{ChainSelector, ConnectionFacts, HttpPolicy, NetworkPolicy, Verdict};
+use mesh_ir::evaluate::{Authorized, ChainSelector, ConnectionFacts, HttpPolicy, NetworkPolicy};
 use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
@@ -180,9 +180,8 @@ impl Listener {
 // === impl Chain ===
 
 impl Chain {
-    /// Whether policies let a connection in.
-    pub fn admits(&self, connection: &ConnectionFacts<'_>) -> bool {
-        let decided = self.policy.decide(connection, &mut ());
-        !decided.is_some_and(|decided| matches!(decided.verdict, Verdict::Denied(_)))
+    /// What policies say about a connection; none where there are none.
+    pub fn authorize(&self, connection: &ConnectionFacts<'_>) -> Option<Authorized<'_>> {
+        self.policy.decide(connection, &mut ())
     }
 }

@@ -40,7 +40,7 @@ const HTTP_FILTER: &[Row<HttpFilter>] = &[
 const NETWORK_FILTER: &[Row<NetworkFilter>] = &[
     (
         "asking an authorizer about connections (envoy.filters.network.ext_authz)",
-        |filter| matches!(filter, NetworkFilter::ExternalAuthorize(_)),
+        |filter| matches!(filter, NetworkFilter::ExternalAuthorize(external) if external.provider.is_some()),
     ),
     (
         "counting connections (envoy.filters.network.local_ratelimit)",

@@ -131,9 +131,19 @@ pub async fn to_listener(
         }
         ChainTls::NotReady => return,
     }
-    // What policies deny is closed, as Envoy does.
-    if binding.chain.admits(&client.facts(destination)) {
-        serve_by(worker, client, name, binding, scratch).await;
+    let denial = worker.authorize(&binding.chain, &client.facts(destination));
+    match denial {
+        None => serve_by(worker, client, name, binding, scratch).await,
+        Some(details) => refuse(worker, client, name, &binding, &details),
+    }
+}
+
+/// Closes a connection that policies deny, as Envoy does, and leaves its record.
+fn refuse(worker: &Rc<Worker>, client: &Client, listener: &str, binding: &Binding, details: &str) {
+    let listener = binding.runtime.shared.listener(listener);
+    if let (Network::Tcp(tcp), Some(listener)) = (&binding.chain.network, listener) {
+        let flow = (listener.config.direction, binding.destination());
+        tcp::refuse(worker, client, &binding.runtime, tcp, flow, details);
     }
 }
 

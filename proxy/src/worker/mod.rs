@@ -26,6 +26,7 @@ mod exchange;
 mod grpc;
 mod http2_pool;
 mod mirror;
+mod policies;
 mod reply;
 mod tunnel;
 

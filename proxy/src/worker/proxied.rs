@@ -198,7 +198,8 @@ fn find(
     let binding = Binding::new(runtime, &name, (source, destination), Detected::Http1)?;
     let connection = ConnectionFacts::plaintext(source, destination);
     Some(Known {
-        binding: Some(binding).filter(|binding| binding.chain.admits(&connection))?,
+        binding: Some(binding)
+            .filter(|binding| worker.authorize(&binding.chain, &connection).is_none())?,
         authority: authority.into_bytes(),
         address,
     })

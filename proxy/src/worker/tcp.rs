@@ -26,6 +26,8 @@ struct Outcome {
     copied: Copied,
     flags: ResponseFlags,
     transport_failure: Option<String>,
+    /// Why policies deny it.
+    denial: Option<String>,
     cluster: Option<Rc<LocalCluster>>,
     endpoint: Option<Rc<LocalEndpoint>>,
     upstream_local: Option<SocketAddr>,
@@ -64,6 +66,7 @@ pub async fn serve(
         copied: Copied::default(),
         flags: ResponseFlags::NONE,
         transport_failure: None,
+        denial: None,
         cluster: cluster(worker, &runtime, tcp),
         endpoint: None,
         upstream_local: None,
@@ -99,21 +102,55 @@ pub async fn serve(
         worker.give_back(scratch);
     }
     if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
-        let runtime = worker.runtime();
-        let series = match &outcome.cluster {
-            Some(cluster) => cluster.unserved(direction, &worker.metrics),
-            None => runtime.unrouted(direction, &worker.metrics),
-        };
-        let bytes = TcpBytes {
-            opened: true,
-            closed: true,
-            ..TcpBytes::default()
-        };
-        series.record_tcp(outcome.flags, bytes);
+        count_unserved(worker, &worker.runtime(), direction, &outcome);
     }
     if let Some(log) = &tcp.log {
         log.write(&record(client, direction, destination, &outcome));
     }
+}
+
+/// Leaves the record of a connection that policies deny.
+pub fn refuse(
+    worker: &Rc<Worker>,
+    client: &Client,
+    runtime: &WorkerRuntime,
+    tcp: &Tcp,
+    (direction, destination): (Direction, SocketAddr),
+    details: &str,
+) {
+    let outcome = Outcome {
+        begun: Instant::now(),
+        copied: Copied::default(),
+        flags: ResponseFlags::NONE,
+        transport_failure: None,
+        denial: Some(details.to_owned()),
+        cluster: cluster(worker, runtime, tcp),
+        endpoint: None,
+        upstream_local: None,
+    };
+    count_unserved(worker, runtime, direction, &outcome);
+    if let Some(log) = &tcp.log {
+        log.write(&record(client, direction, destination, &outcome));
+    }
+}
+
+/// Counts a connection that reaches no endpoint.
+fn count_unserved(
+    worker: &Worker,
+    runtime: &WorkerRuntime,
+    direction: Direction,
+    outcome: &Outcome,
+) {
+    let series = match &outcome.cluster {
+        Some(cluster) => cluster.unserved(direction, &worker.metrics),
+        None => runtime.unrouted(direction, &worker.metrics),
+    };
+    let bytes = TcpBytes {
+        opened: true,
+        closed: true,
+        ..TcpBytes::default()
+    };
+    series.record_tcp(outcome.flags, bytes);
 }
 
 async fn pass(
@@ -192,7 +229,10 @@ fn record<'a>(
         code: 0,
         flags: outcome.flags,
         details: "",
-        termination_details: outcome.copied.idle.then_some("idle_timeout"),
+        termination_details: outcome
+            .denial
+            .as_deref()
+            .or(outcome.copied.idle.then_some("idle_timeout")),
         transport_failure: outcome.transport_failure.as_deref(),
         bytes_received: outcome.copied.up,
         bytes_sent: outcome.copied.down,

@@ -15,6 +15,7 @@ mod mesh;
 mod process;
 mod yaml;
 
+mod authorization;
 mod balancing;
 mod control_plane;
 mod drain;

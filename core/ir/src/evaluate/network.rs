@@ -1,15 +1,22 @@
 //! The policies of a connection on which no HTTP is spoken.
 
-use super::authorization::{CompiledAuthorization, Subject};
+use super::authorization::{CompiledAuthorization, CompiledCustom, Subject};
 use super::{Authorized, ConnectionFacts, RemoteAddress, Tokens, Trace, Verdict};
 use crate::NetworkFilter;
 use crate::matching::PlainRequest;
-use crate::policy::{Authorization, AuthorizationAction, AuthorizationPolicy};
+use crate::policy::{Authorization, AuthorizationAction};
 
 /// What acts on connections before their bytes are passed on.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkPolicy {
-    authorizations: Box<[CompiledAuthorization]>,
+    stages: Box<[NetworkStage]>,
+}
+
+#[derive(Clone, Debug)]
+enum NetworkStage {
+    /// What matches would be asked about, and there is nobody to ask.
+    Refuse(CompiledCustom),
+    Authorize(Box<CompiledAuthorization>),
 }
 
 // === impl NetworkPolicy ===
@@ -17,33 +24,34 @@ pub struct NetworkPolicy {
 impl NetworkPolicy {
     /// Compiles policies for connections: HTTP fields make a rule that allows unusable, and are ignored elsewhere.
     pub fn new<'a>(authorizations: impl IntoIterator<Item = &'a Authorization>) -> Self {
-        let compile = |authorization: &Authorization| {
-            let Authorization { deny, allow, audit } = authorization;
-            CompiledAuthorization::new(&Authorization {
-                deny: for_tcp(deny, AuthorizationAction::Deny),
-                allow: for_tcp(allow, AuthorizationAction::Allow),
-                audit: for_tcp(audit, AuthorizationAction::Audit),
-            })
-        };
+        let stages = authorizations.into_iter().map(NetworkStage::authorize);
         Self {
-            authorizations: authorizations.into_iter().map(compile).collect(),
+            stages: stages.collect(),
         }
     }
 
-    /// The policies of a chain's filters. Authorizers and limits are no matter of policies that the proxy can decide by itself.
+    /// The policies of a chain's filters. Limits are no matter of policies that the proxy can decide by itself, and neither are
+    /// authorizers that can be asked.
     pub fn of_filters(filters: &[NetworkFilter]) -> Self {
-        Self::new(filters.iter().filter_map(|filter| match filter {
-            NetworkFilter::Authorize(authorization) => Some(&**authorization),
+        let stages = filters.iter().filter_map(|filter| match filter {
+            NetworkFilter::Authorize(authorization) => Some(NetworkStage::authorize(authorization)),
+            NetworkFilter::ExternalAuthorize(external) if external.provider.is_none() => {
+                let policies = AuthorizationAction::Custom.for_tcp(&external.policies);
+                Some(NetworkStage::Refuse(CompiledCustom::new(&policies)))
+            }
             NetworkFilter::ExternalAuthorize(_)
             | NetworkFilter::RateLimit(_)
             | NetworkFilter::ConnectionLimit(_)
             | NetworkFilter::SniCluster => None,
-        }))
+        });
+        Self {
+            stages: stages.collect(),
+        }
     }
 
     /// Whether there is nothing to decide.
     pub fn is_empty(&self) -> bool {
-        self.authorizations.is_empty()
+        self.stages.is_empty()
     }
 
     /// Decides whether a connection may be served; the first that denies it decides. Denied connections are closed.
@@ -59,10 +67,20 @@ impl NetworkPolicy {
             remote_address: RemoteAddress::default(),
         };
         let mut last: Option<Authorized<'_>> = None;
-        for authorization in &self.authorizations {
-            let authorized = authorization.decide(&subject, trace);
-            last = Some(authorized.after(last));
-            if matches!(authorized.verdict, Verdict::Denied(_)) {
+        for stage in &self.stages {
+            let decided = match stage {
+                NetworkStage::Authorize(policies) => policies.decide(&subject, trace),
+                NetworkStage::Refuse(custom) => match custom.find(&subject, trace) {
+                    None => continue,
+                    rule => Authorized {
+                        verdict: Verdict::Denied(rule),
+                        shadow: None,
+                        audit: None,
+                    },
+                },
+            };
+            last = Some(decided.after(last));
+            if matches!(decided.verdict, Verdict::Denied(_)) {
                 break;
             }
         }
@@ -70,12 +88,11 @@ impl NetworkPolicy {
     }
 }
 
-fn for_tcp(
-    policies: &[AuthorizationPolicy],
-    action: AuthorizationAction,
-) -> Vec<AuthorizationPolicy> {
-    policies
-        .iter()
-        .map(|policy| policy.for_tcp(action))
-        .collect()
+// === impl NetworkStage ===
+
+impl NetworkStage {
+    fn authorize(authorization: &Authorization) -> Self {
+        let compiled = CompiledAuthorization::new(&authorization.for_tcp());
+        Self::Authorize(Box::new(compiled))
+    }
 }

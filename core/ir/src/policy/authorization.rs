@@ -71,6 +71,8 @@ pub struct Source {
     pub namespaces: Constraint<StringPattern>,
     /// Service accounts of the peer's identity, whatever its trust domain.
     pub service_accounts: Constraint<ServiceAccount>,
+    /// Trust domains of the peer's identity.
+    pub trust_domains: Constraint<StringPattern>,
     /// Addresses of the peer.
     pub ip_blocks: Constraint<Cidr>,
     /// Addresses of the client, by `x-forwarded-for` as far as it is trusted.
@@ -163,6 +165,25 @@ impl Authorization {
     pub fn is_empty(&self) -> bool {
         let Self { deny, allow, audit } = self;
         deny.is_empty() && allow.is_empty() && audit.is_empty()
+    }
+
+    /// The policies for connections that are not HTTP ([`AuthorizationPolicy::for_tcp`]).
+    pub fn for_tcp(&self) -> Self {
+        let Self { deny, allow, audit } = self;
+        Self {
+            deny: AuthorizationAction::Deny.for_tcp(deny),
+            allow: AuthorizationAction::Allow.for_tcp(allow),
+            audit: AuthorizationAction::Audit.for_tcp(audit),
+        }
+    }
+}
+
+// === impl AuthorizationAction ===
+
+impl AuthorizationAction {
+    /// Policies of this action for connections that are not HTTP.
+    pub fn for_tcp(self, policies: &[AuthorizationPolicy]) -> Vec<AuthorizationPolicy> {
+        policies.iter().map(|policy| policy.for_tcp(self)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `security.istio.io`.
 
-use super::{Column, Definition, Row, definition, typed};
+use super::{Column, Definition, Effect, Row, definition, typed};
 use crate::model::{AuthorizationPolicySpec, PeerAuthenticationSpec, RequestAuthenticationSpec};
 use crate::resource::compile;
 use crate::resource::{Kind, Object};
@@ -26,14 +26,17 @@ pub(super) const ROWS: &[Row] = &[
         "requestauthentications",
         &REQUEST_AUTHENTICATION
     ),
-    typed!(
-        AuthorizationPolicy,
-        AuthorizationPolicySpec,
-        authorization_policy::check,
-        VERSIONS,
-        "authorizationpolicies",
-        &AUTHORIZATION_POLICY
-    ),
+    Row {
+        effect: Effect::Partly,
+        ..typed!(
+            AuthorizationPolicy,
+            AuthorizationPolicySpec,
+            authorization_policy::check,
+            VERSIONS,
+            "authorizationpolicies",
+            &AUTHORIZATION_POLICY
+        )
+    },
 ];
 
 static PEER_AUTHENTICATION: Definition = definition!(

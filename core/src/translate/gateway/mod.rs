@@ -20,6 +20,7 @@ use super::cache::TranslationCache;
 use super::connections::Connections;
 use super::http_server::ServerRole;
 use super::naming::listener_name;
+use super::policies::WorkloadPolicies;
 use super::rules::CompiledRules;
 use super::view::View;
 use crate::diag::Diagnostic;
@@ -77,6 +78,7 @@ pub(super) fn gateway(
         &key.labels,
         &key.dns_domain,
     );
+    let policies = WorkloadPolicies::of(snapshot, &key.namespace, &key.labels);
     let mut part = GatewayPart::default();
     let ports = ports::ports(&view, &mut part.diagnostics);
     let rules = rules(&view, &ports, &mut part.diagnostics);
@@ -87,12 +89,12 @@ pub(super) fn gateway(
                 let http = http(&view, port, &key.capture, table.name.clone());
                 part.routes.push(Arc::new(table));
                 let made = listener(port, &key.capture, http);
-                part.listeners.push(Arc::new(made));
+                part.listeners.push(policies.guard(made));
             }
             Serves::Tcp | Serves::Passthrough => {
                 let connections = connections(&view, port, &rules);
                 let made = connection_listener(port, &key.capture, &connections);
-                part.listeners.extend(made.map(Arc::new));
+                part.listeners.extend(made.map(|made| policies.guard(made)));
             }
         }
     }

@@ -13,6 +13,7 @@
 mod cells;
 mod key;
 mod prometheus;
+mod rules;
 mod series;
 mod shard;
 mod snapshot;
@@ -20,6 +21,7 @@ mod stats;
 
 pub use cells::{Counter, Gauge, Histogram, HostCells, WorkerCells};
 pub use key::{Outcome, Peer, Protocol, Security, SeriesKey, Service};
+pub use rules::RuleEffect;
 pub use series::{Series, TcpBytes};
 pub use snapshot::{HostSum, Snapshot, WorkerSum};
 pub use stats::{Stat, StatKind, write_prometheus};
@@ -99,6 +101,11 @@ impl WorkerMetrics {
     /// The counters of one endpoint of a cluster; to be resolved once and kept.
     pub fn host(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostCells> {
         self.shard.host(cluster, address)
+    }
+
+    /// Counts what a rule of an authorization policy has done.
+    pub fn count_rule(&self, effect: RuleEffect, rule: &Arc<str>) {
+        self.shard.rules.count(effect, rule);
     }
 
     /// The counters of the worker as a whole.

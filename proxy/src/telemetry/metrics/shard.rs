@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::cells::{HostCells, HttpCells, TcpCells, WorkerCells};
 use super::key::{Outcome, SeriesKey};
+use super::rules::RuleCounts;
 use super::snapshot::{HostSum, Snapshot};
 
 /// Most series of a worker; what comes after is counted together, without names.
@@ -24,6 +25,7 @@ const MAX_DEPARTED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     pub(super) cells: WorkerCells,
+    pub(super) rules: RuleCounts,
     series: Mutex<FxHashMap<SeriesKey, Tracked>>,
     hosts: Mutex<Hosts>,
 }
@@ -79,6 +81,7 @@ impl Shard {
     /// Adds everything to a sum, and drops what is idle.
     pub(super) fn add_to(&self, sum: &mut Snapshot, now: Instant, idle_limit: Duration) {
         sum.workers.add(&self.cells);
+        self.rules.add_to(&mut sum.rules);
         lock(&self.series).retain(|key, tracked| {
             let keep = tracked.is_live(now, idle_limit);
             if keep {

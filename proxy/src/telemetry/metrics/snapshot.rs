@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cells::{BOUNDS, Histogram, HostCells, HttpCells, TcpCells, WorkerCells};
 use super::key::{Outcome, SeriesKey};
+use super::rules::RuleEffect;
 
 /// Everything that was counted, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub clusters: BTreeMap<Arc<str>, HostSum>,
     /// The workers as a whole.
     pub workers: WorkerSum,
+    /// What rules of authorization policies have done, by their names.
+    pub rules: BTreeMap<(Arc<str>, RuleEffect), u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

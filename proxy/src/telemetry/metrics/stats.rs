@@ -125,7 +125,14 @@ impl Snapshot {
             name,
             value: value(&self.workers),
         });
-        clusters.chain(workers).collect()
+        let rules = self.rules.iter().map(|((rule, effect), count)| Stat {
+            kind: StatKind::Counter,
+            scope: "rbac",
+            subject: Some(("policy", rule.clone())),
+            name: effect.name(),
+            value: *count,
+        });
+        clusters.chain(workers).chain(rules).collect()
     }
 }
 

@@ -62,6 +62,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
 
     /// Answers a request that policies refuse.
     async fn reject(&mut self, rejection: Rejection<'_>) {
+        if let Rejection::UnknownProvider(rule) = rejection {
+            self.worker.count_denial(rule);
+        }
         let details = rejection.details();
         let reply = Reply {
             denial: Some(&details),

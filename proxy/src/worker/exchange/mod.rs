@@ -178,8 +178,12 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             fault,
             action,
             cors,
+            authorized,
             ..
         } = self.decide();
+        if let Some(authorized) = authorized {
+            self.worker.count_policies(authorized);
+        }
         let shared = self.share(&action, cors);
         if fault != InjectedFault::default() && Box::pin(self.inject(fault, &action)).await {
             return;

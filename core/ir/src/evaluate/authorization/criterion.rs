@@ -68,6 +68,7 @@ impl Criterion {
             request_principals,
             namespaces,
             service_accounts,
+            trust_domains,
             ip_blocks,
             remote_ip_blocks,
         } = source;
@@ -90,6 +91,11 @@ impl Criterion {
                 "serviceAccounts",
                 TextAttribute::SourceServiceAccount,
                 &accounts,
+            ),
+            text(
+                "trustDomains",
+                TextAttribute::SourceTrustDomain,
+                trust_domains,
             ),
             text(
                 "requestPrincipals",

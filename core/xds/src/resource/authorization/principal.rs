@@ -74,6 +74,7 @@ pub(super) fn to_proto(
         request_principals,
         namespaces,
         service_accounts,
+        trust_domains,
         ip_blocks,
         remote_ip_blocks,
     } = source;
@@ -89,6 +90,7 @@ pub(super) fn to_proto(
         (TextAttribute::SourcePrincipal, principals),
         (TextAttribute::SourceNamespace, namespaces),
         (TextAttribute::SourceServiceAccount, &accounts),
+        (TextAttribute::SourceTrustDomain, trust_domains),
         (TextAttribute::RequestPrincipal, request_principals),
     ];
     let addresses = [
@@ -252,6 +254,9 @@ pub(super) fn from_proto(
             Values::Texts(TextAttribute::SourceNamespace, values) => {
                 constraint(&mut source.namespaces, negated, values, at)?;
             }
+            Values::Texts(TextAttribute::SourceTrustDomain, values) => {
+                constraint(&mut source.trust_domains, negated, values, at)?;
+            }
             Values::Texts(attribute @ TextAttribute::SourceServiceAccount, values) => {
                 match values.iter().map(from_account).collect() {
                     Some(accounts) => {
@@ -311,7 +316,8 @@ fn excludes_identities(source: &Source, action: AuthorizationAction) -> bool {
     action == AuthorizationAction::Allow
         && (excludes(&source.principals)
             || excludes(&source.namespaces)
-            || excludes(&source.service_accounts))
+            || excludes(&source.service_accounts)
+            || excludes(&source.trust_domains))
 }
 
 fn from_account(value: &StringPattern) -> Option<ServiceAccount> {

@@ -59,6 +59,7 @@ fn source() -> BoxedStrategy<Source> {
         constraint(string_pattern(TOKENS)),
         constraint(string_pattern(NAMES)),
         constraint(account),
+        constraint(string_pattern(NAMES)),
         constraint(cidr()),
         constraint(cidr()),
     )
@@ -68,6 +69,7 @@ fn source() -> BoxedStrategy<Source> {
                 request_principals,
                 namespaces,
                 service_accounts,
+                trust_domains,
                 ip_blocks,
                 remote_ip_blocks,
             )| Source {
@@ -75,6 +77,7 @@ fn source() -> BoxedStrategy<Source> {
                 request_principals,
                 namespaces,
                 service_accounts,
+                trust_domains,
                 ip_blocks,
                 remote_ip_blocks,
             },
