@@ -16,7 +16,7 @@ pub mod yaml;
 
 pub mod model;
 pub mod resource;
-pub mod schema;
+pub use mesh_schema as schema;
 
 pub mod analyze;
 pub mod snapshot;

@@ -11,7 +11,7 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp};
 
-use crate::node::{LowPorts, WATCH_VARIABLE};
+use mesh_node::{LowPorts, WATCH_VARIABLE};
 
 /// Watches for the sandbox's end on a thread of its own, and then kills the process group. Does nothing in a process
 /// that the node did not start.

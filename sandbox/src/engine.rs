@@ -11,8 +11,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::controllers::{self, Caches};
-use crate::node::{self, Backend, Events, Images, Ingress, NodeContext, Processes};
+use mesh_node::controllers::{self, Caches};
+use mesh_node::{self as node, Backend, Events, Images, Ingress, NodeContext, Processes};
+
+use crate::images;
 use crate::state::Paths;
 
 /// How long tasks get to end after they were told to.
@@ -47,7 +49,7 @@ impl Engine {
             client,
             backend,
             paths,
-            images,
+            images: mapped,
             ingress,
             api_ca,
         } = options;
@@ -84,7 +86,7 @@ impl Engine {
             events,
             caches: caches.clone(),
             backend,
-            images: Images::new(images, sample),
+            images: Images::new(mapped, images::builtin),
             processes,
             directory: paths.directory().to_owned(),
             api_ca,
@@ -116,12 +118,6 @@ impl Engine {
             tracing::warn!("some tasks of the sandbox did not end in time");
         }
     }
-}
-
-/// The built-in program for a sample image.
-fn sample(image: &str) -> Option<Vec<String>> {
-    mesh_samples::program_for_image(image)
-        .map(|program| vec!["sample".to_owned(), program.to_owned()])
 }
 
 /// A path that leads to the running program as long as it runs, even when its file is replaced meanwhile, as `cargo build`

@@ -1,23 +1,22 @@
 //! The sandbox: a mesh on a laptop, without a cluster, Docker or root.
 //!
 //! ```text
-//! up -> API server (api) <- clients: kubectl, istiod, the mesh's own commands
+//! up -> mesh-apiserver <- clients: kubectl, istiod, the mesh's own commands
 //!            ^
-//!            +-- controllers: Deployments -> ReplicaSets -> Pods -> EndpointSlices
-//!            +-- node: Pods -> local processes, probes, logs, the service network
+//!            +-- mesh-node: controllers (Deployments -> Pods -> EndpointSlices), and pods as local processes
+//! kubelet, images: what the one asks of the other, and which of our programs an image stands for
 //! state: what of all that lies on disk and outlives a process
 //! ```
 
 mod background;
 mod engine;
+mod images;
+mod kubelet;
 mod state;
 mod up;
 mod workloads;
 
-pub mod api;
 pub mod builtin;
-pub mod controllers;
-pub mod node;
 
 pub use background::{background_log, begin_background};
 pub use engine::{Engine, EngineOptions, own_executable};

@@ -26,9 +26,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::api;
-use crate::controllers::{NODE_NAME, is_ready};
-use crate::node::{kill_recorded, start_time};
+use mesh_node::controllers::{NODE_NAME, is_ready};
+use mesh_node::{kill_recorded, start_time};
 
 /// How long a sandbox gets to end by itself before it is killed.
 const DOWN_LIMIT: Duration = Duration::from_secs(20);
@@ -312,7 +311,7 @@ impl PodSummary {
             .unwrap_or_default();
         // A pod is texts and numbers, which always serialize.
         let value = serde_json::to_value(pod).unwrap_or_default();
-        let shown = Some(api::pod_status(&value)).filter(|status| !status.is_empty());
+        let shown = Some(mesh_apiserver::pod_status(&value)).filter(|status| !status.is_empty());
         Self {
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),

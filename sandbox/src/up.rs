@@ -16,20 +16,28 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use kube::Client;
+use mesh_apiserver::{Identity, Server, ServerOptions};
+use mesh_node::{API_PORT, Backend, Block, Ingress, IngressTarget, Loopback, start_time};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::api;
 use crate::engine::{Engine, EngineOptions, lasting_executable};
-use crate::node::{API_PORT, Backend, Block, Ingress, Loopback, start_time};
+use crate::kubelet::LocalKubelet;
 use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
 use crate::workloads::{Workload, endpoint_versions, workloads};
 
 /// Open files that are enough for any sandbox: every connection to a Service is two.
 const FILES: u64 = 1 << 16;
+
+/// The Service behind the ingress port of localhost.
+const INGRESS: IngressTarget = IngressTarget {
+    namespace: "istio-system",
+    service: "istio-ingressgateway",
+    port: 80,
+};
 
 /// What a sandbox is started with.
 #[derive(Clone, Debug)]
@@ -49,7 +57,7 @@ pub struct Running {
     record: Record,
     client: Client,
     engine: Engine,
-    server: api::Server,
+    server: Server,
     /// Held until all files are gone.
     lock: File,
 }
@@ -77,7 +85,7 @@ struct Started {
     record: Record,
     client: Client,
     engine: Engine,
-    server: api::Server,
+    server: Server,
 }
 
 impl Started {
@@ -105,17 +113,16 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
     let exe = lasting_executable()?;
     let backend: Arc<dyn Backend> = Arc::new(Loopback::new(block, exe, paths.hosts()));
     let addresses = [IpAddr::V4(block.host()), IpAddr::V4(Ipv4Addr::LOCALHOST)];
-    let identity = api::Identity::generate(&addresses)?;
+    let identity = Identity::generate(&addresses)?;
     let token = token();
     let kubeconfig = kubeconfig(&options.name, block.host(), &identity.ca, &token);
     let api_ca = identity.ca.clone();
-    let server = api::Server::start(api::ServerOptions {
+    let server = Server::start(ServerOptions {
         listener,
         identity,
         token,
         service_range: block.service_range(),
-        directory: paths.directory().to_owned(),
-        backend: backend.clone(),
+        kubelet: Arc::new(LocalKubelet::new(backend.clone(), paths.directory())),
     })
     .context("failed to start the API server")?;
     write_private(&paths.kubeconfig(), &kubeconfig).context("failed to write the kubeconfig")?;
@@ -159,7 +166,7 @@ fn raise_file_limit() {
 }
 
 fn open_ingress(port: Option<u16>) -> anyhow::Result<Ingress> {
-    Ingress::open(port).with_context(|| match port {
+    Ingress::open(port, INGRESS).with_context(|| match port {
         Some(port) => format!(
             "failed to listen on port {port} of localhost for the ingress gateway; choose another one with --ingress-port, \
              or leave it out to get one that is free"

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use kube::ResourceExt;
 
-use crate::controllers::{self, Cache, Cacheable, Caches, Observed};
+use mesh_node::controllers::{self, Cache, Cacheable, Caches, Observed};
 
 /// The kinds that make pods and say when they have them, and pods themselves.
 pub const WORKLOAD_KINDS: &[&str] = &[

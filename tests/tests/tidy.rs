@@ -7,24 +7,27 @@ use cargo_metadata::MetadataCommand;
 use mesh_tests::root;
 
 /// The arrows of `docs/architecture.md`, downward only.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("mesh-ir", &[]),
     ("mesh-envoy", &[]),
+    ("mesh-schema", &[]),
     ("mesh-xds", &["mesh-ir", "mesh-envoy"]),
-    ("mesh-core", &["mesh-ir", "mesh-envoy"]),
+    ("mesh-core", &["mesh-ir", "mesh-envoy", "mesh-schema"]),
     ("mesh-samples", &[]),
     ("mesh-proxy", &["mesh-xds", "mesh-ir"]),
     ("mesh-controller", &["mesh-core", "mesh-xds", "mesh-ir"]),
     (
         "mesh-sandbox",
         &[
+            "mesh-apiserver",
+            "mesh-node",
             "mesh-controller",
             "mesh-proxy",
-            "mesh-core",
             "mesh-samples",
-            "mesh-ir",
         ],
     ),
+    ("mesh-apiserver", &["mesh-schema"]),
+    ("mesh-node", &[]),
     (
         "meshctl",
         &["mesh-core", "mesh-ir", "mesh-xds", "mesh-sandbox"],
@@ -93,7 +96,13 @@ fn dependencies_point_downward_only() {
 
 #[test]
 fn pure_crates_touch_nothing() {
-    for directory in ["core/ir/src", "core/envoy/src", "core/src", "core/xds/src"] {
+    for directory in [
+        "core/ir/src",
+        "core/envoy/src",
+        "core/schema/src",
+        "core/src",
+        "core/xds/src",
+    ] {
         for file in rust_files(&root().join(directory)) {
             // The gRPC glue is the one part of mesh-xds that does I/O, behind features.
             if file.to_string_lossy().contains("core/xds/src/service") || is_test(&file) {
@@ -112,6 +121,19 @@ fn pure_crates_touch_nothing() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// The API server is any cluster's: what a mesh adds to one comes from outside, by the API.
+#[test]
+fn the_api_server_knows_nothing_of_meshes() {
+    for file in rust_files(&root().join("sandbox/apiserver/src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let knows = |word: &str| !is_test(&file) && code.to_lowercase().contains(word);
+        for word in ["istio", "mesh_core", "sidecar.", "envoy"] {
+            assert!(!knows(word), "{}: {word}", file.display());
         }
     }
 }

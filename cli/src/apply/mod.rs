@@ -16,7 +16,7 @@ mod write;
 pub use delete::{delete, wait_gone};
 pub use error::explain;
 pub use owned::{Found, leftovers, owned, strangers};
-pub use wait::{established, rolled_out};
+pub use wait::{established, rolled_out, webhooks_served};
 pub use write::{Outcome, Writer};
 
 use kube::Client;

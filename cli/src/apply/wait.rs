@@ -6,10 +6,13 @@ use anyhow::anyhow;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::ListParams;
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt as _};
 
-use super::explain;
+use mesh_core::install::{Phase, Plan};
+use serde_json::Value;
+
+use super::{api_resource, explain};
 use crate::failure;
 use crate::reporter::Step;
 
@@ -57,6 +60,45 @@ pub async fn established(client: &Client, names: &[String]) -> anyhow::Result<()
                 return Err(anyhow!(
                     "the API server does not serve {name} after {limit} s"
                 ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the control plane has made webhook configurations usable: each knows its CA, and requests that it cannot be asked about
+/// fail.
+pub async fn webhooks_served(
+    client: &Client,
+    plan: &Plan,
+    timeout: Duration,
+) -> anyhow::Result<()> {
+    let mut pace = Pace::new(timeout);
+    for object in plan.phase(Phase::Webhooks) {
+        let (kind, name) = (object.resource.kind, object.name());
+        let resource = api_resource(&object.resource);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let is_served = |webhook: &Value| {
+            webhook["clientConfig"]["caBundle"].is_string() && webhook["failurePolicy"] == "Fail"
+        };
+        loop {
+            let tried = format!("failed to look at {kind} {name}");
+            let found = api.get(name).await;
+            let found = found.map_err(|error| explain(&tried, error))?;
+            let webhooks = found.data["webhooks"].as_array();
+            if webhooks.is_none_or(|webhooks| webhooks.iter().all(is_served)) {
+                break;
+            }
+            if !pace.rest().await {
+                let limit = timeout.as_secs();
+                let error = anyhow!(
+                    "the control plane does not serve the webhooks of {kind} {name} after {limit} s"
+                );
+                let hint = format!(
+                    "`kubectl -n {} logs -l app=istiod` says why",
+                    plan.namespace
+                );
+                return Err(failure::advise(error, hint));
             }
         }
     }
@@ -228,7 +270,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(status: serde_json::Value, expected: Option<&str>) {
+    fn check(status: Value, expected: Option<&str>) {
         let deployment = json!({
             "metadata": { "generation": 2 }, "spec": { "replicas": 2, "selector": {}, "template": {} }, "status": status,
         });
@@ -259,7 +301,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn why(status: serde_json::Value, expected: Option<&str>) {
+    fn why(status: Value, expected: Option<&str>) {
         let pod = json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n", "containers": [] }, "status": status });
         let pod: Pod = serde_json::from_value(pod).unwrap();
         assert_eq!(of_pod(&pod).as_deref(), expected);

@@ -1,5 +1,5 @@
 //! Keeps the webhook configurations usable: the CA bundle by which the API server knows us, and `failurePolicy: Fail` for
-//! validation once it is served. The leader alone writes, and only what differs.
+//! validation once our Service has a ready endpoint. The leader alone writes, and only what differs.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::install::{injector_webhook, validator_webhook};
+use mesh_core::install::{injector_webhook, revised, validator_webhook};
 use serde_json::{Value, json};
 
 use crate::config::WatchBackoff;
@@ -25,6 +26,8 @@ const GROUP: &str = "admissionregistration.k8s.io";
 pub struct Names {
     injector: String,
     validator: String,
+    namespace: String,
+    service: String,
 }
 
 // === impl Names ===
@@ -35,6 +38,8 @@ impl Names {
         Self {
             injector: injector_webhook(revision, namespace),
             validator: validator_webhook(revision, namespace),
+            namespace: namespace.to_owned(),
+            service: revised("istiod", revision),
         }
     }
 }
@@ -48,13 +53,45 @@ pub async fn keep(client: Client, names: Names, root_pem: Arc<str>) {
         &names.injector,
         |value| wanted(value, &bundle, false),
     );
-    let validator = one(
-        &client,
-        "ValidatingWebhookConfiguration",
-        &names.validator,
-        |value| wanted(value, &bundle, true),
-    );
+    let validator = async {
+        // Who writes objects while nobody can be asked would be refused.
+        ready_endpoint(&client, &names).await;
+        let kind = "ValidatingWebhookConfiguration";
+        one(&client, kind, &names.validator, |value| {
+            wanted(value, &bundle, true)
+        })
+        .await;
+    };
     futures::join!(injector, validator);
+}
+
+/// Waits until our Service has a ready endpoint.
+async fn ready_endpoint(client: &Client, names: &Names) {
+    let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &names.namespace);
+    let config =
+        watcher::Config::default().labels(&format!("kubernetes.io/service-name={}", names.service));
+    let mut slices = pin!(
+        watcher(api, config)
+            .backoff(WatchBackoff::default())
+            .applied_objects()
+    );
+    while let Some(slice) = slices.next().await {
+        match slice {
+            Ok(slice) if has_ready_endpoint(&slice) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "failed to watch the endpoints of the webhooks; trying again");
+            }
+        }
+    }
+}
+
+fn has_ready_endpoint(slice: &EndpointSlice) -> bool {
+    let mut endpoints = slice.endpoints.iter();
+    endpoints.any(|endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        conditions.is_some_and(|conditions| conditions.ready == Some(true))
+    })
 }
 
 /// Keeps one of them.

@@ -9,6 +9,7 @@
 
 mod bookinfo;
 mod chance;
+mod corpus;
 mod demo;
 mod http;
 mod install;

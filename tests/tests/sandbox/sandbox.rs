@@ -48,6 +48,23 @@ impl Sandbox {
         command
     }
 
+    /// Does something with a client of its API, as the owner.
+    pub fn with_client<T>(&self, work: impl AsyncFnOnce(kube::Client) -> T) -> T {
+        let status = self.status();
+        let path = status["kubeconfig"].as_str().expect("a path").to_owned();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let config = kube::config::Kubeconfig::read_from(path).expect("the kubeconfig");
+            let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await;
+            let client = kube::Client::try_from(config.expect("a good kubeconfig"));
+            work(client.expect("a client")).await
+        })
+    }
+
     /// Runs a command that must succeed, and gives its standard output.
     #[track_caller]
     pub fn run(&self, words: &[&str]) -> String {

@@ -8,7 +8,7 @@ use kube::Client;
 use mesh_core::install::{Component, Identity, Object, Phase, Plan};
 
 use super::words::Values;
-use crate::apply::{self, Outcome, Writer, established, rolled_out};
+use crate::apply::{self, Outcome, Writer, established, rolled_out, webhooks_served};
 use crate::reporter::Reporter;
 
 /// Requests at a time. Objects of one phase do not depend on one another.
@@ -90,6 +90,9 @@ pub async fn install(
         }
         // Last: from now on the API server calls what runs.
         installed.count(write_all(&writer, plan.phase(Phase::Webhooks)).await?);
+        if let Some(limit) = readiness_timeout {
+            webhooks_served(client, plan, limit).await?;
+        }
     }
     installed.pruned = prune(client, plan, reporter).await?;
     Ok(installed)

@@ -18,6 +18,7 @@ use super::pods::Pods;
 use super::ready::{self, Readiness};
 use super::summary::summary;
 use super::{Name, detach};
+use crate::apply::webhooks_served;
 use crate::commands::install::{Values, install_profile};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -212,6 +213,9 @@ async fn bring_up(
             version: None,
         }));
         prepare_namespace(&client, namespace).await?;
+        let step = reporter.step("waiting for the control plane");
+        webhooks_served(&client, &plan, limit).await?;
+        step.done("control plane serves its webhooks");
     }
     if !wanted.documents.is_empty() {
         let step = reporter.step("applying YAML");

@@ -1,0 +1,86 @@
+//! What is there before anyone asks: the namespaces of every cluster, what each namespace has, and the API's own Service.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::state::{Api, now};
+use super::store::State;
+use super::{defaults, follow, metadata};
+
+/// The ConfigMap with the API's certificate authority.
+pub const ROOT_CA: &str = "kube-root-ca.crt";
+
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// Creates all of it.
+pub fn create(api: &Api, address: SocketAddr) {
+    let mut state = api.store.lock();
+    for name in NAMESPACES {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        put(api, &mut state, "", "namespaces", object);
+    }
+    let (host, port) = (address.ip().to_string(), address.port());
+    let first = api.addresses.first().to_string();
+    let metadata = |name: &str| {
+        json!({"name": name, "namespace": "default",
+               "labels": {"component": "apiserver", "provider": "kubernetes"}})
+    };
+    let endpoint_port = json!({"name": "https", "port": port, "protocol": "TCP"});
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata("kubernetes"),
+        "spec": {"clusterIP": first, "clusterIPs": [first], "type": "ClusterIP",
+                 "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
+    });
+    put(api, &mut state, "", "services", service);
+    let endpoints = json!({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": metadata("kubernetes"),
+        "subsets": [{"addresses": [{"ip": host}], "ports": [endpoint_port]}],
+    });
+    put(api, &mut state, "", "endpoints", endpoints);
+    let mut slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata("kubernetes"),
+        "addressType": "IPv4", "endpoints": [{"addresses": [host], "conditions": {"ready": true}}], "ports": [endpoint_port],
+    });
+    slice["metadata"]["labels"]["kubernetes.io/service-name"] = json!("kubernetes");
+    put(api, &mut state, "discovery.k8s.io", "endpointslices", slice);
+}
+
+/// What every namespace has from the start.
+pub fn furnish(api: &Api, state: &mut State, namespace: &str) {
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": namespace},
+    });
+    let authority = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": ROOT_CA, "namespace": namespace},
+        "data": {"ca.crt": api.ca},
+    });
+    for (plural, object) in [("serviceaccounts", account), ("configmaps", authority)] {
+        put(api, state, "", plural, object);
+    }
+}
+
+/// Stores an object of the server's own, unless there is one of that name.
+fn put(api: &Api, state: &mut State, group: &str, plural: &str, mut object: Value) {
+    let Some(served) = api.kind(group, plural) else {
+        return;
+    };
+    let text = |field: &str| {
+        object["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let key = (text("namespace"), text("name"));
+    let table = served.kind.id();
+    if state.get(&table, &key.0, &key.1).is_some() {
+        return;
+    }
+    object["metadata"]["uid"] = json!(metadata::uid());
+    object["metadata"]["creationTimestamp"] = json!(now().to_string());
+    defaults::apply(&served.kind, &mut object, None);
+    let stored = state.put(&table, key, object);
+    follow::stored(api, state, &served.kind, &stored);
+}

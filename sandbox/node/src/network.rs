@@ -1,0 +1,118 @@
+//! The node's part of the network: hosts files, the service forwarder, and the ingress port.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::backend::Backend;
+use super::forward::{self, Forwarder, Targets};
+use super::hosts;
+use crate::controllers::Caches;
+
+/// The port to offer first when the user names none.
+const USUAL_INGRESS_PORT: u16 = 8080;
+
+/// The Service that the ingress port leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct IngressTarget {
+    pub namespace: &'static str,
+    pub service: &'static str,
+    pub port: i32,
+}
+
+/// The ingress port of the user's machine.
+pub struct Ingress {
+    listener: TcpListener,
+    target: IngressTarget,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Ingress {
+    /// Takes the port asked for, or 8080 if it is free, or any that is.
+    pub fn open(port: Option<u16>, target: IngressTarget) -> std::io::Result<Self> {
+        let at = |port: u16| forward::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let listener = match port {
+            Some(port) => at(port)?,
+            None => at(USUAL_INGRESS_PORT).or_else(|_| at(0))?,
+        };
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            target,
+            address,
+        })
+    }
+}
+
+/// Where the ingress port leads: the port of the target's ready pods.
+fn ingress_targets(
+    target: IngressTarget,
+    services: &[Arc<Service>],
+    slices: &[Arc<EndpointSlice>],
+) -> Targets {
+    let service = services.iter().find(|service| {
+        (service.namespace().as_deref(), service.name_any().as_str())
+            == (Some(target.namespace), target.service)
+    });
+    let port = service.and_then(|service| {
+        let mut ports = service.spec.as_ref()?.ports.as_ref()?.iter();
+        Some((service, ports.find(|port| port.port == target.port)?))
+    });
+    port.map_or_else(Targets::new, |(service, port)| {
+        forward::targets(service, port, slices)
+    })
+}
+
+/// Keeps the network current until `stop` is cancelled.
+pub async fn run(
+    caches: Caches,
+    backend: Arc<dyn Backend>,
+    hosts_directory: PathBuf,
+    ingress: Ingress,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    let mut changes = caches.changes();
+    let mut forwarder = Forwarder::new(backend.clone(), stop.clone(), tasks.clone());
+    let ingress_to = Arc::new(RwLock::new(Targets::new()));
+    tasks.spawn(forward::accept(
+        ingress.listener,
+        ingress_to.clone(),
+        backend,
+        stop.clone(),
+    ));
+    let mut planned = BTreeMap::new();
+    let mut failed = false;
+    loop {
+        let (services, slices) = (caches.services.list(), caches.endpoint_slices.list());
+        let plan = forward::plan(&services, &slices);
+        if failed || plan != planned {
+            failed = forwarder.apply(plan.clone());
+            planned = plan;
+        }
+        *ingress_to.write().unwrap_or_else(PoisonError::into_inner) =
+            ingress_targets(ingress.target, &services, &slices);
+        for namespace in caches.namespaces.list() {
+            let path = hosts_directory.join(namespace.name_any());
+            let text = hosts::render(&namespace.name_any(), &services, &slices);
+            if let Err(error) = hosts::write(&path, &text) {
+                tracing::warn!(path = %path.display(), %error, "failed to write a hosts file");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(Duration::from_secs(1)), if failed => {}
+        }
+    }
+}
