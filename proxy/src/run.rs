@@ -7,8 +7,9 @@
 //!              exit <-- logs written <-- drained, or out of time <-- SIGTERM, /quitquitquit
 //! ```
 //!
-//! The first signal ends the proxy gracefully, the second at once.
+//! The first signal ends the proxy gracefully ([`Workers::drain`]), the second at once. Configurations are followed to the end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,10 +24,10 @@ use crate::admin::{AdminPort, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
 use crate::identity::Agent;
-use crate::lifecycle::{Lifecycle, Stage};
+use crate::lifecycle::{Drain, Lifecycle, Stage};
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
-use crate::worker::{Options, Workers};
+use crate::worker::{Draining, Options, Workers};
 use crate::xds::{Connector, Follower};
 
 /// Limit for the last pages and lines of the access logs to be written.
@@ -60,13 +61,19 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     serve_pages(&state).await?;
     let workers = Workers::start(options(&state)).context("failed to start the workers")?;
     let (configs, identities) = (follow(&state), identify(&state));
+    let mut serving = pin!(serve(&workers, configs, identities, &state));
     tokio::select! {
-        () = serve(&workers, configs, identities, &state) => {}
+        () = &mut serving => {}
         () = state.lifecycle.reached(Stage::Quitting) => {}
-        () = signals.next() => {}
-    }
-    if state.lifecycle.stage() < Stage::Quitting {
-        end_gracefully(&workers, &state, &mut signals).await;
+        () = signals.next() => {
+            tracing::info!("ending, when nobody comes any more and {} connections have ended", workers.connections());
+            state.lifecycle.drain(Drain { grace: true, exit: true, ..Drain::default() });
+            tokio::select! {
+                () = &mut serving => {}
+                () = state.lifecycle.reached(Stage::Quitting) => {}
+                () = signals.next() => tracing::warn!("ending at once, as a second signal asks"),
+            }
+        }
     }
     state.lifecycle.advance(Stage::Quitting);
     // Whoever asked for the end shall get an answer, but who does not take it does not keep us.
@@ -75,37 +82,57 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Applies configurations until somebody asks over the admin interface to drain, and then drains. Never ends by itself.
+/// Applies configurations, also while it drains as it is asked to. Returns when the proxy is to end.
 async fn serve(
     workers: &Workers,
     configs: watch::Receiver<Arc<ProxyConfig>>,
     identities: watch::Receiver<List<Secret>>,
     state: &State,
 ) {
+    let applying = async {
+        Applier::new(workers, state).run(configs, identities).await;
+        std::future::pending().await
+    };
     tokio::select! {
-        () = Applier::new(workers, state).run(configs, identities) => {}
-        () = state.lifecycle.reached(Stage::Draining) => {}
+        () = applying => {}
+        () = follow_health(workers, state) => {}
+        () = drain(workers, state) => {}
     }
-    tracing::info!("draining");
-    workers.drain(state.bootstrap.drain).await;
-    std::future::pending().await
 }
 
-/// Takes no new traffic, and waits for what is in flight.
-async fn end_gracefully(workers: &Workers, state: &State, signals: &mut Signals) {
+/// Drains whenever it is asked to; what is asked for last counts. Returns when the proxy is to end after that.
+async fn drain(workers: &Workers, state: &State) {
     let limit = state.bootstrap.drain;
-    tracing::info!(
-        "ending, as soon as {} connections have",
-        workers.connections()
-    );
-    state.lifecycle.advance(Stage::Draining);
-    tokio::select! {
-        all = workers.drain(limit) => if !all {
-            tracing::warn!("{} connections have not ended within {} s", workers.connections(), limit.as_secs());
-        },
-        () = signals.next() => tracing::warn!("ending at once, as a second signal asks"),
-        () = state.lifecycle.reached(Stage::Quitting) => {}
+    let mut wanted = state.lifecycle.drains();
+    // The sender lives as long as the state does.
+    while wanted.changed().await.is_ok() {
+        let how = *wanted.borrow_and_update();
+        tracing::info!("draining");
+        tokio::select! {
+            all = workers.drain(how, limit) => if !all {
+                tracing::warn!("{} connections have not ended within {} s", workers.connections(), limit.as_secs());
+            },
+            _ = wanted.changed() => {
+                wanted.mark_changed();
+                continue;
+            }
+        }
+        if how.exit {
+            return;
+        }
     }
+}
+
+/// Lets connections end after their answers for as long as somebody says that the proxy is not fit. Never returns.
+async fn follow_health(workers: &Workers, state: &State) {
+    let mut health = state.lifecycle.health();
+    while health.changed().await.is_ok() {
+        let healthy = *health.borrow_and_update();
+        if state.lifecycle.stage() < Stage::Draining {
+            workers.announce(if healthy { Draining::No } else { Draining::All });
+        }
+    }
+    std::future::pending().await
 }
 
 /// What workers need to know of the bootstrap.

@@ -10,6 +10,7 @@
 //! Paths and formats are Envoy's and those of Istio's agent, so that their tools understand us. Nothing here runs on a worker.
 
 mod agent;
+mod guard;
 mod page;
 mod pages;
 mod port;

@@ -39,7 +39,7 @@ impl AdminPort {
         match (self, ask.path.as_str()) {
             (Self::Admin, _) => off_thread(admin, state, ask).await,
             (Self::Agent | Self::Health, "/healthz/ready") => pages::healthz(state),
-            (Self::Agent, "/quitquitquit") => admin(state, &ask),
+            (Self::Agent, "/quitquitquit" | "/drain") => admin(state, &ask),
             (Self::Agent, "/stats/prometheus" | "/metrics") => agent::metrics(state).await,
             (Self::Agent, path) if path.starts_with("/app-health/") => {
                 agent::probe(state, path).await

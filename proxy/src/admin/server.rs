@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use super::guard::{self, Caller};
 use super::page::{Ask, Page, Query};
 use super::{AdminPort, State};
 use crate::lifecycle::Stage;
@@ -93,10 +94,10 @@ impl Server {
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, remote)) => {
                     let state = state.clone();
                     tokio::spawn(async move {
-                        let serving = connection(port, stream, state);
+                        let serving = connection(port, stream, remote, state);
                         let _ = tokio::time::timeout(CONNECTION_LIMIT, serving).await;
                         drop(permit);
                     });
@@ -133,11 +134,11 @@ impl Drop for OpenOne<'_> {
 }
 
 /// One connection. When the proxy ends, the answer that is on its way still gets out.
-async fn connection(port: AdminPort, stream: TcpStream, state: Arc<State>) {
+async fn connection(port: AdminPort, stream: TcpStream, remote: SocketAddr, state: Arc<State>) {
     let _open = state.open.enter();
     let service = service_fn(|request: Request<Incoming>| {
         let state = state.clone();
-        async move { Ok::<_, Infallible>(answer(port, &state, &request).await) }
+        async move { Ok::<_, Infallible>(answer(port, &state, remote, &request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -159,8 +160,14 @@ async fn connection(port: AdminPort, stream: TcpStream, state: Arc<State>) {
 async fn answer(
     port: AdminPort,
     state: &Arc<State>,
+    remote: SocketAddr,
     request: &Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    let caller = Caller {
+        address: remote.ip(),
+        uri: request.uri(),
+        headers: request.headers(),
+    };
     let ask = Ask {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
@@ -170,7 +177,10 @@ async fn answer(
         status,
         content_type,
         body,
-    } = port.answer(state, ask).await;
+    } = match guard::check(port, caller) {
+        Ok(()) => port.answer(state, ask).await,
+        Err(reason) => Page::error(StatusCode::FORBIDDEN, reason),
+    };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -12,7 +12,7 @@ use super::page::{Ask, Page, Query};
 use super::*;
 use crate::args::Args;
 use crate::bootstrap::Environment;
-use crate::lifecycle::Stage;
+use crate::lifecycle::{Drain, Stage};
 use crate::xds::{Known, Refusal};
 
 /// A proxy that forwards nothing, with these variables beside those that it needs.
@@ -83,6 +83,7 @@ async fn health_follows_the_stage() {
         (Stage::Starting, 503),
         (Stage::Live, 200),
         (Stage::Draining, 503),
+        (Stage::Quitting, 503),
     ] {
         state.lifecycle.advance(stage);
         assert_eq!(get(AdminPort::Admin, &state, "/ready").await.0, status);
@@ -98,12 +99,63 @@ async fn health_follows_the_stage() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_drains_or_is_said_to_be_unfit_is_not_ready() {
+    let ready = async |state: &Arc<State>| {
+        let admin = get(AdminPort::Admin, state, "/ready").await;
+        let health = get(AdminPort::Health, state, "/healthz/ready").await;
+        assert_eq!(admin.0, health.0);
+        admin
+    };
+    let live = (200, "LIVE\n".to_owned());
+    let draining = (503, "DRAINING\n".to_owned());
+    let state = state(&[]);
+    state.lifecycle.advance(Stage::Live);
+    let post = async |port, path| ask(port, &state, Method::POST, path).await.0;
+    assert_eq!(ready(&state).await, live);
+    assert_eq!(post(AdminPort::Admin, "/healthcheck/fail").await, 200);
+    assert_eq!(ready(&state).await, draining);
+    assert_eq!(post(AdminPort::Admin, "/healthcheck/ok").await, 200);
+    assert_eq!(ready(&state).await, live);
+    assert_eq!(
+        post(AdminPort::Admin, "/drain_listeners?skip_exit").await,
+        400
+    );
+    assert_eq!(ready(&state).await, live);
+    assert_eq!(post(AdminPort::Agent, "/drain").await, 200);
+    assert_eq!(ready(&state).await, draining);
+    assert_eq!(post(AdminPort::Admin, "/healthcheck/ok").await, 200);
+    assert_eq!(ready(&state).await, draining);
+    let drains = |grace, inbound_only, exit| Drain {
+        grace,
+        inbound_only,
+        exit,
+    };
+    assert_eq!(
+        *state.lifecycle.drains().borrow(),
+        drains(true, false, false)
+    );
+    for (query, expected) in [
+        ("", drains(false, false, false)),
+        ("?inboundonly", drains(false, true, false)),
+        ("?graceful&inboundonly", drains(true, true, true)),
+        ("?graceful&skip_exit", drains(true, false, false)),
+    ] {
+        let path = ["/drain_listeners", query].concat();
+        let asked = ask(AdminPort::Admin, &state, Method::POST, &path).await;
+        assert_eq!(asked.0, 200);
+        assert_eq!(*state.lifecycle.drains().borrow(), expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn what_changes_the_proxy_needs_post() {
     let state = state(&[]);
     for path in [
         "/drain",
         "/drain_listeners",
         "/quitquitquit",
+        "/healthcheck/fail",
+        "/healthcheck/ok",
         "/logging?level=info",
     ] {
         assert_eq!(get(AdminPort::Admin, &state, path).await.0, 405, "{path}");
@@ -316,7 +368,7 @@ async fn an_answer_gets_out_when_the_proxy_ends() {
     let address = server.address().unwrap();
     tokio::spawn(server.run(state.clone()));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = "POST /quitquitquit HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+    let request = "POST /quitquitquit HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -328,4 +380,45 @@ async fn an_answer_gets_out_when_the_proxy_ends() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("failed to listen on"), "{error}");
+}
+
+#[tokio::test]
+async fn requests_for_other_hosts_and_of_other_origins_are_refused() {
+    let state = state(&[]);
+    for (port, path) in [
+        (AdminPort::Admin, "/config_dump"),
+        (AdminPort::Admin, "/stats"),
+        (AdminPort::Admin, "/drain"),
+        (AdminPort::Admin, "/drain_listeners"),
+        (AdminPort::Admin, "/healthcheck/fail"),
+        (AdminPort::Admin, "/logging?level=debug"),
+        (AdminPort::Admin, "/quitquitquit"),
+        (AdminPort::Agent, "/quitquitquit"),
+        (AdminPort::Agent, "/drain"),
+    ] {
+        for field in [
+            "host: evil.example",
+            "host: localhost\r\norigin: http://evil.example",
+        ] {
+            let server = Server::bind(port, ([127, 0, 0, 1], 0).into())
+                .await
+                .unwrap();
+            let address = server.address().unwrap();
+            let serving = tokio::spawn(server.run(state.clone()));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "POST {path} HTTP/1.1\r\n{field}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(
+                answer.starts_with("HTTP/1.1 403 "),
+                "{path} {field}: {answer}"
+            );
+            serving.abort();
+        }
+    }
+    assert_eq!(state.lifecycle.stage(), Stage::Starting);
+    assert_eq!(**state.log.current.load(), LevelFilter::WARN);
 }

@@ -112,13 +112,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http1::RequestHead;
+    use crate::http1::{HeadLimits, RequestHead};
 
     #[track_caller]
     fn hash(head: &str, policies: &[HashPolicy]) -> RequestHash {
         let text = format!("GET /path?a=1&b=2&b=3 HTTP/1.1\r\nhost: h\r\n{head}\r\n");
         let mut request = RequestHead::default();
-        assert_eq!(request.parse(text.as_bytes()), Ok(true));
+        assert_eq!(request.parse(text.as_bytes(), HeadLimits::FIRST), Ok(true));
         let request = RequestRef {
             head: &request,
             bytes: text.as_bytes(),

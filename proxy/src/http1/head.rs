@@ -3,11 +3,83 @@
 use super::fields::{Known, Span};
 use super::refusal::Refusal;
 
-/// Longest head, as Envoy's default.
-pub const MAX_HEAD: usize = 60 << 10;
+/// Most proxies of a mesh that a request passes before it reaches its workload: its own sidecar, a gateway, the workload's sidecar.
+const MAX_HOPS: usize = 2;
 
-/// Most fields of a head, as Envoy's default.
-pub const MAX_FIELDS: usize = 100;
+/// Most fields of any head.
+pub(super) const MAX_FIELDS: usize = HeadLimits::MOST.fields;
+
+/// How long a head may be, and how many fields it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes.
+    pub bytes: usize,
+    /// Fields.
+    pub fields: usize,
+}
+
+// === impl HeadLimits ===
+
+impl HeadLimits {
+    /// For those who are not of the mesh: Envoy's defaults.
+    pub const FIRST: Self = Self::behind(0);
+
+    /// For those that all others have let through.
+    pub const MOST: Self = Self::behind(MAX_HOPS);
+
+    /// Behind so many proxies of the mesh, each of which adds fields: what the first one has let through must not fail at the next one.
+    pub const fn behind(hops: usize) -> Self {
+        Self {
+            bytes: (60 << 10) + hops * 1536,
+            fields: 100 + hops * 16,
+        }
+    }
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+/// Looks for the end of a head that comes in pieces, so that it is not parsed again with each of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScan {
+    seen: usize,
+}
+
+// === impl HeadScan ===
+
+impl HeadScan {
+    /// Parses what has come in so far, unless it is clear that the end has not come. What can never become a head is found out with the first
+    /// piece or at the end.
+    ///
+    /// # Errors
+    /// What `parse` says, or that there is more than a head may have.
+    pub fn parse(
+        &mut self,
+        bytes: &[u8],
+        limits: HeadLimits,
+        parse: impl FnOnce(&[u8]) -> Result<bool, Refusal>,
+    ) -> Result<bool, Refusal> {
+        let before = std::mem::replace(&mut self.seen, bytes.len());
+        let new = bytes.get(before.saturating_sub(2)..).unwrap_or_default();
+        if before == 0 || ends_head(new) {
+            return parse(bytes);
+        }
+        if bytes.len() > limits.bytes {
+            Err(Refusal::TOO_LARGE)
+        } else {
+            Ok(false)
+        }
+    }
+}
+
+/// Whether a head may end here. Lone line feeds count, so that they are refused and not waited for.
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|window| window == b"\n\n")
+        || bytes.windows(3).any(|window| window == b"\n\r\n")
+}
 
 /// How long a body is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

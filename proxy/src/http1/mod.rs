@@ -10,6 +10,7 @@
 mod head;
 
 mod fields;
+mod method;
 mod normalize;
 mod request;
 mod response;
@@ -23,7 +24,8 @@ mod write;
 pub use body::{BodyDecoder, BodyEncoder, BodySink, EncodedBody, Part, Skipped};
 pub use date::Dates;
 pub use fields::{Fields, Known, Span};
-pub use head::{Framing, MAX_FIELDS, MAX_HEAD};
+pub use head::{Framing, HeadLimits, HeadScan};
+pub(crate) use method::{begins_with_method, is_method};
 pub use refusal::Refusal;
 pub use request::{Form, RequestHead, RequestRef, Upgrade};
 pub(crate) use request::{is_authority, nominated};

@@ -7,7 +7,8 @@ use std::ops::{ControlFlow, Range};
 use mesh_ir::PathNormalization;
 
 use super::fields::{Fields, Known, Span};
-use super::head::{Control, Framing, MAX_FIELDS, MAX_HEAD, record_spans, tokens};
+use super::head::{Control, Framing, HeadLimits, MAX_FIELDS, record_spans, tokens};
+use super::method::is_method;
 use super::normalize::normalize;
 use super::refusal::Refusal;
 
@@ -76,7 +77,7 @@ impl RequestHead {
     ///
     /// # Errors
     /// When it can never become a head that is understood alike by everybody.
-    pub fn parse(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
+    pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<bool, Refusal> {
         let Some(blank) = blank_lines(bytes)? else {
             return Ok(false);
         };
@@ -86,8 +87,8 @@ impl RequestHead {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let length = match parsed.parse_with_uninit_headers(rest, &mut fields)? {
-            httparse::Status::Complete(length) if length <= MAX_HEAD => length,
-            httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(false),
+            httparse::Status::Complete(length) if length <= limits.bytes => length,
+            httparse::Status::Partial if bytes.len() <= limits.bytes => return Ok(false),
             _ => return Err(Refusal::TOO_LARGE),
         };
         if parsed.version != Some(1) {
@@ -99,8 +100,15 @@ impl RequestHead {
         }
         self.length = blank + length;
         let head = bytes.get(..self.length).unwrap_or_default();
+        if parsed.headers.len() > limits.fields {
+            return Err(Refusal::TOO_MANY);
+        }
         record_spans(head, parsed.headers, &mut self.spans)?;
-        self.method = range(head, parsed.method.unwrap_or_default());
+        let method = parsed.method.unwrap_or_default();
+        if !is_method(method.as_bytes()) {
+            return Err(Refusal::bad("http1.invalid_method"));
+        }
+        self.method = range(head, method);
         self.target(head, parsed.path.unwrap_or_default())?;
         self.fields(head)
     }
@@ -235,13 +243,17 @@ impl RequestHead {
         if self.authority.is_empty() {
             self.authority = host;
         }
-        self.keep_alive = !control.close;
+        // What follows a CONNECT is not another request.
+        self.keep_alive = !control.close && self.form != Form::Authority;
         self.nominates = control.nominates;
         self.framing = match control.length {
             _ if control.chunked => Framing::Chunked,
             Some(length) if length > 0 => Framing::Length(length),
             _ => Framing::None,
         };
+        if self.form == Form::Authority && self.framing != Framing::None {
+            return Err(Refusal::bad("http1.connect_with_body"));
+        }
         // A WebSocket begins with a request without body; what offers one with a body is a request like any other.
         let may_upgrade = control.upgrade && self.framing == Framing::None;
         self.upgrade = upgrade.filter(|_| may_upgrade);

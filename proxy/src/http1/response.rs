@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::fields::{Fields, Span};
-use super::head::{Control, Framing, MAX_FIELDS, MAX_HEAD, record_spans};
+use super::head::{Control, Framing, HeadLimits, MAX_FIELDS, record_spans};
 use super::refusal::Refusal;
 
 /// A response's head: what it says, as ranges of the bytes that it was parsed from. Made to be used again for the next response.
@@ -30,18 +30,26 @@ impl ResponseHead {
     ///
     /// # Errors
     /// When it can never become a head that is understood alike by everybody.
-    pub fn parse(&mut self, bytes: &[u8], to_head: bool) -> Result<bool, Refusal> {
+    pub fn parse(
+        &mut self,
+        bytes: &[u8],
+        limits: HeadLimits,
+        to_head: bool,
+    ) -> Result<bool, Refusal> {
         const INVALID: Refusal = Refusal::bad("http1.invalid_status");
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let status = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields)?;
         let length = match status {
-            httparse::Status::Complete(length) if length <= MAX_HEAD => length,
-            httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(false),
+            httparse::Status::Complete(length) if length <= limits.bytes => length,
+            httparse::Status::Partial if bytes.len() <= limits.bytes => return Ok(false),
             _ => return Err(Refusal::TOO_LARGE),
         };
         let head = bytes.get(..length).unwrap_or_default();
+        if parsed.headers.len() > limits.fields {
+            return Err(Refusal::TOO_MANY);
+        }
         record_spans(head, parsed.headers, &mut self.spans)?;
         self.length = length;
         self.code = parsed.code.filter(|code| *code >= 100).ok_or(INVALID)?;

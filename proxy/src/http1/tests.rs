@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn parse(text: &str) -> Result<bool, Refusal> {
-    RequestHead::default().parse(text.as_bytes())
+    RequestHead::default().parse(text.as_bytes(), HeadLimits::FIRST)
 }
 
 #[track_caller]
@@ -118,9 +118,9 @@ fn malformed_request_lines_and_hosts_are_refused() {
 
 #[test]
 fn heads_that_are_too_large_are_refused() {
-    let many = "X: 1\r\n".repeat(MAX_FIELDS);
+    let many = "X: 1\r\n".repeat(HeadLimits::FIRST.fields);
     refused(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431);
-    let long = "x".repeat(MAX_HEAD);
+    let long = "x".repeat(HeadLimits::FIRST.bytes);
     refused(
         &format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
         431,
@@ -129,10 +129,51 @@ fn heads_that_are_too_large_are_refused() {
 }
 
 #[test]
+fn a_head_in_pieces_is_parsed_at_its_beginning_and_its_end() {
+    let head = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\n\r\n";
+    let (mut scan, mut response) = (HeadScan::default(), ResponseHead::default());
+    let mut parsed = Vec::new();
+    for end in 1..=head.len() {
+        let parse = |bytes: &[u8]| {
+            parsed.push(bytes.len());
+            response.parse(bytes, HeadLimits::FIRST, false)
+        };
+        let whole = scan.parse(head[..end].as_bytes(), HeadLimits::FIRST, parse);
+        assert_eq!(whole, Ok(end == head.len()));
+    }
+    assert_eq!(parsed, [1, head.len()]);
+    // One that never ends is not waited for, whatever size its pieces have.
+    let long = "x".repeat(HeadLimits::FIRST.bytes + 1);
+    let refused = scan.parse(long.as_bytes(), HeadLimits::FIRST, |_| unreachable!());
+    assert_eq!(refused, Err(Refusal::TOO_LARGE));
+}
+
+#[test]
+fn each_proxy_of_a_mesh_lets_through_what_the_one_before_has_made_of_it() {
+    let parse = |fields: usize, hops: usize| {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "X: 1\r\n".repeat(fields - 1)
+        );
+        RequestHead::default()
+            .parse(head.as_bytes(), HeadLimits::behind(hops))
+            .is_ok()
+    };
+    let admitted: Vec<bool> = [(100, 0), (101, 0), (116, 1), (117, 1), (132, 2), (133, 2)]
+        .map(|(fields, hops)| parse(fields, hops))
+        .to_vec();
+    assert_eq!(admitted, [true, false, true, false, true, false]);
+}
+
+#[test]
 fn requests_of_all_forms_are_understood() {
     let check = |text: &str, form, parts: [&str; 4]| {
         let mut head = RequestHead::default();
-        assert_eq!(head.parse(text.as_bytes()), Ok(true), "{text}");
+        assert_eq!(
+            head.parse(text.as_bytes(), HeadLimits::FIRST),
+            Ok(true),
+            "{text}"
+        );
         let request = RequestRef {
             head: &head,
             bytes: text.as_bytes(),
@@ -188,7 +229,7 @@ fn a_path_is_normalized_with_its_query_behind_it() {
     ] {
         let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n").into_bytes();
         let mut head = RequestHead::default();
-        assert_eq!(head.parse(&bytes), Ok(true));
+        assert_eq!(head.parse(&bytes, HeadLimits::FIRST), Ok(true));
         assert_eq!(
             head.normalize_path(&mut bytes, PathNormalization::Base),
             Ok(())
@@ -208,7 +249,7 @@ fn what_concerns_one_connection_is_not_sent_on() {
     let text = "POST /p HTTP/1.1\r\nHost: h\r\nA: 1\r\nConnection: x-own, close\r\nX-Own: 2\r\nTE: trailers\r\n\
         Keep-Alive: 3\r\nB: 4\r\nTransfer-Encoding: chunked\r\nC: 5\r\nProxy-Connection: 6\r\n\r\n";
     let mut head = RequestHead::default();
-    assert_eq!(head.parse(text.as_bytes()), Ok(true));
+    assert_eq!(head.parse(text.as_bytes(), HeadLimits::FIRST), Ok(true));
     let request = RequestRef {
         head: &head,
         bytes: text.as_bytes(),
@@ -229,7 +270,8 @@ fn what_concerns_one_connection_is_not_sent_on() {
 
 #[test]
 fn ambiguous_responses_are_refused() {
-    let parse = |text: &str| ResponseHead::default().parse(text.as_bytes(), false);
+    let parse =
+        |text: &str| ResponseHead::default().parse(text.as_bytes(), HeadLimits::FIRST, false);
     for fields in [
         "Content-Length: 1\r\nContent-Length: 1\r\n",
         "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
@@ -251,7 +293,10 @@ fn ambiguous_responses_are_refused() {
 fn responses_are_framed_by_code_and_method() {
     let framing = |text: &str, to_head| {
         let mut head = ResponseHead::default();
-        assert_eq!(head.parse(text.as_bytes(), to_head), Ok(true));
+        assert_eq!(
+            head.parse(text.as_bytes(), HeadLimits::FIRST, to_head),
+            Ok(true)
+        );
         (head.framing, head.keep_alive)
     };
     let length = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
@@ -358,8 +403,8 @@ fn chunks(parts: &[Vec<u8>]) -> Vec<u8> {
 proptest! {
     #[test]
     fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = RequestHead::default().parse(&bytes);
-        let _ = ResponseHead::default().parse(&bytes, false);
+        let _ = RequestHead::default().parse(&bytes, HeadLimits::FIRST);
+        let _ = ResponseHead::default().parse(&bytes, HeadLimits::FIRST, false);
         let _ = pump(Framing::Chunked, true, &bytes, &[1]);
     }
 
@@ -374,13 +419,13 @@ proptest! {
         ];
         let text: String = pieces.iter().map(|index| PIECES[*index]).collect();
         let mut head = RequestHead::default();
-        if let Ok(true) = head.parse(text.as_bytes()) {
+        if let Ok(true) = head.parse(text.as_bytes(), HeadLimits::FIRST) {
             let request = RequestRef { head: &head, bytes: text.as_bytes() };
             let line = RequestLine { path: request.path_and_query(), query: None, host: request.authority() };
             let mut out = Vec::new();
             write_request(&mut out, request, line, &Unchanged);
             let mut again = RequestHead::default();
-            prop_assert_eq!(again.parse(&out), Ok(true), "{}", String::from_utf8_lossy(&out));
+            prop_assert_eq!(again.parse(&out, HeadLimits::FIRST), Ok(true), "{}", String::from_utf8_lossy(&out));
             prop_assert_eq!(again.length, out.len());
             prop_assert_eq!(again.framing, head.framing);
             let sent = RequestRef { head: &again, bytes: &out };

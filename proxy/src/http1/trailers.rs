@@ -2,9 +2,11 @@
 //! somebody relies on never goes on (RFC 9110, 6.5.1).
 
 use super::fields::{Fields, Known, Span};
-use super::head::MAX_FIELDS;
 use super::refusal::Refusal;
 use super::write::write_field;
+
+/// Most fields behind a body.
+const MAX_FIELDS: usize = 100;
 
 /// Longest trailer section.
 pub const MAX_TRAILERS: usize = 16 << 10;

@@ -4,8 +4,8 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::{HeaderMap, Method, StatusCode, request, response};
 
 use crate::http1::{
-    Form, Framing, MAX_FIELDS, Refusal, RequestHead, ResponseHead, Span, Trailers, is_authority,
-    write_decimal, write_field,
+    Form, Framing, HeadLimits, Refusal, RequestHead, ResponseHead, Span, Trailers, is_authority,
+    is_method, write_decimal, write_field,
 };
 
 /// Takes a request's head in: its lines are appended to `bytes`, which must be empty. `ends` tells whether there is no body.
@@ -17,20 +17,20 @@ pub fn read_request(
     bytes: &mut Vec<u8>,
     parts: &request::Parts,
     ends: bool,
+    limits: HeadLimits,
 ) -> Result<(), Refusal> {
-    if parts.method == Method::CONNECT {
-        return Err(Refusal {
-            code: 404,
-            details: "connect_not_configured",
-        });
-    }
     let method = parts.method.as_str();
+    if !is_method(method.as_bytes()) {
+        return Err(Refusal::bad("http2.invalid_method"));
+    }
     bytes.extend_from_slice(method.as_bytes());
     head.method = 0..method.len();
     bytes.push(b' ');
     let start = bytes.len();
     let path = parts.uri.path();
     head.form = match path {
+        // Without scheme and path (RFC 9113, 8.5).
+        _ if parts.method == Method::CONNECT => Form::Authority,
         "*" if parts.method == Method::OPTIONS => Form::Asterisk,
         _ if path.starts_with('/') => Form::Origin,
         _ => return Err(Refusal::bad("http2.invalid_path")),
@@ -51,7 +51,7 @@ pub fn read_request(
         let start = span.value as usize;
         start..start + authority.len()
     });
-    copy_fields(bytes, &mut head.spans, &parts.headers)?;
+    copy_fields(bytes, &mut head.spans, &parts.headers, limits)?;
     bytes.extend_from_slice(b"\r\n");
     head.length = bytes.len();
     head.expects_continue = match parts.headers.get(EXPECT) {
@@ -81,8 +81,8 @@ pub fn read_response(
     head: &mut ResponseHead,
     bytes: &mut Vec<u8>,
     parts: &response::Parts,
-    ends: bool,
-    to_head: bool,
+    (ends, to_head): (bool, bool),
+    limits: HeadLimits,
 ) -> Result<(), Refusal> {
     bytes.clear();
     head.spans.clear();
@@ -95,7 +95,7 @@ pub fn read_response(
     bytes.extend_from_slice(reason.as_bytes());
     head.reason = start..bytes.len();
     bytes.extend_from_slice(b"\r\n");
-    copy_fields(bytes, &mut head.spans, &parts.headers)?;
+    copy_fields(bytes, &mut head.spans, &parts.headers, limits)?;
     bytes.extend_from_slice(b"\r\n");
     head.length = bytes.len();
     head.keep_alive = true;
@@ -163,8 +163,9 @@ fn copy_fields(
     bytes: &mut Vec<u8>,
     spans: &mut Vec<Span>,
     fields: &HeaderMap,
+    limits: HeadLimits,
 ) -> Result<(), Refusal> {
-    if fields.len() > MAX_FIELDS {
+    if fields.len() > limits.fields {
         return Err(Refusal::TOO_MANY);
     }
     let mut cookies = Vec::new();

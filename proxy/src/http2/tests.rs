@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 
 use super::*;
 use crate::http1::{
-    Framing, RequestHead, RequestLine, RequestRef, ResponseHead, Trailers, Unchanged,
+    Framing, HeadLimits, RequestHead, RequestLine, RequestRef, ResponseHead, Trailers, Unchanged,
 };
 
 fn request(uri: &str, fields: &[(&'static str, &str)]) -> http::request::Parts {
@@ -19,7 +19,13 @@ fn request(uri: &str, fields: &[(&'static str, &str)]) -> http::request::Parts {
 
 #[track_caller]
 fn refused(parts: &http::request::Parts) -> &'static str {
-    let read = read_request(&mut RequestHead::default(), &mut Vec::new(), parts, true);
+    let read = read_request(
+        &mut RequestHead::default(),
+        &mut Vec::new(),
+        parts,
+        true,
+        HeadLimits::FIRST,
+    );
     read.err().map_or("", |refusal| refusal.details)
 }
 
@@ -35,7 +41,7 @@ fn a_head_becomes_lines_of_http1_and_fields_of_http2_again() {
     ];
     let parts = request("http://a:80/p/q?x=1", &fields);
     let (mut head, mut bytes) = (RequestHead::default(), Vec::new());
-    read_request(&mut head, &mut bytes, &parts, false).unwrap();
+    read_request(&mut head, &mut bytes, &parts, false, HeadLimits::FIRST).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&bytes),
         "GET /p/q?x=1 HTTP/2\r\nhost: a:80\r\nx-two: 1\r\nx-two: 2\r\nte: trailers\r\ncookie: a=1; b=2\r\n\r\n"
@@ -89,9 +95,9 @@ fn what_servers_could_understand_differently_is_refused() {
         refused(&request("http://a", &[("expect", "x")])),
         "http2.invalid_expectation"
     );
-    let mut connect = request("http://a/", &[]);
-    connect.method = http::Method::CONNECT;
-    assert_eq!(refused(&connect), "connect_not_configured");
+    let mut lower = request("http://a/", &[]);
+    lower.method = http::Method::from_bytes(b"get").unwrap();
+    assert_eq!(refused(&lower), "http2.invalid_method");
 }
 
 #[test]
@@ -101,10 +107,24 @@ fn responses_keep_their_code_and_length() {
         .header("content-length", "3");
     let (parts, ()) = response.body(()).unwrap().into_parts();
     let (mut head, mut bytes) = (ResponseHead::default(), Vec::new());
-    read_response(&mut head, &mut bytes, &parts, false, false).unwrap();
+    read_response(
+        &mut head,
+        &mut bytes,
+        &parts,
+        (false, false),
+        HeadLimits::FIRST,
+    )
+    .unwrap();
     assert_eq!((head.code, head.framing), (404, Framing::Length(3)));
     assert_eq!(head.reason(&bytes), b"Not Found");
-    read_response(&mut head, &mut bytes, &parts, false, true).unwrap();
+    read_response(
+        &mut head,
+        &mut bytes,
+        &parts,
+        (false, true),
+        HeadLimits::FIRST,
+    )
+    .unwrap();
     assert_eq!(head.framing, Framing::None);
     let written = write_response(&head, &bytes, &Unchanged);
     assert_eq!(

@@ -17,7 +17,7 @@ use super::io::Io;
 use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
-use crate::http1::{MAX_HEAD, Refusal};
+use crate::http1::{HeadScan, Refusal};
 use crate::tls::{ClientHello, ServerSide};
 
 /// How long a head may take to come in, once it has begun.
@@ -26,11 +26,14 @@ pub const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// How long a TLS handshake may take: Istio's for the connections of clients.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long an answer of the proxy itself may take to go out, and how long the client may go on talking after it.
+/// How long an answer of the proxy itself may take to go out.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a client may be silent after its last answer before its connection is closed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What the client may go on sending after the last answer, before the connection is broken off.
-const LINGER_BYTES: usize = 1 << 20;
+/// How long it may go on sending: one that uploads does not look for an answer before it is through.
+const LINGER_LONGEST: Duration = Duration::from_secs(30);
 
 /// A client's connection.
 #[derive(Debug)]
@@ -175,7 +178,8 @@ impl Client {
         let mut scratch = scratch;
         let now = Instant::now();
         let mut begun = scratch.is_some().then_some(now);
-        let mut seen = 0;
+        let limits = worker.shared.options.request_limits(self.direction);
+        let mut scan = HeadScan::default();
         self.timer.set_after(
             now,
             if scratch.is_some() {
@@ -189,7 +193,11 @@ impl Client {
                 if let Some(mut taken) = scratch.take() {
                     let parsed = match self.begins_http2(&taken) {
                         Some(true) => return Poll::Ready(Arrival::Http2(taken)),
-                        Some(false) => parse(&mut taken, &mut seen),
+                        Some(false) => {
+                            let Scratch { input, request, .. } = &mut *taken;
+                            let parse = |bytes: &[u8]| request.parse(bytes, limits);
+                            scan.parse(input.filled(), limits, parse)
+                        }
                         None => Ok(false),
                     };
                     let since = begun.unwrap_or(now);
@@ -214,7 +222,7 @@ impl Client {
                     Poll::Pending => break,
                 }
             }
-            if begun.is_none() && (worker.downstream.draining(self.direction) || ends()) {
+            if begun.is_none() && (worker.downstream.ending(self.direction) || ends()) {
                 return Poll::Ready(Arrival::End);
             }
             ready!(self.timer.poll(cx));
@@ -265,7 +273,7 @@ impl Client {
     /// What the socket says, or that it has taken too long.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut sent = 0;
-        self.timer.set_after(Instant::now(), Some(LINGER * 15));
+        self.timer.set_after(Instant::now(), Some(SEND_LIMIT));
         poll_fn(|cx| {
             while let Some(rest) = bytes.get(sent..)
                 && !rest.is_empty()
@@ -303,12 +311,18 @@ impl Client {
             return;
         }
         let mut scratch = worker.scratch();
-        let mut left = LINGER_BYTES;
+        let end = Instant::now() + LINGER_LONGEST;
         poll_fn(|cx| {
             loop {
                 scratch.body.clear();
                 match scratch.body.poll_read(&mut self.io, cx) {
-                    Poll::Ready(Ok(count)) if count > 0 && left > count => left -= count,
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        let now = Instant::now();
+                        if now >= end {
+                            return Poll::Ready(());
+                        }
+                        self.timer.set(Some(end.min(now + LINGER)));
+                    }
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return self.timer.poll(cx),
                 }
@@ -317,26 +331,4 @@ impl Client {
         .await;
         worker.give_back(scratch);
     }
-}
-
-/// Parses what has come in. A long head that comes in small pieces is only tried again when its end has come; `seen` is how much was
-/// searched for it.
-fn parse(scratch: &mut Scratch, seen: &mut usize) -> Result<bool, Refusal> {
-    let bytes = scratch.input.filled();
-    let before = std::mem::replace(seen, bytes.len());
-    let new = bytes.get(before.saturating_sub(2)..).unwrap_or_default();
-    if before > 0 && !ends_head(new) {
-        return if bytes.len() > MAX_HEAD {
-            Err(Refusal::TOO_LARGE)
-        } else {
-            Ok(false)
-        };
-    }
-    scratch.request.parse(bytes)
-}
-
-/// Whether a head may end here. Lone line feeds count, so that they are refused and not waited for.
-fn ends_head(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|window| window == b"\n\n")
-        || bytes.windows(3).any(|window| window == b"\n\r\n")
 }

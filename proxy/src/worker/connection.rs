@@ -25,24 +25,12 @@ use super::local::Worker;
 use super::scratch::Scratch;
 use super::thread::ConnectionGuard;
 use super::{http, proxied, tcp};
+use crate::http1::begins_with_method;
 use crate::runtime::{ChainTls, Looks, Network};
 use crate::tls::Hello;
 
 /// How long the first bytes are waited for. Where the server speaks first, nothing comes; then the connection is passed through.
 const DETECTION: Duration = Duration::from_secs(2);
-
-/// Methods that HTTP is recognised by, with the space behind them.
-const METHODS: [&[u8]; 9] = [
-    b"GET ",
-    b"POST ",
-    b"PUT ",
-    b"DELETE ",
-    b"HEAD ",
-    b"OPTIONS ",
-    b"PATCH ",
-    b"CONNECT ",
-    b"TRACE ",
-];
 
 /// Serves a connection until it ends; that is when the guard is dropped.
 pub async fn serve(
@@ -216,21 +204,12 @@ fn recognise(bytes: &[u8], looks: Looks) -> Option<Detected> {
     if !looks.http {
         return Some(Detected::Nothing);
     }
-    match (is_http(bytes), is_preface(bytes)) {
+    match (begins_with_method(bytes), is_preface(bytes)) {
         (Some(true), _) => Some(Detected::Http1),
         (_, Some(true)) => Some(Detected::Http2),
         (Some(false), Some(false)) => Some(Detected::Nothing),
         _ => None,
     }
-}
-
-/// Whether bytes begin a request; none if there are too few to tell.
-fn is_http(bytes: &[u8]) -> Option<bool> {
-    if METHODS.iter().any(|method| bytes.starts_with(method)) {
-        return Some(true);
-    }
-    let begins = METHODS.iter().any(|method| method.starts_with(bytes));
-    if begins { None } else { Some(false) }
 }
 
 /// Where the kernel was told to connect to before it redirected the connection here; none if it did not.
@@ -245,7 +224,7 @@ fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detected, is_http, recognise};
+    use super::{Detected, recognise};
     use crate::runtime::Looks;
 
     #[test]
@@ -261,15 +240,5 @@ mod tests {
         ));
         assert!(of(b"PRI * HTTP/2.0\r\n").is_none());
         assert!(matches!(of(b"PRI * HTTP/1.1\r\n"), Some(Detected::Nothing)));
-    }
-
-    #[test]
-    fn http_is_recognised_by_its_methods() {
-        assert_eq!(is_http(b"GET / HTTP/1.1\r\n"), Some(true));
-        assert_eq!(is_http(b"PATC"), None);
-        assert_eq!(is_http(b""), None);
-        assert_eq!(is_http(b"PRI * HTTP/2.0"), Some(false));
-        assert_eq!(is_http(b"\x16\x03\x01"), Some(false));
-        assert_eq!(is_http(b"GETX"), Some(false));
     }
 }

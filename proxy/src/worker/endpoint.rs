@@ -56,6 +56,8 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Requests that were sent on it.
     pub requests: u32,
+    /// Whether it has a request whose answer has not ended.
+    pub busy: bool,
     since: Instant,
     cells: Arc<HostCells>,
     _slot: Slot,
@@ -240,6 +242,7 @@ impl LocalEndpoint {
             io: Io::Plain(stream),
             local,
             requests: 0,
+            busy: false,
             since: Instant::now(),
             cells: self.cells.clone(),
             _slot: slot,
@@ -332,7 +335,11 @@ impl Drop for Pending {
 // === impl Connection ===
 
 impl Drop for Connection {
+    /// A request that is given up is broken off: an orderly end could mean that its answer is still waited for.
     fn drop(&mut self) {
+        if self.busy {
+            self.io.reset_on_drop();
+        }
         self.cells.cx_active.dec();
     }
 }

@@ -25,7 +25,7 @@ use super::local::Worker;
 use super::reply::{self, Reply};
 use super::scratch::Scratch;
 use super::stream::{DownstreamStream as _, Http2Downstream, ReplyContext};
-use crate::http1::{MAX_HEAD, Refusal};
+use crate::http1::Refusal;
 use crate::http2;
 use crate::record::{Protocol, ResponseFlags};
 use crate::runtime::Network;
@@ -81,10 +81,11 @@ pub async fn serve(
     };
     let idle = binding.idle_timeout().unwrap_or(IDLE);
     let resting = binding.rest();
+    let limits = worker.shared.options.request_limits(client.direction);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(limits.bytes as u32)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
@@ -195,7 +196,8 @@ async fn stream(
         ..
     } = &mut *scratch;
     bytes.clear();
-    let read = http2::read_request(head, bytes, &parts, body.is_end_stream())
+    let limits = worker.shared.options.request_limits(client.direction);
+    let read = http2::read_request(head, bytes, &parts, body.is_end_stream(), limits)
         .and_then(|()| head.normalize_path(bytes, http.config.normalization));
     // What the client says of itself counts only where it asks for other servers.
     head.https = client.tls.is_some();

@@ -25,7 +25,7 @@ use super::dial::{self, Failure};
 use super::endpoint::{IDLE_LIMIT, LocalEndpoint, Pool, Slot};
 use super::local::Worker;
 use super::upstream::LocalCluster;
-use crate::http1::MAX_HEAD;
+use crate::http1::HeadLimits;
 
 /// What an endpoint may send on one stream before it is read: the memory that a slow client costs.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -183,7 +183,7 @@ async fn establish(
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(HeadLimits::MOST.bytes as u32)
         .max_send_buffer_size(SEND_BUFFER);
     let left = limit.saturating_sub(begun.elapsed());
     let (sender, driver) = match timeout(left, builder.handshake(io)).await {

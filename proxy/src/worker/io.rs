@@ -7,13 +7,18 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustls::ServerConfig;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::tls::ClientSide;
+
+/// How often the kernel asks the other side whether it is there.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// A connection.
 #[derive(Debug, Default)]
@@ -110,6 +115,29 @@ impl Io {
                 Pin::new(stream).poll_fill_buf(&mut cx).is_pending()
             }
             Self::Closed => false,
+        }
+    }
+
+    /// Makes the kernel ask the other side from time to time whether it is there. One that has closed the connection, and not only ended its
+    /// side, says so about a minute later at the latest.
+    pub fn probe(&self) {
+        if let Some(socket) = self.socket() {
+            let often = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE);
+            // Without it such a connection lasts until something is written.
+            let _ = SockRef::from(socket).set_tcp_keepalive(&often);
+        }
+    }
+
+    /// Whether the other side has broken the connection off.
+    pub fn is_reset(&self) -> bool {
+        let socket = self.socket();
+        socket.is_none_or(|socket| !matches!(socket.take_error(), Ok(None)))
+    }
+
+    /// Breaks the connection off when it is dropped, so that the other side does not take it for one that still waits for something.
+    pub fn reset_on_drop(&self) {
+        if let Some(socket) = self.socket() {
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
     }
 

@@ -60,13 +60,16 @@ pub struct WorkerRuntime {
 /// The connections to clients, so that they can be told to end.
 #[derive(Debug, Default)]
 pub struct Downstreams {
+    /// Those whose answers are the last ones.
     draining: Cell<Draining>,
+    /// Those that end when they are idle.
+    ending: Cell<Draining>,
     wakers: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
 }
 
 /// Which connections are to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Draining {
     /// None.
     #[default]
@@ -172,6 +175,16 @@ impl Worker {
         });
     }
 
+    /// Whether the answer that is about to be sent is the last one on its connection. Then who asks counts among those who still come.
+    #[inline]
+    pub fn is_last_answer(&self, direction: Direction) -> bool {
+        let is_last = self.downstream.draining(direction);
+        if is_last {
+            self.shared.arrive(direction);
+        }
+        is_last
+    }
+
     /// Memory for one exchange.
     #[inline]
     pub fn scratch(&self) -> Box<Scratch> {
@@ -251,19 +264,26 @@ impl WorkerRuntime {
 // === impl Downstreams ===
 
 impl Downstreams {
-    /// Whether connections of a direction are to end as soon as they have answered.
+    /// Whether answers are the last ones on connections of a direction.
     #[inline]
     pub fn draining(&self, direction: Direction) -> bool {
-        match self.draining.get() {
-            Draining::No => false,
-            Draining::Inbound => direction == Direction::Inbound,
-            Draining::All => true,
-        }
+        self.draining.get().covers(direction)
     }
 
-    /// Lets connections end as soon as they have answered.
-    pub fn drain(&self, which: Draining) {
+    /// Whether connections of a direction are to end when they are idle.
+    pub fn ending(&self, direction: Direction) -> bool {
+        self.ending.get().covers(direction)
+    }
+
+    /// Makes answers the last ones on their connections.
+    pub fn announce(&self, which: Draining) {
         self.draining.set(which);
+        self.wake();
+    }
+
+    /// Lets idle connections end.
+    pub fn end(&self, which: Draining) {
+        self.ending.set(which);
         self.wake();
     }
 

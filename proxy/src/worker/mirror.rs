@@ -13,7 +13,7 @@ use super::endpoint::{Active, Connection};
 use super::local::Worker;
 use super::upstream::{LocalCluster, Wanted};
 use crate::health::outlier::Outcome;
-use crate::http1::{BodyDecoder, Framing, ResponseHead, Skipped};
+use crate::http1::{BodyDecoder, Framing, HeadLimits, HeadScan, ResponseHead, Skipped};
 use crate::limits::Resource;
 
 /// Copies of a worker that are on their way at once; what comes beyond that is not sent.
@@ -28,6 +28,8 @@ pub struct Copied {
     pub is_head: bool,
     /// Limit of the whole.
     pub limit: Duration,
+    /// What the head of the answer may have.
+    pub limits: HeadLimits,
 }
 
 /// Sends a copy, and forgets what comes of it.
@@ -99,8 +101,15 @@ async fn answer(connection: &mut Connection, copy: &Copied) -> Option<(u16, bool
     }
     poll_fn(|cx| io.poll_flush(cx)).await.ok()?;
     let (mut buffer, mut head) = (Buffer::default(), ResponseHead::default());
+    let limits = copy.limits;
     loop {
-        while !head.parse(buffer.filled(), copy.is_head).ok()? {
+        let mut scan = HeadScan::default();
+        let mut parse = |bytes: &[u8]| {
+            scan.parse(bytes, limits, |bytes| {
+                head.parse(bytes, limits, copy.is_head)
+            })
+        };
+        while !parse(buffer.filled()).ok()? {
             if poll_fn(|cx| buffer.poll_read(io, cx)).await.ok()? == 0 {
                 return None;
             }

@@ -20,6 +20,7 @@ mod proxied;
 mod tcp;
 
 mod dial;
+mod drain;
 mod edit;
 mod endpoint;
 mod exchange;
@@ -44,33 +45,38 @@ mod upstream;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use mesh_ir::{Direction, ProxyConfig, ProxyKind};
+use mesh_ir::{Direction, ProxyConfig};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::health;
 use crate::runtime::{ApplyError, Compiler, Runtime};
-use local::Draining;
 use thread::Command;
 
+pub use local::Draining;
 pub use options::Options;
-
-/// How often draining looks whether all connections have ended.
-const DRAIN_TICK: Duration = Duration::from_millis(10);
 
 /// The data path as a whole.
 #[derive(Debug)]
 pub struct Workers {
     shared: Arc<Shared>,
     threads: Vec<UnboundedSender<Command>>,
-    /// Addresses that are bound, by listener. Held while a configuration is applied, so that one follows the other.
-    bound: Mutex<BTreeMap<Arc<str>, SocketAddr>>,
+    /// Held while a configuration is applied, so that one follows the other.
+    bound: Mutex<Bound>,
     names: tokio::task::AbortHandle,
     health: tokio::task::AbortHandle,
+}
+
+/// The sockets of listeners.
+#[derive(Debug, Default)]
+struct Bound {
+    /// Addresses by listener.
+    addresses: BTreeMap<Arc<str>, SocketAddr>,
+    /// Listeners that take no more connections, and are not opened again.
+    closed: Draining,
 }
 
 /// What all workers share.
@@ -81,6 +87,8 @@ pub struct Shared {
     generation: AtomicU64,
     /// Connections of clients, inbound and outbound.
     connections: [AtomicUsize; 2],
+    /// Connections that were accepted so far, and while draining requests as well.
+    arrivals: [AtomicUsize; 2],
     changed: Notify,
 }
 
@@ -97,6 +105,7 @@ impl Workers {
             runtime: ArcSwap::default(),
             generation: AtomicU64::new(0),
             connections: Default::default(),
+            arrivals: Default::default(),
             changed: Notify::new(),
             options,
         });
@@ -131,7 +140,7 @@ impl Workers {
     /// Takes over a configuration: compiles it, opens what is new, lets all workers see it at once, and closes what is gone. What
     /// cannot be done is told; everything else is done.
     pub fn apply(&self, config: &ProxyConfig) -> Vec<ApplyError> {
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = self.bound();
         let before = self.shared.runtime.load_full();
         let logs = &self.shared.options.logs;
         let open_log = |config: &mesh_ir::AccessLog| match logs.open(config) {
@@ -172,14 +181,18 @@ impl Workers {
     fn open(
         &self,
         config: &ProxyConfig,
-        bound: &mut BTreeMap<Arc<str>, SocketAddr>,
+        bound: &mut Bound,
         errors: &mut Vec<ApplyError>,
     ) -> (Vec<(Arc<str>, Vec<std::net::TcpListener>)>, Vec<Arc<str>>) {
         let options = &self.shared.options;
+        let Bound {
+            addresses: bound,
+            closed,
+        } = bound;
         let wanted: BTreeMap<&Arc<str>, SocketAddr> = config
             .listeners
             .iter()
-            .filter(|listener| listener.bind)
+            .filter(|listener| listener.bind && !closed.covers(listener.direction))
             .map(|listener| (&listener.name, options.to_bind(listener.address)))
             .collect();
         let gone: Vec<Arc<str>> = bound
@@ -212,32 +225,6 @@ impl Workers {
         (opened, gone)
     }
 
-    /// Accepts no more connections, lets those that there are end after their next answer, and waits for that, but no longer than
-    /// `limit`. True if all have ended.
-    ///
-    /// A sidecar does so with inbound connections first: until those have ended, its workload may need others to answer what is
-    /// in flight.
-    pub async fn drain(&self, limit: Duration) -> bool {
-        self.bound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        let ended = async {
-            if self.shared.options.kind == ProxyKind::Sidecar {
-                self.tell(|| Command::Drain(Draining::Inbound));
-                let inbound = self.shared.connections(Direction::Inbound);
-                while inbound.load(Ordering::Relaxed) > 0 {
-                    tokio::time::sleep(DRAIN_TICK).await;
-                }
-            }
-            self.tell(|| Command::Drain(Draining::All));
-            while self.connections() > 0 {
-                tokio::time::sleep(DRAIN_TICK).await;
-            }
-        };
-        tokio::time::timeout(limit, ended).await.is_ok()
-    }
-
     /// Connections of clients now.
     pub fn connections(&self) -> usize {
         let [inbound, outbound] = &self.shared.connections;
@@ -247,6 +234,10 @@ impl Workers {
     /// What workers go by now.
     pub fn runtime(&self) -> Arc<Runtime> {
         self.shared.runtime.load_full()
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Bound> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, command: impl Fn() -> Command) {
@@ -262,11 +253,25 @@ impl Workers {
 impl Shared {
     /// Connections of clients in a direction.
     fn connections(&self, direction: Direction) -> &AtomicUsize {
-        let [inbound, outbound] = &self.connections;
-        match direction {
-            Direction::Inbound => inbound,
-            Direction::Outbound => outbound,
-        }
+        of(&self.connections, direction)
+    }
+
+    /// How many have come in a direction.
+    fn arrivals(&self, direction: Direction) -> &AtomicUsize {
+        of(&self.arrivals, direction)
+    }
+
+    /// One more has come.
+    fn arrive(&self, direction: Direction) {
+        self.arrivals(direction).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn of(counters: &[AtomicUsize; 2], direction: Direction) -> &AtomicUsize {
+    let [inbound, outbound] = counters;
+    match direction {
+        Direction::Inbound => inbound,
+        Direction::Outbound => outbound,
     }
 }
 

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mesh_ir::{Capture, ProxyKind};
+use mesh_ir::{Capture, Direction, ProxyKind};
 
+use crate::http1::HeadLimits;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::{Metrics, Peer};
 
@@ -42,6 +43,25 @@ impl Options {
     /// Where a file is that the configuration names.
     pub fn in_root(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// What the heads of requests may have: those of a sidecar's own workload are the first of the mesh, behind them come gateways, and last
+    /// the sidecars of other workloads.
+    pub fn request_limits(&self, direction: Direction) -> HeadLimits {
+        HeadLimits::behind(match (self.kind, direction) {
+            (ProxyKind::Sidecar, Direction::Outbound) => 0,
+            (ProxyKind::Gateway, _) => 1,
+            (ProxyKind::Sidecar, Direction::Inbound) => 2,
+        })
+    }
+
+    /// What the heads of their answers may have, which go the other way.
+    pub fn response_limits(&self, direction: Direction) -> HeadLimits {
+        HeadLimits::behind(match (self.kind, direction) {
+            (ProxyKind::Sidecar, Direction::Inbound) => 0,
+            (ProxyKind::Gateway, _) => 1,
+            (ProxyKind::Sidecar, Direction::Outbound) => 2,
+        })
     }
 
     /// The socket's address for a listener's.

@@ -75,6 +75,9 @@ impl<'a> Reply<'a> {
         .with_body("stream timeout");
     /// The connection may not become what the client asks for.
     pub const NO_UPGRADE: Self = Self::new(403, ResponseFlags::NONE, "upgrade_failed");
+    /// The target is no path that a route could take.
+    pub const NO_PATH: Self = Self::new(404, ResponseFlags::NONE, "absolute_path_rejected");
+
     /// The same for a gRPC client, which looks for a gRPC status and gets it in the head, whatever the code would have been.
     pub fn to_grpc(self) -> Self {
         if self.grpc_status.is_some() {

@@ -8,7 +8,7 @@ use mesh_ir::HeaderOps;
 
 use super::buffer::Buffer;
 use super::stream::Http2Body;
-use crate::http1::{Refusal, RequestHead, ResponseHead, Trailers};
+use crate::http1::{HeadLimits, Refusal, RequestHead, ResponseHead, Trailers};
 
 /// Sets that are kept for the next requests.
 const KEPT: usize = 64;
@@ -40,6 +40,8 @@ pub struct UpstreamRoom {
     pub outgoing: Vec<u8>,
     /// Length of the head in it; 0 before the first try.
     pub head: usize,
+    /// What the answer's head may have.
+    pub limits: HeadLimits,
     /// What comes in.
     pub answer: Buffer,
     /// The response's head, which lies, or lay, at the front of `answer`.
@@ -106,7 +108,8 @@ impl Scratches {
 
 impl UpstreamRoom {
     /// Forgets the request before.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, limits: HeadLimits) {
+        self.limits = limits;
         self.outgoing.clear();
         self.head = 0;
         self.body.clear();
@@ -138,6 +141,7 @@ impl Scratch {
         let UpstreamRoom {
             outgoing,
             head: _,
+            limits: _,
             answer,
             response: _,
             response_bytes,

@@ -1,6 +1,5 @@
 //! The thread of one worker: it listens as it is told, and serves what it accepts.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
@@ -9,10 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mesh_ir::Direction;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalOptions;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::local::{Draining, Worker};
 use super::{Shared, connection};
@@ -26,8 +26,10 @@ pub enum Command {
     Stop(Arc<str>),
     /// Go over to the newest configuration now, and let go of what is gone with the one before, without waiting for a request.
     Refresh,
-    /// Accept no more connections of these listeners, and let those connections end.
-    Drain(Draining),
+    /// Let answers be the last ones on these connections.
+    Announce(Draining),
+    /// Accept no more of these connections, and end those that are idle. Then drop the channel.
+    End(Draining, Sender<()>),
 }
 
 /// How long to wait when no connection can be accepted, for want of file descriptors as a rule.
@@ -49,34 +51,55 @@ pub fn run(shared: Arc<Shared>, commands: UnboundedReceiver<Command>) -> io::Res
 
 async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
     let mut commands = commands;
-    let accepting: RefCell<BTreeMap<Arc<str>, (Direction, AbortHandle)>> = RefCell::default();
-    let stop = |name: &Arc<str>| {
-        if let Some((_, task)) = accepting.borrow_mut().remove(name) {
-            task.abort();
-        }
-    };
+    let mut accepting: BTreeMap<Arc<str>, Accepting> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(name, socket) => {
-                stop(&name);
                 let direction = direction(&worker, &name);
-                let accept = accept(worker.clone(), name.clone(), direction, socket);
-                let task = tokio::task::spawn_local(accept).abort_handle();
-                accepting.borrow_mut().insert(name, (direction, task));
+                let (stop, stopped) = oneshot::channel();
+                let accept = accept(worker.clone(), name.clone(), direction, socket, stopped);
+                let task = tokio::task::spawn_local(accept);
+                let new = Accepting {
+                    direction,
+                    stop,
+                    task,
+                };
+                if let Some(before) = accepting.insert(name, new) {
+                    before.stop().await;
+                }
             }
-            Command::Stop(name) => stop(&name),
+            Command::Stop(name) => {
+                if let Some(gone) = accepting.remove(&name) {
+                    gone.stop().await;
+                }
+            }
             Command::Refresh => drop(worker.runtime()),
-            Command::Drain(which) => {
-                worker.downstream.drain(which);
-                accepting.borrow_mut().retain(|_, (direction, task)| {
-                    let ends = worker.downstream.draining(*direction);
-                    if ends {
-                        task.abort();
-                    }
-                    !ends
-                });
+            Command::Announce(which) => worker.downstream.announce(which),
+            Command::End(which, done) => {
+                let is_closed = |_: &Arc<str>, it: &mut Accepting| which.covers(it.direction);
+                for (_, closed) in accepting.extract_if(.., is_closed) {
+                    closed.stop().await;
+                }
+                worker.downstream.end(which);
+                drop(done);
             }
         }
+    }
+}
+
+/// A listener's task.
+struct Accepting {
+    direction: Direction,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Accepting {
+    /// Returns when the socket is closed.
+    async fn stop(self) {
+        // A task that has ended needs not be told, and none of them panics.
+        let _ = self.stop.send(());
+        let _ = self.task.await;
     }
 }
 
@@ -92,7 +115,9 @@ async fn accept(
     name: Arc<str>,
     direction: Direction,
     socket: std::net::TcpListener,
+    stopped: oneshot::Receiver<()>,
 ) {
+    let mut stopped = stopped;
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -100,19 +125,35 @@ async fn accept(
             return;
         }
     };
+    let serve = |stream, remote| {
+        let guard = ConnectionGuard::new(&worker.shared, direction);
+        let serving = connection::serve(worker.clone(), name.clone(), guard, stream, remote);
+        tokio::task::spawn_local(serving);
+    };
     loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                let guard = ConnectionGuard::new(&worker.shared, direction);
-                let serving =
-                    connection::serve(worker.clone(), name.clone(), guard, stream, remote);
-                tokio::task::spawn_local(serving);
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stopped => break,
+        };
+        match accepted {
+            Ok((stream, remote)) => serve(stream, remote),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(listener = &*name, %error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+    // Whoever is connected already for the kernel would be reset with the socket.
+    let Ok(socket) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, remote)) = socket.accept() {
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            serve(stream, remote);
         }
     }
 }
@@ -124,9 +165,9 @@ pub struct ConnectionGuard(Arc<Shared>, Direction);
 
 impl ConnectionGuard {
     fn new(shared: &Arc<Shared>, direction: Direction) -> Self {
-        shared
-            .connections(direction)
-            .fetch_add(1, Ordering::Relaxed);
+        let connections = shared.connections(direction);
+        connections.fetch_add(1, Ordering::Relaxed);
+        shared.arrive(direction);
         Self(shared.clone(), direction)
     }
 

@@ -48,7 +48,7 @@ const fn row(
 }
 
 /// Every page.
-pub(super) const PAGES: [Row; 13] = [
+pub(super) const PAGES: [Row; 15] = [
     row("/", Reading::Shows, "this list", help),
     row("/help", Reading::Shows, "this list", help),
     row(
@@ -102,14 +102,26 @@ pub(super) const PAGES: [Row; 13] = [
     row(
         "/drain",
         Reading::Changes,
-        "stop taking new traffic",
+        "tell others to go elsewhere, then take no new traffic, and stay",
         lifecycle::drain,
     ),
     row(
         "/drain_listeners",
         Reading::Changes,
-        "the same, under Envoy's name",
-        lifecycle::drain,
+        "close listeners; ?graceful waits and ends the proxy, ?skip_exit lets it stay, ?inboundonly",
+        lifecycle::drain_listeners,
+    ),
+    row(
+        "/healthcheck/fail",
+        Reading::Changes,
+        "be not ready, and let connections end",
+        lifecycle::fail,
+    ),
+    row(
+        "/healthcheck/ok",
+        Reading::Changes,
+        "be ready again",
+        lifecycle::recover,
     ),
     row("/quitquitquit", Reading::Changes, "end", lifecycle::quit),
 ];

@@ -16,7 +16,7 @@ pub(super) fn page(state: &State, _: &Ask) -> Page {
     };
     let value = json!({
         "version": version(),
-        "state": state.lifecycle.stage().name(),
+        "state": state.lifecycle.name(),
         "uptime_current_epoch": uptime,
         "uptime_all_epochs": uptime,
         "hot_restart_version": "disabled",

@@ -37,7 +37,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.grpc = reply
             .grpc_status
             .and_then(|status| u8::try_from(status).ok());
-        let draining = self.worker.downstream.draining(self.context.direction);
+        let draining = self.worker.is_last_answer(self.context.direction);
         self.info.code = reply.code;
         self.info.flags |= reply.flags;
         self.info.details = match reply.denial {

@@ -97,7 +97,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             tried: SmallVec::new(),
             fresh: false,
         };
-        room.begin();
+        let options = &self.worker.shared.options;
+        room.begin(options.response_limits(self.context.direction));
         if http2 {
             Box::pin(self.forward::<Http2>(room, &mut progress, target)).await;
         } else {

@@ -47,6 +47,11 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 message,
                 is_head: request.head.is_head,
                 limit: forwarding.forward.timeout.unwrap_or(LIMIT),
+                limits: self
+                    .worker
+                    .shared
+                    .options
+                    .response_limits(self.context.direction),
             };
             mirror::send(self.worker, cluster, copy);
         }

@@ -19,6 +19,7 @@ mod relay;
 mod report;
 mod share;
 mod substitute;
+mod target;
 mod uuid;
 
 use std::borrow::Cow;
@@ -173,6 +174,9 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
                 cluster,
             };
             return self.serve(room, target).await;
+        }
+        if let Some(reply) = target::refusal(self.stream.head().head.form) {
+            return self.answer(reply, "", None).await;
         }
         let Decision {
             fault,

@@ -81,7 +81,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             .as_deref()
             .map(|shared| followed_by(ops, shared));
         let ops = shared.as_ref().map_or(ops, |ops| ops.each_ref().map(Some));
-        let draining = self.worker.downstream.draining(self.context.direction);
+        let draining = self.worker.is_last_answer(self.context.direction);
         let dated = response.fields(bytes).known(Known::Date).is_some();
         let (server, service_time) = (self.server(), self.info.service_time);
         let stream = &mut self.stream;

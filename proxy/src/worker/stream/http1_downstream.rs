@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use mesh_ir::evaluate::ConnectionFacts;
 use tokio::time::Instant;
@@ -22,6 +23,9 @@ use crate::worker::timer::Timer;
 
 /// What lets a client send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// How often it is looked whether a client that has ended its side is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What becomes of a connection of HTTP/1.1 after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Http1Downstream<'a> {
     taken: Option<usize>,
     /// Whether the client has begun its next request.
     pipelined: bool,
+    /// Once the client has ended its side: when to look whether it still waits for the answer.
+    half_closed: Option<Box<Timer>>,
     encoder: BodyEncoder,
     /// How much of `reply` has been sent.
     replied: usize,
@@ -74,6 +80,7 @@ impl<'a> Http1Downstream<'a> {
             reply,
             taken: None,
             pipelined: false,
+            half_closed: None,
             encoder: BodyEncoder::default(),
             replied: 0,
             progress: false,
@@ -83,7 +90,26 @@ impl<'a> Http1Downstream<'a> {
 
     /// Whether the answer is the last one. The rest of a request that was not wanted would have to be read before the next one.
     fn is_last(&self, draining: bool) -> bool {
-        draining || !self.request.keep_alive || !self.decoder.is_done()
+        let cannot_follow = !self.request.keep_alive || self.half_closed.is_some();
+        draining || cannot_follow || !self.decoder.is_done()
+    }
+
+    /// Whether the client, which has ended its side, has closed the connection as well. Nothing wakes the task for that, so that it looks by
+    /// itself.
+    #[cold]
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(timer) = &mut self.half_closed else {
+            return false;
+        };
+        loop {
+            if self.client.io.is_reset() {
+                return true;
+            }
+            timer.set_after(Instant::now(), Some(LOOK_AGAIN));
+            if timer.poll(cx).is_pending() {
+                return false;
+            }
+        }
     }
 }
 
@@ -170,9 +196,12 @@ impl DownstreamStream for Http1Downstream<'_> {
         }
     }
 
-    /// What the client says instead begins its next request.
+    /// What the client says instead begins its next request. One that only ends its side may still wait for the answer (RFC 9112, 9.6).
     #[inline]
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.half_closed.is_some() {
+            return self.poll_reset(cx);
+        }
         if self.pipelined || self.input.is_full() {
             return false;
         }
@@ -182,7 +211,12 @@ impl DownstreamStream for Http1Downstream<'_> {
                 self.pipelined = true;
                 false
             }
-            Poll::Ready(_) => true,
+            Poll::Ready(Ok(_)) => {
+                self.client.io.probe();
+                self.half_closed = Some(Box::default());
+                self.poll_reset(cx)
+            }
+            Poll::Ready(Err(_)) => true,
         }
     }
 

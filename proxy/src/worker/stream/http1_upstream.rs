@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{UpstreamProtocol, UpstreamStream};
 use crate::http1::{
-    BodyDecoder, BodyEncoder, BodySink, Fields, Framing, Refusal, RequestLine, RequestRef,
-    ResponseHead, write_request,
+    BodyDecoder, BodyEncoder, BodySink, Fields, Framing, HeadScan, Refusal, RequestLine,
+    RequestRef, ResponseHead, write_request,
 };
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
@@ -21,6 +21,9 @@ use crate::worker::io::Io;
 use crate::worker::local::Worker;
 use crate::worker::scratch::UpstreamRoom;
 use crate::worker::upstream::LocalCluster;
+
+/// Most interim responses to a request: nobody needs many, and an endpoint must not keep the proxy busy with them.
+const MAX_INTERIM: u8 = 32;
 
 /// HTTP/1.1.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,9 @@ pub struct Http1Upstream<'r> {
     sent: usize,
     sent_any: bool,
     broken: bool,
+    scan: HeadScan,
+    /// Interim responses that may still come.
+    interim: u8,
 }
 
 impl UpstreamProtocol for Http1 {
@@ -69,6 +75,7 @@ impl UpstreamProtocol for Http1 {
     ) -> Http1Upstream<'r> {
         let mut connection = connection;
         connection.requests += 1;
+        connection.busy = true;
         room.answer.clear();
         Http1Upstream {
             connection,
@@ -81,6 +88,8 @@ impl UpstreamProtocol for Http1 {
             sent: 0,
             sent_any: false,
             broken: false,
+            scan: HeadScan::default(),
+            interim: MAX_INTERIM,
         }
     }
 }
@@ -158,7 +167,10 @@ impl UpstreamStream for Http1Upstream<'_> {
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let UpstreamRoom {
-            answer, response, ..
+            answer,
+            response,
+            limits,
+            ..
         } = &mut *self.room;
         loop {
             match ready!(answer.poll_read(&mut self.connection.io, cx)) {
@@ -169,14 +181,17 @@ impl UpstreamStream for Http1Upstream<'_> {
                 }
             }
             loop {
-                match response.parse(answer.filled(), self.to_head) {
+                let parse = |bytes: &[u8]| response.parse(bytes, *limits, self.to_head);
+                match self.scan.parse(answer.filled(), *limits, parse) {
                     Ok(false) => break,
                     Ok(true) if response.code == 101 && self.upgrades => {
                         return Poll::Ready(Ok(()));
                     }
                     // Interim responses are not for the client: it was told to continue already.
-                    Ok(true) if response.code < 200 && response.code != 101 => {
+                    Ok(true) if matches!(response.code, 100 | 102..200) && self.interim > 0 => {
                         answer.consume(response.length);
+                        self.scan = HeadScan::default();
+                        self.interim -= 1;
                     }
                     Ok(true) if response.code >= 200 => {
                         self.decoder = BodyDecoder::new(response.framing);
@@ -249,18 +264,21 @@ impl UpstreamStream for Http1Upstream<'_> {
             answer, response, ..
         } = &mut *self.room;
         answer.consume(response.length);
+        self.connection.busy = false;
         Some((&mut self.connection.io, answer.filled()))
     }
 
     fn release(self, endpoint: &LocalEndpoint, limits: &Limits, now: Instant) -> bool {
+        let mut connection = self.connection;
+        connection.busy = false;
         let UpstreamRoom {
             answer, response, ..
         } = &*self.room;
         let clean = response.keep_alive && !self.broken && answer.is_empty();
         let limit = limits.max_requests_per_connection;
-        let used_up = limit.is_some_and(|limit| limit > 0 && self.connection.requests >= limit);
+        let used_up = limit.is_some_and(|limit| limit > 0 && connection.requests >= limit);
         if clean && !used_up {
-            endpoint.keep(self.connection, now, limits);
+            endpoint.keep(connection, now, limits);
         }
         clean && !used_up
     }

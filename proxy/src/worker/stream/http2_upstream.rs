@@ -146,11 +146,18 @@ impl UpstreamStream for Http2Upstream<'_> {
         let UpstreamRoom {
             response,
             response_bytes,
+            limits,
             ..
         } = &mut *self.room;
         let ends = body.is_end_stream();
         self.body = Some(body);
-        let read = http2::read_response(response, response_bytes, &parts, ends, self.to_head);
+        let read = http2::read_response(
+            response,
+            response_bytes,
+            &parts,
+            (ends, self.to_head),
+            *limits,
+        );
         Poll::Ready(read.map_err(|_| Failure::Protocol))
     }
 

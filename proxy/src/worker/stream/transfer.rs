@@ -172,6 +172,7 @@ impl RequestUpload {
         deadlines.each_at = None;
         let mut complete = false;
         let mut first = true;
+        let mut received = down.received();
         down.timer().set_after(begun, Some(deadlines.idle));
         poll_fn(|cx| {
             if let Err(refusal) = self.poll_upload(down, up, cx) {
@@ -185,7 +186,12 @@ impl RequestUpload {
                 deadlines.begin();
                 if let Some(next) = deadlines.next() {
                     down.timer().set(Some(next));
+                    // What has come in before says nothing about the endpoint.
+                    received = down.received();
                 }
+            }
+            if std::mem::replace(&mut received, down.received()) != received {
+                down.timer().set_after(Instant::now(), Some(deadlines.idle));
             }
             first = false;
             match up.poll_response(cx) {
@@ -241,11 +247,13 @@ impl RequestUpload {
             return End::Upstream { refused: true };
         }
         down.timer().set(deadlines.whole_at);
+        let mut received = down.received();
         poll_fn(|cx| {
             if let Poll::Ready(end) = poll_download(down, up, cx) {
                 return Poll::Ready(end);
             }
-            self.waited = true;
+            // A client that takes nothing at all is waited for from now on.
+            let mut moved = !std::mem::replace(&mut self.waited, true);
             if !self.finished {
                 if self.poll_upload(down, up, cx).is_err() {
                     return Poll::Ready(End::Client);
@@ -253,7 +261,9 @@ impl RequestUpload {
             } else if down.poll_gone(cx) {
                 return Poll::Ready(End::Client);
             }
-            if deadlines.whole_at.is_none() && down.take_progress() {
+            moved |= down.take_progress();
+            moved |= std::mem::replace(&mut received, down.received()) != received;
+            if deadlines.whole_at.is_none() && moved {
                 let now = Instant::now();
                 down.timer().set_after(now, Some(deadlines.idle));
             }

@@ -188,12 +188,45 @@ fn limits_of_time_answer_504() {
 
 #[test]
 fn a_client_that_goes_away_frees_the_upstream() {
-    let (sender, receiver) = std::sync::mpsc::channel();
+    // At once, or after it has ended its side.
+    for half_closes in [false, true] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let address = backend(move |_, mut wire| {
+            wire.head();
+            sender.send("begun").unwrap();
+            wire.stream.set_read_timeout(None).unwrap();
+            wire.rest();
+            sender.send("freed").unwrap();
+        });
+        let proxy = http_proxy(
+            vec![to("/", "one")],
+            vec![static_cluster("one", &[address])],
+        );
+        let mut wire = proxy.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(receiver.recv().unwrap(), "begun");
+        if half_closes {
+            wire.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        wire.reset();
+        let freed = receiver.recv_timeout(Duration::from_secs(20));
+        assert_eq!(freed, Ok("freed"), "{half_closes}");
+        assert_eq!(
+            proxy.metric("istio_requests_total", &["response_flags=\"DC\""]),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_gets_its_answer() {
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
     let address = backend(move |_, mut wire| {
-        wire.head();
-        sender.send(()).unwrap();
-        wire.rest();
-        sender.send(()).unwrap();
+        while wire.head().is_some() {
+            held.lock().unwrap().recv().unwrap();
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
     });
     let proxy = http_proxy(
         vec![to("/", "one")],
@@ -201,9 +234,41 @@ fn a_client_that_goes_away_frees_the_upstream() {
     );
     let mut wire = proxy.connect();
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    receiver.recv().unwrap();
-    drop(wire);
-    receiver.recv().unwrap();
+    wire.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    while proxy.counted().workers.downstream_rq_active == 0 {
+        std::thread::yield_now();
+    }
+    go_on.send(()).unwrap();
+    let answer = wire.answer();
+    assert_eq!((answer.code, &*answer.body), (200, "ok"));
+    assert_eq!(wire.rest(), "");
+}
+
+#[test]
+fn an_early_answer_is_read_by_a_client_that_looks_for_it_after_its_upload() {
+    let address = backend(|_, mut wire| {
+        wire.head();
+        wire.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+    });
+    let proxy = http_proxy(
+        vec![to("/up", "one")],
+        vec![static_cluster("one", &[address])],
+    );
+    // Refused by the endpoint, and by the proxy itself.
+    for (path, code, body) in [("/up", 413, "big"), ("/none", 404, "")] {
+        let mut wire = proxy.connect();
+        let size = 24 << 20;
+        wire.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+        ));
+        let piece = "x".repeat(1 << 20);
+        for _ in 0..size >> 20 {
+            wire.send(&piece);
+        }
+        let answer = wire.answer();
+        assert_eq!((answer.code, &*answer.body), (code, body));
+        assert_eq!(answer.field("connection"), Some("close"));
+    }
 }
 
 #[test]

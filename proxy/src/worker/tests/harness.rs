@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mesh_ir::*;
 
+use crate::lifecycle::Drain;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::worker::{Options, Workers};
@@ -112,7 +113,11 @@ impl Proxy {
     }
 
     pub fn drain(&self, limit: Duration) -> bool {
-        self.handle.block_on(self.workers.drain(limit))
+        let how = Drain {
+            grace: true,
+            ..Drain::default()
+        };
+        self.handle.block_on(self.workers.drain(how, limit))
     }
 }
 
@@ -165,6 +170,12 @@ impl Wire {
 
     pub fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Breaks the connection off.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads more; false at the end.

@@ -434,7 +434,10 @@ fn a_connection_drains_by_goaway_after_its_answers() {
         let other = ask(&sender, call("/"), b"x", false).await.unwrap();
         assert_eq!(other.head.status, 200);
         let drained = std::thread::spawn(move || proxy.drain(Duration::from_secs(20)));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Told by GOAWAY: no new request may be sent.
+        while sender.clone().ready().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         stream.send_data(Bytes::from_static(b"late"), true).unwrap();
         let (head, mut body) = response.await.unwrap().into_parts();
         assert_eq!(head.status, 200);

@@ -222,6 +222,54 @@ fn draining_lets_requests_end_and_closes_idle_connections() {
 }
 
 #[test]
+fn a_sidecar_that_ends_takes_connections_as_long_as_somebody_comes() {
+    let address = free();
+    let mut manager = manager(vec![to("/", "one")]);
+    manager.direction = Direction::Inbound;
+    let inbound = Listener {
+        chains: vec![chain(Network::Http(manager))],
+        ..Listener::new("in".into(), address, Direction::Inbound)
+    };
+    let config = |more: Option<Listener>| ProxyConfig {
+        listeners: std::iter::once(inbound.clone())
+            .chain(more)
+            .map(std::sync::Arc::new)
+            .collect(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config(None));
+    let mut idle = proxy.connect();
+    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.answer().field("connection"), None);
+    let drained = std::thread::scope(|scope| {
+        let drained = scope.spawn(|| proxy.drain(Duration::from_secs(20)));
+        wait_for("answers are the last ones", || {
+            proxy.get("/").field("connection") == Some("close")
+        });
+        // A connection from before has its last answer as well.
+        idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(idle.answer().field("connection"), Some("close"));
+        assert_eq!(idle.rest(), "");
+        let begin = std::time::Instant::now();
+        while begin.elapsed() < Duration::from_millis(1500) {
+            assert_eq!(proxy.get("/").code, 200);
+        }
+        drained.join().unwrap()
+    });
+    assert!(drained);
+    assert!(std::net::TcpStream::connect(address).is_err());
+    // What is closed is not opened again by the next configuration.
+    let other = free();
+    proxy.apply(&config(Some(Listener {
+        chains: inbound.chains.clone(),
+        ..Listener::new("other".into(), other, Direction::Inbound)
+    })));
+    assert!(std::net::TcpStream::connect(other).is_err());
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
 fn draining_does_not_wait_for_ever() {
     let address = backend(|_, mut wire| {
         wire.head();

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use mesh_ir::*;
+
 use super::harness::*;
 
 #[test]
@@ -111,4 +113,57 @@ fn what_is_no_response_is_502() {
         );
         assert_eq!(proxy.get("/").code, 502, "{answer:?}");
     }
+}
+
+#[test]
+fn what_has_no_path_or_no_known_method_is_taken_by_no_route() {
+    let (address, requests) = script(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]);
+    let any = Route {
+        name: "any".into(),
+        ..Route::new(
+            RouteMatch::prefix(""),
+            RouteAction::Forward(forward(Target::Cluster("one".into()))),
+        )
+    };
+    let proxy = http_proxy(
+        vec![to("/", "one"), any],
+        vec![static_cluster("one", &[address])],
+    );
+    for (request, code, closes) in [
+        (
+            "CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            403,
+            true,
+        ),
+        (
+            "CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\nContent-Length: 1\r\n\r\nx",
+            400,
+            true,
+        ),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 404, false),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+        ("get / HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+        ("FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+        ("PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", 200, false),
+        ("GET /admin%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+        (
+            "GET http://a/admin%00/x HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            true,
+        ),
+    ] {
+        let mut wire = proxy.connect();
+        wire.send(request);
+        let answer = wire.answer();
+        assert_eq!(answer.code, code, "{request:?}");
+        assert_eq!(
+            answer.field("connection") == Some("close"),
+            closes,
+            "{request:?}"
+        );
+        if closes {
+            assert_eq!(wire.rest(), "", "{request:?}");
+        }
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
