@@ -19,6 +19,7 @@ pub mod health;
 pub mod http1;
 pub mod http2;
 pub mod limits;
+pub mod rate_limit;
 pub mod record;
 pub mod runtime;
 pub mod tls;
@@ -33,6 +34,7 @@ pub mod admin;
 
 mod applier;
 mod calendar;
+mod file_limit;
 mod program;
 mod run;
 

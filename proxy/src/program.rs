@@ -14,6 +14,7 @@ use tracing_subscriber::{Layer, reload};
 use crate::admin::LogLevel;
 use crate::args::{self, Command};
 use crate::bootstrap::{Bootstrap, Environment};
+use crate::file_limit;
 use crate::run::run;
 
 /// Exit code for words that cannot be understood.
@@ -34,6 +35,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Err(error) => return fail(&error.to_string(), USAGE),
     };
     let log = start_log(&bootstrap);
+    file_limit::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

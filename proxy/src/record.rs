@@ -137,6 +137,7 @@ flags! {
     IDLE_TIMEOUT 14 "SI" "Nothing happened for too long.",
     DIRECT_REJECT 15 "UAEX" "Access was denied.",
     DELAY_INJECTED 16 "DI" "The request was delayed by a fault that is configured.",
+    RATE_LIMITED 18 "RL" "The request was one too many.",
     FAULT_INJECTED 17 "FI" "The request was answered by a fault that is configured.",
 }
 

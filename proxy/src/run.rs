@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::admin::{AdminPort, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
+use crate::file_limit;
 use crate::identity::Agent;
 use crate::lifecycle::{Drain, Lifecycle, Stage};
 use crate::telemetry::access_log::AccessLogs;
@@ -143,9 +144,11 @@ fn options(state: &State) -> Options {
         kind: bootstrap.node.kind,
         capture: bootstrap.node.scope().capture,
         concurrency: bootstrap.workers,
+        max_connections: file_limit::client_connections(file_limit::current()),
         bind_address: network.loopback.map(|loopback| loopback.pod),
         low_port_offset: network.low_port_offset,
         namespace: bootstrap.node.namespace.as_str().into(),
+        service_cluster: bootstrap.node.cluster.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
         metrics: state.metrics.clone(),
         logs: state.logs.clone(),

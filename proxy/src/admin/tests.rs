@@ -288,12 +288,13 @@ async fn refused_resources_are_in_the_dump() {
             },
         }])
     );
-    assert_eq!(
-        get(AdminPort::Admin, &state, "/config_dump?name_regex=x")
-            .await
-            .0,
-        400
-    );
+    let (status, text) = get(
+        AdminPort::Admin,
+        &state,
+        "/config_dump?resource=dynamic_listeners&name_regex=x",
+    )
+    .await;
+    assert_eq!((status, text.as_str()), (200, "{\n  \"configs\": []\n}\n"));
 }
 
 #[tokio::test]
@@ -421,4 +422,79 @@ async fn requests_for_other_hosts_and_of_other_origins_are_refused() {
     }
     assert_eq!(state.lifecycle.stage(), Stage::Starting);
     assert_eq!(**state.log.current.load(), LevelFilter::WARN);
+}
+
+#[tokio::test]
+async fn certificates_are_shown_and_keys_are_not() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    let uri = "spiffe://cluster.local/ns/default/sa/web";
+    params.subject_alt_names = vec![rcgen::SanType::URI(uri.try_into().unwrap())];
+    params.serial_number = Some(0xab12_u64.into());
+    params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+    let chain = params.self_signed(&key).unwrap().pem();
+    let own = |name: &str, kind| {
+        Arc::new(mesh_ir::Secret {
+            name: name.into(),
+            kind,
+        })
+    };
+    let state = state(&[]);
+    let identity = vec![
+        own(
+            "default",
+            mesh_ir::SecretKind::Certificate {
+                chain: chain.as_str().into(),
+                key: mesh_ir::SecretText(key.serialize_pem().into()),
+            },
+        ),
+        own(
+            "ROOTCA",
+            mesh_ir::SecretKind::Trust {
+                roots: chain.into(),
+            },
+        ),
+    ];
+    state.known.change(|known| known.identity = identity.into());
+    let (status, text) = get(AdminPort::Admin, &state, "/certs").await;
+    assert_eq!(status, 200);
+    assert!(!text.contains("KEY"), "{text}");
+    let page: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let chain = &page["certificates"][0]["cert_chain"][0];
+    assert_eq!(chain["path"], "default");
+    assert_eq!(chain["serial_number"], "ab12");
+    assert_eq!(
+        chain["subject_alt_names"],
+        serde_json::json!([{ "uri": uri }])
+    );
+    assert_eq!(chain["expiration_time"], "2999-01-01T00:00:00.000Z");
+    let days: u64 = chain["days_until_expiration"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(days > 300_000, "{days}");
+    assert_eq!(page["certificates"][1]["ca_cert"][0]["path"], "ROOTCA");
+}
+
+#[tokio::test]
+async fn what_is_missing_at_the_start_and_the_memory_are_told() {
+    let state = state(&[]);
+    let get = async |path: &str| -> serde_json::Value {
+        let (status, text) = get(AdminPort::Admin, &state, path).await;
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let missing = get("/init_dump").await;
+    let missing = &missing["unready_targets_dumps"][0]["target_names"];
+    assert_eq!(*missing, serde_json::json!(["CDS", "LDS"]));
+    state.lifecycle.advance(Stage::Live);
+    assert_eq!(get("/init_dump").await, serde_json::json!({}));
+    let memory = get("/memory").await;
+    let resident: u64 = memory["total_physical_bytes"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(resident > 1 << 20, "{resident}");
 }

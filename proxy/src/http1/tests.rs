@@ -138,7 +138,7 @@ fn a_head_in_pieces_is_parsed_at_its_beginning_and_its_end() {
             parsed.push(bytes.len());
             response.parse(bytes, HeadLimits::FIRST, false)
         };
-        let whole = scan.parse(head[..end].as_bytes(), HeadLimits::FIRST, parse);
+        let whole = scan.parse(&head.as_bytes()[..end], HeadLimits::FIRST, parse);
         assert_eq!(whole, Ok(end == head.len()));
     }
     assert_eq!(parsed, [1, head.len()]);

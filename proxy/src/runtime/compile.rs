@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use super::clusters::Clusters;
 use super::names::Names;
 use super::{ChainTls, ClusterIds, Http, Listener, Network, Routes, Runtime, Tcp, Transport};
+use crate::rate_limit::Limits;
 use crate::telemetry::access_log::AccessLog;
 use crate::tls::{InvalidTls, TlsCompiler};
 
@@ -93,10 +94,17 @@ impl Compiler<'_> {
                 RoutesConfig::Discovered(name) => routes.get(name).cloned(),
                 RoutesConfig::Inline(table) => inline.get(&Arc::as_ptr(table)).cloned(),
             };
-            let network = |network: &mesh_ir::Network| match network {
+            let before = self.before.listener(&config.name);
+            let network = |chain: &FilterChain| match &chain.network {
                 mesh_ir::Network::Http(http) => Network::Http(Http {
                     config: http.clone(),
                     policy: HttpPolicy::new(http),
+                    limits: Limits::new(
+                        &http.filters,
+                        before
+                            .iter()
+                            .flat_map(|before| before.limits(Some(&chain.name))),
+                    ),
                     routes: find(&http.routes),
                     log: http.access_log.as_ref().and_then(self.open_log),
                 }),
@@ -111,7 +119,6 @@ impl Compiler<'_> {
                 }),
             };
             let tls = |chain: &FilterChain| chain_tls(config, chain, &mut tls, &mut errors);
-            let before = self.before.listener(&config.name);
             let listener = match before {
                 Some(before) if before.is_of(config, find, same_positions) => before.clone(),
                 _ => Arc::new(Listener::new(config.clone(), network, tls)),

@@ -8,6 +8,7 @@ use mesh_ir::evaluate::{Authorized, ChainSelector, ConnectionFacts, HttpPolicy, 
 use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
 
 use super::{ClusterId, Routes};
+use crate::rate_limit::Limits;
 use crate::telemetry::access_log::AccessLog;
 use crate::tls::ServerSide;
 
@@ -71,6 +72,8 @@ pub struct Http {
     pub config: HttpConnectionManager,
     /// What acts on requests before they are routed.
     pub policy: HttpPolicy,
+    /// How their rate is limited.
+    pub limits: Limits,
     /// The routes; none if they are not known yet.
     pub routes: Option<Arc<Routes>>,
     /// Where requests are logged.
@@ -93,7 +96,7 @@ pub struct Tcp {
 impl Listener {
     pub(super) fn new(
         config: Arc<mesh_ir::Listener>,
-        network: impl Fn(&mesh_ir::Network) -> Network,
+        network: impl Fn(&FilterChain) -> Network,
         mut tls: impl FnMut(&FilterChain) -> ChainTls,
     ) -> Self {
         let mut chain = |chain: &FilterChain| {
@@ -101,7 +104,7 @@ impl Listener {
                 name: chain.name.clone(),
                 tls: tls(chain),
                 policy: NetworkPolicy::of_filters(&chain.filters),
-                network: network(&chain.network),
+                network: network(chain),
             })
         };
         Self {
@@ -136,6 +139,16 @@ impl Listener {
         };
         let chains = self.chains.iter().chain(&self.default);
         Arc::ptr_eq(&self.config, config) && config.all_chains().zip(chains).all(is_of)
+    }
+
+    /// How the rate of requests is limited by the chains of a name; all of them.
+    pub fn limits(&self, chain: Option<&str>) -> impl Iterator<Item = &Limits> {
+        let chains = self.chains.iter().chain(&self.default);
+        let chains = chains.filter(move |known| chain.is_none_or(|name| *known.name == *name));
+        chains.filter_map(|chain| match &chain.network {
+            Network::Http(http) => Some(&http.limits),
+            Network::Tcp(_) => None,
+        })
     }
 
     /// The chain of a connection.

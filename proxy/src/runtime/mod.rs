@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::rate_limit::Limiter;
 use crate::tls::TlsConfigs;
 use clusters::Clusters;
 
@@ -29,7 +30,7 @@ pub use clusters::{ClusterId, ClusterIds};
 pub use compile::{ApplyError, Compiler};
 pub use listener::{Chain, ChainTls, Http, Listener, Looks, Network, Tcp};
 pub use membership::Membership;
-pub use routes::{Routes, check_substitutions};
+pub use routes::{RouteLimits, Routes, check_substitutions};
 pub use unsupported::check as check_supported;
 
 /// Everything that workers go by.
@@ -106,6 +107,14 @@ impl Runtime {
             };
             Some((cluster.name(), resolved))
         })
+    }
+
+    /// The limits of rates of all servers and routes.
+    pub fn limiters(&self) -> impl Iterator<Item = &Arc<Limiter>> {
+        let servers = self.listeners.values();
+        let servers = servers.flat_map(|listener| listener.limits(None));
+        let servers = servers.flat_map(|limits| limits.of(false));
+        servers.chain(self.routes.values().flat_map(|routes| routes.limiters()))
     }
 
     /// The position of a cluster.

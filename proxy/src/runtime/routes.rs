@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use mesh_ir::evaluate::Forwarding;
+use mesh_ir::evaluate::{Forwarding, RateLimitRules};
 use mesh_ir::matching::{InvalidRoute, Kept, Matched, RouteTable};
-use mesh_ir::{RouteAction, RouteConfig, Target, VirtualHost};
+use mesh_ir::{RouteAction, RouteConfig, RoutePolicy, Target, VirtualHost};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{ClusterId, ClusterIds};
+use crate::rate_limit::Limiter;
 use crate::telemetry::substitution::Substitution;
 
 /// A route table of one runtime.
@@ -29,6 +30,17 @@ struct ResolvedHost {
     /// By route and position among the targets; none for clusters that do not exist.
     targets: Vec<SmallVec<[Option<ClusterId>; 1]>>,
     substitutions: Vec<(Arc<str>, Arc<Substitution>)>,
+    /// By route; empty where no route has any. Those that were there before go on counting.
+    limits: Arc<[Option<RouteLimits>]>,
+}
+
+/// How the rate of a route's requests is limited.
+#[derive(Debug)]
+pub struct RouteLimits {
+    /// The route's own limit, in place of that of the server.
+    pub limiter: Option<Arc<Limiter>>,
+    /// What descriptors are made from.
+    pub rules: RateLimitRules,
 }
 
 // === impl Routes ===
@@ -53,17 +65,24 @@ impl Routes {
                 Arc::new(table)
             }
         };
-        let before = before.filter(|before| Arc::ptr_eq(&before.ids, ids));
-        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.table, &table)) {
+        let same_ids = before.is_some_and(|before| Arc::ptr_eq(&before.ids, ids));
+        let same_table = |before: &&Arc<Self>| Arc::ptr_eq(&before.table, &table);
+        if let Some(before) = before.filter(same_table)
+            && same_ids
+        {
             return before.clone();
         }
         let mut kept = Kept::new(before.map(|before| &**before.table.config()));
         let resolved = |host: &Arc<VirtualHost>| {
             let known = kept.position(host);
             let known = known.and_then(|position| before?.hosts.get(position));
-            known
-                .cloned()
-                .unwrap_or_else(|| Arc::new(ResolvedHost::new(host, ids)))
+            match known {
+                Some(known) if same_ids => known.clone(),
+                known => {
+                    let limits = known.map(|known| known.limits.clone());
+                    Arc::new(ResolvedHost::new(host, ids, limits))
+                }
+            }
         };
         let hosts: Vec<_> = table.config().virtual_hosts.iter().map(resolved).collect();
         let substitutions = hosts.iter().flat_map(|host| &host.substitutions);
@@ -93,6 +112,20 @@ impl Routes {
         *self.targets(matched).get(picked.index)?
     }
 
+    /// How the rate of a route's requests is limited.
+    pub fn limits(&self, matched: &Matched<'_>) -> Option<&RouteLimits> {
+        let host = self.hosts.get(matched.virtual_host_index)?;
+        host.limits.get(matched.route_index)?.as_ref()
+    }
+
+    /// The limits of all routes.
+    pub fn limiters(&self) -> impl Iterator<Item = &Arc<Limiter>> {
+        let limits = self.hosts.iter().flat_map(|host| &*host.limits);
+        limits
+            .flatten()
+            .filter_map(|limits| limits.limiter.as_ref())
+    }
+
     /// The clusters among which a route picks, in the order of its targets; none for those that do not exist.
     pub fn targets(&self, matched: &Matched<'_>) -> &[Option<ClusterId>] {
         let host = self.hosts.get(matched.virtual_host_index);
@@ -104,7 +137,11 @@ impl Routes {
 // === impl ResolvedHost ===
 
 impl ResolvedHost {
-    fn new(host: &VirtualHost, ids: &ClusterIds) -> Self {
+    fn new(
+        host: &VirtualHost,
+        ids: &ClusterIds,
+        limits: Option<Arc<[Option<RouteLimits>]>>,
+    ) -> Self {
         // What cannot be compiled was refused when it came.
         let compile = |(_, value): (&Arc<str>, &Arc<str>)| {
             let compiled = Substitution::compile(value).ok()?;
@@ -114,8 +151,30 @@ impl ResolvedHost {
         Self {
             targets: routes.map(|route| resolve(&route.action, ids)).collect(),
             substitutions: formats(host).filter_map(compile).collect(),
+            limits: limits.unwrap_or_else(|| limits_of(host)),
         }
     }
+}
+
+fn limits_of(host: &VirtualHost) -> Arc<[Option<RouteLimits>]> {
+    let has_limits =
+        |policy: &RoutePolicy| policy.local_rate_limit.is_some() || !policy.rate_limits.is_empty();
+    if !host.routes.iter().any(|route| has_limits(&route.policy)) {
+        return Arc::default();
+    }
+    let limits = |policy: &RoutePolicy| RouteLimits {
+        limiter: policy
+            .local_rate_limit
+            .clone()
+            .map(Limiter::new)
+            .map(Arc::new),
+        // What cannot be compiled was refused when it came.
+        rules: RateLimitRules::new(&policy.rate_limits, 0).unwrap_or_default(),
+    };
+    let routes = host.routes.iter().map(|route| &route.policy);
+    routes
+        .map(|policy| has_limits(policy).then(|| limits(policy)))
+        .collect()
 }
 
 /// Whether this proxy knows all command operators in header changes.

@@ -1,6 +1,8 @@
 //! What this proxy does not do yet. A resource that asks for it is refused by the name of the field, and the last good one stays:
 //! nothing that matters to traffic or security is passed over in silence. Whoever implements a behaviour removes its row.
 
+use mesh_ir::evaluate::RateLimitRules;
+use mesh_ir::policy::RateLimitRule;
 use mesh_ir::{
     Cluster, FilterChain, HttpConnectionManager, HttpFilter, Listener, Network, NetworkFilter,
     Route, RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
@@ -24,8 +26,8 @@ const HTTP_FILTER: &[Row<HttpFilter>] = &[
         |filter| matches!(filter, HttpFilter::ExternalAuthorize(external) if external.provider.is_some()),
     ),
     (
-        "counting requests (envoy.filters.http.local_ratelimit)",
-        |filter| matches!(filter, HttpFilter::LocalRateLimit(_)),
+        CONNECTION_BUCKETS,
+        |filter| matches!(filter, HttpFilter::LocalRateLimit(limit) if limit.per_connection),
     ),
     (
         "asking a rate limit service (envoy.filters.http.ratelimit)",
@@ -91,10 +93,13 @@ const CLUSTER: &[Row<Cluster>] = &[
     }),
 ];
 
-const ROUTE: &[Row<Route>] = &[(
-    "counting the requests of a route (envoy.filters.http.local_ratelimit)",
-    |route| route.policy.local_rate_limit.is_some(),
-)];
+const CONNECTION_BUCKETS: &str =
+    "a bucket for each connection (local_rate_limit_per_downstream_connection)";
+
+const ROUTE: &[Row<Route>] = &[(CONNECTION_BUCKETS, |route| {
+    let limit = &route.policy.local_rate_limit;
+    limit.as_ref().is_some_and(|limit| limit.per_connection)
+})];
 
 /// Whether this proxy does all that a resource asks for.
 ///
@@ -121,12 +126,24 @@ fn check_routes(routes: &RouteConfig) -> Result<(), String> {
 }
 
 fn check_host(host: &VirtualHost) -> Result<(), String> {
-    let refused = host
-        .routes
-        .iter()
-        .find_map(|route| rows(ROUTE, route, "").err());
+    let refused = host.routes.iter().find_map(|route| {
+        let own = route.policy.local_rate_limit.iter();
+        let own = own.flat_map(|limit| &limit.rate_limits);
+        let rules = own.chain(&route.policy.rate_limits);
+        let checked = rows(ROUTE, route, "").and_then(|()| check_rules(rules));
+        checked.err()
+    });
     refused.map_or(Ok(()), |refused| {
         Err(format!("virtual host {}: {refused}", host.name))
+    })
+}
+
+/// Whether the headers that rate limits look at are compared with expressions.
+fn check_rules<'a>(rules: impl IntoIterator<Item = &'a RateLimitRule>) -> Result<(), String> {
+    rules.into_iter().try_for_each(|rule| {
+        let compiled = RateLimitRules::new(std::slice::from_ref(rule), rule.stage);
+        let refused = |invalid| format!("rate_limits: {invalid}");
+        compiled.map(drop).map_err(refused)
     })
 }
 
@@ -139,6 +156,9 @@ fn check_chain(chain: &FilterChain) -> Result<(), String> {
             rows(HTTP, http, &chain.name)?;
             for filter in &http.filters {
                 rows(HTTP_FILTER, filter, &chain.name)?;
+                if let HttpFilter::LocalRateLimit(limit) = filter {
+                    check_rules(&limit.rate_limits)?;
+                }
             }
             match &http.routes {
                 Routes::Inline(routes) => check_routes(routes),
@@ -199,6 +219,21 @@ mod tests {
         assert_eq!(
             refused(|_, http| http.filters.push(tokens())),
             "filter chain 80: checking tokens (envoy.filters.http.jwt_authn) is not supported by this proxy"
+        );
+        let limit = mesh_ir::policy::LocalRateLimit {
+            stat_prefix: "s".into(),
+            bucket: None,
+            status: 429,
+            enabled: mesh_ir::Fraction::ALL,
+            enforced: mesh_ir::Fraction::ALL,
+            per_connection: true,
+            descriptors: Vec::new(),
+            response_headers: Vec::new(),
+            rate_limits: Vec::new(),
+        };
+        assert_eq!(
+            refused(|_, http| http.filters.push(HttpFilter::LocalRateLimit(limit.into()))),
+            "filter chain 80: a bucket for each connection (local_rate_limit_per_downstream_connection) is not supported by this proxy"
         );
         let policies = || HttpFilter::Authorize(Arc::default());
         assert_eq!(refused(|_, http| http.filters.push(policies())), "");

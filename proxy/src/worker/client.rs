@@ -124,7 +124,7 @@ impl Client {
     /// When the handshake fails or takes too long.
     pub async fn accept(
         &mut self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         tls: &ServerSide,
         hello: Option<&ClientHello>,
         scratch: Option<Box<Scratch>>,
@@ -170,7 +170,7 @@ impl Client {
     /// comes in. `ends` tells whether a connection that is idle is to end, and is asked when the task is waked.
     pub async fn arrival(
         &mut self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         scratch: Option<Box<Scratch>>,
         idle: Option<Duration>,
         ends: impl Fn() -> bool,
@@ -247,7 +247,7 @@ impl Client {
 
     fn poll_more(
         &mut self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         scratch: &mut Option<Box<Scratch>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
@@ -300,7 +300,7 @@ impl Client {
     }
 
     /// Ends the connection so that the client can still read the last answer: with unread bytes the kernel would reset it.
-    pub async fn linger(&mut self, worker: &Worker) {
+    pub async fn linger(&mut self, worker: &Rc<Worker>) {
         self.timer.set_after(Instant::now(), Some(LINGER));
         // The end of TLS has to be written, which a client that reads nothing must not hold up.
         let shut = poll_fn(|cx| match self.io.poll_shutdown(cx) {

@@ -161,7 +161,7 @@ async fn serve_by(
 
 /// What the first bytes show. They stay in `scratch`.
 async fn detect(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     client: &mut Client,
     scratch: &mut Option<Box<Scratch>>,
     looks: Looks,

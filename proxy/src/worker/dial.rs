@@ -50,18 +50,23 @@ pub async fn connect(
     let options = &worker.shared.options;
     let address = options.at_socket(endpoint.address);
     let source = cluster.cluster.config.client.source_address;
+    let open = async || match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+        Some(source) => {
+            let socket = if source.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
+            socket.bind(SocketAddr::new(source, 0))?;
+            socket.connect(address).await
+        }
+        None => TcpStream::connect(address).await,
+    };
     let connecting = async {
-        let stream = match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
-            Some(source) => {
-                let socket = if source.is_ipv4() {
-                    TcpSocket::new_v4()?
-                } else {
-                    TcpSocket::new_v6()?
-                };
-                socket.bind(SocketAddr::new(source, 0))?;
-                socket.connect(address).await?
-            }
-            None => TcpStream::connect(address).await?,
+        let stream = match open().await {
+            // Idle connections are worth less than this one.
+            Err(error) if is_out_of_files(&error) && worker.close_idle() => open().await?,
+            opened => opened?,
         };
         if let Some(keepalive) = &cluster.cluster.config.client.keepalive {
             keep_alive(&stream, keepalive)?;
@@ -80,6 +85,13 @@ pub async fn connect(
     };
     endpoint.cells.cx_connect_fail.inc();
     Err(failure)
+}
+
+/// Whether the process, or the system, may open no more files.
+fn is_out_of_files(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let number = error.raw_os_error();
+    number.is_some_and(|number| [Errno::EMFILE, Errno::ENFILE].contains(&Errno::from_raw(number)))
 }
 
 /// Lets the kernel probe an idle connection.

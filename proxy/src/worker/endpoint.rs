@@ -150,6 +150,11 @@ impl LocalEndpoint {
         self.http2.retire();
     }
 
+    /// Closes its idle connections of HTTP/1.1. Whether there were any.
+    pub fn close_idle(&self) -> bool {
+        !self.idle.take().is_empty()
+    }
+
     /// Whether it has been retired.
     #[cfg(test)]
     pub fn is_retired(&self) -> bool {

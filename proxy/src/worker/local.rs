@@ -193,8 +193,19 @@ impl Worker {
 
     /// Gives it back.
     #[inline]
-    pub fn give_back(&self, scratch: Box<Scratch>) {
+    pub fn give_back(self: &Rc<Self>, scratch: Box<Scratch>) {
         self.scratches.give_back(scratch);
+        if !self.sweeping.get() && self.scratches.has_spare() {
+            self.sweep_later();
+        }
+    }
+
+    /// Closes all idle connections to endpoints. Whether there were any.
+    #[cold]
+    pub fn close_idle(&self) -> bool {
+        let runtime = self.runtime.borrow();
+        let clusters = runtime.clusters.iter().filter_map(OnceCell::get);
+        clusters.fold(false, |any, cluster| cluster.close_idle() | any)
     }
 
     /// A number that is evenly spread; not for secrets. (Wang Yi's generator.)
@@ -206,7 +217,7 @@ impl Worker {
         (product >> 64) as u64 ^ product as u64
     }
 
-    /// Looks after idle connections to upstreams for as long as there are any.
+    /// Looks after idle connections to upstreams and spare memory for as long as there are any.
     pub fn sweep_later(self: &Rc<Self>) {
         if self.sweeping.replace(true) {
             return;
@@ -218,7 +229,9 @@ impl Worker {
                 let runtime = worker.runtime();
                 let now = Instant::now();
                 let clusters = runtime.clusters.iter().filter_map(OnceCell::get);
-                if !clusters.fold(false, |left, cluster| cluster.sweep(now) | left) {
+                let left = clusters.fold(false, |left, cluster| cluster.sweep(now) | left);
+                worker.scratches.trim();
+                if !left && !worker.scratches.has_spare() {
                     break;
                 }
             }

@@ -46,6 +46,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mesh_ir::{Direction, ProxyConfig};
@@ -58,6 +59,9 @@ use thread::Command;
 
 pub use local::Draining;
 pub use options::Options;
+
+/// How long it is not said again that there are too many connections.
+const OVERFLOW_PAUSE: Duration = Duration::from_secs(10);
 
 /// The data path as a whole.
 #[derive(Debug)]
@@ -89,6 +93,8 @@ pub struct Shared {
     connections: [AtomicUsize; 2],
     /// Connections that were accepted so far, and while draining requests as well.
     arrivals: [AtomicUsize; 2],
+    /// When it was last said that there are too many.
+    overflow_told: Mutex<Option<Instant>>,
     changed: Notify,
 }
 
@@ -106,6 +112,7 @@ impl Workers {
             generation: AtomicU64::new(0),
             connections: Default::default(),
             arrivals: Default::default(),
+            overflow_told: Mutex::default(),
             changed: Notify::new(),
             options,
         });
@@ -259,6 +266,27 @@ impl Shared {
     /// How many have come in a direction.
     fn arrivals(&self, direction: Direction) -> &AtomicUsize {
         of(&self.arrivals, direction)
+    }
+
+    /// Whether there may be another connection of a client.
+    fn has_room(&self) -> bool {
+        let [inbound, outbound] = &self.connections;
+        let open = inbound.load(Ordering::Relaxed) + outbound.load(Ordering::Relaxed);
+        if open < self.options.max_connections {
+            return true;
+        }
+        let now = Instant::now();
+        let mut told = self
+            .overflow_told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| now - told >= OVERFLOW_PAUSE) {
+            *told = Some(now);
+            tracing::warn!(
+                "closing connections of clients at once: {open} of them are all that the limit of open files allows (ulimit -n)"
+            );
+        }
+        false
     }
 
     /// One more has come.

@@ -19,12 +19,16 @@ pub struct Options {
     pub capture: Capture,
     /// Number of workers, at least 1.
     pub concurrency: usize,
+    /// Most connections of clients at once.
+    pub max_connections: usize,
     /// Where listeners bind that ask for every address (`MESH_BIND_ADDRESS`); none is every address.
     pub bind_address: Option<IpAddr>,
     /// Added to ports below 1024 when binding and connecting to addresses of the sandbox (`MESH_LOW_PORT_OFFSET`); 0 in a cluster.
     pub low_port_offset: u16,
     /// Namespace of the workload, whose services it knows by their names alone.
     pub namespace: Arc<str>,
+    /// The proxy's own service cluster, in descriptors of rate limits.
+    pub service_cluster: Arc<str>,
     /// Who the proxy speaks for, in metrics.
     pub identity: Option<Arc<Peer>>,
     /// Where workers count.

@@ -22,6 +22,7 @@ use super::scratch::Scratch;
 use super::stream::Next;
 use super::{http, resolve, tcp};
 use crate::http1::{Form, RequestRef};
+use crate::rate_limit::Limits;
 use crate::runtime::{Http, Network, Routes, Source};
 
 /// The destination of the last request, as clients mostly stay with one.
@@ -259,6 +260,7 @@ fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
             RoutesConfig::Discovered("".into()),
         ),
         policy: HttpPolicy::default(),
+        limits: Limits::default(),
         routes: None,
         log,
     }

@@ -1,6 +1,6 @@
 //! The memory of one exchange, handed from request to request: a connection that waits for its next request holds none of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use mesh_ir::PathNormalization;
 
@@ -79,10 +79,15 @@ impl Scratch {
     }
 }
 
-/// The sets that nobody uses, warmest last.
+/// The sets that nobody uses.
 #[derive(Debug, Default)]
-#[expect(clippy::vec_box, reason = "sets move between connections, by pointer")]
-pub struct Scratches(RefCell<Vec<Box<Scratch>>>);
+pub struct Scratches {
+    #[expect(clippy::vec_box, reason = "sets move between connections, by pointer")]
+    /// Warmest last.
+    sets: RefCell<Vec<Box<Scratch>>>,
+    /// The fewest that there were since it was last looked: so many were of no use.
+    least: Cell<usize>,
+}
 
 // === impl Scratches ===
 
@@ -90,17 +95,36 @@ impl Scratches {
     /// A set.
     #[inline]
     pub fn take(&self) -> Box<Scratch> {
-        self.0.borrow_mut().pop().unwrap_or_default()
+        let mut sets = self.sets.borrow_mut();
+        let set = sets.pop();
+        self.least.set(self.least.get().min(sets.len()));
+        set.unwrap_or_default()
     }
 
     /// Takes a set back, unless there are enough.
     #[inline]
     pub fn give_back(&self, mut scratch: Box<Scratch>) {
-        let mut kept = self.0.borrow_mut();
-        if kept.len() < KEPT {
+        let mut sets = self.sets.borrow_mut();
+        if sets.len() < KEPT {
             scratch.clear();
-            kept.push(scratch);
+            sets.push(scratch);
         }
+    }
+
+    /// Whether there are more than the next request needs.
+    #[inline]
+    pub fn has_spare(&self) -> bool {
+        self.sets.borrow().len() > 1
+    }
+
+    /// Frees the sets that were of no use since this was done before, but for one.
+    pub fn trim(&self) {
+        let mut sets = self.sets.borrow_mut();
+        let unused = self.least.get().min(sets.len().saturating_sub(1));
+        // The coldest come first.
+        sets.drain(..unused);
+        sets.shrink_to_fit();
+        self.least.set(sets.len());
     }
 }
 
@@ -162,5 +186,29 @@ impl Scratch {
                 *bytes = Vec::new();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_that_are_of_no_use_are_freed() {
+        let scratches = Scratches::default();
+        let count = || scratches.sets.borrow().len();
+        let burst: Vec<_> = (0..10).map(|_| scratches.take()).collect();
+        burst.into_iter().for_each(|set| scratches.give_back(set));
+        scratches.trim();
+        assert_eq!(count(), 10);
+        // Two at a time are in use from now on.
+        let both = [scratches.take(), scratches.take()];
+        both.into_iter().for_each(|set| scratches.give_back(set));
+        scratches.trim();
+        assert_eq!(count(), 2);
+        scratches.trim();
+        assert_eq!((count(), scratches.has_spare()), (1, false));
+        scratches.trim();
+        assert_eq!(count(), 1);
     }
 }

@@ -76,8 +76,11 @@ async fn obey(worker: Rc<Worker>, commands: UnboundedReceiver<Command>) {
             Command::Refresh => drop(worker.runtime()),
             Command::Announce(which) => worker.downstream.announce(which),
             Command::End(which, done) => {
-                let is_closed = |_: &Arc<str>, it: &mut Accepting| which.covers(it.direction);
-                for (_, closed) in accepting.extract_if(.., is_closed) {
+                let (closed, others): (BTreeMap<_, _>, _) = std::mem::take(&mut accepting)
+                    .into_iter()
+                    .partition(|(_, it)| which.covers(it.direction));
+                accepting = others;
+                for closed in closed.into_values() {
                     closed.stop().await;
                 }
                 worker.downstream.end(which);
@@ -126,6 +129,10 @@ async fn accept(
         }
     };
     let serve = |stream, remote| {
+        if !worker.shared.has_room() {
+            worker.metrics.cells().downstream_cx_overflow.inc();
+            return;
+        }
         let guard = ConnectionGuard::new(&worker.shared, direction);
         let serving = connection::serve(worker.clone(), name.clone(), guard, stream, remote);
         tokio::task::spawn_local(serving);

@@ -1,6 +1,7 @@
 //! Two connections whose bytes are copied to each other until both have ended.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ struct CopyDirection {
 /// Copies until both sides have ended, one broke off, or nothing happens for `idle`. `first` goes upstream before all else. Now and
 /// then `count` is told all that was copied so far, up and down.
 pub async fn copy(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     client: &mut Io,
     upstream: &mut Io,
     first: &[u8],
@@ -102,7 +103,7 @@ impl CopyDirection {
     /// Ready when the end has come and was passed on.
     fn poll(
         &mut self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         from: &mut Io,
         to: &mut Io,
         cx: &mut Context<'_>,
@@ -147,7 +148,7 @@ impl CopyDirection {
         }
     }
 
-    fn release(&mut self, worker: &Worker) {
+    fn release(&mut self, worker: &Rc<Worker>) {
         if let Some(scratch) = self.held.take() {
             worker.give_back(scratch);
         }

@@ -264,6 +264,13 @@ impl LocalCluster {
         used.values().fold(false, sweep)
     }
 
+    /// Closes all idle connections. Whether there were any.
+    pub fn close_idle(&self) -> bool {
+        let used = self.used.borrow();
+        let endpoints = used.values();
+        endpoints.fold(false, |any, endpoint| endpoint.close_idle() | any)
+    }
+
     /// Where requests count for which there is no endpoint.
     pub fn unserved(&self, direction: Direction, metrics: &MetricsContext) -> &Series {
         self.unserved

@@ -51,7 +51,7 @@ impl Connection {
 
     /// Sends a GET request without waiting for its answer.
     pub fn send_get(&mut self, target: &str, headers: &[(&str, &str)]) -> io::Result<()> {
-        let host = target.strip_prefix("http://").unwrap_or("proxy");
+        let host = target.strip_prefix("http://").unwrap_or("localhost");
         let host = host.split('/').next().unwrap_or_default();
         let mut request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n");
         for (name, value) in headers {

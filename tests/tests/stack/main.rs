@@ -24,5 +24,7 @@ mod gateway;
 mod grpc;
 mod h2spec;
 mod limits;
+mod open_files;
+mod rate_limits;
 mod routing;
 mod telemetry;

@@ -119,7 +119,8 @@ impl Pod {
     #[track_caller]
     pub fn admin_post(&self, path: &str) -> Answer {
         let mut connection = Connection::open(self.at(15000)).unwrap();
-        let request = format!("POST {path} HTTP/1.1\r\nhost: proxy\r\ncontent-length: 0\r\n\r\n");
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
         connection.send(request.as_bytes()).unwrap();
         connection.receive().unwrap()
     }
@@ -207,7 +208,15 @@ fn start_pod(
             .env("POD_NAME", spec.name);
         Process::start(command, directory.path(), &format!("{}-app", spec.name))
     });
-    let mut command = Command::new(binary("mesh-proxy"));
+    let mut command = match spec.open_files {
+        None => Command::new(binary("mesh-proxy")),
+        Some((soft, hard)) => {
+            let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(limits).arg(binary("mesh-proxy"));
+            shell
+        }
+    };
     command
         .arg("proxy")
         .arg(if spec.is_gateway { "router" } else { "sidecar" })

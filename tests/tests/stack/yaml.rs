@@ -17,6 +17,8 @@ pub struct PodSpec {
     pub port_name: &'static str,
     /// Whether the proxy is a gateway.
     pub is_gateway: bool,
+    /// How many files its proxy may open: the limit, and how far it may raise that; none is the test's own.
+    pub open_files: Option<(u32, u32)>,
 }
 
 impl PodSpec {
@@ -31,6 +33,7 @@ impl PodSpec {
         program: None,
         port_name: "http",
         is_gateway: false,
+        open_files: None,
     };
 
     /// An ingress gateway.
@@ -56,6 +59,7 @@ impl PodSpec {
             program: Some((program, port)),
             port_name: "http",
             is_gateway: false,
+            open_files: None,
         }
     }
 }

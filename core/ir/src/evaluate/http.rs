@@ -140,6 +140,11 @@ impl HttpPolicy {
         server.filters.iter().fold(start, add).build()
     }
 
+    /// How the client's address is told.
+    pub fn remote_address(&self) -> RemoteAddress {
+        self.remote_address
+    }
+
     pub(super) fn injects_faults(&self) -> bool {
         self.faults
     }

@@ -19,6 +19,7 @@ mod fault;
 mod http;
 mod network;
 mod peer;
+mod rate_limit;
 mod remote;
 pub mod retry;
 
@@ -31,6 +32,7 @@ pub use fault::{InjectedAbort, InjectedFault};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
 pub use network::NetworkPolicy;
 pub use peer::PeerTransport;
+pub use rate_limit::{Descriptor, RateLimitFacts, RateLimitRules};
 pub use remote::{RemoteAddress, remote_address};
 
 pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, Trace};

@@ -19,6 +19,10 @@ pub(super) struct Criteria {
     query: Box<[Query]>,
 }
 
+/// Compiled [`HeaderMatch`]es, all of which must hold.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderCriteria(Box<[Header]>);
+
 #[derive(Clone, Debug)]
 enum Path {
     Any,
@@ -91,6 +95,25 @@ impl Criteria {
         }
         let query = self.query.iter().find(|one| !one.is_match(request))?;
         Some(query.mismatch(request))
+    }
+}
+
+// === impl HeaderCriteria ===
+
+impl HeaderCriteria {
+    /// Criteria that all must hold.
+    ///
+    /// # Errors
+    /// When one is no expression.
+    pub fn new(specs: &[HeaderMatch]) -> Result<Self, InvalidRegex> {
+        Ok(Self(
+            specs.iter().map(Header::new).collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// Whether all hold.
+    pub fn is_match(&self, request: &impl RequestView) -> bool {
+        self.0.iter().all(|header| header.is_match(request))
     }
 }
 

@@ -18,6 +18,7 @@ mod table;
 mod target;
 mod text;
 
+pub use criteria::HeaderCriteria;
 pub(crate) use domains::{port_start, with_lower};
 pub use kept::Kept;
 pub use request::{PlainRequest, RequestView};

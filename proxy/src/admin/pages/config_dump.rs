@@ -19,10 +19,10 @@ use crate::xds::{Known, Meta, Refusal};
 use selection::Selection;
 
 pub(super) fn page(state: &State, ask: &Ask) -> Page {
-    if ask.query.has("name_regex") {
-        let message = "this proxy does not know the parameter name_regex: ask for the whole dump, a resource or a mask";
-        return Page::error(StatusCode::BAD_REQUEST, message);
-    }
+    let selection = match Selection::of(&ask.query) {
+        Ok(selection) => selection,
+        Err(message) => return Page::error(StatusCode::BAD_REQUEST, message),
+    };
     let known = state.known.copy();
     let mut configs = vec![bootstrap(state), clusters(&known)];
     if ask.query.has("include_eds") {
@@ -35,7 +35,7 @@ pub(super) fn page(state: &State, ask: &Ask) -> Page {
         // Extensions are not discovered; istioctl looks for the section all the same.
         section("EcdsConfigDump", []),
     ]);
-    match Selection::of(&ask.query).select(configs) {
+    match selection.select(configs) {
         Ok(configs) => Page::json(&json!({ "configs": configs })),
         Err((status, message)) => Page::error(status, message),
     }

@@ -1,10 +1,13 @@
 //! The pages of the admin interface, one file per subject.
 
+mod certs;
 mod clusters;
 mod config_dump;
+mod init_dump;
 mod lifecycle;
 mod listeners;
 mod logging;
+mod memory;
 mod server_info;
 mod stats;
 
@@ -48,14 +51,32 @@ const fn row(
 }
 
 /// Every page.
-pub(super) const PAGES: [Row; 15] = [
+pub(super) const PAGES: [Row; 18] = [
     row("/", Reading::Shows, "this list", help),
     row("/help", Reading::Shows, "this list", help),
     row(
         "/config_dump",
         Reading::Shows,
-        "the configuration in force; ?include_eds adds endpoints",
+        "the configuration in force; ?include_eds adds endpoints, ?resource=LIST, ?mask=FIELDS, ?name_regex=REGEX",
         config_dump::page,
+    ),
+    row(
+        "/certs",
+        Reading::Shows,
+        "certificates that are shown and trusted",
+        certs::page,
+    ),
+    row(
+        "/init_dump",
+        Reading::Shows,
+        "what is still missing before traffic is served",
+        init_dump::page,
+    ),
+    row(
+        "/memory",
+        Reading::Shows,
+        "memory of the process",
+        memory::page,
     ),
     row(
         "/clusters",

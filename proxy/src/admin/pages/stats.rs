@@ -1,6 +1,8 @@
 //! `/stats`: every number, by Envoy's names and Istio's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -12,6 +14,7 @@ use super::{Ask, Page, State};
 use crate::health::Ejections;
 use crate::lifecycle::Stage;
 use crate::limits::Resource;
+use crate::rate_limit::Counts;
 use crate::runtime::{Cluster, Runtime};
 use crate::telemetry::metrics::{Snapshot, Stat, StatKind, write_prometheus};
 
@@ -90,6 +93,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
     let runtime = state.runtime.load();
     stats.extend(limits(&runtime));
     stats.extend(ejections(&runtime));
+    stats.extend(rate_limits(&runtime));
     stats.extend([
         Stat::new("server", "uptime", Gauge, state.started.elapsed().as_secs()),
         Stat::new(
@@ -197,6 +201,39 @@ fn ejections(runtime: &Runtime) -> Vec<Stat> {
             (Counter, "outlier_detection.ejections_overflow", overflows),
         ]
         .map(|(kind, name, value)| of_cluster(cluster, kind, name, value))
+    });
+    stats.collect()
+}
+
+/// What limits of rates have done, those of the same prefix together.
+fn rate_limits(runtime: &Runtime) -> Vec<Stat> {
+    let mut sums: BTreeMap<&Arc<str>, BTreeMap<&'static str, u64>> = BTreeMap::new();
+    for limiter in runtime.limiters() {
+        let Counts {
+            enabled,
+            ok,
+            rate_limited,
+            enforced,
+        } = &limiter.counts;
+        let sum = sums.entry(&limiter.config.stat_prefix).or_default();
+        for (name, counter) in [
+            ("enabled", enabled),
+            ("ok", ok),
+            ("rate_limited", rate_limited),
+            ("enforced", enforced),
+        ] {
+            *sum.entry(name).or_default() += counter.load(Ordering::Relaxed);
+        }
+    }
+    let stats = sums.into_iter().flat_map(|(prefix, sum)| {
+        let stat = move |(name, value)| Stat {
+            kind: StatKind::Counter,
+            scope: "http_local_rate_limit",
+            subject: Some(("stat_prefix", prefix.clone())),
+            name,
+            value,
+        };
+        sum.into_iter().map(stat)
     });
     stats.collect()
 }

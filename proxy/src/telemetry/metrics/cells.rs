@@ -105,6 +105,8 @@ pub struct WorkerCells {
     pub downstream_protocol_error: Counter,
     /// Connections that no listener and no chain took.
     pub no_filter_chain_match: Counter,
+    /// Connections that were closed because there were too many.
+    pub downstream_cx_overflow: Counter,
 }
 
 // === impl Counter ===

@@ -21,6 +21,9 @@ const MAX_OUTCOMES: usize = 64;
 /// Most clusters of which the sums of departed endpoints are kept.
 const MAX_DEPARTED: usize = 10_000;
 
+/// Endpoints from which on those that are gone are looked for without a scrape.
+const FIRST_SEARCH: usize = 2_048;
+
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
@@ -35,6 +38,8 @@ struct Hosts {
     live: FxHashMap<(Arc<str>, SocketAddr), Arc<HostCells>>,
     /// What endpoints counted that no runtime holds any more, so that the sums of their clusters do not shrink.
     departed: FxHashMap<Arc<str>, HostSum>,
+    /// How many live ones there may be before those that are gone are looked for.
+    search_at: usize,
 }
 
 /// A series with what is needed to see that it is idle.
@@ -71,6 +76,11 @@ impl Shard {
     /// The counters of an endpoint; new ones if there are none.
     pub(super) fn host(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostCells> {
         let mut hosts = lock(&self.hosts);
+        if hosts.live.len() >= hosts.search_at.max(FIRST_SEARCH) {
+            hosts.forget_gone(|_, _| {});
+            // Whether most are gone or none is, the search costs each endpoint the same.
+            hosts.search_at = hosts.live.len() * 2;
+        }
         hosts
             .live
             .entry((cluster.clone(), address))
@@ -92,24 +102,35 @@ impl Shard {
             keep
         });
         let mut hosts = lock(&self.hosts);
-        let Hosts { live, departed } = &mut *hosts;
-        for (cluster, values) in departed.iter() {
-            let entry = sum.clusters.entry(cluster.clone()).or_default();
-            entry.merge(*values);
-        }
-        live.retain(|(cluster, address), cells| {
-            let values = HostSum::of(cells);
+        hosts.forget_gone(|host, values| {
+            sum.hosts.entry(host.clone()).or_default().merge(values);
+        });
+        let live = hosts.live.iter();
+        let live = live.map(|((cluster, _), cells)| (cluster, HostSum::of(cells)));
+        let departed = hosts.departed.iter();
+        let departed = departed.map(|(cluster, values)| (cluster, *values));
+        for (cluster, values) in live.chain(departed) {
             sum.clusters
                 .entry(cluster.clone())
                 .or_default()
                 .merge(values);
+        }
+    }
+}
+
+// === impl Hosts ===
+
+impl Hosts {
+    /// Adds endpoints that nobody holds to the sums of their clusters and forgets them. The others are told.
+    fn forget_gone(&mut self, mut visit: impl FnMut(&(Arc<str>, SocketAddr), HostSum)) {
+        let Self { live, departed, .. } = self;
+        live.retain(|host, cells| {
+            let values = HostSum::of(cells);
             if Arc::strong_count(cells) > 1 {
-                sum.hosts
-                    .entry((cluster.clone(), *address))
-                    .or_default()
-                    .merge(values);
+                visit(host, values);
                 return true;
             }
+            let (cluster, _) = host;
             if departed.len() < MAX_DEPARTED || departed.contains_key(cluster) {
                 let gone = departed.entry(cluster.clone()).or_default();
                 gone.merge(values.without_gauges());

@@ -75,6 +75,8 @@ pub struct WorkerSum {
     pub downstream_rq_total: u64,
     pub downstream_protocol_error: u64,
     pub no_filter_chain_match: u64,
+    /// Connections that were closed because there were too many.
+    pub downstream_cx_overflow: u64,
 }
 
 // === impl Snapshot ===
@@ -217,6 +219,7 @@ impl WorkerSum {
             downstream_rq_total,
             downstream_protocol_error,
             no_filter_chain_match,
+            downstream_cx_overflow,
         } = cells;
         self.downstream_cx_active += downstream_cx_active.get();
         self.downstream_cx_total += downstream_cx_total.get();
@@ -224,5 +227,6 @@ impl WorkerSum {
         self.downstream_rq_total += downstream_rq_total.get();
         self.downstream_protocol_error += downstream_protocol_error.get();
         self.no_filter_chain_match += no_filter_chain_match.get();
+        self.downstream_cx_overflow += downstream_cx_overflow.get();
     }
 }

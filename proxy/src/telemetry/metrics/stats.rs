@@ -65,7 +65,7 @@ const HOST_ROWS: [Row<HostSum>; 14] = [
     }),
 ];
 
-const WORKER_ROWS: [(&str, Row<WorkerSum>); 6] = [
+const WORKER_ROWS: [(&str, Row<WorkerSum>); 7] = [
     (
         "http",
         ("downstream_cx_active", StatKind::Gauge, |sum| {
@@ -100,6 +100,12 @@ const WORKER_ROWS: [(&str, Row<WorkerSum>); 6] = [
         "listener",
         ("no_filter_chain_match", StatKind::Counter, |sum| {
             sum.no_filter_chain_match
+        }),
+    ),
+    (
+        "listener",
+        ("downstream_global_cx_overflow", StatKind::Counter, |sum| {
+            sum.downstream_cx_overflow
         }),
     ),
 ];
@@ -153,6 +159,8 @@ impl Stat {
     /// The dotted name.
     pub fn dotted(&self) -> String {
         match &self.subject {
+            // That is what such a prefix is for.
+            Some(("stat_prefix", subject)) => [subject, self.scope, self.name].join("."),
             Some((_, subject)) => [self.scope, subject, self.name].join("."),
             None => [self.scope, self.name].join("."),
         }

@@ -45,7 +45,10 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
     }
 
     /// The route that was taken, and where the request would have gone.
-    fn of_action<'x>(&self, action: &'x Action<'_>) -> (&'x str, Option<&'a Rc<LocalCluster>>) {
+    pub(super) fn of_action<'x>(
+        &self,
+        action: &'x Action<'_>,
+    ) -> (&'x str, Option<&'a Rc<LocalCluster>>) {
         match action {
             Action::Forward(forwarding) => {
                 let runtime = self.runtime;

@@ -15,6 +15,7 @@ mod fault;
 mod forward;
 mod hash;
 mod mirror;
+mod rate_limit;
 mod relay;
 mod report;
 mod share;
@@ -187,6 +188,10 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
         } = self.decide();
         if let Some(authorized) = authorized {
             self.worker.count_policies(authorized);
+        }
+        let limits = &self.context.http.limits;
+        if !limits.is_empty() && Box::pin(self.limit(limits, &action)).await {
+            return;
         }
         let shared = self.share(&action, cors);
         if fault != InjectedFault::default() && Box::pin(self.inject(fault, &action)).await {

@@ -277,3 +277,6 @@ pub trait UpstreamProtocol {
         request: RequestRef<'_>,
     ) -> Self::Stream<'r>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -319,3 +319,29 @@ fn a_response_that_breaks_off_is_not_made_whole() {
         assert!(!rest.ends_with("0\r\n\r\n") && rest.len() < 12, "{rest:?}");
     }
 }
+
+#[test]
+fn clients_cannot_take_all_connections() {
+    let address = free();
+    let config = http_config(
+        address,
+        vec![to("/", "one")],
+        vec![static_cluster("one", &[echo("one")])],
+    );
+    let proxy = start_with(address, Capture::Redirect, 3, &config);
+    let mut wires: Vec<Wire> = (0..3).map(|_| proxy.connect()).collect();
+    let mut serve = |wire: &mut Wire| {
+        wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wire.answer().code, 200);
+    };
+    wires.iter_mut().for_each(&mut serve);
+    assert_eq!(proxy.connect().rest(), "");
+    assert_eq!(proxy.counted().workers.downstream_cx_overflow, 1);
+    // Those that are there are served, and when one ends another may come.
+    wires.iter_mut().for_each(&mut serve);
+    wires.pop();
+    while proxy.workers.connections() == 3 {
+        std::thread::yield_now();
+    }
+    serve(&mut proxy.connect());
+}

@@ -34,14 +34,26 @@ pub fn free() -> SocketAddr {
 
 /// Starts a proxy for a listener's address.
 pub fn start(address: SocketAddr, capture: Capture, config: &ProxyConfig) -> Proxy {
+    start_with(address, capture, 1 << 20, config)
+}
+
+/// The same with so many connections of clients at most.
+pub fn start_with(
+    address: SocketAddr,
+    capture: Capture,
+    max_connections: usize,
+    config: &ProxyConfig,
+) -> Proxy {
     let metrics = Arc::new(Metrics::new());
     let options = Options {
         kind: ProxyKind::Sidecar,
         capture,
         concurrency: 1,
+        max_connections,
         bind_address: None,
         low_port_offset: 0,
         namespace: "default".into(),
+        service_cluster: "test".into(),
         identity: None,
         metrics: metrics.clone(),
         logs: Arc::new(AccessLogs::new("/".into())),

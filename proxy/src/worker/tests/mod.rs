@@ -8,6 +8,7 @@ mod failure;
 mod forward;
 mod http2;
 mod life;
+mod rate_limit;
 mod refuse;
 mod tcp;
 mod tls;

@@ -1,13 +1,22 @@
-//! What a query asks of the dump, as in Envoy: `resource` names one list of it, whose items are then the dump, and `mask` the fields
-//! that are kept, of each section or of each item. `istioctl proxy-config` asks by masks.
+//! What a query asks of the dump, as in Envoy: `resource` names one list of it, whose items are then the dump, `mask` the fields
+//! that are kept, of each section or of each item, and `name_regex` the items, by their whole names. `istioctl proxy-config` asks by masks.
 
 use http::StatusCode;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::admin::page::Query;
 
 /// Prefix of the types of sections and their items.
 const ADMIN: &str = "type.googleapis.com/envoy.admin.v3.";
+
+/// Where the items of lists have their names.
+const NAMES: [&[&str]; 4] = [
+    &["name"],
+    &["cluster", "name"],
+    &["route_config", "name"],
+    &["endpoint_config", "cluster_name"],
+];
 
 /// The lists of sections: section, list, message of an item.
 const LISTS: [(&str, &str, &str); 10] = [
@@ -60,18 +69,26 @@ pub(super) struct Selection<'a> {
     resource: Option<&'a str>,
     /// Paths of fields; none keeps all of them.
     mask: Option<Vec<Vec<&'a str>>>,
+    names: Option<Regex>,
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn of(query: &'a Query) -> Self {
+    /// # Errors
+    /// When names are to be matched by what is no expression.
+    pub(super) fn of(query: &'a Query) -> Result<Self, String> {
         let paths = |mask: &'a str| {
             let paths = mask.split(',').filter(|path| !path.is_empty());
             paths.map(|path| path.split('.').collect()).collect()
         };
-        Self {
+        let names = query.get("name_regex").map(|text| {
+            let whole = Regex::new(&["^(?:", text, ")$"].concat());
+            whole.map_err(|error| format!("name_regex is no regular expression: {error}"))
+        });
+        Ok(Self {
             resource: query.get("resource"),
             mask: query.get("mask").map(paths),
-        }
+            names: names.transpose()?,
+        })
     }
 
     /// Selects from the sections of a dump.
@@ -79,6 +96,13 @@ impl<'a> Selection<'a> {
     /// # Errors
     /// When there is no such list: 404, or 400 where there is a field that is no list.
     pub(super) fn select(&self, sections: Vec<Value>) -> Result<Vec<Value>, (StatusCode, String)> {
+        let sections = match &self.names {
+            None => sections,
+            Some(names) => sections
+                .into_iter()
+                .map(|section| named(section, names))
+                .collect(),
+        };
         let parts = match self.resource {
             None => sections,
             Some(name) => items(name, sections)?,
@@ -115,6 +139,26 @@ fn items(name: &str, sections: Vec<Value>) -> Result<Vec<Value>, (StatusCode, St
         other => other,
     };
     Ok(list.into_iter().map(typed).collect())
+}
+
+/// A section with those items of its lists whose names match.
+fn named(section: Value, names: &Regex) -> Value {
+    let Value::Object(mut fields) = section else {
+        return section;
+    };
+    for (_, list, _) in LISTS {
+        if let Some(Value::Array(items)) = fields.get_mut(list) {
+            items.retain(|item| name_of(item).is_some_and(|name| names.is_match(name)));
+        }
+    }
+    Value::Object(fields)
+}
+
+fn name_of(item: &Value) -> Option<&str> {
+    NAMES.iter().find_map(|path| {
+        let mut path = path.iter();
+        path.try_fold(item, |value, name| value.get(name))?.as_str()
+    })
 }
 
 fn no_list(name: &str, sections: &[Value]) -> (StatusCode, String) {
@@ -172,7 +216,9 @@ mod tests {
             json!({"@type": clusters, "version_info": "7",
                 "dynamic_active_clusters": [{"version_info": "3", "cluster": {"@type": "c", "name": "a", "type": "EDS"}}]}),
         ];
-        Selection::of(&Query::parse(query)).select(sections)
+        Selection::of(&Query::parse(query))
+            .map_err(|message| (StatusCode::BAD_REQUEST, message))?
+            .select(sections)
     }
 
     #[track_caller]
@@ -192,6 +238,28 @@ mod tests {
         check(
             "mask=bootstrap.node.id,bootstrap.admin",
             json!([{"@type": bootstrap, "bootstrap": {"node": {"id": "n"}, "admin": {}}}, {"@type": clusters}]),
+        );
+    }
+
+    #[test]
+    fn items_are_found_by_their_whole_names() {
+        let names = |query: &str| {
+            let sections = select(query).unwrap();
+            let lists = sections.iter();
+            let lists = lists.filter_map(|section| section["dynamic_active_clusters"].as_array());
+            lists.flatten().count()
+        };
+        assert_eq!(names("name_regex=a"), 1);
+        assert_eq!(names("name_regex=a|b"), 1);
+        assert_eq!(names("name_regex="), 0);
+        assert_eq!(names("name_regex=ab|[b-z]"), 0);
+        let one = select("resource=dynamic_active_clusters&name_regex=.").unwrap();
+        assert_eq!(one.len(), 1);
+        let (status, message) = select("name_regex=(").unwrap_err();
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(
+            message.starts_with("name_regex is no regular expression"),
+            "{message}"
         );
     }
 
