@@ -14,6 +14,7 @@ mod commands;
 mod context;
 mod exit;
 mod failure;
+mod gather;
 mod input;
 mod mesh;
 mod objects;

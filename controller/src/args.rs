@@ -63,6 +63,14 @@ pub struct Args {
         env = "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES"
     )]
     pub debug_namespaces: Vec<String>,
+    /// Private networks from which keys of tokens (`jwksUri`) may be fetched, such as 10.96.0.0/12; public addresses always may
+    #[arg(
+        long = "jwksAllowedNetworks",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        env = "JWKS_ALLOWED_NETWORKS"
+    )]
+    pub jwks_allowed_networks: Vec<mesh_ir::Cidr>,
     /// Name of the pod this runs in, by which it stands for election among its replicas; a random one if empty
     #[arg(long = "podName", default_value = "", env = "POD_NAME")]
     pub pod_name: String,

@@ -25,6 +25,7 @@ mod publish;
 mod ads;
 mod debug;
 mod identity;
+mod key_sets;
 mod leader;
 mod monitor;
 mod serving;

@@ -128,7 +128,10 @@ pub async fn run(
                 match &event {
                     Event::Replace(kind, _) => drop(missing.remove(kind)),
                     Event::ReplaceAll(_) => missing.clear(),
-                    Event::Apply(_) | Event::Delete(..) | Event::Several(_) => {}
+                    Event::Apply(_)
+                    | Event::Delete(..)
+                    | Event::KeySet(..)
+                    | Event::Several(_) => {}
                 }
                 let changes = store.apply(event);
                 // The first snapshot waits for all sources, and for nothing else.

@@ -17,6 +17,7 @@ use crate::config::{self, Reader, watch_files, watch_kubernetes};
 use crate::debounce::Debounce;
 use crate::debug::{Access, Debug};
 use crate::identity::{CertificateIssuer, Tokens};
+use crate::key_sets::{self, Fetcher, Networks};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -75,6 +76,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tasks.spawn(publish::run(
         receiver, sources, debounce, published, observers,
     ));
+    let networks = Networks::new(args.jwks_allowed_networks.clone());
+    let fetcher = Fetcher::new(networks)?;
+    tasks.spawn(key_sets::run(fetcher, snapshots.clone(), events));
 
     let connections = Arc::new(Connections::default());
     let debug = Debug {

@@ -37,6 +37,7 @@ impl Store {
                 self.replace(resources, |key| key.kind == kind, &mut changes);
             }
             Event::ReplaceAll(resources) => self.replace(resources, |_| true, &mut changes),
+            Event::KeySet(address, keys) => changes.record_key_set(address, keys),
             Event::Several(events) => {
                 for event in events {
                     changes.merge(self.apply(event));

@@ -19,6 +19,7 @@ pub mod resource;
 pub use mesh_schema as schema;
 
 pub mod analyze;
+pub mod authz;
 pub mod snapshot;
 pub mod translate;
 pub mod validate;

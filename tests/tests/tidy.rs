@@ -7,14 +7,15 @@ use cargo_metadata::MetadataCommand;
 use mesh_tests::root;
 
 /// The arrows of `docs/architecture.md`, downward only.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("mesh-ir", &[]),
     ("mesh-envoy", &[]),
     ("mesh-schema", &[]),
+    ("mesh-token", &["mesh-ir"]),
     ("mesh-xds", &["mesh-ir", "mesh-envoy"]),
     ("mesh-core", &["mesh-ir", "mesh-envoy", "mesh-schema"]),
     ("mesh-samples", &[]),
-    ("mesh-proxy", &["mesh-xds", "mesh-ir"]),
+    ("mesh-proxy", &["mesh-xds", "mesh-token", "mesh-ir"]),
     ("mesh-controller", &["mesh-core", "mesh-xds", "mesh-ir"]),
     (
         "mesh-sandbox",
@@ -30,7 +31,13 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("mesh-node", &[]),
     (
         "meshctl",
-        &["mesh-core", "mesh-ir", "mesh-xds", "mesh-sandbox"],
+        &[
+            "mesh-core",
+            "mesh-ir",
+            "mesh-token",
+            "mesh-xds",
+            "mesh-sandbox",
+        ],
     ),
     (
         "mesh-tests",
@@ -100,6 +107,7 @@ fn pure_crates_touch_nothing() {
         "core/ir/src",
         "core/envoy/src",
         "core/schema/src",
+        "core/token/src",
         "core/src",
         "core/xds/src",
     ] {

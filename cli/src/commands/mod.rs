@@ -1,6 +1,7 @@
 //! The commands, one room each. Each has an `Args` (its words) and a `run` (what it does).
 
 mod analyze;
+mod authz;
 mod completion;
 mod confirm;
 mod install;
@@ -33,6 +34,7 @@ pub enum Command {
     Manifest(manifest::Args),
     Shift(shift::Args),
     Analyze(analyze::Args),
+    Authz(authz::Args),
     KubeInject(kube_inject::Args),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
@@ -51,6 +53,7 @@ impl Command {
             Self::Manifest(args) => manifest::run(args, context),
             Self::Shift(args) => shift::run(args, context),
             Self::Analyze(args) => analyze::run(args, context),
+            Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),
             Self::ProxyStatus(args) => proxy_status::run(args, context),
             Self::ProxyConfig(args) => proxy_config::run(args, context),

@@ -47,6 +47,8 @@ pub enum Event {
     Replace(Kind, Vec<Observed>),
     /// These are all objects of all kinds.
     ReplaceAll(Vec<Observed>),
+    /// These keys of tokens were fetched from an address.
+    KeySet(Arc<str>, Arc<str>),
     /// All of these at once: no snapshot holds some of them only.
     Several(Vec<Event>),
 }

@@ -60,9 +60,9 @@ pub use name_table::{NameTable, NamedHost, resolvable_names};
 pub use names::ClusterName;
 pub use persistent::PersistentMap;
 pub use route::{
-    CorsPolicy, DirectResponse, Forward, HashPolicy, HeaderMatch, Mirror, PathMatch, PathRewrite,
-    QueryMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch,
-    RoutePolicy, StringMatch, Target, ValueMatch, VirtualHost, WeightedCluster,
+    ClaimMatch, CorsPolicy, DirectResponse, Forward, HashPolicy, HeaderMatch, Mirror, PathMatch,
+    PathRewrite, QueryMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfig,
+    RouteMatch, RoutePolicy, StringMatch, Target, ValueMatch, VirtualHost, WeightedCluster,
 };
 pub use scope::{Capture, ProxyKind, ProxyScope};
 pub use secret::{Secret, SecretKind, SecretText};

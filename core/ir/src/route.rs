@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::{Fault, LocalRateLimit, RateLimitRule};
+use crate::policy::{Fault, LocalRateLimit, RateLimitRule, StringPattern};
 use crate::{ConfigRef, Fraction, HeaderOps};
 
 /// A route table.
@@ -93,6 +93,8 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// Query parameters.
     pub query: Vec<QueryMatch>,
+    /// Claims of the request's tokens, which gateways check before they route.
+    pub claims: Vec<ClaimMatch>,
 }
 
 /// How a path is compared.
@@ -127,6 +129,17 @@ pub struct QueryMatch {
     pub name: Arc<str>,
     /// What its value must be.
     pub value: ValueMatch,
+}
+
+/// How one claim of tokens is compared: the claim itself, or an item of it if it is a list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimMatch {
+    /// Names of nested claims.
+    pub path: Vec<Arc<str>>,
+    /// What it must be.
+    pub value: StringPattern,
+    /// Whether the result is inverted; then a missing claim matches.
+    pub invert: bool,
 }
 
 /// What a value must be.
@@ -389,6 +402,7 @@ impl RouteMatch {
             case_sensitive: true,
             headers: Vec::new(),
             query: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
@@ -399,7 +413,10 @@ impl RouteMatch {
 
     /// Whether every request matches, so that no route behind this one is ever taken.
     pub fn is_catch_all(&self) -> bool {
-        self.path.is_catch_all() && self.headers.is_empty() && self.query.is_empty()
+        self.path.is_catch_all()
+            && self.headers.is_empty()
+            && self.query.is_empty()
+            && self.claims.is_empty()
     }
 }
 

@@ -88,6 +88,7 @@ fn a_plain_route_is_decided_without_allocation() {
         connection: &connection,
         head: &head,
         tokens: Tokens::None,
+        edits: None,
     };
     for policy in [HttpPolicy::default(), policy()] {
         let server = Server {

@@ -15,6 +15,7 @@ pub const CODES: &[Code] = &[
     code("IST0106", "SchemaValidationError"),
     code("IST0109", "ConflictingMeshGatewayVirtualServiceHosts"),
     code("IST0118", "PortNameIsNotUnderNamingConvention"),
+    code("IST0127", "NoMatchingWorkloadsFound"),
     code("IST0130", "VirtualServiceUnreachableRule"),
     code("IST0132", "VirtualServiceHostNotFoundInGateway"),
     code("IST0173", "DestinationRuleSubsetNotSelectPods"),
@@ -22,6 +23,8 @@ pub const CODES: &[Code] = &[
     code("MESH0002", "ObjectLosesConflict"),
     code("MESH0003", "UnreadableDocument"),
     code("MESH0004", "PartLeftOut"),
+    code("MESH0005", "TokenNotRequired"),
+    code("MESH0006", "DeniesByIdentityWithoutMutualTls"),
 ];
 
 const fn code(code: &'static str, name: &'static str) -> Code {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+use crate::authz::{MAKERS, template};
 use crate::resource::{Kind, Object, Resource};
 use crate::snapshot::{Snapshot, selects};
 use crate::source::Origin;
@@ -30,15 +31,7 @@ impl Workloads {
         for pod in snapshot.resources(Kind::Pod) {
             workloads.add_pod(pod, snapshot);
         }
-        for kind in [
-            Kind::Deployment,
-            Kind::ReplicaSet,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
-            Kind::ReplicationController,
-            Kind::Job,
-            Kind::CronJob,
-        ] {
+        for kind in MAKERS {
             for resource in snapshot.resources(kind) {
                 if matches!(resource.origin, Origin::File { .. }) {
                     workloads.add_template(template(&resource.object));
@@ -87,22 +80,5 @@ impl Workloads {
         if let Some(labels) = labels {
             self.labels.insert(labels);
         }
-    }
-}
-
-/// The pods that a workload makes.
-fn template(object: &Object) -> Option<&PodTemplateSpec> {
-    match object {
-        Object::Deployment(object) => object.spec.as_ref().map(|spec| &spec.template),
-        Object::ReplicaSet(object) => object.spec.as_ref()?.template.as_ref(),
-        Object::StatefulSet(object) => object.spec.as_ref().map(|spec| &spec.template),
-        Object::DaemonSet(object) => object.spec.as_ref().map(|spec| &spec.template),
-        Object::ReplicationController(object) => object.spec.as_ref()?.template.as_ref(),
-        Object::Job(object) => object.spec.as_ref().map(|spec| &spec.template),
-        Object::CronJob(object) => {
-            let job = &object.spec.as_ref()?.job_template;
-            job.spec.as_ref().map(|spec| &spec.template)
-        }
-        _ => None,
     }
 }

@@ -46,7 +46,10 @@ impl Snapshot {
         } else {
             let all = objects.all().cloned().collect();
             let snapshot = Self::of_mesh(&self.options, mesh).changed(&all);
+            let mut key_sets = self.key_sets.clone();
+            key_sets.update(changes, &snapshot.objects);
             Self {
+                key_sets,
                 previous: Some(self.id),
                 difference: Difference::everything(),
                 ..snapshot
@@ -86,6 +89,7 @@ impl Snapshot {
             virtual_services: Default::default(),
             gateways: Default::default(),
             relevant_labels: Default::default(),
+            key_sets: Default::default(),
         }
     }
 
@@ -110,6 +114,9 @@ impl Snapshot {
         let instances = next
             .instances
             .update(changes, &self.objects, sources, hosts);
+        let mut policies = next.key_sets.update(changes, &next.objects);
+        let changed = changes.iter().map(|(key, _)| key);
+        policies.extend(changed.filter(|key| is_policy(key.kind)).cloned());
         next.relevant_labels = RelevantLabels::next(&self.relevant_labels, changes);
         if changes.of(Kind::Gateway).next().is_some() {
             next.gateways = oldest_first(next.objects.of(Kind::Gateway))
@@ -134,12 +141,7 @@ impl Snapshot {
             service_namespaces: services.namespaces,
             listed_addresses: listed,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
-            policies: changes
-                .iter()
-                .map(|(key, _)| key)
-                .filter(|key| is_policy(key.kind))
-                .cloned()
-                .collect(),
+            policies,
             others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
         next

@@ -19,6 +19,8 @@ pub struct Change {
 #[derive(Clone, Debug, Default)]
 pub struct ChangeSet {
     changes: BTreeMap<ResourceKey, Change>,
+    /// Keys of tokens by the addresses that they were fetched from.
+    pub(super) key_sets: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// What of a snapshot is not as it was in the one before. What is not named here is the same, and in most cases even the very same
@@ -81,16 +83,17 @@ impl ChangeSet {
         for (key, change) in later.changes {
             self.record(&key, change.before, change.after);
         }
+        self.key_sets.extend(later.key_sets);
     }
 
-    /// How many objects were changed.
+    /// How many objects and sets of keys were changed.
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.changes.len() + self.key_sets.len()
     }
 
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.key_sets.is_empty()
     }
 
     /// The objects and what happened to them, sorted by kind, namespace and name.
@@ -116,6 +119,7 @@ impl FromIterator<Arc<Resource>> for ChangeSet {
         };
         Self {
             changes: resources.into_iter().map(change).collect(),
+            key_sets: BTreeMap::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod destination_rules;
 mod entries;
 mod gateways;
 mod instances;
+mod key_sets;
 mod kubernetes;
 mod labels;
 mod mesh;
@@ -48,7 +49,7 @@ pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
 use mesh_ir::Locality;
 pub use objects::Resources;
-pub(crate) use policy_targets::GATEWAY_LABEL;
+pub(crate) use policy_targets::{GATEWAY_LABEL, PolicyTargets};
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
     Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
@@ -95,6 +96,7 @@ pub struct Snapshot {
     /// The oldest first.
     gateways: Arc<[Arc<MeshGateway>]>,
     relevant_labels: labels::RelevantLabels,
+    key_sets: key_sets::KeySets,
 }
 
 // === impl SnapshotId ===

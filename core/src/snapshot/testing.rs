@@ -278,4 +278,11 @@ const WORLD: &[(&str, &[&str])] = &[
             "spec: {rules: [{from: [{source: {principals: [cluster.local/ns/x/sa/a]}}]}]}",
         ],
     ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: tokens, namespace: x}",
+        &[
+            "spec: {jwtRules: [{issuer: a, jwksUri: 'https://a.example/keys'}]}",
+            "spec: {selector: {matchLabels: {app: special}}, jwtRules: [{issuer: a, jwks: '{\"keys\": []}'}, {issuer: b, jwksUri: 'https://b.example/keys', fromHeaders: [{name: x}]}]}",
+        ],
+    ),
 ];

@@ -44,6 +44,7 @@ pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
 pub use locality::ClientTopology;
 pub use outbound::{Outbound, OutboundKey, Public};
+pub use policies::is_dry_run;
 pub use translator::{Translated, Translator};
 
 use crate::diag::Diagnostic;

@@ -253,6 +253,10 @@ fn check_condition(
             return;
         }
     };
+    if key.starts_with(EXPERIMENTAL) {
+        let message = "metadata of Envoy's filters is not known to policies; the condition is left out, and with it a rule that allows";
+        violations.no_effect(&key_at, message);
+    }
     let is_identity = matches!(
         kind,
         Attribute::Identity | Attribute::Account | Attribute::Domain
@@ -276,6 +280,9 @@ fn check_condition(
         }
     }
 }
+
+/// Keys of metadata that other filters of Envoy leave.
+const EXPERIMENTAL: &str = "experimental.envoy.filters.";
 
 /// What the values of an attribute are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -321,7 +328,7 @@ fn attribute(key: &str) -> Result<Attribute, String> {
     let kind = match name {
         "request.headers" => Attribute::Text,
         "request.auth.claims" => Attribute::Identity,
-        _ if name.starts_with("experimental.envoy.filters.") => Attribute::Text,
+        _ if name.starts_with(EXPERIMENTAL) => Attribute::Text,
         "destination.namespace" => {
             return Err(
                 "destination.namespace is the policy's own namespace; leave it out".to_owned(),

@@ -45,6 +45,11 @@ fn check_rule(rule: &JwtRule, at: &At<'_>, violations: &mut Violations) {
             violations.check(&at.key("name"), header_name(&header.name));
         }
     }
+    if !rule.space_delimited_claims.is_empty() {
+        let message =
+            "only scope and permission are lists of words; spaceDelimitedClaims has no effect";
+        violations.no_effect(&at.key("spaceDelimitedClaims"), message);
+    }
     let output = rule.output_payload_to_header.as_deref();
     if let Some(name) = output.filter(|name| !name.is_empty()) {
         violations.check(&at.key("outputPayloadToHeader"), header_name(name));

@@ -127,6 +127,7 @@ fn explain(config: &ProxyConfig, table: &str, request: &PlainRequest) -> String 
         connection: &connection,
         head: request,
         tokens: Tokens::None,
+        edits: None,
     };
     let policy = HttpPolicy::builder()
         .inject_faults()

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mesh_ir::policy::{
     Authorization, AuthorizationPolicy, AuthorizationRule, Condition, Constraint,
-    ExternalAuthorization, Operation, Source,
+    ExternalAuthorization, JwtRule, Operation, Source, TokenLocation,
 };
 use mesh_ir::{HttpFilter, NetworkFilter};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ pub fn http(filters: &[HttpFilter]) -> Value {
     let filters = filters.iter().flat_map(|filter| match filter {
         HttpFilter::Authorize(policies) => authorization(policies),
         HttpFilter::ExternalAuthorize(external) => asked(external),
+        HttpFilter::Authenticate(tokens) => tokens.rules.iter().map(token_rule).collect(),
         other => panic!("{other:?} is not rendered"),
     });
     filters.collect()
@@ -26,6 +27,41 @@ pub fn network(filters: &[NetworkFilter]) -> Value {
         other => panic!("{other:?} is not rendered"),
     });
     filters.collect()
+}
+
+fn token_rule(rule: &JwtRule) -> Value {
+    let JwtRule {
+        issuer,
+        audiences,
+        jwks,
+        locations,
+        forward_original_token,
+        output_payload_to_header,
+        output_claims,
+        origin,
+    } = rule;
+    let origin = origin.as_ref().map(ToString::to_string);
+    let places: Vec<String> = locations
+        .iter()
+        .map(|location| match location {
+            TokenLocation::Header { name, prefix } => format!("header {name} {prefix:?}"),
+            TokenLocation::Parameter(name) => format!("parameter {name}"),
+            TokenLocation::Cookie(name) => format!("cookie {name}"),
+        })
+        .collect();
+    let outputs = output_claims.iter();
+    let outputs: Vec<String> = outputs
+        .map(|output| format!("{} from {}", output.header, output.claim))
+        .collect();
+    json!({ format!("tokens of {issuer}"): {
+        "of": origin,
+        "for": audiences.join(" "),
+        "keys": &**jwks,
+        "in": places.join(", "),
+        "forwarded": forward_original_token,
+        "payload": output_payload_to_header.as_deref(),
+        "claims": outputs.join(", "),
+    }})
 }
 
 fn authorization(policies: &Authorization) -> Vec<Value> {

@@ -327,6 +327,7 @@ fn criteria(matcher: &RouteMatch) -> String {
         case_sensitive,
         headers,
         query,
+        claims,
     } = matcher;
     let mut text = match path {
         PathMatch::Prefix(path) => format!("{path}*"),
@@ -345,6 +346,11 @@ fn criteria(matcher: &RouteMatch) -> String {
     {
         let not = if *invert { "not " } else { "" };
         write!(text, "; {not}{name} {}", value(wanted)).unwrap();
+    }
+    for claim in claims {
+        let not = if claim.invert { "not " } else { "" };
+        let path = claim.path.join(".");
+        write!(text, "; {not}claim {path} {}", claim.value).unwrap();
     }
     for parameter in query {
         write!(text, "; ?{} {}", parameter.name, value(&parameter.value)).unwrap();

@@ -105,6 +105,7 @@ impl Compiler<'_> {
                             .iter()
                             .flat_map(|before| before.limits(Some(&chain.name))),
                     ),
+                    tokens: Http::tokens(http),
                     routes: find(&http.routes),
                     log: http.access_log.as_ref().and_then(self.open_log),
                 }),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_ir::evaluate::{Authorized, ChainSelector, ConnectionFacts, HttpPolicy, NetworkPolicy};
-use mesh_ir::{FilterChain, HttpConnectionManager, TcpProxy};
+use mesh_ir::policy::RequestAuthentication;
+use mesh_ir::{FilterChain, HttpConnectionManager, HttpFilter, TcpProxy};
+use mesh_token::TokenVerifier;
 
 use super::{ClusterId, Routes};
 use crate::rate_limit::Limits;
@@ -74,6 +76,8 @@ pub struct Http {
     pub policy: HttpPolicy,
     /// How their rate is limited.
     pub limits: Limits,
+    /// What checks tokens; none where none are checked.
+    pub tokens: Option<TokenVerifier>,
     /// The routes; none if they are not known yet.
     pub routes: Option<Arc<Routes>>,
     /// Where requests are logged.
@@ -187,6 +191,20 @@ impl Listener {
         self.config.inspect.original_destination
             || self.config.use_original_destination
             || self.selector.looks_at_destination()
+    }
+}
+
+// === impl Http ===
+
+impl Http {
+    /// What checks the tokens of requests to a server.
+    pub(super) fn tokens(server: &HttpConnectionManager) -> Option<TokenVerifier> {
+        let rules = server.filters.iter().flat_map(|filter| match filter {
+            HttpFilter::Authenticate(authentication) => authentication.rules.as_slice(),
+            _ => &[],
+        });
+        let rules: Vec<_> = rules.cloned().collect();
+        (!rules.is_empty()).then(|| TokenVerifier::new(&RequestAuthentication { rules }))
     }
 }
 

@@ -17,9 +17,6 @@ const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
 })];
 
 const HTTP_FILTER: &[Row<HttpFilter>] = &[
-    ("checking tokens (envoy.filters.http.jwt_authn)", |filter| {
-        matches!(filter, HttpFilter::Authenticate(_))
-    }),
     // Without a provider there is nobody to ask, and what matches is denied.
     (
         "asking an authorizer (envoy.filters.http.ext_authz)",
@@ -216,10 +213,7 @@ mod tests {
             "filter chain 80: clusters by server name (envoy.filters.network.sni_cluster) is not supported by this proxy"
         );
         let tokens = || HttpFilter::Authenticate(Arc::default());
-        assert_eq!(
-            refused(|_, http| http.filters.push(tokens())),
-            "filter chain 80: checking tokens (envoy.filters.http.jwt_authn) is not supported by this proxy"
-        );
+        assert_eq!(refused(|_, http| http.filters.push(tokens())), "");
         let limit = mesh_ir::policy::LocalRateLimit {
             stat_prefix: "s".into(),
             bucket: None,

@@ -1,5 +1,6 @@
 //! What the proxy changes in heads, beyond what never goes on: Envoy's own fields, and the changes that routes ask for.
 
+use mesh_ir::matching::HeadEdits;
 use mesh_ir::{HeaderAppend, HeaderOps};
 
 use crate::http1::{Edit, FieldSink, Known, Span};
@@ -10,6 +11,8 @@ pub type Ops<'a> = [Option<&'a HeaderOps>; 2];
 /// Changes to a request's head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestEdit<'a> {
+    /// What policies have changed before the request was routed.
+    pub policies: Option<&'a HeadEdits>,
     /// What the route asks for.
     pub ops: Ops<'a>,
     /// `x-request-id`, where the client sent none.
@@ -155,10 +158,16 @@ impl Edit for RequestEdit<'_> {
             Known::DecoratorOperation => true,
             _ => false,
         };
-        own || drops(first, name) || drops(second, name)
+        let by_policies = self.policies.is_some_and(|edits| edits.drops(name));
+        own || by_policies && !is_fixed(name) || drops(first, name) || drops(second, name)
     }
 
     fn add(&self, fields: &mut impl FieldSink) {
+        for (name, value) in self.policies.iter().flat_map(|edits| &edits.set) {
+            if !is_fixed(name.as_bytes()) {
+                self.own(fields, name.as_bytes(), Some(value));
+            }
+        }
         self.own(fields, b"x-forwarded-for", self.forwarded_for);
         self.own(fields, b"x-forwarded-proto", self.forwarded_proto);
         self.own(fields, b"x-request-id", self.request_id);

@@ -9,6 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use mesh_ir::Direction;
+use mesh_token::TokenCache;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -30,6 +31,8 @@ const MAX_RETIRED: usize = 8;
 /// One worker.
 #[derive(Debug)]
 pub struct Worker {
+    /// Tokens that were verified lately.
+    pub tokens: RefCell<TokenCache>,
     /// What all workers share.
     pub shared: Arc<Shared>,
     /// Where it counts.
@@ -104,6 +107,7 @@ impl Worker {
             runtime: RefCell::new(Rc::new(WorkerRuntime::new(runtime))),
             retired: RefCell::default(),
             scratches: Scratches::default(),
+            tokens: RefCell::default(),
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
             mirrored: Cell::new(0),

@@ -261,6 +261,7 @@ fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
         ),
         policy: HttpPolicy::default(),
         limits: Limits::default(),
+        tokens: None,
         routes: None,
         log,
     }

@@ -23,6 +23,8 @@ pub struct Reply<'a> {
     pub location: Option<&'a [u8]>,
     /// The status for a gRPC client, which gets it in the head and no body.
     pub grpc_status: Option<u32>,
+    /// What the client has to show (`www-authenticate`), where its token is wrong.
+    pub challenge: Option<&'a [u8]>,
     /// Whether the client is told that a limit was reached (`x-envoy-overloaded`).
     pub overloaded: bool,
 }
@@ -40,6 +42,7 @@ impl<'a> Reply<'a> {
             body: "",
             location: None,
             grpc_status: None,
+            challenge: None,
             overloaded: false,
         }
     }
@@ -126,6 +129,9 @@ impl<'a> Reply<'a> {
         }
         if !content.is_empty() {
             fields.field(b"content-type", b"text/plain");
+        }
+        if let Some(challenge) = self.challenge {
+            fields.field(b"www-authenticate", challenge);
         }
         if self.overloaded {
             fields.field(b"x-envoy-overloaded", b"true");

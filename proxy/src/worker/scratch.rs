@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use mesh_ir::PathNormalization;
 
 use mesh_ir::HeaderOps;
+use mesh_ir::matching::HeadEdits;
 
 use super::buffer::Buffer;
 use super::stream::Http2Body;
@@ -65,6 +66,8 @@ pub struct Written {
     pub path: Vec<u8>,
     /// The route's changes to request headers, where their values have command operators.
     pub ops: Option<Box<[HeaderOps; 2]>>,
+    /// What policies change in the head; none where nothing is changed.
+    pub edits: Option<Box<HeadEdits>>,
 }
 
 // === impl Scratch ===
@@ -143,6 +146,13 @@ impl UpstreamRoom {
 // === impl Written ===
 
 impl Written {
+    /// Whether something was taken out of the query, which must not be told to anybody.
+    pub fn hides_query(&self) -> bool {
+        self.edits
+            .as_ref()
+            .is_some_and(|edits| edits.query.is_some())
+    }
+
     /// Forgets the values of the request before.
     pub fn clear(&mut self) {
         let Self {
@@ -150,11 +160,13 @@ impl Written {
             forwarded_for,
             path,
             ops,
+            edits,
         } = self;
         request_id.clear();
         forwarded_for.clear();
         path.clear();
         *ops = None;
+        *edits = None;
     }
 }
 

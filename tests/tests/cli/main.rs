@@ -1,6 +1,7 @@
 //! The command line from outside: what it prints where, and how it ends. Needs nothing but the binary.
 
 mod analyze;
+mod authz;
 mod bad_input;
 mod clusters;
 mod help;

@@ -9,7 +9,7 @@ use crate::telemetry::check;
 use crate::yaml::PodSpec;
 
 /// A policy of the namespace `default`, with the lines of its `spec` as flow mappings.
-fn policy(name: &str, spec: &str) -> String {
+pub fn policy(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n---\n"
     )

@@ -28,3 +28,4 @@ mod open_files;
 mod rate_limits;
 mod routing;
 mod telemetry;
+mod tokens;

@@ -185,7 +185,8 @@ fn start_control_plane(
         .arg(format!("--configDir={}", config.display()))
         .arg(format!("--plaintext-xds={xds}"))
         .arg(format!("--monitoringAddr={monitoring}"))
-        .args(["--httpAddr=", "--secureGRPCAddr="]);
+        .args(["--httpAddr=", "--secureGRPCAddr="])
+        .arg("--jwksAllowedNetworks=127.0.0.0/8");
     Process::start(command, directory.path(), "controller")
 }
 

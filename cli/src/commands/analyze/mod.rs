@@ -6,24 +6,19 @@
 //! files ----parse-> documents-+
 //! ```
 
-mod cluster;
 mod report;
-mod unknown;
 
-use std::sync::Arc;
-
-use anyhow::Context as _;
 use clap::{ArgAction, ValueEnum};
 use mesh_core::analyze::{Options, RULES, Suppression, analyze_with};
 use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::resource::{Resource, decode, decode_value};
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
-use mesh_core::source::{Origin, SourceMap, UNPARSABLE};
+use mesh_core::source::UNPARSABLE;
 use serde_json::json;
 
 use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
+use crate::gather::{self, Gathered};
 use crate::input;
 use crate::runtime;
 
@@ -98,14 +93,6 @@ enum Threshold {
     Error,
 }
 
-/// What the rules look at, and what was found on the way.
-#[derive(Default)]
-struct Gathered {
-    resources: Vec<Arc<Resource>>,
-    findings: Vec<Diagnostic>,
-    sources: SourceMap,
-}
-
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if args.list_analyzers {
@@ -118,7 +105,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let mut namespace = context.namespace().map(str::to_owned);
     let uses_cluster = uses_cluster(&args, context)?;
     if uses_cluster {
-        let cluster = runtime::block_on(cluster::gather(context, &mut gathered));
+        let cluster = runtime::block_on(gather::cluster(context, &mut gathered));
         let cluster = cluster.hint("--use-kube=false looks at files alone")?;
         namespace.get_or_insert(cluster.namespace);
     }
@@ -235,47 +222,6 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
-}
-
-// === impl Gathered ===
-
-impl Gathered {
-    /// Adds the objects of a text. Kinds that nobody knows are told where they look like a slip of the pen.
-    fn add_text(&mut self, input: &input::Input, namespace: &str, tell: Option<&Context>) {
-        let (documents, findings) = self.sources.parse(&input.name, &input.text);
-        self.findings.extend(findings);
-        let mut unknown = unknown::Unknown::default();
-        for document in &documents {
-            let (resource, faults) = decode(document, Some(namespace));
-            if resource.is_none() && faults.is_empty() {
-                unknown.add(document);
-            }
-            self.findings.extend(faults);
-            self.resources.extend(resource.map(Arc::new));
-        }
-        if let Some(context) = tell {
-            unknown.tell(&context.printer);
-        }
-    }
-
-    /// Takes the mesh's settings from a file, as if it were the ConfigMap `istio`.
-    fn add_mesh_config(&mut self, file: &str, istio_namespace: &str) -> anyhow::Result<()> {
-        let input = input::read(file)?;
-        let map = json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": { "name": "istio", "namespace": istio_namespace },
-            "data": { "mesh": input.text },
-        });
-        let (resource, mut faults) = decode_value(map, Origin::Builtin, None);
-        let own = resource.iter().flat_map(|resource| &resource.findings);
-        faults.extend(own.filter(|found| found.level == Level::Error).cloned());
-        if let Some(fault) = faults.into_iter().next() {
-            return Err(failure::data(fault.message))
-                .with_context(|| format!("failed to read {file}"));
-        }
-        self.resources.extend(resource.map(Arc::new));
-        Ok(())
-    }
 }
 
 // === impl Threshold ===

@@ -64,7 +64,9 @@ impl Controller {
                     .into_iter()
                     .for_each(|resource| insert(&mut self.known, resource));
             }
-            Event::ReplaceAll(_) | Event::Several(_) => panic!("a cluster does not send this"),
+            Event::ReplaceAll(_) | Event::KeySet(..) | Event::Several(_) => {
+                panic!("a cluster does not send this")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of a connection and of a request's token before anything is decided. Bytes are read and signatures checked elsewhere.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ pub enum Tokens<'a> {
     #[default]
     None,
     /// All of them are valid.
-    Verified(&'a [VerifiedToken]),
+    Verified(&'a [Arc<VerifiedToken>]),
     /// One of them is not.
     Invalid(TokenError),
 }
@@ -41,6 +42,8 @@ pub enum Tokens<'a> {
 pub enum TokenError {
     /// It is no JSON Web Token.
     Malformed,
+    /// Its algorithm is none that is accepted.
+    Algorithm,
     /// No rule knows its issuer.
     UnknownIssuer,
     /// No key of its issuer verifies its signature.
@@ -83,7 +86,7 @@ impl ConnectionFacts<'_> {
 
 impl<'a> Tokens<'a> {
     /// The valid tokens; none if any is not.
-    pub fn verified(&self) -> &'a [VerifiedToken] {
+    pub fn verified(&self) -> &'a [Arc<VerifiedToken>] {
         match self {
             Self::Verified(tokens) => tokens,
             Self::None | Self::Invalid(_) => &[],
@@ -100,6 +103,7 @@ impl TokenError {
             Self::Malformed => {
                 "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"
             }
+            Self::Algorithm => "Jwt header [alg] is not supported",
             Self::UnknownIssuer => "Jwt issuer is not configured",
             Self::Signature => "Jwt verification fails",
             Self::Expired => "Jwt is expired",

@@ -155,36 +155,53 @@ impl HttpPolicy {
 
     /// Decides all policies until one refuses.
     #[inline]
-    pub(super) fn admit<'a, R: RequestView, T: Trace>(
+    pub(super) fn admit<'a, B: RequestView, R: RequestView, T: Trace>(
         &'a self,
         connection: &ConnectionFacts<'_>,
-        request: &R,
+        (before, head): (&B, &R),
         tokens: Tokens<'_>,
         trace: &mut T,
     ) -> Admission<'a> {
         if self.stages.is_empty() {
             return Admission::default();
         }
-        let subject = Subject {
+        let remote_address = self.remote_address;
+        let unchecked = Subject {
             connection,
-            request: Some(request),
-            tokens,
-            remote_address: self.remote_address,
+            request: Some(before),
+            tokens: Tokens::None,
+            remote_address,
         };
-        self.run(&subject, trace)
+        let checked = Subject {
+            connection,
+            request: Some(head),
+            tokens,
+            remote_address,
+        };
+        self.run(&unchecked, &checked, trace)
     }
 
-    fn run<'a, R: RequestView, T: Trace>(
+    fn run<'a, B: RequestView, R: RequestView, T: Trace>(
         &'a self,
+        unchecked: &Subject<'_, B>,
         subject: &Subject<'_, R>,
         trace: &mut T,
     ) -> Admission<'a> {
         let mut admission = Admission::default();
+        let mut is_checked = false;
         for stage in &self.stages {
             admission.rejection = match stage {
-                HttpStage::Authenticate => authenticate(subject, trace),
+                HttpStage::Authenticate => {
+                    is_checked = true;
+                    authenticate(subject, trace)
+                }
                 HttpStage::Ask { provider, custom } => {
-                    match (custom.find(subject, trace), provider) {
+                    let rule = if is_checked {
+                        custom.find(subject, trace)
+                    } else {
+                        custom.find(unchecked, trace)
+                    };
+                    match (rule, provider) {
                         (None, _) => None,
                         (Some(rule), None) => Some(Rejection::UnknownProvider(rule)),
                         (Some(rule), Some(provider)) => {
@@ -194,7 +211,11 @@ impl HttpPolicy {
                     }
                 }
                 HttpStage::Authorize(policies) => {
-                    let authorized = policies.decide(subject, trace);
+                    let authorized = if is_checked {
+                        policies.decide(subject, trace)
+                    } else {
+                        policies.decide(unchecked, trace)
+                    };
                     let before = admission.authorized;
                     admission.authorized = Some(authorized.after(before));
                     match authorized.verdict {

@@ -37,7 +37,7 @@ pub use remote::{RemoteAddress, remote_address};
 
 pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, Trace};
 
-use crate::matching::{RequestView, RouteTable};
+use crate::matching::{EditedRequest, HeadEdits, RequestView, RouteTable};
 use crate::{RouteAction, Target};
 use cors::Sharing;
 use fault::inject;
@@ -60,6 +60,8 @@ pub struct Request<'a, R> {
     pub head: &'a R,
     /// Its tokens.
     pub tokens: Tokens<'a>,
+    /// What becomes of its head once its tokens are checked; none where nothing does.
+    pub edits: Option<&'a HeadEdits>,
 }
 
 /// Decides what becomes of a request.
@@ -77,8 +79,32 @@ pub fn evaluate<'a, R: RequestView, T: Trace>(
         connection,
         head,
         tokens,
+        edits,
     } = request;
-    let admission = server.policy.admit(connection, *head, *tokens, trace);
+    let heads = (*head, *head);
+    let Some(edits) = edits else {
+        return decide(server, connection, heads, *tokens, draw, trace);
+    };
+    let edited = EditedRequest {
+        request: *head,
+        edits,
+        tokens: *tokens,
+    };
+    decide(server, connection, (*head, &edited), *tokens, draw, trace)
+}
+
+/// Decides about a request by its head as it came, and as it goes on once its tokens are checked.
+#[inline]
+fn decide<'a, B: RequestView, R: RequestView, T: Trace>(
+    server: Server<'a>,
+    connection: &ConnectionFacts<'_>,
+    (before, head): (&B, &R),
+    tokens: Tokens<'_>,
+    draw: &mut impl Draw,
+    trace: &mut T,
+) -> Decision<'a> {
+    let heads = (before, head);
+    let admission = server.policy.admit(connection, heads, tokens, trace);
     if let Some(rejection) = admission.rejection {
         return Decision {
             authorized: admission.authorized,
@@ -89,7 +115,7 @@ pub fn evaluate<'a, R: RequestView, T: Trace>(
     Decision {
         authorized: admission.authorized,
         ask: admission.ask,
-        ..route(server, *head, draw, trace)
+        ..route(server, head, draw, trace)
     }
 }
 

@@ -73,6 +73,7 @@ fn decide<'a>(
         connection: &connection(None),
         head: &PlainRequest::get("reviews", path),
         tokens,
+        edits: None,
     };
     evaluate(server, &request, &mut || 95, &mut ())
 }
@@ -105,6 +106,7 @@ fn a_target_is_picked_by_weight_and_only_then_is_a_number_drawn() {
         connection: &connection(None),
         head: &PlainRequest::get("reviews", "/one"),
         tokens: Tokens::None,
+        edits: None,
     };
     let server = Server {
         policy: &policy,
@@ -247,6 +249,7 @@ fn a_wrong_token_gets_401_and_none_passes() {
         connection: &connection(None),
         head: &preflight,
         tokens: wrong,
+        edits: None,
     };
     let server = Server {
         policy: &policy,
@@ -340,6 +343,7 @@ proptest! {
             connection: &connection(peer.as_ref()),
             head: &PlainRequest::get(&host, &path),
             tokens: Tokens::None,
+            edits: None,
         };
         let server = Server { policy: &policy, routes: Some(&table) };
         let quick = evaluate(server, &request, &mut || drawn, &mut ());

@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 use super::request::{RequestView, path_and_query};
 use super::text::{InvalidRegex, Text, compile_full, written};
 use crate::trace::Mismatch;
-use crate::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
+use crate::{ClaimMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 
 /// A compiled [`RouteMatch`].
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub(super) struct Criteria {
     ignore_case: bool,
     headers: Box<[Header]>,
     query: Box<[Query]>,
+    claims: Box<[ClaimMatch]>,
 }
 
 /// Compiled [`HeaderMatch`]es, all of which must hold.
@@ -66,12 +67,14 @@ impl Criteria {
             case_sensitive,
             headers,
             query,
+            claims,
         } = spec;
         Ok(Self {
             path: Path::new(path)?,
             ignore_case: !case_sensitive,
             headers: headers.iter().map(Header::new).collect::<Result<_, _>>()?,
             query: query.iter().map(Query::new).collect::<Result<_, _>>()?,
+            claims: claims.clone().into(),
         })
     }
 
@@ -79,6 +82,7 @@ impl Criteria {
         self.path.is_match(request.path(), self.ignore_case)
             && self.headers.iter().all(|header| header.is_match(request))
             && self.query.iter().all(|query| query.is_match(request))
+            && self.claims.iter().all(|claim| has_claim(claim, request))
     }
 
     /// The first criterion that is not met.
@@ -93,8 +97,11 @@ impl Criteria {
         if let Some(header) = self.headers.iter().find(|one| !one.is_match(request)) {
             return Some(header.mismatch(request));
         }
-        let query = self.query.iter().find(|one| !one.is_match(request))?;
-        Some(query.mismatch(request))
+        if let Some(query) = self.query.iter().find(|one| !one.is_match(request)) {
+            return Some(query.mismatch(request));
+        }
+        let claim = self.claims.iter().find(|one| !has_claim(one, request))?;
+        Some(claim_mismatch(claim))
     }
 }
 
@@ -281,6 +288,26 @@ impl Query {
             self.value(request),
         )
     }
+}
+
+fn has_claim(claim: &ClaimMatch, request: &impl RequestView) -> bool {
+    let ClaimMatch {
+        path,
+        value,
+        invert,
+    } = claim;
+    let mut passes = |text: &str| value.is_match(text.as_bytes());
+    request.any_claim(path, &mut passes) != *invert
+}
+
+/// What claims a request has is not told: they are somebody's.
+fn claim_mismatch(claim: &ClaimMatch) -> Mismatch {
+    let not = if claim.invert { "not " } else { "" };
+    Mismatch::new(
+        ["claim ", &claim.path.join(".")].concat(),
+        format!("{not}{}", claim.value),
+        None,
+    )
 }
 
 /// The value of the first parameter of a name; empty if it has no `=`.

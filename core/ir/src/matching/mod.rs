@@ -10,6 +10,7 @@
 
 mod criteria;
 mod domains;
+mod edited;
 mod kept;
 mod redirect;
 mod request;
@@ -20,6 +21,7 @@ mod text;
 
 pub use criteria::HeaderCriteria;
 pub(crate) use domains::{port_start, with_lower};
+pub use edited::{EditedRequest, HeadEdits};
 pub use kept::Kept;
 pub use request::{PlainRequest, RequestView};
 pub use rewrite::Rewriter;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A request head as route matching sees it. Values are bytes, because HTTP allows more than UTF-8.
 pub trait RequestView {
@@ -20,6 +21,12 @@ pub trait RequestView {
     fn header(&self, lower_name: &str) -> Option<Cow<'_, [u8]>>;
     /// Visits the values of a header by its lower-case name, one field line after the other, until it is told to stop.
     fn each_line(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>);
+
+    /// Whether a claim of one of its valid tokens has a value that passes; never where no tokens are checked.
+    fn any_claim(&self, path: &[Arc<str>], passes: &mut dyn FnMut(&str) -> bool) -> bool {
+        let _ = (path, passes);
+        false
+    }
 
     /// As [`Self::each_line`], for pseudo-headers too; `host` is `:authority`, as Envoy stores it.
     fn each_value(&self, lower_name: &str, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {

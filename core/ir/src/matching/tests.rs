@@ -4,8 +4,11 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
+use crate::evaluate::{Tokens, VerifiedToken};
+use crate::policy::StringPattern;
 use crate::*;
 
 fn forward(cluster: &str) -> RouteAction {
@@ -484,4 +487,46 @@ fn a_table_takes_over_the_hosts_that_stay() {
     assert_eq!(taken(&table, "a"), None);
     assert_eq!(taken(&table, "b"), Some((1, "b".to_owned())));
     assert_eq!(taken(&table, "c"), Some((0, "c".to_owned())));
+}
+
+#[test]
+fn a_route_is_taken_by_claims_of_valid_tokens() {
+    let claim = |path: &[&str], value, invert| ClaimMatch {
+        path: path.iter().map(|name| Arc::from(*name)).collect(),
+        value,
+        invert,
+    };
+    let matcher = RouteMatch {
+        claims: vec![
+            claim(
+                &["realm", "groups"],
+                StringPattern::Exact("admin".into()),
+                false,
+            ),
+            claim(&["guest"], StringPattern::NotEmpty, true),
+        ],
+        ..RouteMatch::everything()
+    };
+    assert!(!matcher.is_catch_all());
+    let criteria = criteria::Criteria::new(&matcher).unwrap();
+    let request = PlainRequest::get("a", "/");
+    let edits = HeadEdits::default();
+    let check = |claims: serde_json::Value| {
+        let tokens = [Arc::new(VerifiedToken::new(claims))];
+        let edited = EditedRequest {
+            request: &request,
+            edits: &edits,
+            tokens: Tokens::Verified(&tokens),
+        };
+        criteria.is_match(&edited)
+    };
+    assert!(check(json!({"realm": {"groups": ["staff", "admin"]}})));
+    assert!(!check(json!({"realm": {"groups": ["staff"]}})));
+    assert!(!check(
+        json!({"realm": {"groups": "admin"}, "guest": "yes"})
+    ));
+    // Where no tokens are checked, nobody has claims.
+    assert!(!criteria.is_match(&request));
+    let mismatch = criteria.mismatch(&request).unwrap();
+    assert_eq!(mismatch.criterion, "claim realm.groups");
 }

@@ -85,6 +85,16 @@ impl StringPattern {
             Self::Exact(text.into())
         }
     }
+
+    /// Whether a text is as the pattern says; case counts.
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => value == text.as_bytes(),
+            Self::Prefix(text) => value.starts_with(text.as_bytes()),
+            Self::Suffix(text) => value.ends_with(text.as_bytes()),
+            Self::NotEmpty => !value.is_empty(),
+        }
+    }
 }
 
 impl fmt::Display for StringPattern {

@@ -1,12 +1,15 @@
 //! The rules. Adding one is a file here with its row in [`RULES`], and a page in `docs/analysis/`.
 
+mod deny_identity;
 mod destination_host;
 mod destination_subset;
 mod gateway_selector;
 mod mesh_hosts;
+mod policy_workloads;
 mod port_name;
 mod schema;
 mod subset_pods;
+mod token_required;
 mod unreachable;
 mod virtual_service_gateway;
 
@@ -14,6 +17,9 @@ use super::Rule;
 
 /// All rules, sorted by name.
 pub const RULES: &[Rule] = &[
+    policy_workloads::RULE,
+    deny_identity::RULE,
+    token_required::RULE,
     subset_pods::RULE,
     gateway_selector::RULE,
     schema::AUTHORIZATION_POLICY,

@@ -18,14 +18,17 @@ pub(super) const ROWS: &[Row] = &[
         "peerauthentications",
         &PEER_AUTHENTICATION
     ),
-    typed!(
-        RequestAuthentication,
-        RequestAuthenticationSpec,
-        request_authentication::check,
-        VERSIONS,
-        "requestauthentications",
-        &REQUEST_AUTHENTICATION
-    ),
+    Row {
+        effect: Effect::Partly,
+        ..typed!(
+            RequestAuthentication,
+            RequestAuthenticationSpec,
+            request_authentication::check,
+            VERSIONS,
+            "requestauthentications",
+            &REQUEST_AUTHENTICATION
+        )
+    },
     Row {
         effect: Effect::Partly,
         ..typed!(

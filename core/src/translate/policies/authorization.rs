@@ -95,7 +95,7 @@ fn action(action: Option<model::AuthorizationAction>) -> AuthorizationAction {
 }
 
 /// Whether a policy is only tried. What is no truth value does not switch a policy off.
-pub(crate) fn is_dry_run(resource: &Resource) -> bool {
+pub fn is_dry_run(resource: &Resource) -> bool {
     let annotation = resource.meta.annotations.get(DRY_RUN);
     annotation.is_some_and(|text| ["1", "t", "T", "true", "TRUE", "True"].contains(&&**text))
 }

@@ -1,9 +1,10 @@
 //! The security policies of a workload as filters of what others ask of it: of its inbound side, and of a gateway.
 //!
 //! ```text
-//! policies for the workload --> CUSTOM of each provider, DENY and ALLOW and AUDIT --> HTTP filters, network filters
+//! policies for the workload --> CUSTOM of each provider, tokens, DENY and ALLOW and AUDIT --> HTTP filters, network filters
 //! ```
 
+mod authentication;
 mod authorization;
 mod trust_domains;
 
@@ -12,12 +13,14 @@ use std::sync::Arc;
 
 use mesh_ir::policy::{
     Authorization, AuthorizationAction, AuthorizationPolicy, ExternalAuthorization,
+    RequestAuthentication,
 };
 use mesh_ir::{HttpFilter, Listener, Network, NetworkFilter};
 
 use crate::resource::Kind;
 use crate::snapshot::Snapshot;
 use authorization::Compiler;
+pub use authorization::is_dry_run;
 
 /// The policies of a workload.
 #[derive(Clone, Debug, Default)]
@@ -58,10 +61,17 @@ impl WorkloadPolicies {
             provider: None,
             policies,
         });
-        Self::filters(asked.collect(), decided)
+        let tokens = snapshot.policies_for(Kind::RequestAuthentication, namespace, labels);
+        let tokens = authentication::merged(snapshot, tokens);
+        Self::filters(asked.collect(), tokens, decided)
     }
 
-    fn filters(asked: Vec<ExternalAuthorization>, decided: Authorization) -> Self {
+    /// Authorizers are asked before tokens are checked, as in Istio.
+    fn filters(
+        asked: Vec<ExternalAuthorization>,
+        tokens: RequestAuthentication,
+        decided: Authorization,
+    ) -> Self {
         let of_connections = |asked: &ExternalAuthorization| ExternalAuthorization {
             provider: asked.provider.clone(),
             policies: AuthorizationAction::Custom.for_tcp(&asked.policies),
@@ -74,6 +84,9 @@ impl WorkloadPolicies {
             .into_iter()
             .map(|asked| HttpFilter::ExternalAuthorize(Arc::new(asked)))
             .collect();
+        if !tokens.rules.is_empty() {
+            http.push(HttpFilter::Authenticate(Arc::new(tokens)));
+        }
         if !decided.is_empty() {
             network.push(NetworkFilter::Authorize(Arc::new(decided.for_tcp())));
             http.push(HttpFilter::Authorize(Arc::new(decided)));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mesh_ir::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
+use mesh_ir::policy::StringPattern;
+use mesh_ir::{ClaimMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 
 use super::{Compiler, Refused, SourceMatch};
 use crate::diag::FieldPath;
@@ -11,7 +12,8 @@ use crate::snapshot::resolve_gateways;
 
 /// Names of conditions that are no headers although people write them as such; Istio ignores them.
 const NOT_HEADERS: [&str; 4] = ["uri", "scheme", "method", "authority"];
-const CLAIM_PREFIX: &str = "@request.auth.claims";
+/// What stands for the claims of tokens; the path of one follows: `.a.b`, or `[a][b]` for names with dots.
+const CLAIMS: &str = "@request.auth.claims";
 
 // === impl Compiler ===
 
@@ -22,6 +24,7 @@ impl Compiler<'_> {
         path: &FieldPath,
     ) -> Result<(SourceMatch, RouteMatch), Refused> {
         let mut headers = Vec::new();
+        let mut claims = Vec::new();
         let pseudo = [
             (":method", &condition.method),
             (":authority", &condition.authority),
@@ -38,9 +41,17 @@ impl Compiler<'_> {
         ] {
             for (name, value) in conditions {
                 let path = path.key(field).key(name.as_str());
-                if name.starts_with(CLAIM_PREFIX) {
-                    let message = "conditions on JWT claims are not supported yet; the rule's match is not applied";
-                    return Err(self.unsupported(path, message));
+                if let Some(claim) = claim_path(name) {
+                    let Some(value) = pattern(value) else {
+                        let message = "claims of tokens can be compared with exact and prefix only; the rule's match is not applied";
+                        return Err(self.unsupported(path, message));
+                    };
+                    claims.push(ClaimMatch {
+                        path: claim,
+                        value,
+                        invert,
+                    });
+                    continue;
                 }
                 if NOT_HEADERS.contains(&name.as_str()) {
                     self.no_effect(path);
@@ -64,6 +75,7 @@ impl Compiler<'_> {
             case_sensitive: !condition.ignore_uri_case,
             headers,
             query,
+            claims,
         };
         Ok((self.source_match(condition)?, matcher))
     }
@@ -132,6 +144,30 @@ fn text_match(value: &StringMatch) -> ValueMatch {
             regex.map(mesh_ir::StringMatch::Regex)
         });
     text.map_or(ValueMatch::Present, ValueMatch::Text)
+}
+
+/// The path of a claim; none if it is a header that is named.
+fn claim_path(name: &str) -> Option<Vec<Arc<str>>> {
+    let (start, rest) = name.split_at_checked(CLAIMS.len())?;
+    if !start.eq_ignore_ascii_case(CLAIMS) {
+        return None;
+    }
+    if let Some(inside) = rest.strip_prefix('[') {
+        let inside = inside.strip_suffix(']')?;
+        return Some(inside.split("][").map(Arc::from).collect());
+    }
+    let rest = rest.strip_prefix('.')?;
+    Some(rest.split('.').map(Arc::from).collect())
+}
+
+/// None for a regular expression.
+fn pattern(value: &StringMatch) -> Option<StringPattern> {
+    match text_match(value) {
+        ValueMatch::Present => Some(StringPattern::NotEmpty),
+        ValueMatch::Text(mesh_ir::StringMatch::Exact(text)) => Some(StringPattern::Exact(text)),
+        ValueMatch::Text(mesh_ir::StringMatch::Prefix(text)) => Some(StringPattern::Prefix(text)),
+        ValueMatch::Text(mesh_ir::StringMatch::Suffix(_) | mesh_ir::StringMatch::Regex(_)) => None,
+    }
 }
 
 fn header(name: &str, value: ValueMatch, invert: bool) -> HeaderMatch {

@@ -100,6 +100,8 @@ fn provider(value: &JwtRule) -> JwtProvider {
             space_delimited_claims: WORDS.map(str::to_owned).to_vec(),
         }),
         clock_skew_seconds: CLOCK_SKEW,
+        // Claims and the headers that are made of them count for routes.
+        clear_route_cache: true,
         jwks_source_specifier: values::inline(jwks).map(JwksSourceSpecifier::LocalJwks),
         ..JwtProvider::default()
     };

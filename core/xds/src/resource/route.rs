@@ -18,8 +18,8 @@ use mesh_ir::{Forward, PathMatch, Route, RouteAction, RouteConfig, RouteMatch, V
 use super::border::{At, InvalidResource};
 use super::metadata::IstioMetadata;
 use super::{
-    header_match, header_ops, rate_limit, redirect, route_action, route_policy, values,
-    virtual_host,
+    header_match, header_ops, rate_limit, redirect, route_action, route_policy, token_match,
+    values, virtual_host,
 };
 
 /// The longest direct response that Envoy accepts without being told.
@@ -115,6 +115,7 @@ fn matcher_proto(value: &RouteMatch) -> MatchProto {
         case_sensitive,
         headers,
         query,
+        claims,
     } = value;
     MatchProto {
         path_specifier: Some(match path {
@@ -126,6 +127,7 @@ fn matcher_proto(value: &RouteMatch) -> MatchProto {
         case_sensitive: values::bool_value(*case_sensitive),
         headers: headers.iter().map(header_match::header).collect(),
         query_parameters: query.iter().map(header_match::query).collect(),
+        dynamic_metadata: claims.iter().map(token_match::of_route).collect(),
         ..MatchProto::default()
     }
 }
@@ -244,8 +246,8 @@ fn check_rewrite(
 
 fn from_match(proto: MatchProto, at: &At<'_>) -> Result<RouteMatch, InvalidResource> {
     open!(at, proto => MatchProto {
-        keep { case_sensitive, headers, query_parameters, path_specifier }
-        refuse { runtime_fraction, cookies, grpc, tls_context, dynamic_metadata, filter_state }
+        keep { case_sensitive, headers, query_parameters, path_specifier, dynamic_metadata }
+        refuse { runtime_fraction, cookies, grpc, tls_context, filter_state }
         ignore {}
     });
     let path = match at.require("prefix", path_specifier)? {
@@ -268,6 +270,11 @@ fn from_match(proto: MatchProto, at: &At<'_>) -> Result<RouteMatch, InvalidResou
             "query_parameters",
             query_parameters,
             header_match::from_query,
+        )?,
+        claims: at.list(
+            "dynamic_metadata",
+            dynamic_metadata,
+            token_match::from_route,
         )?,
     })
 }

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{
     string_matcher::MatchPattern,
     value_matcher,
 };
+use mesh_ir::ClaimMatch;
 use mesh_ir::policy::StringPattern;
 
 use super::border::{At, InvalidResource};
@@ -82,6 +83,39 @@ pub(super) fn claim(path: &[Arc<str>], pattern: &StringPattern) -> MetadataMatch
         value_matchers: vec![itself, item],
     };
     metadata(path, value(value_matcher::MatchPattern::OrMatch(either)))
+}
+
+/// The criterion of a route.
+pub(super) fn of_route(value: &ClaimMatch) -> MetadataMatcher {
+    let ClaimMatch {
+        path,
+        value,
+        invert,
+    } = value;
+    MetadataMatcher {
+        invert: *invert,
+        ..claim(path, value)
+    }
+}
+
+pub(super) fn from_route(
+    proto: MetadataMatcher,
+    at: &At<'_>,
+) -> Result<ClaimMatch, InvalidResource> {
+    let invert = proto.invert;
+    let plain = MetadataMatcher {
+        invert: false,
+        ..proto
+    };
+    let Claims { path, values } = from_claim(plain, at)?;
+    match <[StringPattern; 1]>::try_from(values) {
+        Ok([value]) => Ok(ClaimMatch {
+            path,
+            value,
+            invert,
+        }),
+        Err(_) => Err(at.field("value").unsupported()),
+    }
 }
 
 pub(super) fn from_claim(proto: MetadataMatcher, at: &At<'_>) -> Result<Claims, InvalidResource> {

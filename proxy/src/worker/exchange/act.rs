@@ -3,6 +3,7 @@
 use mesh_ir::evaluate::{Action, Rejection};
 
 use super::{Exchange, UpstreamTarget};
+use crate::http1::RequestRef;
 use crate::record::ResponseFlags;
 use crate::worker::reply::Reply;
 use crate::worker::scratch::UpstreamRoom;
@@ -66,10 +67,31 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             self.worker.count_denial(rule);
         }
         let details = rejection.details();
+        let challenge = match rejection {
+            Rejection::Token(_) => Some(challenge(self.stream.head())),
+            Rejection::Denied(_) | Rejection::UnknownProvider(_) => None,
+        };
         let reply = Reply {
             denial: Some(&details),
+            challenge: challenge.as_deref(),
             ..Reply::new(rejection.code(), ResponseFlags::NONE, "").with_body(rejection.body())
         };
         self.answer(reply, "", None).await;
     }
+}
+
+/// What a client with a wrong token is told (RFC 6750), as by Envoy.
+fn challenge(request: RequestRef<'_>) -> Vec<u8> {
+    /// Longest realm.
+    const LONGEST: usize = 256;
+    let parts = [
+        request.scheme(),
+        b"://",
+        request.authority(),
+        request.path(),
+    ];
+    let mut realm = parts.concat();
+    realm.truncate(LONGEST);
+    realm.retain(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    [b"Bearer realm=\"", &*realm, b"\", error=\"invalid_token\""].concat()
 }

@@ -144,9 +144,19 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let ops = self.substitute(forwarding.request_ops(), Fields::default(), target);
         let (request, written) = (self.stream.head(), &mut *self.written);
         written.ops = ops;
-        if let Some(path) = forwarding.path(request.path()) {
+        let edited = written
+            .edits
+            .as_ref()
+            .and_then(|edits| edits.query.as_ref());
+        let path = forwarding.path(request.path());
+        if path.is_some() || edited.is_some() {
+            let path = path.unwrap_or(Cow::Borrowed(request.path()));
             written.path.extend_from_slice(&path);
-            if let Some(query) = request.query() {
+            let query = match edited {
+                Some(query) => query.as_deref(),
+                None => request.query(),
+            };
+            if let Some(query) = query {
                 written.path.push(b'?');
                 written.path.extend_from_slice(query);
             }
@@ -181,6 +191,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let edge = self.context.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
         let edit = RequestEdit {
+            policies: written.edits.as_deref(),
             ops: match (&written.ops, forwarding) {
                 (Some(ops), _) => ops.each_ref().map(Some),
                 (None, Some(forwarding)) => forwarding.request_ops(),
@@ -192,7 +203,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             forwards_certificate: self.context.http.config.trust.client_certificate
                 == ForwardClientCertificate::AlwaysForward,
             forwarded_proto: proto.then(|| request.scheme()),
-            original_path: rewritten.then(|| request.path_and_query()),
+            original_path: (rewritten && !written.hides_query()).then(|| request.path_and_query()),
             attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),
         };
         let line = RequestLine {

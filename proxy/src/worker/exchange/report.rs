@@ -118,7 +118,9 @@ fn sent_request<'r>(
         method: request.method(),
         authority: host.map_or(request.authority(), str::as_bytes),
         path: rewritten.unwrap_or(request.path_and_query()),
-        original_path: rewritten.map(|_| request.path_and_query()),
+        original_path: rewritten
+            .filter(|_| !written.hides_query())
+            .map(|_| request.path_and_query()),
         scheme: request.scheme(),
         request_id: fields.known(Known::RequestId).or(used(&written.request_id)),
         forwarded_for: used(&written.forwarded_for).or(fields.known(Known::ForwardedFor)),

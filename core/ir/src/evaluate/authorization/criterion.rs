@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::Subject;
 use super::host;
@@ -319,7 +320,7 @@ fn accepts<T>(constraint: &Constraint<T>, holds: impl Fn(&T) -> bool) -> bool {
 }
 
 fn single(constraint: &Constraint<StringPattern>, value: &[u8]) -> bool {
-    accepts(constraint, |pattern| text::is_match(pattern, value))
+    accepts(constraint, |pattern| pattern.is_match(value))
 }
 
 fn address<R: RequestView>(
@@ -368,7 +369,7 @@ fn each_text<R: RequestView>(
 }
 
 fn claims(
-    tokens: &[VerifiedToken],
+    tokens: &[Arc<VerifiedToken>],
     path: &[impl AsRef<str>],
     visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::text;
 use crate::policy::{PathPattern, PathTemplate, StringPattern};
 
 /// A path pattern, ready to be compared.
@@ -33,7 +32,7 @@ impl PathMatcher {
 
     pub(super) fn is_match(&self, path: &[u8]) -> bool {
         match self {
-            Self::Text(pattern) => text::is_match(pattern, path),
+            Self::Text(pattern) => pattern.is_match(path),
             Self::Template(template) => template.is_match(path),
         }
     }

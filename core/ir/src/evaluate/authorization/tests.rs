@@ -17,7 +17,7 @@ use crate::policy::{
 struct Case {
     request: PlainRequest,
     peer: Option<PeerIdentity>,
-    tokens: Vec<VerifiedToken>,
+    tokens: Vec<Arc<VerifiedToken>>,
     source: &'static str,
     server_name: Option<&'static str>,
 }
@@ -60,7 +60,7 @@ impl Case {
     }
 
     fn token(mut self, claims: serde_json::Value) -> Self {
-        self.tokens.push(VerifiedToken::new(claims));
+        self.tokens.push(Arc::new(VerifiedToken::new(claims)));
         self
     }
 

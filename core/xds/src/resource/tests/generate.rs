@@ -85,13 +85,17 @@ fn route_match() -> impl Strategy<Value = RouteMatch> {
         any::<bool>(),
         vec(header, 0..3),
         vec(query, 0..2),
+        vec(filters::claim_match(), 0..2),
     )
-        .prop_map(|(path, case_sensitive, headers, query)| RouteMatch {
-            path,
-            case_sensitive,
-            headers,
-            query,
-        })
+        .prop_map(
+            |(path, case_sensitive, headers, query, claims)| RouteMatch {
+                path,
+                case_sensitive,
+                headers,
+                query,
+                claims,
+            },
+        )
 }
 
 fn path_rewrite() -> impl Strategy<Value = PathRewrite> {

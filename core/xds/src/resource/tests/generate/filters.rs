@@ -33,6 +33,15 @@ const NAMES: &str = "[a-z.()*+][a-z.,-]{0,5}";
 const HOSTS: &str = "[a-z][a-z.-]{0,5}(:[0-9]{1,3})?";
 const TOKENS: &str = "[a-z:]{1,4}/[a-z.]{1,4}";
 
+pub(super) fn claim_match() -> impl Strategy<Value = ClaimMatch> {
+    let path = vec(word(), 1..3);
+    (path, string_pattern(NAMES), any::<bool>()).prop_map(|(path, value, invert)| ClaimMatch {
+        path,
+        value,
+        invert,
+    })
+}
+
 fn constraint<T: std::fmt::Debug + 'static>(
     values: impl Strategy<Value = T> + 'static,
 ) -> BoxedStrategy<Constraint<T>> {
