@@ -28,8 +28,6 @@ pub struct EngineOptions {
     /// Commands for images, by name.
     pub images: BTreeMap<String, String>,
     pub ingress: Ingress,
-    /// The API server's certificate authority in PEM.
-    pub api_ca: String,
 }
 
 /// Running controllers and node.
@@ -51,7 +49,6 @@ impl Engine {
             paths,
             images: mapped,
             ingress,
-            api_ca,
         } = options;
         let (stop_controllers, stop_node, stop_rest) = (
             CancellationToken::new(),
@@ -89,7 +86,6 @@ impl Engine {
             images: Images::new(mapped, images::builtin),
             processes,
             directory: paths.directory().to_owned(),
-            api_ca,
             cpus,
             memory,
         });

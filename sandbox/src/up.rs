@@ -116,7 +116,6 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
     let identity = Identity::generate(&addresses)?;
     let token = token();
     let kubeconfig = kubeconfig(&options.name, block.host(), &identity.ca, &token);
-    let api_ca = identity.ca.clone();
     let server = Server::start(ServerOptions {
         listener,
         identity,
@@ -134,7 +133,6 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
         paths: paths.clone(),
         images: options.images,
         ingress,
-        api_ca,
     })
     .await?;
     let record = Record {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::admission::Webhooks;
+use super::authorization;
 use super::initial;
 use super::kinds::{Kind, definition};
 use super::state::Api;
@@ -21,6 +22,7 @@ pub fn stored(api: &Api, state: &mut State, kind: &Kind, object: &Value) {
         api.change_kinds(|kinds| definition::serve(kinds, object));
     }
     read_webhooks(api, state, kind);
+    aggregate(state, kind);
 }
 
 /// After an object was removed.
@@ -32,6 +34,13 @@ pub fn removed(api: &Api, state: &mut State, kind: &Kind, object: &Value) {
         api.change_kinds(|kinds| kinds.remove(&group, &plural));
     }
     read_webhooks(api, state, kind);
+    aggregate(state, kind);
+}
+
+fn aggregate(state: &mut State, kind: &Kind) {
+    if kind.is("rbac.authorization.k8s.io", "clusterroles") {
+        authorization::aggregate(state);
+    }
 }
 
 fn read_webhooks(api: &Api, state: &State, kind: &Kind) {

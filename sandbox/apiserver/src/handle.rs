@@ -1,7 +1,7 @@
 //! One request from its head to its answer.
 //!
 //! ```text
-//! head -> Request -> user -> body -> extension | objects (verbs) | pages -> answer
+//! head -> Request -> user -> may he? -> body -> extension | objects (verbs) | pages -> answer
 //! ```
 
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
-use super::auth::User;
+use super::auth::{self, User};
+use super::authorization::{self, Attributes};
 use super::call::{Call, Extension};
 use super::extensions::EXTENSIONS;
 use super::request::{Path, Request, Target};
@@ -49,15 +50,22 @@ async fn answer(api: Arc<Api>, mut raw: hyper::Request<Incoming>) -> Answer {
             return pages::answer(&api, &request, segments);
         }
         Target::Other(segments) => {
-            user(&api, &raw)?;
+            let user = user(&api, &raw)?;
+            let attributes = Attributes {
+                user: &user,
+                verb: &request.method.as_str().to_lowercase(),
+                target: authorization::Target::Path(uri.path()),
+            };
+            authorization::check(&api, &attributes)?;
             return pages::answer(&api, &request, segments);
         }
         Target::Resource(path) => path.clone(),
     };
     let user = user(&api, &raw)?;
-    let upgrade = raw
-        .headers()
-        .contains_key(header::UPGRADE)
+    authorization::check(&api, &Attributes::of(&user, &request, &path)?)?;
+    // Elsewhere a client may offer another protocol, and its body counts.
+    let is_stream = matches!(&*path.subresource, "attach" | "exec" | "portforward");
+    let upgrade = (is_stream && raw.headers().contains_key(header::UPGRADE))
         .then(|| hyper::upgrade::on(&mut raw));
     let (parts, body) = raw.into_parts();
     let body = if upgrade.is_some() || matches!(parts.method, Method::GET | Method::HEAD) {
@@ -109,9 +117,11 @@ fn row(path: &Path, method: &str) -> Row {
 fn user(api: &Api, raw: &hyper::Request<Incoming>) -> Result<User, Status> {
     let authorization = raw.headers().get(header::AUTHORIZATION);
     let authorization = authorization.and_then(|value| value.to_str().ok());
-    api.authenticator
+    let user = api
+        .authenticator
         .user(authorization, api, Timestamp::now())
-        .map_err(|denied| Status::unauthorized(denied.to_string()))
+        .map_err(|denied| Status::unauthorized(denied.to_string()))?;
+    auth::impersonated(api, user, raw.headers())
 }
 
 async fn whole(body: Incoming) -> Result<Bytes, Status> {

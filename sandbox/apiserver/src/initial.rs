@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::authorization::{BootstrapRule, ROLES};
 use super::state::{Api, now};
 use super::store::State;
 use super::{defaults, follow, metadata};
@@ -20,6 +21,7 @@ pub fn create(api: &Api, address: SocketAddr) {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         put(api, &mut state, "", "namespaces", object);
     }
+    create_roles(api, &mut state);
     let (host, port) = (address.ip().to_string(), address.port());
     let first = api.addresses.first().to_string();
     let metadata = |name: &str| {
@@ -44,6 +46,44 @@ pub fn create(api: &Api, address: SocketAddr) {
     });
     slice["metadata"]["labels"]["kubernetes.io/service-name"] = json!("kubernetes");
     put(api, &mut state, "discovery.k8s.io", "endpointslices", slice);
+}
+
+/// The roles of every cluster, and their bindings.
+fn create_roles(api: &Api, state: &mut State) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let metadata = |name: &str| {
+        json!({"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+               "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}})
+    };
+    for role in ROLES {
+        let rules = role.rules.iter().map(|rule| match rule {
+            BootstrapRule::Resources(groups, resources, verbs) => {
+                json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
+            }
+            BootstrapRule::Paths(paths, verbs) => json!({"nonResourceURLs": paths, "verbs": verbs}),
+        });
+        let rules: Vec<Value> = rules.collect();
+        let mut object = json!({"apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole",
+            "metadata": metadata(role.name), "rules": rules});
+        let label = |role: &str| format!("{GROUP}/aggregate-to-{role}");
+        for whole in role.part_of {
+            object["metadata"]["labels"][label(whole)] = json!("true");
+        }
+        if role.is_aggregated {
+            let selector = json!({"matchLabels": {label(role.name): "true"}});
+            object["aggregationRule"] = json!({"clusterRoleSelectors": [selector]});
+        }
+        put(api, state, GROUP, "clusterroles", object);
+        if !role.groups.is_empty() {
+            let groups = role.groups.iter();
+            let subjects =
+                groups.map(|group| json!({"apiGroup": GROUP, "kind": "Group", "name": group}));
+            let binding = json!({"apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRoleBinding",
+                "metadata": metadata(role.name), "subjects": subjects.collect::<Vec<_>>(),
+                "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role.name}});
+            put(api, state, GROUP, "clusterrolebindings", binding);
+        }
+    }
 }
 
 /// What every namespace has from the start.

@@ -14,6 +14,7 @@ mod server;
 mod tls;
 
 mod auth;
+mod authorization;
 mod call;
 mod handle;
 mod request;

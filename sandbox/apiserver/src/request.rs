@@ -7,7 +7,10 @@
 //!          group version   namespace   resource
 //! ```
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
 
 use super::status::Status;
 
@@ -202,25 +205,13 @@ fn bad_value(name: &str, value: &str) -> Status {
 
 /// Undoes the encoding of a path segment or a query; `None` when the result is not UTF-8.
 fn decode(text: &str, plus: bool) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-                continue;
-            }
-            (b'+', _) if plus => bytes.push(b' '),
-            (other, _) => bytes.push(*other),
-        }
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
+    let text = if plus {
+        Cow::Owned(text.replace('+', " "))
+    } else {
+        Cow::Borrowed(text)
+    };
+    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
 }
 
 #[cfg(test)]

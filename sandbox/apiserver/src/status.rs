@@ -225,8 +225,21 @@ impl Status {
 
     /// It is not allowed.
     pub fn forbidden(group: &str, plural: &str, name: &str, why: &str) -> Self {
-        let message = format!("{} {name:?} is forbidden: {why}", qualified(plural, group));
+        let name_part = match name {
+            "" => String::new(),
+            name => format!(" {name:?}"),
+        };
+        let message = format!(
+            "{}{name_part} is forbidden: {why}",
+            qualified(plural, group)
+        );
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(group, plural, name)
+    }
+
+    /// A page is not for the user.
+    pub fn forbidden_path(why: &str) -> Self {
+        let message = format!("forbidden: {why}");
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
 
     /// A webhook refuses, by the status in its answer. A refusal is never a success, whatever it says.

@@ -100,7 +100,7 @@ impl State {
         table: &str,
         namespace: Option<&'a str>,
         after: Option<&Key>,
-    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> + use<'a> {
         use std::ops::Bound;
         let start = match (after, namespace) {
             (Some(key), _) => Bound::Excluded(key.clone()),

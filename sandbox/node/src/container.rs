@@ -238,13 +238,13 @@ impl Runner {
             .program(container, &variables)
             .map_err(|error| ("ImageNotRunnable", error.to_string()))?;
         let object = pod.pod();
-        let mounts = volumes::mounts(&object, container, &variables).map_err(config)?;
+        let mounts = volumes::mounts(container, &variables).map_err(config)?;
         let root = pod.root(&container.name);
-        std::fs::create_dir_all(root.join("tmp")).map_err(failed)?;
-        for mount in mounts {
+        let targets = mounts.iter().map(|mount| {
             let (target, writable) = pod.volume(&object, &mount.volume);
-            volumes::link(&root, &mount, &target, writable).map_err(failed)?;
-        }
+            (mount, target, writable)
+        });
+        volumes::lay_out(&root, targets).map_err(failed)?;
         let directory = pod.working_directory(container);
         std::fs::create_dir_all(&directory).map_err(failed)?;
         let log = Log::open(pod.log_path(&container.name, attempt))

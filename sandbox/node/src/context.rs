@@ -29,8 +29,6 @@ pub struct NodeContext {
     pub events: Events,
     /// The sandbox's state directory.
     pub directory: PathBuf,
-    /// The API server's certificate authority in PEM.
-    pub api_ca: String,
     pub cpus: u64,
     pub memory: u64,
 }

@@ -15,16 +15,20 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::backend::Backend;
+use super::connections::{Activity, Connections};
 use super::hosts::cluster_ip;
 
-/// Connections one listener carries at once; more wait in its backlog.
+/// Connections one listener carries at once. When all are taken the idlest makes room, and more wait while all are busy.
 const CONNECTIONS: usize = 512;
+
+/// Before it is tried again to accept a connection, or to find a place for one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// An endpoint that does not answer by then counts as refusing.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -179,21 +183,26 @@ pub async fn accept(
     backend: Arc<dyn Backend>,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Connections::new(CONNECTIONS);
     let turn = Arc::new(AtomicUsize::new(0));
     loop {
-        let permit = tokio::select! {
-            () = stop.cancelled() => return,
-            permit = permits.clone().acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let (Ok(permit), Ok((client, _))) = (permit, accepted) else {
+        let Ok((client, _)) = accepted else {
             // Out of descriptors, most likely: give others time to close theirs.
-            sleep(Duration::from_millis(50)).await;
+            sleep(PAUSE).await;
             continue;
+        };
+        let place = loop {
+            match connections.place() {
+                Some(place) => break place,
+                None => tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep(PAUSE) => {}
+                },
+            }
         };
         let candidates = targets
             .read()
@@ -204,26 +213,33 @@ pub async fn accept(
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = carry(client, &candidates, start, &*backend) => {}
+                () = place.activity.stop.cancelled() => {}
+                () = carry(client, &candidates, start, &*backend, &place.activity) => {}
             }
-            drop(permit);
         });
     }
 }
 
 /// Copies one connection both ways until both sides are done.
-async fn carry(mut client: TcpStream, targets: &Targets, start: usize, backend: &dyn Backend) {
+async fn carry(
+    client: TcpStream,
+    targets: &Targets,
+    start: usize,
+    backend: &dyn Backend,
+    activity: &Activity,
+) {
     let order = targets
         .iter()
         .cycle()
         .skip(start % targets.len().max(1))
         .take(targets.len().min(ATTEMPTS));
     for (address, port) in order {
-        let Ok(Ok(mut endpoint)) = timeout(CONNECT_LIMIT, backend.dial(*address, *port)).await
-        else {
+        let Ok(Ok(endpoint)) = timeout(CONNECT_LIMIT, backend.dial(*address, *port)).await else {
             continue;
         };
         let _ = (client.set_nodelay(true), endpoint.set_nodelay(true));
+        let mut client = InspectReader::new(client, |_| activity.note());
+        let mut endpoint = InspectReader::new(endpoint, |_| activity.note());
         let _ = tokio::io::copy_bidirectional(&mut client, &mut endpoint).await;
         return;
     }
@@ -259,5 +275,38 @@ mod tests {
         let targets = vec![(address("127.9.1.1"), 8080), (address("127.9.1.2"), 8080)];
         let expected = BTreeMap::from([((address("127.9.128.1"), 80), targets)]);
         assert_eq!(plan(&services, &slices), expected);
+    }
+
+    #[tokio::test]
+    async fn idle_connections_keep_nobody_out() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = endpoint.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = endpoint.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                });
+            }
+        });
+        let block = crate::Block::new(253).unwrap();
+        let backend = crate::Loopback::new(block, Default::default(), Default::default());
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let targets = Arc::new(RwLock::new(vec![(target.ip(), target.port())]));
+        let stop = CancellationToken::new();
+        tokio::spawn(accept(listener, targets, Arc::new(backend), stop.clone()));
+        let mut idle = Vec::new();
+        for _ in 0..CONNECTIONS {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(b"hello").await.unwrap();
+        let mut answer = [0; 5];
+        let answered = timeout(Duration::from_secs(10), late.read_exact(&mut answer)).await;
+        answered.unwrap().unwrap();
+        assert_eq!(&answer, b"hello");
+        stop.cancel();
     }
 }

@@ -13,6 +13,7 @@ pub mod controllers;
 
 mod address;
 mod backend;
+mod connections;
 mod container;
 mod context;
 mod environment;

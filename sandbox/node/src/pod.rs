@@ -209,13 +209,11 @@ impl Worker {
         let context = &self.context;
         let pod = context.pod();
         let (facts, sources, tokens) = (context.facts(), context.sources(), context.tokens());
-        let api_ca = &context.node.api_ca;
         let wanted = volumes::Context {
             pod: &pod,
             facts: &facts,
             sources: &sources,
             tokens: &tokens,
-            api_ca,
         };
         let contents =
             volumes::contents(&wanted).map_err(|error: ConfigError| error.to_string())?;

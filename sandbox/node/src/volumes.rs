@@ -16,15 +16,8 @@ use std::path::{Component, Path, PathBuf};
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, KeyToPath, Pod, Volume, VolumeProjection,
 };
-use kube::ResourceExt;
 
 use super::environment::{self, ConfigError, Facts, Sources};
-
-/// Where a container finds its account's token when nothing else is mounted there.
-pub const ACCOUNT_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/// The volume behind [`ACCOUNT_MOUNT`] when the pod does not bring its own.
-pub const ACCOUNT_VOLUME: &str = "sandbox-api-access";
 
 /// The mode of whatever is secret.
 const PRIVATE: u32 = 0o600;
@@ -73,8 +66,6 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     pub sources: &'a dyn Sources,
     pub tokens: &'a BTreeMap<TokenKey, String>,
-    /// The API server's certificate authority in PEM.
-    pub api_ca: &'a str,
 }
 
 /// The tokens a pod's volumes need.
@@ -88,19 +79,9 @@ pub fn tokens(pod: &Pod) -> Vec<TokenKey> {
             seconds: token.expiration_seconds.unwrap_or(3600),
         })
         .collect();
-    if automounts(pod) {
-        keys.push(account_token());
-    }
     keys.sort();
     keys.dedup();
     keys
-}
-
-fn account_token() -> TokenKey {
-    TokenKey {
-        audience: String::new(),
-        seconds: 3607,
-    }
 }
 
 fn volumes(pod: &Pod) -> impl Iterator<Item = &Volume> {
@@ -109,50 +90,14 @@ fn volumes(pod: &Pod) -> impl Iterator<Item = &Volume> {
         .flat_map(|spec| spec.volumes.iter().flatten())
 }
 
-/// True when containers get their account's token although the pod says nothing about it.
-fn automounts(pod: &Pod) -> bool {
-    pod.spec
-        .as_ref()
-        .is_some_and(|spec| spec.automount_service_account_token != Some(false))
-}
-
 /// What each volume of a pod holds.
 pub fn contents(context: &Context<'_>) -> Result<BTreeMap<String, Content>, ConfigError> {
     let mut contents = BTreeMap::new();
     for volume in volumes(context.pod) {
-        contents.insert(volume.name.clone(), content(context, volume)?);
-    }
-    if automounts(context.pod) {
-        contents.insert(
-            ACCOUNT_VOLUME.to_owned(),
-            Content::Files(account_files(context)),
-        );
+        let name = single(&volume.name)?.to_owned();
+        contents.insert(name, content(context, volume)?);
     }
     Ok(contents)
-}
-
-fn account_files(context: &Context<'_>) -> Files {
-    let mut files = Files::new();
-    let namespace = context.pod.namespace().unwrap_or_default();
-    let token = context
-        .tokens
-        .get(&account_token())
-        .cloned()
-        .unwrap_or_default();
-    for (name, data, mode) in [
-        ("token", token, PRIVATE),
-        ("ca.crt", context.api_ca.to_owned(), PUBLIC),
-        ("namespace", namespace, PUBLIC),
-    ] {
-        files.insert(
-            PathBuf::from(name),
-            File {
-                data: data.into_bytes(),
-                mode,
-            },
-        );
-    }
-    files
 }
 
 fn content(context: &Context<'_>, volume: &Volume) -> Result<Content, ConfigError> {
@@ -188,7 +133,7 @@ fn content(context: &Context<'_>, volume: &Volume) -> Result<Content, ConfigErro
             &mut files,
         )?;
     } else if let Some(source) = &volume.persistent_volume_claim {
-        return Ok(Content::Claim(source.claim_name.clone()));
+        return Ok(Content::Claim(single(&source.claim_name)?.to_owned()));
     } else if let Some(source) = &volume.host_path {
         return Ok(Content::Host(PathBuf::from(&source.path)));
     } else if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
@@ -381,6 +326,18 @@ fn public(mode: Option<i32>) -> u32 {
         | 0o400
 }
 
+/// A name that is one directory of its own, and leads nowhere else.
+fn single(name: &str) -> Result<&str, ConfigError> {
+    let mut components = Path::new(name).components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(part)), None) if part == name => Ok(name),
+        _ => {
+            let message = format!("{name:?} is no name of a volume or claim");
+            Err(ConfigError::Unsupported(message))
+        }
+    }
+}
+
 fn insert(files: &mut Files, path: &str, file: File) -> Result<(), ConfigError> {
     files.insert(inside(path)?, file);
     Ok(())
@@ -414,7 +371,6 @@ pub struct Mount {
 
 /// The mounts of a container, outer ones first.
 pub fn mounts(
-    pod: &Pod,
     container: &Container,
     variables: &BTreeMap<String, String>,
 ) -> Result<Vec<Mount>, ConfigError> {
@@ -429,16 +385,8 @@ pub fn mounts(
             .unwrap_or_default();
         mounts.push(Mount {
             at: inside(&mount.mount_path)?,
-            volume: mount.name.clone(),
+            volume: single(&mount.name)?.to_owned(),
             sub_path: inside(&sub_path)?,
-        });
-    }
-    let account = inside(ACCOUNT_MOUNT)?;
-    if automounts(pod) && !mounts.iter().any(|mount| mount.at == account) {
-        mounts.push(Mount {
-            at: account,
-            volume: ACCOUNT_VOLUME.to_owned(),
-            sub_path: PathBuf::new(),
         });
     }
     mounts.sort_by_key(|mount| mount.at.components().count());
@@ -492,8 +440,20 @@ fn remove_others(root: &Path, below: &Path, files: &Files) -> io::Result<()> {
     Ok(())
 }
 
+/// Links all mounts into a container's root, outer ones first, and makes what programs expect beside them.
+pub fn lay_out<'a>(
+    root: &Path,
+    mounts: impl IntoIterator<Item = (&'a Mount, PathBuf, bool)>,
+) -> io::Result<()> {
+    for (mount, target, writable) in mounts {
+        link(root, mount, &target, writable)?;
+    }
+    // A volume may be mounted there.
+    std::fs::create_dir_all(root.join("tmp"))
+}
+
 /// Links a mount into a container's root. `target` is the volume's directory.
-pub fn link(root: &Path, mount: &Mount, target: &Path, writable: bool) -> io::Result<()> {
+fn link(root: &Path, mount: &Mount, target: &Path, writable: bool) -> io::Result<()> {
     let target = if mount.sub_path.as_os_str().is_empty() {
         target.to_owned()
     } else {

@@ -16,6 +16,7 @@ mod install;
 mod lifecycle;
 mod processes;
 mod ready;
+mod rights;
 mod sandbox;
 mod shift;
 mod website;

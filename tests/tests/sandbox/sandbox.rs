@@ -50,6 +50,11 @@ impl Sandbox {
 
     /// Does something with a client of its API, as the owner.
     pub fn with_client<T>(&self, work: impl AsyncFnOnce(kube::Client) -> T) -> T {
+        self.with_token("", work)
+    }
+
+    /// Does something with a client of its API that presents a token of its own; none is the owner's.
+    pub fn with_token<T>(&self, token: &str, work: impl AsyncFnOnce(kube::Client) -> T) -> T {
         let status = self.status();
         let path = status["kubeconfig"].as_str().expect("a path").to_owned();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -58,7 +63,11 @@ impl Sandbox {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let config = kube::config::Kubeconfig::read_from(path).expect("the kubeconfig");
+            let mut config = kube::config::Kubeconfig::read_from(path).expect("the kubeconfig");
+            for user in config.auth_infos.iter_mut().filter(|_| !token.is_empty()) {
+                let user = user.auth_info.as_mut().expect("a user");
+                user.token = Some(token.to_owned().into());
+            }
             let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await;
             let client = kube::Client::try_from(config.expect("a good kubeconfig"));
             work(client.expect("a client")).await

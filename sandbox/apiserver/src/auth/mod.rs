@@ -6,18 +6,22 @@
 //! TokenReview, Self...Review -> review -> the same object with its status
 //! ```
 //!
-//! The sandbox asks who someone is and not what they may do: all of it belongs to the person who started it, so everyone
-//! it knows may do everything. Roles and bindings are stored like any object, and access reviews say yes.
+//! What somebody may do is the matter of `authorization`.
 
 mod grant;
+mod impersonation;
 mod review;
 mod token;
 
+use std::collections::BTreeMap;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use grant::{GrantError, grant};
-pub use review::{self_subject_access, self_subject_review, self_subject_rules, token_review};
+pub use impersonation::user as impersonated;
+pub use review::{answered, self_subject_review, token_review};
 pub use token::{API_AUDIENCE, Bound, Claims, Named, SigningKey, TokenError};
 
 /// Someone whom the API server knows.
@@ -26,8 +30,8 @@ pub struct User {
     pub name: String,
     pub uid: String,
     pub groups: Vec<String>,
-    /// The pod that a token is bound to, by name and uid.
-    pub pod: Option<Named>,
+    /// More about it, such as the pod that a token is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// Where objects that tokens are bound to are looked up: the uid of an object, `None` when there is none.
@@ -101,7 +105,7 @@ impl Authenticator {
                 .filter(|audience| offered.contains(audience));
             both.cloned().collect()
         };
-        if token::same(token.as_bytes(), self.admin.as_bytes()) {
+        if verify_slices_are_equal(token.as_bytes(), self.admin.as_bytes()).is_ok() {
             return match matching(&api) {
                 none if none.is_empty() => Err(Denied::Audience(api.into())),
                 audiences => Ok((admin(), audiences)),
@@ -128,10 +132,10 @@ fn admin() -> User {
         name: "sandbox-admin".to_owned(),
         uid: String::new(),
         groups: vec![
-            "system:masters".to_owned(),
+            crate::authorization::MASTERS.to_owned(),
             "system:authenticated".to_owned(),
         ],
-        pod: None,
+        extra: BTreeMap::new(),
     }
 }
 
@@ -142,13 +146,30 @@ fn account(claims: Claims) -> User {
     User {
         name: sub,
         uid: kubernetes.serviceaccount.uid,
-        groups: vec![
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{}", kubernetes.namespace),
-            "system:authenticated".to_owned(),
-        ],
-        pod: kubernetes.pod,
+        groups: account_groups(&kubernetes.namespace),
+        extra: kubernetes.pod.map(pod).unwrap_or_default(),
     }
+}
+
+/// The groups of a service account.
+fn account_groups(namespace: &str) -> Vec<String> {
+    vec![
+        "system:serviceaccounts".to_owned(),
+        format!("system:serviceaccounts:{namespace}"),
+        "system:authenticated".to_owned(),
+    ]
+}
+
+/// What a token says of the pod that it is bound to.
+fn pod(pod: Named) -> BTreeMap<String, Vec<String>> {
+    let Named { name, uid } = pod;
+    BTreeMap::from([
+        (
+            "authentication.kubernetes.io/pod-name".to_owned(),
+            vec![name],
+        ),
+        ("authentication.kubernetes.io/pod-uid".to_owned(), vec![uid]),
+    ])
 }
 
 /// A token ends with the objects it is bound to, however long it was to live.
@@ -175,23 +196,30 @@ fn check_bound(bound: &Bound, lookup: &dyn Lookup) -> Result<(), Denied> {
 // === impl User ===
 
 impl User {
+    /// A user of this name, in no group.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid: String::new(),
+            groups: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+
     /// As reviews show a user.
     pub fn describe(&self) -> Value {
         let Self {
             name,
             uid,
             groups,
-            pod,
+            extra,
         } = self;
         let mut text = json!({"username": name, "groups": groups});
         if !uid.is_empty() {
             text["uid"] = json!(uid);
         }
-        if let Some(pod) = pod {
-            text["extra"] = json!({
-                "authentication.kubernetes.io/pod-name": [pod.name],
-                "authentication.kubernetes.io/pod-uid": [pod.uid],
-            });
+        if !extra.is_empty() {
+            text["extra"] = json!(extra);
         }
         text
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::auth::{self, GrantError};
+use crate::authorization;
 use crate::call::{Call, Extension};
 use crate::response::{Answer, json};
 use crate::status::{Cause, Status};
@@ -87,14 +88,25 @@ fn answer_review(call: Call) -> BoxFuture<'static, Answer> {
                 auth::token_review(&call.api.authenticator, &*call.api, asked, Timestamp::now())
             }
             "selfsubjectreviews" => auth::self_subject_review(&call.user, asked),
-            "selfsubjectrulesreviews" => auth::self_subject_rules(asked),
-            "subjectaccessreviews" => auth::self_subject_access("SubjectAccessReview", asked),
-            "localsubjectaccessreviews" => {
-                auth::self_subject_access("LocalSubjectAccessReview", asked)
+            "selfsubjectrulesreviews" => {
+                let status =
+                    authorization::rules_review(&call.api.store.lock(), &call.user, &asked);
+                answered(asked, "SelfSubjectRulesReview", status)
             }
-            _ => auth::self_subject_access("SelfSubjectAccessReview", asked),
+            "subjectaccessreviews" => access(&call, "SubjectAccessReview", asked)?,
+            "localsubjectaccessreviews" => access(&call, "LocalSubjectAccessReview", asked)?,
+            _ => access(&call, "SelfSubjectAccessReview", asked)?,
         };
         Ok(json(StatusCode::CREATED, &answer))
     }
     .boxed()
+}
+
+fn access(call: &Call, kind: &str, asked: Value) -> Result<Value, Status> {
+    let status = authorization::access_review(&call.api.store.lock(), kind, &call.user, &asked)?;
+    Ok(answered(asked, kind, status))
+}
+
+fn answered(asked: Value, kind: &str, status: Value) -> Value {
+    auth::answered(asked, "authorization.k8s.io/v1", kind, status)
 }

@@ -11,6 +11,8 @@ pub struct Field {
     pub number: u64,
     pub kind: Type,
     pub count: Count,
+    /// Whether a zero says that the field is not set: clients send some fields always.
+    pub is_always_sent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +64,13 @@ fn field(word: &'static str) -> Option<Field> {
         kind: match kind {
             "s" => Type::Text,
             "b" => Type::Bytes,
-            "i" => Type::Number,
-            "t" => Type::Truth,
+            "i" | "I" => Type::Number,
+            "t" | "T" => Type::Truth,
             "d" => Type::Double,
             message => Type::Message(message),
         },
         count,
+        is_always_sent: matches!(kind, "I" | "T"),
     })
 }
 

@@ -120,6 +120,7 @@ fn put(
             // Texts that are not set are sent as empty ones.
             Value::Null => {}
             Value::String(text) if text.is_empty() => {}
+            zero if field.is_always_sent && (zero == 0 || zero == false) => {}
             value => {
                 object.insert(field.name.to_owned(), value);
             }
@@ -195,6 +196,14 @@ mod tests {
             put(4, b""),
         ]
         .concat()
+    }
+
+    #[test]
+    fn zeros_of_fields_that_are_always_sent_say_nothing() {
+        // replicas=0 minReadySeconds=0 paused=false: only the first one was set.
+        let spec = [0x08, 0x00, 0x28, 0x00, 0x38, 0x00];
+        let deployment = decode(&body("apps/v1", "Deployment", &put(2, &spec)));
+        assert_eq!(deployment.unwrap()["spec"], json!({"replicas": 0}));
     }
 
     #[test]

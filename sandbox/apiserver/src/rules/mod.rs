@@ -43,6 +43,7 @@ pub fn check(
         }
         if let Some(old) = old {
             causes.extend(fixed::check(kind, old, new));
+            causes.extend(new_finalizers(&old["metadata"], &new["metadata"]));
         }
     }
     if causes.is_empty() {
@@ -50,6 +51,23 @@ pub fn check(
     }
     let name = new["metadata"]["name"].as_str().unwrap_or_default();
     Err(Status::invalid(&kind.group, &kind.kind, name, causes))
+}
+
+/// What is being deleted is not to be held by something else.
+fn new_finalizers(old: &Value, new: &Value) -> Option<Cause> {
+    if old["deletionTimestamp"].is_null() {
+        return None;
+    }
+    let known = list(&old["finalizers"]);
+    let fresh: Vec<&str> = list(&new["finalizers"])
+        .iter()
+        .filter(|one| !known.contains(one))
+        .map(text)
+        .collect();
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers {fresh:?}"
+    );
+    (!fresh.is_empty()).then(|| Cause::forbidden("metadata.finalizers", &why))
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::metadata::labels;
 use super::{list, required, text};
-use crate::metadata::is_label;
+use crate::metadata::{NameRule, is_label};
 use crate::status::Cause;
 
 /// A pod.
@@ -23,6 +23,7 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Cause> {
         .iter()
         .map(|volume| text(&volume["name"]))
         .collect();
+    volume_names(spec, path, &mut causes);
     let mut names = BTreeSet::new();
     for group in ["containers", "initContainers"] {
         for (index, container) in list(&spec[group]).iter().enumerate() {
@@ -52,6 +53,33 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Names of volumes and claims become names of directories.
+fn volume_names(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut names = BTreeSet::new();
+    for (index, volume) in list(&spec["volumes"]).iter().enumerate() {
+        let path = format!("{path}.volumes[{index}]");
+        let name = text(&volume["name"]);
+        required(&volume["name"], format!("{path}.name"), causes);
+        if !name.is_empty() && !is_label(name) {
+            let why = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
+            causes.push(Cause::invalid(format!("{path}.name"), &json!(name), why));
+        }
+        if !names.insert(name) {
+            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
+        }
+        let claim = &volume["persistentVolumeClaim"];
+        if claim.is_object() {
+            let field = format!("{path}.persistentVolumeClaim.claimName");
+            required(&claim["claimName"], field.clone(), causes);
+            let rule = NameRule::of("", "persistentvolumeclaims");
+            let name = text(&claim["claimName"]);
+            if let Some(cause) = rule.check(name).filter(|_| !name.is_empty()) {
+                causes.push(Cause { field, ..cause });
+            }
+        }
+    }
 }
 
 fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {

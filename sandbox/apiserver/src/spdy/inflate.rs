@@ -1,279 +1,57 @@
-//! Deflate (RFC 1951), only as much as headers need: whole blocks at a time, over what the blocks before them said.
-//!
-//! Each piece ends at a byte's border, as a flushed compressor leaves it. What was decompressed before, and a dictionary
-//! before all of it, is what later pieces refer to.
+//! Decompression of headers: a stream of deflate in pieces, each up to a flush, over a dictionary that both sides know.
 
-/// How far back a reference may reach.
-const WINDOW: usize = 1 << 15;
+use flate2::{Decompress, FlushDecompress, Status};
 
 /// More never comes out of one piece.
 const LARGEST: usize = 1 << 16;
 
-const LENGTHS: [(u16, u8); 29] = [
-    (3, 0),
-    (4, 0),
-    (5, 0),
-    (6, 0),
-    (7, 0),
-    (8, 0),
-    (9, 0),
-    (10, 0),
-    (11, 1),
-    (13, 1),
-    (15, 1),
-    (17, 1),
-    (19, 2),
-    (23, 2),
-    (27, 2),
-    (31, 2),
-    (35, 3),
-    (43, 3),
-    (51, 3),
-    (59, 3),
-    (67, 4),
-    (83, 4),
-    (99, 4),
-    (115, 4),
-    (131, 5),
-    (163, 5),
-    (195, 5),
-    (227, 5),
-    (258, 0),
-];
-const DISTANCES: [(u16, u8); 30] = [
-    (1, 0),
-    (2, 0),
-    (3, 0),
-    (4, 0),
-    (5, 1),
-    (7, 1),
-    (9, 2),
-    (13, 2),
-    (17, 3),
-    (25, 3),
-    (33, 4),
-    (49, 4),
-    (65, 5),
-    (97, 5),
-    (129, 6),
-    (193, 6),
-    (257, 7),
-    (385, 7),
-    (513, 8),
-    (769, 8),
-    (1025, 9),
-    (1537, 9),
-    (2049, 10),
-    (3073, 10),
-    (4097, 11),
-    (6145, 11),
-    (8193, 12),
-    (12289, 12),
-    (16385, 13),
-    (24577, 13),
-];
-/// The order in which the lengths of the code for code lengths are given.
-const ORDER: [usize; 19] = [
-    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-];
+/// Room that is made at a time.
+const ROOM: usize = 4 << 10;
 
-/// The bytes are not a piece of such a stream.
+/// What cannot be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
-/// A stream that is decompressed piece by piece.
-pub struct Inflate {
-    history: Vec<u8>,
-}
+/// The stream so far.
+pub struct Inflate(Decompress);
 
 // === impl Inflate ===
 
 impl Inflate {
-    /// A stream that may refer to a dictionary.
+    /// A stream that may refer to a dictionary from its beginning on. Its header has been read before.
     pub fn new(dictionary: &[u8]) -> Self {
-        Self {
-            history: dictionary.to_vec(),
-        }
+        let mut inflate = Self(Decompress::new(false));
+        // A block that is stored as it is puts the dictionary where references look for it. It is shorter than any such block may be.
+        let length = u16::try_from(dictionary.len()).unwrap_or(0);
+        let (low, high) = (length.to_le_bytes(), (!length).to_le_bytes());
+        let block = [&[0][..], &low, &high, dictionary].concat();
+        let _ = inflate.piece(&block);
+        inflate
     }
 
     /// Decompresses the next piece.
     pub fn piece(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Broken> {
-        let start = self.history.len();
-        let mut bits = Bits { bytes, at: 0 };
-        while !bits.is_at_end() {
-            let last = bits.take(1)? == 1;
-            match bits.take(2)? {
-                0 => self.stored(&mut bits)?,
-                1 => self.coded(&mut bits, &Code::fixed(), &Code::new(&[5; 30])?, start)?,
-                2 => {
-                    let (lengths, distances) = codes(&mut bits)?;
-                    self.coded(&mut bits, &lengths, &distances, start)?;
-                }
-                _ => return Err(Broken),
-            }
-            if last {
-                break;
-            }
-        }
-        let piece = self.history[start..].to_vec();
-        let excess = self.history.len().saturating_sub(WINDOW);
-        self.history.drain(..excess);
-        Ok(piece)
-    }
-
-    fn stored(&mut self, bits: &mut Bits<'_>) -> Result<(), Broken> {
-        bits.align();
-        let length = bits.take(16)?;
-        if bits.take(16)? != length ^ 0xffff {
-            return Err(Broken);
-        }
-        for _ in 0..length {
-            let byte = bits.take(8)?;
-            self.history.push(u8::try_from(byte).map_err(|_| Broken)?);
-        }
-        Ok(())
-    }
-
-    fn coded(
-        &mut self,
-        bits: &mut Bits<'_>,
-        lengths: &Code,
-        distances: &Code,
-        start: usize,
-    ) -> Result<(), Broken> {
+        let mut text = Vec::with_capacity(ROOM);
+        let mut rest = bytes;
         loop {
-            let symbol = lengths.next(bits)?;
-            match symbol {
-                256 => return Ok(()),
-                0..256 => self.history.push(u8::try_from(symbol).map_err(|_| Broken)?),
-                _ => {
-                    let (base, extra) = *LENGTHS.get(symbol - 257).ok_or(Broken)?;
-                    let length = usize::from(base) + bits.take(extra)?;
-                    let (base, extra) = *DISTANCES.get(distances.next(bits)?).ok_or(Broken)?;
-                    let distance = usize::from(base) + bits.take(extra)?;
-                    let from = self.history.len().checked_sub(distance).ok_or(Broken)?;
-                    // One by one: a reference may reach into what it makes itself.
-                    for at in from..from + length {
-                        self.history.push(self.history[at]);
-                    }
-                }
-            }
-            if self.history.len() - start > LARGEST {
-                return Err(Broken);
+            let before = self.0.total_in();
+            let status = self
+                .0
+                .decompress_vec(rest, &mut text, FlushDecompress::Sync)
+                .map_err(|_| Broken)?;
+            let taken = usize::try_from(self.0.total_in() - before).map_err(|_| Broken)?;
+            rest = rest.get(taken..).ok_or(Broken)?;
+            let is_full = text.len() == text.capacity();
+            match status {
+                Status::StreamEnd => return Err(Broken),
+                _ if text.len() > LARGEST => return Err(Broken),
+                _ if is_full => text.reserve(ROOM),
+                Status::BufError => return Err(Broken),
+                Status::Ok if rest.is_empty() => return Ok(text),
+                Status::Ok if taken == 0 => return Err(Broken),
+                Status::Ok => {}
             }
         }
-    }
-}
-
-/// The codes that a block describes itself.
-fn codes(bits: &mut Bits<'_>) -> Result<(Code, Code), Broken> {
-    let literals = bits.take(5)? + 257;
-    let distances = bits.take(5)? + 1;
-    let given = bits.take(4)? + 4;
-    let mut order = [0; 19];
-    for place in ORDER.iter().take(given) {
-        order[*place] = u8::try_from(bits.take(3)?).map_err(|_| Broken)?;
-    }
-    let code = Code::new(&order)?;
-    let mut lengths: Vec<u8> = Vec::new();
-    while lengths.len() < literals + distances {
-        let (value, times) = match code.next(bits)? {
-            16 => (*lengths.last().ok_or(Broken)?, bits.take(2)? + 3),
-            17 => (0, bits.take(3)? + 3),
-            18 => (0, bits.take(7)? + 11),
-            length => (u8::try_from(length).map_err(|_| Broken)?, 1),
-        };
-        lengths.extend(std::iter::repeat_n(value, times));
-    }
-    if lengths.len() != literals + distances {
-        return Err(Broken);
-    }
-    Ok((
-        Code::new(&lengths[..literals])?,
-        Code::new(&lengths[literals..])?,
-    ))
-}
-
-/// A prefix code: how many codes there are of each length, and their symbols in order.
-struct Code {
-    counts: [u16; 16],
-    symbols: Vec<usize>,
-}
-
-// === impl Code ===
-
-impl Code {
-    /// The code by the lengths of its symbols.
-    fn new(lengths: &[u8]) -> Result<Self, Broken> {
-        let mut counts = [0_u16; 16];
-        for length in lengths {
-            *counts.get_mut(usize::from(*length)).ok_or(Broken)? += 1;
-        }
-        counts[0] = 0;
-        let mut symbols: Vec<usize> = (0..lengths.len())
-            .filter(|symbol| lengths[*symbol] > 0)
-            .collect();
-        symbols.sort_by_key(|symbol| lengths[*symbol]);
-        Ok(Self { counts, symbols })
-    }
-
-    /// The code of blocks that describe none.
-    fn fixed() -> Self {
-        let mut counts = [0; 16];
-        (counts[7], counts[8], counts[9]) = (24, 152, 112);
-        let symbols = (256..280).chain(0..144).chain(280..288).chain(144..256);
-        Self {
-            counts,
-            symbols: symbols.collect(),
-        }
-    }
-
-    /// The next symbol.
-    fn next(&self, bits: &mut Bits<'_>) -> Result<usize, Broken> {
-        let (mut code, mut first, mut index) = (0_usize, 0_usize, 0_usize);
-        for count in &self.counts[1..] {
-            let count = usize::from(*count);
-            code |= bits.take(1)?;
-            if code < first + count {
-                return self
-                    .symbols
-                    .get(index + code - first)
-                    .copied()
-                    .ok_or(Broken);
-            }
-            index += count;
-            first = (first + count) << 1;
-            code <<= 1;
-        }
-        Err(Broken)
-    }
-}
-
-/// Bits of bytes, the low ones first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-// === impl Bits ===
-
-impl Bits<'_> {
-    fn take(&mut self, count: u8) -> Result<usize, Broken> {
-        let mut value = 0;
-        for position in 0..count {
-            let byte = *self.bytes.get(self.at / 8).ok_or(Broken)?;
-            value |= usize::from(byte >> (self.at % 8) & 1) << position;
-            self.at += 1;
-        }
-        Ok(value)
-    }
-
-    fn align(&mut self) {
-        self.at = self.at.div_ceil(8) * 8;
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.at.div_ceil(8) >= self.bytes.len()
     }
 }
 

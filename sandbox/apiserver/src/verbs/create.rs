@@ -100,7 +100,7 @@ pub fn place(context: &Context<'_>, object: &mut Value) -> Result<(), Status> {
         ));
     }
     if wanted.is_empty() {
-        super::write::set_or_remove(&mut object["metadata"], "namespace", &Value::Null);
+        super::stored::set_or_remove(&mut object["metadata"], "namespace", &Value::Null);
     } else {
         object["metadata"]["namespace"] = json!(wanted);
     }

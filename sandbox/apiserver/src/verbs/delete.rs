@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::write::{is_finished, set_or_remove};
+use super::stored::{is_finished, set_or_remove};
 use crate::call::Call;
 use crate::garbage::CUSTOM_FINALIZER;
 use crate::kinds::Kind;

@@ -12,6 +12,7 @@ mod delete;
 mod patch;
 mod read;
 mod scale;
+mod stored;
 mod update;
 mod watch;
 mod write;
@@ -20,7 +21,7 @@ use http::Method;
 
 pub use context::Context;
 pub use delete::{Deletion, Propagation, delete_object, remove_finalizer};
-pub use write::{finish, set_or_remove};
+pub use stored::{finish, set_or_remove};
 
 use super::call::Call;
 use super::response::Answer;

@@ -77,7 +77,15 @@ pub fn answer(context: &Context<'_>) -> Answer {
         first: true,
         over: false,
     };
-    if initial || version == 0 {
+    if version > state.revision() {
+        // A version of another store, such as an earlier sandbox's: what makes clients begin anew.
+        let current = state.revision();
+        let status = Status::expired(format!(
+            "too large resource version: {version}, current: {current}"
+        ));
+        watch.tell("ERROR", &status.to_value());
+        watch.over = true;
+    } else if initial || version == 0 {
         watch.tell_all(&state);
         if bookmarks {
             watch.tell_bookmark(true);

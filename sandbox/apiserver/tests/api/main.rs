@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 mod objects;
+mod rbac;
 mod webhooks;
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -538,3 +538,100 @@ async fn strangers_are_not_let_in() {
     );
     world.server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_being_deleted_gets_no_new_finalizers() {
+    let world = World::start().await;
+    let api: Api<ConfigMap> = world.api();
+    let mut object = config_map("a", json!({}));
+    object.metadata.finalizers = Some(vec!["ex.io/one".to_owned(), "ex.io/two".to_owned()]);
+    api.create(&PostParams::default(), &object).await.unwrap();
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    let set = |finalizers: &[&str]| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let params = PatchParams::default();
+    let refused = api
+        .patch("a", &params, &set(&["ex.io/one", "ex.io/new"]))
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(code(&refused), 422);
+    assert!(
+        refused
+            .to_string()
+            .contains("no new finalizers can be added"),
+        "{refused}"
+    );
+    api.patch("a", &params, &set(&["ex.io/one"])).await.unwrap();
+    api.patch("a", &params, &set(&[])).await.unwrap();
+    assert!(api.get_opt("a").await.unwrap().is_none());
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_from_a_version_that_is_not_there_ends_at_once() {
+    let world = World::start().await;
+    let api: Api<ConfigMap> = world.api();
+    let events = api
+        .watch(&WatchParams::default(), "999999999")
+        .await
+        .unwrap();
+    let events = tokio::time::timeout(LIMIT, events.collect::<Vec<_>>()).await;
+    let events = events.unwrap();
+    assert!(
+        matches!(&events[..], [Ok(WatchEvent::Error(status))] if status.code == 410),
+        "{events:?}"
+    );
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_offers_another_protocol_keeps_its_body() {
+    let world = World::start().await;
+    let request = http::Request::post("/api/v1/namespaces/default/configmaps")
+        .header("content-type", "application/json")
+        .header("connection", "Upgrade")
+        .header("upgrade", "h2c")
+        .body(config_map_text("a").into_bytes());
+    let made: Value = world.client.request(request.unwrap()).await.unwrap();
+    assert_eq!(made["metadata"]["name"], "a");
+    world.server.stop().await;
+}
+
+fn config_map_text(name: &str) -> String {
+    json!({"metadata": {"name": name}}).to_string()
+}
+
+#[tokio::test]
+async fn custom_resources_are_scaled_where_their_definition_says() {
+    let world = World::start().await;
+    let mut scaled = definition();
+    let version = &mut scaled["spec"]["versions"][0];
+    version["subresources"]["scale"] =
+        json!({"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"});
+    let definitions: Api<CustomResourceDefinition> = Api::all(world.client.clone());
+    definitions
+        .create(&PostParams::default(), &parse(scaled))
+        .await
+        .unwrap();
+    let things = "/apis/ex.io/v1/namespaces/default/things";
+    let thing = json!({"apiVersion": "ex.io/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": {"size": 1}});
+    world
+        .raw("POST", things, "application/json", &thing.to_string())
+        .await
+        .unwrap();
+    let scale = format!("{things}/t/scale");
+    let asked = json!({"spec": {"replicas": 3}}).to_string();
+    let told = world
+        .raw("PATCH", &scale, "application/merge-patch+json", &asked)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&told["kind"], &told["spec"]["replicas"]),
+        (&json!("Scale"), &json!(3))
+    );
+    let now = world
+        .raw("GET", &format!("{things}/t"), "", "")
+        .await
+        .unwrap();
+    assert_eq!(now["spec"]["size"], 3);
+    world.server.stop().await;
+}

@@ -309,6 +309,8 @@ fn legacy(
                 name: Some(name),
                 namespace,
                 labels: Some(service.labels().clone()),
+                // They go with their Service.
+                owner_references: Some(vec![pods::owner_reference(service)]),
                 ..ObjectMeta::default()
             };
             Some(Action::Create(

@@ -22,8 +22,7 @@ fn pod(volume: Value) -> Pod {
     let mut volume = volume;
     volume["name"] = json!("v");
     let metadata = json!({"name": "p", "namespace": "n", "labels": {"app": "web"}});
-    let spec =
-        json!({"containers": [], "volumes": [volume], "automountServiceAccountToken": false});
+    let spec = json!({"containers": [], "volumes": [volume]});
     serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
 }
 
@@ -45,7 +44,6 @@ fn content_of(volume: Value) -> Result<Content, ConfigError> {
         facts: &facts,
         sources: &Fixture,
         tokens: &tokens,
-        api_ca: "ca",
     };
     contents(&context).map(|mut contents| contents.remove("v").unwrap())
 }
@@ -155,4 +153,37 @@ fn files_are_replaced_removed_and_linked() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn names_lead_nowhere_else() {
+    for name in ["..", ".", "../x", "a/b", "/etc", ""] {
+        let claim = content_of(json!({"persistentVolumeClaim": {"claimName": name}}));
+        let error = claim.unwrap_err().to_string();
+        assert_eq!(error, format!("{name:?} is no name of a volume or claim"));
+        let container = json!({"name": "c", "volumeMounts": [{"name": name, "mountPath": "/x"}]});
+        let container = serde_json::from_value(container).unwrap();
+        assert!(mounts(&container, &BTreeMap::new()).is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn a_volume_can_be_mounted_where_programs_have_their_temporary_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, volume) = (directory.path().join("root"), directory.path().join("v"));
+    let mount = |at: &str| Mount {
+        at: at.into(),
+        volume: "v".into(),
+        sub_path: PathBuf::new(),
+    };
+    let own = mount("tmp");
+    // As bookinfo has it; and once more, as when the container is started again.
+    for _ in 0..2 {
+        lay_out(&root, [(&own, volume.clone(), true)]).unwrap();
+    }
+    std::fs::write(root.join("tmp/a"), "1").unwrap();
+    assert_eq!(std::fs::read_to_string(volume.join("a")).unwrap(), "1");
+    let other = directory.path().join("other");
+    lay_out(&other, []).unwrap();
+    assert!(other.join("tmp").is_dir());
 }
