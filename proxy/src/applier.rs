@@ -42,7 +42,8 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// Applies until there are no more configurations. A new certificate is applied to the configuration in force.
+    /// Applies until there are no more configurations. A new certificate is applied to the configuration in force. Where somebody cares for
+    /// a certificate, nothing is applied before there is one, so that the first connection can be in TLS.
     pub(crate) async fn run(
         mut self,
         mut configs: watch::Receiver<Arc<ProxyConfig>>,
@@ -64,7 +65,9 @@ impl<'a> Applier<'a> {
                 }
                 () = tokio::time::sleep(RETRY), if !self.unbound.is_empty() => {}
             }
-            if let Some(config) = &current {
+            if let Some(config) = &current
+                && !(has_agent && self.identity.is_empty())
+            {
                 let config = self.with_identity(config);
                 self.apply(&config);
             }

@@ -11,11 +11,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mesh_ir::Direction;
 
 use crate::http1::Fields;
+use crate::tls::TlsFacts;
 
 /// One request, or one TCP connection.
 #[derive(Clone, Debug)]
@@ -62,8 +64,10 @@ pub struct Record<'a> {
     pub downstream_local: SocketAddr,
     /// The client.
     pub downstream_remote: SocketAddr,
-    /// Name that the client asked for in TLS.
-    pub server_name: Option<&'a str>,
+    /// What the client has told in TLS that ends here; none in plaintext, and where TLS passes through.
+    pub tls: Option<&'a TlsFacts>,
+    /// What the endpoint has told in TLS.
+    pub upstream_tls: Option<Rc<TlsFacts>>,
     /// Name of the route; empty for none.
     pub route_name: &'a str,
     /// Tries, the first one included; 0 if there was none.

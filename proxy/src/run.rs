@@ -187,7 +187,9 @@ fn follow(state: &State) -> watch::Receiver<Arc<ProxyConfig>> {
 fn identify(state: &State) -> watch::Receiver<List<Secret>> {
     let bootstrap = &state.bootstrap;
     let (sender, identities) = watch::channel(List::default());
-    if let Some(agent) = Agent::new(&bootstrap.discovery, &bootstrap.network, sender) {
+    if let Some(mounted) = bootstrap.mounted.clone() {
+        tokio::spawn(mounted.run(sender));
+    } else if let Some(agent) = Agent::new(&bootstrap.discovery, &bootstrap.network, sender) {
         tokio::spawn(agent.run());
     }
     identities

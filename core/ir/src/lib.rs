@@ -14,6 +14,7 @@ pub mod scope;
 pub mod persistent;
 pub mod table;
 
+pub mod alpn;
 pub mod cidr;
 pub mod client;
 pub mod cluster;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Authorization, ConnectionLimit, ConnectionRateLimit, ExternalAuthorization};
-use crate::{Cidr, HttpConnectionManager, ServerTls};
+use crate::{Cidr, HttpConnectionManager, ServerTls, alpn};
 
 /// Which way traffic flows, seen from the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ impl ChainMatch {
     /// Connections on which plain HTTP was detected.
     pub fn detected_http() -> Self {
         Self {
-            application_protocols: ["h2c".into(), "http/1.1".into()].into(),
+            application_protocols: alpn::DETECTED_HTTP.map(Arc::from).into(),
             ..Self::default()
         }
     }

@@ -23,6 +23,11 @@ pub const ALLOW_ANY: &str = "allow_any";
 /// Virtual host of unknown outbound hosts when the mesh refuses them.
 pub const BLOCK_ALL: &str = "block_all";
 
+/// Secret with a workload's own certificate and key, as Istio's agents serve it.
+pub const WORKLOAD_CERTIFICATE: &str = "default";
+/// Secret with the certificates that are trusted to have signed those of other workloads.
+pub const ROOT_CERTIFICATES: &str = "ROOTCA";
+
 /// The parts of a service cluster's name, `direction|port|subset|host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClusterName {

@@ -14,6 +14,7 @@ use super::proxy_config::MergedProxyConfig;
 use super::sidecar::{self, ProxySpec, env};
 use super::template::{Template, has_name};
 use super::{INIT_CONTAINER, InjectConfig, InjectError, PROXY_CONTAINER, overrides};
+use crate::snapshot::{TLS_MODE_ISTIO, TLS_MODE_LABEL};
 
 /// Annotation that says what was injected.
 pub(super) const STATUS: &str = "sidecar.istio.io/status";
@@ -239,8 +240,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Labels and annotations. `security.istio.io/tlsMode: istio` is not among them: it promises that the workload accepts
-    /// mutual TLS, which this version's proxy does not yet do.
+    /// Labels and annotations. The label `security.istio.io/tlsMode: istio` promises that the proxy takes the mesh's mutual TLS.
     fn annotate(&self, pod: &mut Template, first_app: Option<&String>) {
         let name = canonical(
             &pod.labels,
@@ -258,6 +258,8 @@ impl<'a> Plan<'a> {
                 pod.labels.entry(label).or_insert(value);
             }
         }
+        let mode = pod.labels.entry(TLS_MODE_LABEL.to_owned());
+        mode.or_insert_with(|| TLS_MODE_ISTIO.to_owned());
         let revision = &self.config.injector.revision;
         pod.annotations.insert(REVISION.into(), revision.clone());
         for name in ["default-container", "default-logs-container"] {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::destination_rules::DestinationRules;
 use super::instances::InstanceSources;
 use super::labels::RelevantLabels;
+use super::peer_authentications::PeerAuthentications;
 use super::{
     ChangeSet, Difference, MeshGateway, Snapshot, SnapshotId, SnapshotOptions, mesh,
     workload_entries, workloads,
@@ -81,6 +82,7 @@ impl Snapshot {
             difference: Difference::everything(),
             options: options.clone(),
             destination_rules: DestinationRules::new(&mesh),
+            peer_authentications: PeerAuthentications::new(mesh.root_namespace()),
             mesh,
             mesh_findings: Arc::default(),
             objects: Default::default(),
@@ -104,16 +106,21 @@ impl Snapshot {
         };
         let (mesh, domain) = (&self.mesh, &self.options.dns_domain);
         let services = next.services.update(changes, mesh, domain);
+        let peer_authentications = next.peer_authentications.update(changes, &next.objects);
         let sources = InstanceSources {
             objects: &next.objects,
             services: &next.services,
+            peer_authentications: &next.peer_authentications,
             cluster: &self.options.cluster_id,
             domain,
         };
         let hosts = services.services.union(&services.plans).cloned().collect();
-        let instances = next
-            .instances
-            .update(changes, &self.objects, sources, hosts);
+        let instances = next.instances.update(
+            (changes, &peer_authentications),
+            &self.objects,
+            sources,
+            hosts,
+        );
         let mut policies = next.key_sets.update(changes, &next.objects);
         let changed = changes.iter().map(|(key, _)| key);
         policies.extend(changed.filter(|key| is_policy(key.kind)).cloned());
@@ -152,7 +159,7 @@ impl Snapshot {
 fn is_policy(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::AuthorizationPolicy | Kind::RequestAuthentication
+        Kind::AuthorizationPolicy | Kind::RequestAuthentication | Kind::PeerAuthentication
     )
 }
 

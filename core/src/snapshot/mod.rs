@@ -20,6 +20,7 @@ mod kubernetes;
 mod labels;
 mod mesh;
 mod objects;
+mod peer_authentications;
 pub(crate) mod policy;
 mod policy_targets;
 mod references;
@@ -49,6 +50,7 @@ pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
 use mesh_ir::Locality;
 pub use objects::Resources;
+pub use peer_authentications::PeerAuthentication;
 pub(crate) use policy_targets::{GATEWAY_LABEL, PolicyTargets};
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
@@ -58,7 +60,7 @@ pub use service::{
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub(crate) use virtual_services::{delegate_key, resolve_gateways};
 pub use visibility::visibility;
-pub(crate) use workloads::{cron_job_of, with_topology_labels};
+pub(crate) use workloads::{TLS_MODE_ISTIO, TLS_MODE_LABEL, cron_job_of, with_topology_labels};
 
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -97,6 +99,7 @@ pub struct Snapshot {
     gateways: Arc<[Arc<MeshGateway>]>,
     relevant_labels: labels::RelevantLabels,
     key_sets: key_sets::KeySets,
+    peer_authentications: peer_authentications::PeerAuthentications,
 }
 
 // === impl SnapshotId ===
@@ -427,6 +430,15 @@ impl Snapshot {
             }
         }
         served
+    }
+
+    /// How the workloads of a namespace that have these labels take connections.
+    pub fn peer_authentication(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> PeerAuthentication {
+        self.peer_authentications.of_workload(namespace, labels)
     }
 
     /// Whether some rule looks at this label of clients (`sourceLabels`, `workloadSelector`): two clients of one namespace that agree

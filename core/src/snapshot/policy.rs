@@ -104,11 +104,6 @@ impl<'a> EffectiveTrafficPolicy<'a> {
                 }),
                 "outlierDetection.outlierDetectionHttpErrorCodes",
             ),
-            (
-                self.tls
-                    .is_some_and(|tls| tls.mode == ClientTlsMode::IstioMutual),
-                "tls",
-            ),
         ];
         fields
             .into_iter()

@@ -56,6 +56,8 @@ fn described(snapshot: &Snapshot) -> String {
             lines.push(format!("{rules:?}"));
             lines.push(format!("{:?}", snapshot.find_service(host, namespace)));
         }
+        let authentication = snapshot.peer_authentication(namespace, &special);
+        lines.push(format!("{authentication:?}"));
         let selecting = snapshot.services_selecting(namespace, &special);
         lines.push(format!("{selecting:?}"));
         lines.push(format!(

@@ -146,6 +146,10 @@ pub struct Instance {
     pub health: EndpointHealth,
     /// Relative weight, at least 1.
     pub weight: u32,
+    /// Whether it takes the mesh's mutual TLS: a proxy is there that does, and no PeerAuthentication turns that off.
+    pub offers_mtls: bool,
+    /// Namespace and name of the service account that it runs as, where that is known: `NAMESPACE/NAME`.
+    pub account: Option<Arc<str>>,
 }
 
 /// One host name that serves a service port and that the proxy resolves.

@@ -170,11 +170,41 @@ const WORLD: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: pod-3, namespace: z, labels: {app: special, security.istio.io/tlsMode: istio}}",
+        &[
+            "spec: {serviceAccountName: one, containers: []}\nstatus: {podIP: 10.1.0.3}",
+            "spec: {containers: []}\nstatus: {podIP: 10.1.0.2, conditions: [{type: Ready, status: 'True'}]}",
+        ],
+    ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: mesh, namespace: istio-system}",
+        &[
+            "spec: {mtls: {mode: STRICT}}",
+            "spec: {mtls: {mode: DISABLE}}",
+            "spec: {selector: {matchLabels: {app: special}}, mtls: {mode: STRICT}}",
+        ],
+    ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: one, namespace: x}",
+        &[
+            "spec: {mtls: {mode: STRICT}}",
+            "spec: {selector: {matchLabels: {app: special}}, mtls: {mode: DISABLE}, portLevelMtls: {80: {mode: STRICT}, 7777: {mode: STRICT}}}",
+            "spec: {mtls: {mode: UNSET}}",
+        ],
+    ),
+    (
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: two, namespace: z}",
+        &[
+            "spec: {selector: {matchLabels: {app: special}}, portLevelMtls: {80: {mode: DISABLE}}}",
+            "spec: {mtls: {mode: DISABLE}}",
+        ],
+    ),
+    (
         "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: x}",
         &[
             "spec: {address: 1.1.1.2, labels: {app: special, version: v1}}",
             "spec: {address: 1.1.1.2, labels: {app: a}, ports: {http: 7777, web: 8000}}",
-            "spec: {address: 1.1.1.3, labels: {app: special}, weight: 3}",
+            "spec: {address: 1.1.1.3, labels: {app: special, security.istio.io/tlsMode: istio}, serviceAccount: vm, weight: 3}",
             "spec: {address: vm.example.com, labels: {app: special}}",
         ],
     ),
@@ -204,7 +234,7 @@ const WORLD: &[(&str, &[&str])] = &[
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: two, namespace: x}",
         &[
             "spec: {host: a, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}, subsets: [{name: v2, labels: {version: v2}}]}",
-            "spec: {host: a.com, workloadSelector: {matchLabels: {app: special}}, subsets: [{name: mine}]}",
+            "spec: {host: a.com, workloadSelector: {matchLabels: {app: special}}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}, subsets: [{name: mine}]}",
             "spec: {host: a, trafficPolicy: {outlierDetection: {interval: 3s}}}",
         ],
     ),

@@ -16,6 +16,10 @@ use super::objects::Objects;
 use super::{Change, ChangeSet, MeshService};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
+/// Says that a workload takes the mesh's mutual TLS, where its value is [`TLS_MODE_ISTIO`].
+pub(crate) const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
+pub(crate) const TLS_MODE_ISTIO: &str = "istio";
+
 const HASH_LABEL: &str = "pod-template-hash";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -31,6 +35,8 @@ pub(super) struct PodInfo {
     pub(super) labels: Arc<BTreeMap<String, String>>,
     pub(super) workload: Workload,
     pub(super) locality: Locality,
+    /// Its service account, `NAMESPACE/NAME`.
+    pub(super) account: Arc<str>,
 }
 
 /// Pods by address; of several with one address the last by namespace and name counts.
@@ -186,6 +192,13 @@ impl<'a> Workloads<'a> {
                 Some(text) => parse_locality(text, '.'),
                 None => self.node_locality(node),
             },
+            account: account(
+                &resource.key.namespace,
+                pod.spec
+                    .as_ref()
+                    .and_then(|spec| spec.service_account_name.as_deref())
+                    .unwrap_or("default"),
+            ),
         });
         self.described.insert(resource.key.clone(), info.clone());
         Some(info)
@@ -258,6 +271,11 @@ impl<'a> Workloads<'a> {
             subzone: label(SUBZONE_LABEL),
         }
     }
+}
+
+/// A service account as instances name it.
+pub(super) fn account(namespace: &str, name: &str) -> Arc<str> {
+    [namespace, "/", name].concat().into()
 }
 
 /// Labels with those that say where something runs, as far as it is known: by these `failoverPriority` compares as well.

@@ -1,5 +1,6 @@
 //! TLS towards the endpoints of a cluster, as its DestinationRule asks for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesh_ir::{
@@ -7,6 +8,7 @@ use mesh_ir::{
     TlsParameters, TrustSource, UpstreamTls,
 };
 
+use super::mesh_tls::MeshTls;
 use crate::model::{self, ClientTlsMode};
 use crate::snapshot::Protocol;
 
@@ -14,7 +16,7 @@ use crate::snapshot::Protocol;
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What counts beside the rule.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TlsContext<'a> {
     /// What the port's connections carry.
     pub(super) protocol: Protocol,
@@ -24,17 +26,42 @@ pub(super) struct TlsContext<'a> {
     pub(super) names: &'a [Arc<str>],
     /// Whether the proxy may be given Secrets: gateways may, and sidecars by rules with a workload selector.
     pub(super) has_secrets: bool,
+    /// The mesh's own TLS.
+    pub(super) mesh: &'a MeshTls,
+    /// Service accounts of the servers.
+    pub(super) accounts: &'a BTreeSet<Arc<str>>,
+    /// What servers of the mesh are asked for.
+    pub(super) server_name: ServerName,
+    /// Which endpoints take the mesh's own TLS.
+    pub(super) offered: Offered,
 }
 
-/// How endpoints are spoken to. The mesh's own TLS is not spoken yet. Where a Secret may not be given to the proxy, it speaks plain text, as
-/// in Istio.
-pub(super) fn upstream(tls: Option<&model::ClientTls>, context: TlsContext<'_>) -> UpstreamTls {
+/// Which endpoints take the mesh's own TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offered {
+    /// None.
+    Nowhere,
+    /// Each says so itself.
+    BySome,
+    /// All.
+    Everywhere,
+}
+
+/// How endpoints are spoken to. Without a rule the mesh's own TLS is spoken where it is offered. Where a Secret may not be given to the
+/// proxy, it speaks plain text, as in Istio.
+pub(super) fn upstream(tls: Option<&model::ClientTls>, context: &TlsContext<'_>) -> UpstreamTls {
     let Some(tls) = tls else {
-        return UpstreamTls::Plaintext;
+        return match context.offered {
+            _ if !context.mesh.automatic => UpstreamTls::Plaintext,
+            Offered::Nowhere => UpstreamTls::Plaintext,
+            Offered::BySome => UpstreamTls::WhereOffered(Arc::new(mutual(None, context))),
+            Offered::Everywhere => UpstreamTls::Always(Arc::new(mutual(None, context))),
+        };
     };
     let secret = given(&tls.credential_name);
     match tls.mode {
-        ClientTlsMode::Disable | ClientTlsMode::IstioMutual => UpstreamTls::Plaintext,
+        ClientTlsMode::Disable => UpstreamTls::Plaintext,
+        ClientTlsMode::IstioMutual => UpstreamTls::Always(Arc::new(mutual(Some(tls), context))),
         ClientTlsMode::Simple | ClientTlsMode::Mutual
             if secret.is_some() && !context.has_secrets =>
         {
@@ -46,7 +73,31 @@ pub(super) fn upstream(tls: Option<&model::ClientTls>, context: TlsContext<'_>) 
     }
 }
 
-fn originated(tls: &model::ClientTls, secret: Option<&str>, context: TlsContext<'_>) -> ClientTls {
+/// The mesh's own TLS, with the names that a rule says.
+fn mutual(tls: Option<&model::ClientTls>, context: &TlsContext<'_>) -> ClientTls {
+    let server_name = tls.and_then(|tls| given(&tls.sni));
+    let server_name = match server_name {
+        Some(name) => ServerName::Fixed(name.into()),
+        None => context.server_name.clone(),
+    };
+    let nobody = BTreeSet::new();
+    match tls.map(|tls| &tls.subject_alt_names) {
+        Some(names) if !names.is_empty() => {
+            let names = names.iter().map(String::as_str);
+            context
+                .mesh
+                .client(&nobody, names, server_name, context.http)
+        }
+        _ => {
+            let names = context.names.iter().map(|name| &**name);
+            context
+                .mesh
+                .client(context.accounts, names, server_name, context.http)
+        }
+    }
+}
+
+fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext<'_>) -> ClientTls {
     let of_secret = |name: &str, suffix: &str| ["kubernetes://", name, suffix].concat().into();
     let files = given(&tls.client_certificate).zip(given(&tls.private_key));
     let certificate = match (secret, files) {

@@ -70,11 +70,12 @@ fn filters(role: ServerRole) -> Vec<HttpFilter> {
     }
 }
 
-/// Only the proxy itself says whose certificate a client has, so that nobody can be taken for another.
+/// Only the mesh says whose certificate a client has, so that nobody can be taken for another: applications cannot write the field, and
+/// what a gateway has written goes on to workloads, who are told of the gateway as well.
 fn trust(role: ServerRole) -> Trust {
     let (use_remote_address, client_certificate) = match role {
         ServerRole::Outbound => (false, ForwardClientCertificate::Sanitize),
-        ServerRole::Inbound => (false, ForwardClientCertificate::SanitizeSet),
+        ServerRole::Inbound => (false, ForwardClientCertificate::AppendForward),
         ServerRole::Gateway => (true, ForwardClientCertificate::SanitizeSet),
     };
     Trust {

@@ -11,16 +11,17 @@ use mesh_ir::{
     Capture, ChainMatch, Cluster, ClusterKind, Direction, Endpoint, Endpoints, FilterChain,
     Forward, Inspect, Listener, LoadBalancing, Locality, LocalityEndpoints, Network, ProxyScope,
     RetryOn, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, Target, TcpProxy,
-    VirtualHost, ports,
+    VirtualHost, alpn, ports,
 };
 
 use super::connection_pool;
 use super::http_server::{HttpServerSettings, ServerRole};
+use super::mesh_tls::{Carries, MeshTls, PortCarries, PortTransport};
 use super::naming::{inbound_cluster, listener_name, service_ref};
 use super::outbound::passthrough;
 use super::policies::WorkloadPolicies;
 use crate::snapshot::policy::EffectiveTrafficPolicy;
-use crate::snapshot::{MeshService, Protocol, ServicePort, Snapshot};
+use crate::snapshot::{MeshService, PeerAuthentication, Protocol, ServicePort, Snapshot};
 
 /// Where redirected connections to the workload come from: the rules of the redirection let them through, so that they are not
 /// redirected again.
@@ -87,6 +88,8 @@ pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
         snapshot,
         key,
         http_server: HttpServerSettings::of(snapshot.mesh()),
+        tls: MeshTls::of(snapshot.mesh()),
+        authentication: snapshot.peer_authentication(&key.namespace, &key.labels),
         connect_timeout: snapshot.mesh().connect_timeout(),
     };
     let mut clusters: Vec<Arc<Cluster>> = ports
@@ -147,6 +150,9 @@ struct InboundPart<'a> {
     snapshot: &'a Snapshot,
     key: &'a InboundKey,
     http_server: HttpServerSettings,
+    tls: MeshTls,
+    /// How the workload's ports are connected to.
+    authentication: PeerAuthentication,
     connect_timeout: Duration,
 }
 
@@ -163,18 +169,19 @@ impl InboundPart<'_> {
         for port in ports.values() {
             chains.extend(self.port_chains(any, port, &ChainMatch::port(port.target)));
         }
+        let others = self.authentication.ports.keys();
+        let others = others.filter(|port| !ports.contains_key(port) && !OWN_PORTS.contains(port));
+        for matcher in others.map(|port| ChainMatch::port(*port)) {
+            chains.extend(self.passthrough_chains(&matcher));
+        }
+        chains.extend(self.passthrough_chains(&ChainMatch::default()));
+        // No default chain: what the chains of a port do not take is closed.
         Listener {
             inspect: Inspect {
                 original_destination: true,
-                http: detects(&chains),
-                ..Inspect::default()
+                ..inspect(&chains)
             },
             chains,
-            default_chain: Some(FilterChain::new(
-                "virtualInbound-catchall-tcp",
-                ChainMatch::default(),
-                self.tcp(INBOUND_PASSTHROUGH.into()),
-            )),
             ..Listener::new(
                 VIRTUAL_INBOUND.into(),
                 SocketAddr::new(any, ports::PROXY_INBOUND),
@@ -183,13 +190,30 @@ impl InboundPart<'_> {
         }
     }
 
+    /// The chains of connections to ports of no service.
+    fn passthrough_chains(&self, matcher: &ChainMatch) -> Vec<FilterChain> {
+        let mode = match matcher.destination_port {
+            Some(port) => self.authentication.of_port(port),
+            None => self.authentication.mode,
+        };
+        let transports = self
+            .tls
+            .port(mode, PortCarries::Only(Carries::Tcp), matcher);
+        let chain = |transport: PortTransport| FilterChain {
+            tls: transport.tls,
+            ..FilterChain::new(
+                "virtualInbound-catchall-tcp",
+                transport.matcher,
+                self.tcp(INBOUND_PASSTHROUGH.into()),
+            )
+        };
+        transports.into_iter().map(chain).collect()
+    }
+
     fn own_listener(&self, address: IpAddr, port: &InboundPort) -> Listener {
         let chains = self.port_chains(address, port, &ChainMatch::default());
         Listener {
-            inspect: Inspect {
-                http: detects(&chains),
-                ..Inspect::default()
-            },
+            inspect: inspect(&chains),
             chains,
             ..Listener::new(
                 listener_name(address, port.target),
@@ -199,7 +223,7 @@ impl InboundPart<'_> {
         }
     }
 
-    /// The chains of a port: one, or two where the first bytes decide.
+    /// The chains of a port: by its protocol, and by whether it takes the mesh's TLS, plaintext, or both.
     fn port_chains(
         &self,
         address: IpAddr,
@@ -207,27 +231,27 @@ impl InboundPart<'_> {
         matcher: &ChainMatch,
     ) -> Vec<FilterChain> {
         let name = listener_name(address, port.target);
-        let http = |matcher| FilterChain::new(name.clone(), matcher, self.http(&name, port));
-        let tcp = |matcher| {
-            FilterChain::new(
+        let carries = match port.port.protocol {
+            Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => {
+                PortCarries::Only(Carries::Http)
+            }
+            Protocol::Https | Protocol::Tls | Protocol::Tcp => PortCarries::Only(Carries::Tcp),
+            Protocol::Detect => PortCarries::Detected,
+        };
+        let mode = self.authentication.of_port(port.target);
+        let transports = self.tls.port(mode, carries, matcher).into_iter();
+        let chain = |transport: PortTransport| FilterChain {
+            tls: transport.tls,
+            ..FilterChain::new(
                 name.clone(),
-                matcher,
-                self.tcp(inbound_cluster(port.target)),
+                transport.matcher,
+                match transport.carries {
+                    Carries::Http => self.http(&name, port),
+                    Carries::Tcp => self.tcp(inbound_cluster(port.target)),
+                },
             )
         };
-        match port.port.protocol {
-            Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => {
-                vec![http(matcher.clone())]
-            }
-            Protocol::Https | Protocol::Tls | Protocol::Tcp => vec![tcp(matcher.clone())],
-            Protocol::Detect => {
-                let detected = ChainMatch {
-                    application_protocols: ChainMatch::detected_http().application_protocols,
-                    ..matcher.clone()
-                };
-                vec![http(detected), tcp(matcher.clone())]
-            }
-        }
+        transports.map(chain).collect()
     }
 
     fn tcp(&self, cluster: Arc<str>) -> Network {
@@ -288,10 +312,20 @@ impl InboundPart<'_> {
     }
 }
 
-fn detects(chains: &[FilterChain]) -> bool {
-    chains
-        .iter()
-        .any(|chain| !chain.matcher.application_protocols.is_empty())
+/// What chains must know of connections.
+fn inspect(chains: &[FilterChain]) -> Inspect {
+    let mut matchers = chains.iter().map(|chain| &chain.matcher);
+    let detected = |matcher: &ChainMatch| {
+        let protocols = &matcher.application_protocols;
+        alpn::DETECTED_HTTP
+            .iter()
+            .any(|name| protocols.contains(*name))
+    };
+    Inspect {
+        tls: matchers.clone().any(|matcher| matcher.transport.is_some()),
+        http: matchers.any(detected),
+        ..Inspect::default()
+    }
 }
 
 /// Everything goes to the workload, without a limit of time; a connection that ended before anything was sent is tried again.

@@ -16,6 +16,7 @@ mod endpoint_choice;
 mod envoy_filters;
 mod http_server;
 mod locality;
+mod mesh_tls;
 mod naming;
 mod policies;
 mod rules;

@@ -116,7 +116,6 @@ fn chain(chain: &FilterChain) -> Value {
         filters,
         network,
     } = chain;
-    assert!(tls.is_none(), "rendered as if always so");
     let mesh_ir::ChainMatch {
         destination_port,
         destination_prefixes,
@@ -143,6 +142,9 @@ fn chain(chain: &FilterChain) -> Value {
     map.insert("name".into(), name.to_string().into());
     if !filters.is_empty() {
         map.insert("policies".into(), policies::network(filters));
+    }
+    if let Some(tls) = tls {
+        map.insert("tls".into(), server_tls(tls).into());
     }
     match network {
         Network::Tcp(TcpProxy {
@@ -211,6 +213,86 @@ fn chain(chain: &FilterChain) -> Value {
         }
     }
     map.into()
+}
+
+fn server_tls(tls: &mesh_ir::ServerTls) -> String {
+    let mesh_ir::ServerTls {
+        certificates,
+        client,
+        alpn,
+        parameters,
+    } = tls;
+    let mesh_ir::ClientCertificate::Required(peer) = client else {
+        return format!("{tls:?}");
+    };
+    let minimum = parameters.minimum;
+    let rest = mesh_ir::TlsParameters {
+        minimum,
+        ..Default::default()
+    };
+    assert_eq!(*parameters, rest, "rendered as if always so");
+    let certificates: Vec<String> = certificates.iter().map(certificate).collect();
+    format!(
+        "{}; clients {}; alpn [{}]; from {minimum:?}",
+        certificates.join(" "),
+        validation(peer),
+        alpn.join(" ")
+    )
+}
+
+fn upstream_tls(tls: &mesh_ir::UpstreamTls) -> Option<String> {
+    let (when, client) = match tls {
+        mesh_ir::UpstreamTls::Plaintext => return None,
+        mesh_ir::UpstreamTls::Always(client) => ("always", client),
+        mesh_ir::UpstreamTls::WhereOffered(client) => ("where offered", client),
+    };
+    let mesh_ir::ClientTls {
+        certificate: own,
+        server,
+        server_name,
+        alpn,
+        parameters,
+    } = &**client;
+    assert_eq!(*parameters, Default::default(), "rendered as if always so");
+    let own = own
+        .as_ref()
+        .map_or_else(|| "nothing".to_owned(), certificate);
+    let name = match server_name {
+        mesh_ir::ServerName::Fixed(name) => name.to_string(),
+        other => format!("{other:?}"),
+    };
+    Some(format!(
+        "{when}; shows {own}; servers {}; sni {name}; alpn [{}]",
+        validation(server),
+        alpn.join(" ")
+    ))
+}
+
+fn certificate(source: &mesh_ir::CertificateSource) -> String {
+    match source {
+        mesh_ir::CertificateSource::Discovered(name) => name.to_string(),
+        mesh_ir::CertificateSource::Files { chain, key } => format!("{chain}+{key}"),
+    }
+}
+
+fn validation(peer: &mesh_ir::PeerValidation) -> String {
+    let mesh_ir::PeerValidation {
+        trust,
+        names,
+        revoked,
+    } = peer;
+    let trust = match trust {
+        None => "anybody".to_owned(),
+        Some(mesh_ir::TrustSource::Discovered(name)) => name.to_string(),
+        Some(mesh_ir::TrustSource::File(path)) => path.to_string(),
+    };
+    let names = names.iter().map(|name| {
+        let mesh_ir::SubjectAltName { kind, name } = name;
+        format!("{kind:?} {}", value(&ValueMatch::Text(name.clone())))
+    });
+    let revoked = revoked.iter().map(|path| format!("not in {path}"));
+    let all: Vec<String> = names.chain(revoked).collect();
+    format!("{trust} [{}]", all.join(", "))
 }
 
 fn trusted(trust: &mesh_ir::Trust) -> String {
@@ -539,10 +621,7 @@ fn cluster(cluster: &Cluster) -> (String, Value) {
         }
     };
     let debug = |value: &dyn std::fmt::Debug| Some(format!("{value:?}"));
-    rest(
-        "tls",
-        debug(tls).filter(|_| *tls != mesh_ir::UpstreamTls::Plaintext),
-    );
+    rest("tls", upstream_tls(tls));
     rest("slow start", slow_start.as_ref().and_then(|it| debug(it)));
     rest("weighted localities", weighted_localities.then(String::new));
     rest(
@@ -603,6 +682,9 @@ fn endpoint(endpoints: &Endpoints) -> (String, Value) {
             }
             if let Some(share) = group.weight {
                 write!(text, " share {share}").unwrap();
+            }
+            if endpoint.offers_mtls {
+                text.push_str(" mtls");
             }
             if endpoint.health != mesh_ir::EndpointHealth::Healthy {
                 write!(text, " {:?}", endpoint.health).unwrap();

@@ -27,6 +27,7 @@ use mesh_ir::{ProxyKind, ports};
 use mesh_xds::NodeInfo;
 
 use crate::args::Args;
+use crate::identity::Mounted;
 use crate::telemetry::metrics::Peer;
 use proxy_config::ProxyConfig;
 
@@ -47,6 +48,8 @@ pub struct Bootstrap {
     pub network: Network,
     /// Where the container's file system begins; `/` in a cluster.
     pub root: PathBuf,
+    /// A certificate that somebody else keeps; none where the control plane is asked for one.
+    pub mounted: Option<Mounted>,
     /// The application's probes by path.
     pub probes: std::collections::BTreeMap<String, Probe>,
     /// The application's own metrics.
@@ -127,6 +130,7 @@ impl Bootstrap {
             drain: config.drain(&mut env),
             network: network(args, &mut env, &config, loopback),
             root: env.path("/"),
+            mounted: mounted(&mut env),
             probes: app::probes(&mut env),
             app_metrics: app::metrics(&mut env),
             log_level: log_level(args, &mut env),
@@ -140,6 +144,16 @@ impl Bootstrap {
             Err(InvalidEnvironment(mistakes))
         }
     }
+}
+
+/// The files of a certificate that somebody else keeps, where `FILE_MOUNTED_CERTS` says so, as with Istio's agent.
+fn mounted(env: &mut Environment) -> Option<Mounted> {
+    let is_mounted = env.parse("FILE_MOUNTED_CERTS", "true or false");
+    is_mounted.unwrap_or(false).then(|| Mounted {
+        chain: env.path("/etc/certs/cert-chain.pem"),
+        key: env.path("/etc/certs/key.pem"),
+        roots: env.path("/etc/certs/root-cert.pem"),
+    })
 }
 
 /// The loopback addresses: both or none.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mesh_ir::names::{ROOT_CERTIFICATES, WORKLOAD_CERTIFICATE};
 use mesh_ir::{List, Secret, SecretKind, SecretText};
 use mesh_xds::certificates::{CertificateRequest, CertificateResponse};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -11,7 +12,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::validity::Validity;
-use super::{CERTIFICATE, ROOTS};
 
 /// A key without a certificate.
 pub(super) struct Key(KeyPair);
@@ -36,15 +36,16 @@ pub(super) enum InvalidLeaf {
     )]
     Short(usize),
     /// A certificate cannot be read.
-    #[error("the control plane's answer holds something that is no certificate")]
+    #[error("something that should be a certificate is none")]
     Certificate,
+    /// There is no key, or one that cannot be read.
+    #[error("the private key cannot be read")]
+    PrivateKey,
     /// The certificate is for another key.
-    #[error("the control plane's certificate does not belong to the key it was asked for: {0}")]
+    #[error("the certificate does not belong to the key: {0}")]
     OtherKey(rustls::Error),
     /// The certificate is over, by this machine's clock.
-    #[error(
-        "the control plane's certificate is not valid now; compare the clocks of the two machines"
-    )]
+    #[error("the certificate is not valid now; compare the clocks of the machines")]
     NotValid,
 }
 
@@ -77,30 +78,48 @@ impl Key {
         // The root comes last, and is not shown to peers, who must know it already.
         let root = chain.pop().filter(|_| count > 1);
         let root = root.ok_or(InvalidLeaf::Short(count))?;
-        let chain = chain.join("\n");
-        let ders = certificates(&chain)?;
-        certificates(&root)?;
+        Leaf::new(&chain.join("\n"), &self.0.serialize_pem(), &root, now)
+    }
+}
+
+// === impl Leaf ===
+
+impl Leaf {
+    /// A certificate with those that lead from it to a root, its key, and whom to trust; all PEM.
+    pub(super) fn new(
+        chain: &str,
+        key: &str,
+        roots: &str,
+        now: SystemTime,
+    ) -> Result<Self, InvalidLeaf> {
+        let ders = certificates(chain)?;
+        certificates(roots)?;
         let leaf = ders.first().ok_or(InvalidLeaf::Certificate)?;
         let validity = Validity::of(leaf).ok_or(InvalidLeaf::Certificate)?;
         if !validity.holds(now) {
             return Err(InvalidLeaf::NotValid);
         }
-        let key = PrivateKeyDer::try_from(self.0.serialize_der());
-        let key = key.map_err(|_| InvalidLeaf::Certificate)?;
+        let private = PrivateKeyDer::from_pem_slice(key.as_bytes());
+        let private = private.map_err(|_| InvalidLeaf::PrivateKey)?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        CertifiedKey::from_der(ders, key, &provider).map_err(InvalidLeaf::OtherKey)?;
+        CertifiedKey::from_der(ders, private, &provider).map_err(InvalidLeaf::OtherKey)?;
         let secret = |name: &str, kind| {
             let name = name.into();
             Arc::new(Secret { name, kind })
         };
         let certificate = SecretKind::Certificate {
             chain: chain.into(),
-            key: SecretText(self.0.serialize_pem().into()),
+            key: SecretText(key.into()),
         };
-        let trust = SecretKind::Trust { roots: root.into() };
+        let trust = SecretKind::Trust {
+            roots: roots.into(),
+        };
         // In the order of their names.
-        let secrets = [secret(ROOTS, trust), secret(CERTIFICATE, certificate)];
-        Ok(Leaf {
+        let secrets = [
+            secret(ROOT_CERTIFICATES, trust),
+            secret(WORKLOAD_CERTIFICATE, certificate),
+        ];
+        Ok(Self {
             secrets: secrets.into(),
             validity,
         })
@@ -149,7 +168,10 @@ mod tests {
         let [roots, certificate] = &*secrets else {
             panic!("{secrets:?}");
         };
-        assert_eq!((&*roots.name, &*certificate.name), (ROOTS, CERTIFICATE));
+        assert_eq!(
+            (&*roots.name, &*certificate.name),
+            (ROOT_CERTIFICATES, WORKLOAD_CERTIFICATE)
+        );
         let trust = SecretKind::Trust {
             roots: answer.cert_chain[1].as_str().into(),
         };
@@ -175,8 +197,8 @@ mod tests {
         let [leaf, root] = [0, 1].map(|index: usize| good.cert_chain[index].as_str());
         assert!(refusal(&[]).contains("holds 0 certificates"));
         assert!(refusal(&[leaf]).contains("holds 1 certificates"));
-        assert!(refusal(&[leaf, "x"]).contains("no certificate"));
-        assert!(refusal(&["x", root]).contains("no certificate"));
+        assert!(refusal(&[leaf, "x"]).contains("should be a certificate"));
+        assert!(refusal(&["x", root]).contains("should be a certificate"));
         assert!(refusal(&[root, root]).contains("does not belong to the key"));
         for before in [3601, 0] {
             let from = now + Duration::from_secs(1800) - Duration::from_secs(before * 2);

@@ -11,11 +11,8 @@
 
 mod agent;
 mod leaf;
+mod mounted;
 mod validity;
 
 pub use agent::Agent;
-
-/// Name of the secret with the workload's certificate and key, as Istio's agents serve it.
-pub const CERTIFICATE: &str = "default";
-/// Name of the secret with the certificates that are trusted to have signed those of other workloads.
-pub const ROOTS: &str = "ROOTCA";
+pub use mounted::Mounted;

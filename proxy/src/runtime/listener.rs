@@ -175,13 +175,14 @@ impl Listener {
                 && mine.all_chains().zip(others.all_chains()).all(alike))
     }
 
-    /// What a connection's chain depends on besides its addresses. Where TLS ends, what the client asks for is needed in any case.
+    /// What a connection's chain depends on besides its addresses.
     pub fn looks(&self, destination: SocketAddr) -> Looks {
         let looks_at = self.selector.looks_at(destination.port());
         let inspect = self.config.inspect;
-        let ends_tls = || self.config.all_chains().any(|chain| chain.tls.is_some());
+        let by_default = self.config.default_chain.as_ref();
+        let ends_tls = looks_at.ends_tls || by_default.is_some_and(|chain| chain.tls.is_some());
         Looks {
-            tls: (inspect.tls && (looks_at.tls || looks_at.protocols)) || ends_tls(),
+            tls: (inspect.tls && (looks_at.tls || looks_at.protocols)) || ends_tls,
             http: inspect.http && looks_at.protocols,
         }
     }

@@ -1,16 +1,20 @@
 //! Keys and certificates: from the secrets of a configuration and from files beside the proxy.
 
+use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
 use mesh_ir::matching::InvalidRegex;
-use mesh_ir::{CertificateSource, Secret, SecretKind, TrustSource};
+use mesh_ir::{CertificateSource, Secret, SecretKind, TlsParameters, TrustSource};
 use rustc_hash::FxHashMap;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+
+use super::parameters;
+use super::verify::Trust;
 
 /// Why TLS cannot be spoken as a configuration asks.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +71,15 @@ pub enum InvalidTls {
 pub struct Materials<'a> {
     secrets: FxHashMap<&'a str, &'a Secret>,
     read: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+    /// What was made of them already: the clusters of a mesh have them alike.
+    providers: Made<TlsParameters, CryptoProvider>,
+    certificates: Made<CertificateSource, CertifiedKey>,
+    trusts: Made<(TrustSource, Option<Arc<str>>), Trust>,
+    fingerprints: RefCell<FxHashMap<Arc<str>, u64>>,
 }
+
+/// Values by what they were made from.
+type Made<K, T> = RefCell<FxHashMap<K, Arc<T>>>;
 
 // === impl Materials ===
 
@@ -80,14 +92,34 @@ impl<'a> Materials<'a> {
         Self {
             secrets: secrets.collect(),
             read,
+            providers: Made::default(),
+            certificates: Made::default(),
+            trusts: Made::default(),
+            fingerprints: RefCell::default(),
         }
+    }
+
+    /// Versions and algorithms.
+    pub(super) fn provider(
+        &self,
+        parameters: &TlsParameters,
+    ) -> Result<Arc<CryptoProvider>, InvalidTls> {
+        once(&self.providers, parameters.clone(), || {
+            parameters::provider(parameters)
+        })
     }
 
     /// A number that changes when the contents of a source do.
     pub(super) fn fingerprint(&self, names: &[&str], files: &[&str]) -> u64 {
         let mut hasher = DefaultHasher::new();
+        let mut known = self.fingerprints.borrow_mut();
         for name in names {
-            self.secrets.get(name).hash(&mut hasher);
+            let made = known.entry((*name).into()).or_insert_with(|| {
+                let mut hasher = DefaultHasher::new();
+                self.secrets.get(name).hash(&mut hasher);
+                hasher.finish()
+            });
+            made.hash(&mut hasher);
         }
         for path in files {
             (self.read)(path).ok().hash(&mut hasher);
@@ -97,6 +129,31 @@ impl<'a> Materials<'a> {
 
     /// A certificate with its key.
     pub(super) fn certificate(
+        &self,
+        source: &CertificateSource,
+        provider: &CryptoProvider,
+    ) -> Result<Arc<CertifiedKey>, InvalidTls> {
+        once(&self.certificates, source.clone(), || {
+            self.read_certificate(source, provider)
+        })
+    }
+
+    /// Whom to believe, without those whose certificates are revoked.
+    pub(super) fn trust(
+        &self,
+        source: &TrustSource,
+        revoked: Option<&Arc<str>>,
+    ) -> Result<Arc<Trust>, InvalidTls> {
+        once(&self.trusts, (source.clone(), revoked.cloned()), || {
+            let revoked = match revoked {
+                Some(path) => self.revoked(path)?,
+                None => Vec::new(),
+            };
+            Trust::new(&self.roots(source)?, &revoked).map(Arc::new)
+        })
+    }
+
+    fn read_certificate(
         &self,
         source: &CertificateSource,
         provider: &CryptoProvider,
@@ -129,10 +186,7 @@ impl<'a> Materials<'a> {
     }
 
     /// The certificates that are trusted.
-    pub(super) fn roots(
-        &self,
-        source: &TrustSource,
-    ) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+    fn roots(&self, source: &TrustSource) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
         match source {
             TrustSource::Discovered(name) => match &self.secret(name)?.kind {
                 SecretKind::Trust { roots } => certificates(name, roots.as_bytes()),
@@ -146,7 +200,7 @@ impl<'a> Materials<'a> {
     }
 
     /// The certificates of a file that are revoked.
-    pub(super) fn revoked(
+    fn revoked(
         &self,
         path: &Arc<str>,
     ) -> Result<Vec<CertificateRevocationListDer<'static>>, InvalidTls> {
@@ -171,6 +225,21 @@ impl<'a> Materials<'a> {
             source,
         })
     }
+}
+
+/// The value that was made already, or a new one.
+fn once<K: std::hash::Hash + Eq, T>(
+    made: &Made<K, T>,
+    key: K,
+    make: impl FnOnce() -> Result<Arc<T>, InvalidTls>,
+) -> Result<Arc<T>, InvalidTls> {
+    let known = made.borrow().get(&key).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let value = make()?;
+    made.borrow_mut().insert(key, value.clone());
+    Ok(value)
 }
 
 fn certificates(origin: &Arc<str>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {

@@ -12,14 +12,18 @@
 mod certificate;
 mod client;
 mod compile;
+mod facts;
+mod forwarded;
 mod hello;
 mod material;
 mod parameters;
 mod server;
 mod verify;
 
-pub use client::ClientSide;
+pub(crate) use certificate::{Certificate, dns_names, fingerprint, uris};
+pub use client::{ClientSide, Offer};
 pub use compile::{TlsCompiler, TlsConfigs};
+pub use facts::{OwnCertificate, TlsFacts};
 pub use hello::{ClientHello, Hello};
 pub use material::InvalidTls;
 pub use server::ServerSide;

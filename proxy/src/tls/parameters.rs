@@ -6,7 +6,7 @@ use mesh_ir::{TlsParameters, TlsVersion};
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::material::InvalidTls;
 
@@ -37,6 +37,12 @@ const SUITES: [(&str, SupportedCipherSuite); 6] = [
         cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     ),
 ];
+
+/// A suite by OpenSSL's name; empty for one that is not spoken.
+pub(super) fn suite_name(suite: CipherSuite) -> &'static str {
+    let known = SUITES.iter().find(|(_, known)| known.suite() == suite);
+    known.map_or("", |(name, _)| name)
+}
 
 /// Those of TLS 1.3, which no configuration chooses; the fastest first.
 const SUITES_13: [SupportedCipherSuite; 3] = [

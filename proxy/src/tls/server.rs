@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use mesh_ir::policy::PeerIdentity;
 use mesh_ir::{ClientCertificate, ServerTls};
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello as RustlsHello, NoClientAuth, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CommonState, ServerConfig};
 use webpki::EndEntityCert;
 
 use super::certificate;
+use super::facts::{OwnCertificate, TlsFacts};
 use super::hello::ClientHello;
 use super::material::{InvalidTls, Materials};
 use super::parameters;
@@ -26,6 +25,8 @@ pub struct ServerSide {
     without_protocols: Arc<ServerConfig>,
     /// Whether the certificates of clients were checked against something that is trusted.
     trusts: bool,
+    /// The certificate that is shown, or the first of several.
+    own: Option<Arc<OwnCertificate>>,
 }
 
 /// The certificates of a chain.
@@ -44,11 +45,12 @@ impl ServerSide {
             alpn,
             parameters,
         } = tls;
-        let provider = parameters::provider(parameters)?;
-        let certificates = certificates
+        let provider = materials.provider(parameters)?;
+        let certificates: Vec<Arc<CertifiedKey>> = certificates
             .iter()
             .map(|source| materials.certificate(source, &provider))
             .collect::<Result<_, _>>()?;
+        let own = certificates.first().and_then(|first| own(first));
         let (verifier, trusts) = client_verifier(client, materials, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&parameters::versions(parameters)?)?
@@ -62,6 +64,7 @@ impl ServerSide {
             config: Arc::new(config),
             without_protocols,
             trusts,
+            own,
         })
     }
 
@@ -79,11 +82,16 @@ impl ServerSide {
         }
     }
 
-    /// Who a client is by the certificates that the handshake has accepted.
-    pub fn identity(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<PeerIdentity> {
-        let first = certificates.filter(|_| self.trusts)?.first()?;
-        certificate::identity(first)
+    /// What is known of a client after its handshake.
+    pub fn facts(&self, session: Option<&CommonState>, hello: Option<&ClientHello>) -> TlsFacts {
+        TlsFacts::new(session, hello, self.own.clone(), self.trusts)
     }
+}
+
+/// What is told of a certificate of ours.
+pub(super) fn own(certified: &CertifiedKey) -> Option<Arc<OwnCertificate>> {
+    let leaf = certified.end_entity_cert().ok()?;
+    Some(Arc::new(OwnCertificate::new(leaf.clone().into_owned())))
 }
 
 fn client_verifier(

@@ -26,14 +26,15 @@ use super::material::{InvalidTls, Materials};
 pub(super) struct PeerVerifier {
     provider: Arc<CryptoProvider>,
     /// None accepts every certificate.
-    trust: Option<Trust>,
+    trust: Option<Arc<Trust>>,
     names: Vec<Name>,
     /// Whether a client must show one.
     required: bool,
 }
 
+/// Whom to believe.
 #[derive(Debug)]
-struct Trust {
+pub(super) struct Trust {
     anchors: Vec<TrustAnchor<'static>>,
     subjects: Vec<DistinguishedName>,
     revoked: Vec<CertRevocationList<'static>>,
@@ -57,14 +58,7 @@ impl PeerVerifier {
         } = validation;
         let trust = match trust {
             None => None,
-            Some(source) => {
-                let roots = materials.roots(source)?;
-                let revoked = match revoked {
-                    Some(path) => materials.revoked(path)?,
-                    None => Vec::new(),
-                };
-                Some(Trust::new(&roots, &revoked)?)
-            }
+            Some(source) => Some(materials.trust(source, revoked.as_ref())?),
         };
         let names = names.iter().map(Name::new).collect::<Result<_, _>>()?;
         Ok(Arc::new(Self {
@@ -123,7 +117,9 @@ impl PeerVerifier {
 // === impl Trust ===
 
 impl Trust {
-    fn new(
+    /// # Errors
+    /// When a certificate or a list cannot be read.
+    pub(super) fn new(
         roots: &[CertificateDer<'_>],
         revoked: &[rustls::pki_types::CertificateRevocationListDer<'_>],
     ) -> Result<Self, InvalidTls> {

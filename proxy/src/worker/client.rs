@@ -1,24 +1,26 @@
 //! A client's connection.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mesh_ir::evaluate::ConnectionFacts;
-use mesh_ir::policy::PeerIdentity;
 use mesh_ir::{Direction, PathNormalization, Transport};
 use tokio::time::{Instant, timeout};
 
+use super::endpoint::LocalEndpoint;
 use super::http2::is_preface;
 use super::io::Io;
 use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
 use crate::http1::{HeadScan, Refusal};
-use crate::tls::{ClientHello, ServerSide};
+use crate::telemetry::metrics::Series;
+use crate::tls::{ClientHello, ServerSide, TlsFacts};
 
 /// How long a head may take to come in, once it has begun.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(60);
@@ -41,7 +43,7 @@ pub struct Client {
     /// Its bytes.
     pub io: Io,
     /// What the client has told of itself by TLS; none in plaintext, and where TLS passes through.
-    pub tls: Option<Rc<TlsFacts>>,
+    pub tls: Option<Rc<DownstreamTls>>,
     /// The client.
     pub remote: SocketAddr,
     /// Our side of the connection.
@@ -58,11 +60,11 @@ pub struct Client {
 
 /// What a client has told of itself by TLS that ends here.
 #[derive(Debug)]
-pub struct TlsFacts {
-    /// The server that it asked for.
-    pub server_name: Option<Box<str>>,
-    /// Who it is, by its verified certificate.
-    pub identity: Option<PeerIdentity>,
+pub struct DownstreamTls {
+    /// What it has told.
+    pub facts: TlsFacts,
+    /// Where its requests count, and the endpoint that the last of them went to: in nearly all cases the next one does so, too.
+    series: RefCell<Option<(Weak<LocalEndpoint>, Rc<Series>)>>,
 }
 
 /// What came of waiting for a request.
@@ -92,6 +94,28 @@ impl Arrival {
             },
             other => other,
         }
+    }
+}
+
+// === impl DownstreamTls ===
+
+impl DownstreamTls {
+    /// Where requests count that go to an endpoint.
+    #[inline]
+    pub fn series(
+        &self,
+        endpoint: &Rc<LocalEndpoint>,
+        make: impl FnOnce(&TlsFacts) -> Series,
+    ) -> Rc<Series> {
+        let mut known = self.series.borrow_mut();
+        if let Some((of, series)) = &*known
+            && std::ptr::eq(of.as_ptr(), Rc::as_ptr(endpoint))
+        {
+            return series.clone();
+        }
+        let series = Rc::new(make(&self.facts));
+        *known = Some((Rc::downgrade(endpoint), series.clone()));
+        series
     }
 }
 
@@ -139,23 +163,22 @@ impl Client {
         };
         let accepting = std::mem::take(&mut self.io).accept(first, tls.config(hello));
         self.io = timeout(HANDSHAKE_LIMIT, accepting).await??;
-        let session = self.io.session();
-        self.tls = Some(Rc::new(TlsFacts {
-            server_name: hello.and_then(|hello| hello.server_name.clone()),
-            identity: tls.identity(session.and_then(|session| session.peer_certificates())),
+        self.tls = Some(Rc::new(DownstreamTls {
+            facts: tls.facts(self.io.session(), hello),
+            series: RefCell::default(),
         }));
         Ok(())
     }
 
-    /// The name of the server that the client asked for in TLS that ends here.
-    pub fn server_name(&self) -> Option<&str> {
-        self.tls.as_ref()?.server_name.as_deref()
+    /// What the client has told in TLS that ends here.
+    pub fn tls_facts(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref().map(|tls| &tls.facts)
     }
 
     /// What is known of the connection.
     pub fn facts(&self, destination: SocketAddr) -> ConnectionFacts<'_> {
         let plain = ConnectionFacts::plaintext(self.remote, destination);
-        match &self.tls {
+        match self.tls_facts() {
             None => plain,
             Some(tls) => ConnectionFacts {
                 transport: Transport::Tls,

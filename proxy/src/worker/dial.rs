@@ -15,6 +15,7 @@ use super::endpoint::{Connection, LocalEndpoint, Slot};
 use super::local::Worker;
 use super::upstream::LocalCluster;
 use crate::runtime::Transport;
+use crate::tls::Offer;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub async fn connect(
     worker: &Worker,
     cluster: &LocalCluster,
     endpoint: &Rc<LocalEndpoint>,
-    slot: Slot,
+    (slot, offer): (Slot, Offer),
     limit: Duration,
 ) -> Result<Connection, Failure> {
     if let Transport::NotReady(reason) = &endpoint.transport {
@@ -74,7 +75,8 @@ pub async fn connect(
         let mut connection = endpoint.established(stream, slot)?;
         if let Transport::Tls(tls) = &endpoint.transport {
             let io = std::mem::take(&mut connection.io);
-            connection.io = io.connect(tls).await.map_err(Failure::Tls)?;
+            connection.io = io.connect(tls, offer).await.map_err(Failure::Tls)?;
+            endpoint.greeted(tls.facts(connection.io.session()));
         }
         Ok(connection)
     };

@@ -19,8 +19,10 @@ pub struct RequestEdit<'a> {
     pub request_id: Option<&'a [u8]>,
     /// `x-forwarded-for`, where the proxy extends it; then other fields that only the edge may write are replaced too.
     pub forwarded_for: Option<&'a [u8]>,
-    /// Whether `x-forwarded-client-cert` is passed on.
+    /// Whether `x-forwarded-client-cert` is passed on as it came.
     pub forwards_certificate: bool,
+    /// `x-forwarded-client-cert`, where the proxy writes it.
+    pub client_certificate: Option<&'a [u8]>,
     /// `x-forwarded-proto`, where it is to be written.
     pub forwarded_proto: Option<&'a [u8]>,
     /// `x-envoy-original-path`, where the path was rewritten.
@@ -170,6 +172,7 @@ impl Edit for RequestEdit<'_> {
         }
         self.own(fields, b"x-forwarded-for", self.forwarded_for);
         self.own(fields, b"x-forwarded-proto", self.forwarded_proto);
+        self.own(fields, b"x-forwarded-client-cert", self.client_certificate);
         self.own(fields, b"x-request-id", self.request_id);
         self.own(fields, b"x-envoy-original-path", self.original_path);
         if let Some(attempt) = self.attempt {

@@ -1,6 +1,6 @@
 //! An endpoint as one worker sees it: its idle connections, what is on its way to it, and where it is counted.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use mesh_ir::{Direction, Limits, Workload};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::client::DownstreamTls;
 use super::http2_pool::Http2Pool;
 use super::io::Io;
 use super::upstream::MetricsContext;
@@ -18,6 +19,7 @@ use crate::health::{Host, outlier::Outcome};
 use crate::limits::Permit;
 use crate::runtime::{Cluster, Transport};
 use crate::telemetry::metrics::{HostCells, Series};
+use crate::tls::TlsFacts;
 
 /// Idle connections that are kept for one endpoint.
 const MAX_IDLE: usize = 1024;
@@ -44,7 +46,10 @@ pub struct LocalEndpoint {
     host: RefCell<Option<Arc<Host>>>,
     /// Whether newer configurations have no such endpoint, so that connections to it are of no use.
     retired: Cell<bool>,
-    series: OnceCell<Series>,
+    /// What the last handshake has told; none without TLS.
+    tls: RefCell<Option<Rc<TlsFacts>>>,
+    /// Where requests count whose clients have not proven who they are.
+    series: RefCell<Option<Rc<Series>>>,
 }
 
 /// A connection to an endpoint.
@@ -113,7 +118,8 @@ impl LocalEndpoint {
             pool: Rc::default(),
             host: RefCell::default(),
             retired: Cell::new(false),
-            series: OnceCell::new(),
+            tls: RefCell::default(),
+            series: RefCell::default(),
         })
     }
 
@@ -264,16 +270,44 @@ impl LocalEndpoint {
         self.http2.sweep(now, limits) | !idle.is_empty()
     }
 
-    /// Where requests to it count.
+    /// Takes down what a handshake with it has told.
+    pub fn greeted(&self, facts: TlsFacts) {
+        let before = self.tls.replace(Some(Rc::new(facts)));
+        let identity =
+            |tls: &Option<Rc<TlsFacts>>| tls.as_ref().and_then(|tls| tls.identity.clone());
+        if identity(&before) != identity(&self.tls.borrow()) {
+            self.series.take();
+        }
+    }
+
+    /// What the last handshake with it has told.
+    pub fn tls_facts(&self) -> Option<Rc<TlsFacts>> {
+        self.tls.borrow().clone()
+    }
+
+    /// Where requests to it count, by what their client has told in TLS.
     #[inline]
     pub fn series(
-        &self,
+        self: &Rc<Self>,
         direction: Direction,
         cluster: &Cluster,
         metrics: &MetricsContext,
-    ) -> &Series {
-        self.series
-            .get_or_init(|| metrics.series(direction, Some(cluster), self.workload.as_ref()))
+        client: Option<&DownstreamTls>,
+    ) -> Rc<Series> {
+        let make = |tls: Option<&TlsFacts>| {
+            metrics.series(direction, Some(cluster), self.workload.as_ref(), tls)
+        };
+        if direction == Direction::Inbound
+            && let Some(client) = client
+        {
+            return client.series(self, |facts| make(Some(facts)));
+        }
+        let mut known = self.series.borrow_mut();
+        let series = known.get_or_insert_with(|| {
+            let own = self.tls.borrow();
+            Rc::new(make(own.as_deref()))
+        });
+        series.clone()
     }
 }
 

@@ -190,7 +190,8 @@ fn refused<'a>(
         upstream_local: None,
         downstream_local: destination,
         downstream_remote: client.remote,
-        server_name: client.server_name(),
+        tls: client.tls_facts(),
+        upstream_tls: None,
         route_name: "",
         attempts: 0,
     }

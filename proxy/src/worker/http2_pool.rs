@@ -26,6 +26,7 @@ use super::endpoint::{IDLE_LIMIT, LocalEndpoint, Pool, Slot};
 use super::local::Worker;
 use super::upstream::LocalCluster;
 use crate::http1::HeadLimits;
+use crate::tls::Offer;
 
 /// What an endpoint may send on one stream before it is read: the memory that a slow client costs.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -170,7 +171,8 @@ async fn establish(
     limit: Duration,
 ) -> Result<Rc<Shared>, Failure> {
     let begun = Instant::now();
-    let mut connection = dial::connect(worker, cluster, endpoint, slot, limit).await?;
+    let mut connection =
+        dial::connect(worker, cluster, endpoint, (slot, Offer::Http2), limit).await?;
     let agreed = connection.io.session().and_then(|tls| tls.alpn_protocol());
     if agreed.is_some_and(|name| name != b"h2") {
         let text = "the server speaks no HTTP/2";

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::tls::ClientSide;
+use crate::tls::{ClientSide, Offer};
 
 /// How often the kernel asks the other side whether it is there.
 const PROBE: Duration = Duration::from_secs(5);
@@ -56,9 +56,10 @@ impl Io {
     ///
     /// # Errors
     /// When the handshake fails, or the server is not who it should be.
-    pub async fn connect(self, tls: &ClientSide) -> io::Result<Self> {
+    pub async fn connect(self, tls: &ClientSide, offer: Offer) -> io::Result<Self> {
         let replay = self.into_replay(Vec::new())?;
-        let connector = TlsConnector::from(tls.config().clone());
+        let config = tls.config(offer).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(config);
         let stream = connector.connect(tls.server_name().clone(), replay).await?;
         Ok(Self::Tls(Box::new(stream.into())))
     }

@@ -274,7 +274,7 @@ impl WorkerRuntime {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         }
-        .get_or_init(|| metrics.series(direction, None, None))
+        .get_or_init(|| metrics.series(direction, None, None, None))
     }
 }
 

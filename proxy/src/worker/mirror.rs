@@ -15,6 +15,7 @@ use super::upstream::{LocalCluster, Wanted};
 use crate::health::outlier::Outcome;
 use crate::http1::{BodyDecoder, Framing, HeadLimits, HeadScan, ResponseHead, Skipped};
 use crate::limits::Resource;
+use crate::tls::Offer;
 
 /// Copies of a worker that are on their way at once; what comes beyond that is not sent.
 const MAX_COPIES: usize = 256;
@@ -60,7 +61,7 @@ async fn exchange(worker: &Rc<Worker>, cluster: &LocalCluster, copy: &Copied) ->
         None => {
             let permit = usage.take(limits, Resource::Connections)?;
             let (slot, limit) = (endpoint.slot(permit), config.connect_timeout);
-            let connecting = dial::connect(worker, cluster, &endpoint, slot, limit);
+            let connecting = dial::connect(worker, cluster, &endpoint, (slot, Offer::Http1), limit);
             connecting.await.ok()?
         }
     };

@@ -62,6 +62,8 @@ pub struct Written {
     pub request_id: Vec<u8>,
     /// `x-forwarded-for`.
     pub forwarded_for: Vec<u8>,
+    /// `x-forwarded-client-cert`.
+    pub client_certificate: Vec<u8>,
     /// The path with query, if it was rewritten.
     pub path: Vec<u8>,
     /// The route's changes to request headers, where their values have command operators.
@@ -158,12 +160,14 @@ impl Written {
         let Self {
             request_id,
             forwarded_for,
+            client_certificate,
             path,
             ops,
             edits,
         } = self;
         request_id.clear();
         forwarded_for.clear();
+        client_certificate.clear();
         path.clear();
         *ops = None;
         *edits = None;

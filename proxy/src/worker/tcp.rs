@@ -18,7 +18,8 @@ use crate::health;
 use crate::limits::Resource;
 use crate::record::{Protocol, Record, ResponseFlags};
 use crate::runtime::{Cluster, Tcp};
-use crate::telemetry::metrics::{Series, TcpBytes};
+use crate::telemetry::metrics::TcpBytes;
+use crate::tls::Offer;
 
 /// What the record is made from.
 struct Outcome {
@@ -102,7 +103,7 @@ pub async fn serve(
         worker.give_back(scratch);
     }
     if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
-        count_unserved(worker, &worker.runtime(), direction, &outcome);
+        count_unserved(worker, client, direction, &outcome);
     }
     if let Some(log) = &tcp.log {
         log.write(&record(client, direction, destination, &outcome));
@@ -128,22 +129,25 @@ pub fn refuse(
         endpoint: None,
         upstream_local: None,
     };
-    count_unserved(worker, runtime, direction, &outcome);
+    count_unserved(worker, client, direction, &outcome);
     if let Some(log) = &tcp.log {
         log.write(&record(client, direction, destination, &outcome));
     }
 }
 
 /// Counts a connection that reaches no endpoint.
-fn count_unserved(
-    worker: &Worker,
-    runtime: &WorkerRuntime,
-    direction: Direction,
-    outcome: &Outcome,
-) {
-    let series = match &outcome.cluster {
-        Some(cluster) => cluster.unserved(direction, &worker.metrics),
-        None => runtime.unrouted(direction, &worker.metrics),
+fn count_unserved(worker: &Rc<Worker>, client: &Client, direction: Direction, outcome: &Outcome) {
+    let runtime = worker.runtime();
+    let verified = client.tls_facts().filter(|tls| tls.is_mutual());
+    let own;
+    let series = match (verified, &outcome.cluster) {
+        (Some(_), cluster) if direction == Direction::Inbound => {
+            let cluster = cluster.as_deref().map(|cluster| &*cluster.cluster);
+            own = worker.metrics.series(direction, cluster, None, verified);
+            &own
+        }
+        (_, Some(cluster)) => cluster.unserved(direction, &worker.metrics),
+        (_, None) => runtime.unrouted(direction, &worker.metrics),
     };
     let bytes = TcpBytes {
         opened: true,
@@ -169,20 +173,22 @@ async fn pass(
         return;
     };
     let (limit, slot) = (config.client.connect_timeout, endpoint.slot(permit));
-    let mut connection = match dial::connect(worker, cluster, endpoint, slot, limit).await {
-        Ok(connection) => connection,
-        Err(failure) => {
-            endpoint.report(&cluster.cluster, health::outlier::Outcome::Failed);
-            outcome.flags = ResponseFlags::CONNECTION_FAILURE;
-            outcome.transport_failure = Some(failure.to_string());
-            return;
-        }
-    };
+    let mut connection =
+        match dial::connect(worker, cluster, endpoint, (slot, Offer::Tcp), limit).await {
+            Ok(connection) => connection,
+            Err(failure) => {
+                endpoint.report(&cluster.cluster, health::outlier::Outcome::Failed);
+                outcome.flags = ResponseFlags::CONNECTION_FAILURE;
+                outcome.transport_failure = Some(failure.to_string());
+                return;
+            }
+        };
     endpoint.report(&cluster.cluster, health::outlier::Outcome::Connected);
     let _active = Active::new(endpoint);
     endpoint.cells.rq_total.inc();
     outcome.upstream_local = Some(connection.local);
-    let series: &Series = endpoint.series(direction, &cluster.cluster, &worker.metrics);
+    let tls = client.tls.as_deref();
+    let series = endpoint.series(direction, &cluster.cluster, &worker.metrics, tls);
     series.record_tcp(
         ResponseFlags::NONE,
         TcpBytes {
@@ -249,7 +255,11 @@ fn record<'a>(
         upstream_local: outcome.upstream_local,
         downstream_local: destination,
         downstream_remote: client.remote,
-        server_name: client.server_name(),
+        tls: client.tls_facts(),
+        upstream_tls: outcome
+            .endpoint
+            .as_ref()
+            .and_then(|endpoint| endpoint.tls_facts()),
         route_name: "",
         attempts: u32::from(outcome.endpoint.is_some()),
     }

@@ -19,6 +19,7 @@ use crate::runtime::{Cluster, Membership, Source, Transport};
 use crate::telemetry::metrics::{
     Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
 };
+use crate::tls::TlsFacts;
 
 /// Endpoints that are kept for a cluster of original destinations.
 const MAX_DESTINATIONS: usize = 1024;
@@ -274,7 +275,7 @@ impl LocalCluster {
     /// Where requests count for which there is no endpoint.
     pub fn unserved(&self, direction: Direction, metrics: &MetricsContext) -> &Series {
         self.unserved
-            .get_or_init(|| metrics.series(direction, Some(&self.cluster), None))
+            .get_or_init(|| metrics.series(direction, Some(&self.cluster), None, None))
     }
 }
 
@@ -319,13 +320,21 @@ impl MetricsContext {
         self.worker.cells()
     }
 
-    /// The series of requests in a direction to a workload of a cluster.
+    /// The series of requests in a direction to a workload of a cluster, with a peer that has told this in TLS.
     pub fn series(
         &self,
         direction: Direction,
         cluster: Option<&Cluster>,
         workload: Option<&Workload>,
+        tls: Option<&TlsFacts>,
     ) -> Series {
+        let mutual = tls.filter(|tls| tls.is_mutual());
+        let peer = mutual.and_then(|tls| Some(tls.identity.as_ref()?.to_string().into()));
+        let own = mutual.and_then(|tls| tls.own_uri().cloned());
+        let (source_principal, destination_principal) = match direction {
+            Direction::Outbound => (own, peer),
+            Direction::Inbound => (peer, own),
+        };
         let (source, destination) = match direction {
             Direction::Outbound => (
                 self.identity.clone(),
@@ -338,8 +347,11 @@ impl MetricsContext {
             source,
             destination,
             service: cluster.and_then(service),
+            source_principal,
+            destination_principal,
             security: match direction {
                 Direction::Outbound => Security::Unknown,
+                Direction::Inbound if mutual.is_some() => Security::MutualTls,
                 Direction::Inbound => Security::None,
             },
         })

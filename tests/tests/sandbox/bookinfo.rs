@@ -5,6 +5,7 @@ use std::time::Duration;
 use mesh_tests::eventually;
 
 use crate::chance::check;
+use crate::mutual_tls;
 use crate::processes::{self, signal};
 use crate::sandbox::Sandbox;
 
@@ -41,6 +42,7 @@ fn bookinfo_by_weight_user_and_source() {
     );
     every_pod_has_two_containers(&sandbox);
     every_proxy_has_a_certificate(&sandbox);
+    mutual_tls::from_the_first_request(&sandbox);
 
     sandbox.apply("samples/bookinfo/virtual-service-all-v1.yaml");
     sandbox.settle("all to v1", PAGE, &[], none);
@@ -49,6 +51,7 @@ fn bookinfo_by_weight_user_and_source() {
     a_shift_is_seen(&sandbox);
     by_user(&sandbox);
     by_source(&sandbox);
+    mutual_tls::strict(&sandbox, PAGE);
     kills(&sandbox);
 }
 

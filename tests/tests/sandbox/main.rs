@@ -14,6 +14,7 @@ mod demo;
 mod http;
 mod install;
 mod lifecycle;
+mod mutual_tls;
 mod processes;
 mod ready;
 mod rights;

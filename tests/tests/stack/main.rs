@@ -10,6 +10,7 @@
 #[path = "../sandbox/chance.rs"]
 mod chance;
 
+mod certificates;
 mod http;
 mod mesh;
 mod process;
@@ -24,6 +25,7 @@ mod gateway;
 mod grpc;
 mod h2spec;
 mod limits;
+mod mutual_tls;
 mod open_files;
 mod rate_limits;
 mod routing;

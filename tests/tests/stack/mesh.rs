@@ -9,6 +9,7 @@ use std::time::Duration;
 use mesh_tests::{binary, eventually};
 use serde_json::Value;
 
+use crate::certificates::Authority;
 use crate::http::{Answer, Connection};
 use crate::process::Process;
 use crate::yaml::{PodSpec, objects};
@@ -24,6 +25,8 @@ pub struct Mesh {
     directory: tempfile::TempDir,
     xds: SocketAddr,
     monitoring: SocketAddr,
+    /// Who has signed the certificates of the pods.
+    pub authority: Authority,
     pub control_plane: Process,
     pub pods: Vec<Pod>,
 }
@@ -55,6 +58,10 @@ impl Mesh {
         let xds = free_port();
         let monitoring = free_port();
         let control_plane = start_control_plane(&directory, xds, monitoring);
+        let authority = Authority::new();
+        for (spec, _) in &placed {
+            mount(&directory, spec, &authority, &[&authority]);
+        }
         let pods = placed
             .into_iter()
             .zip(addresses)
@@ -64,6 +71,7 @@ impl Mesh {
             directory,
             xds,
             monitoring,
+            authority,
             control_plane,
             pods,
         };
@@ -79,6 +87,21 @@ impl Mesh {
         let fresh = self.directory.path().join("fresh.yaml");
         std::fs::write(&fresh, extra).unwrap();
         std::fs::rename(fresh, path).unwrap();
+    }
+
+    /// Gives other certificates to the pods, and waits until they are in force.
+    pub fn certify(&self, by: &Authority, roots: &[&Authority]) {
+        for pod in self.pods.iter().filter(|pod| pod.spec.account.is_some()) {
+            let page = || {
+                pod.admin("/config_dump?resource=dynamic_active_secrets")
+                    .body
+            };
+            let before = page();
+            mount(&self.directory, &pod.spec, by, roots);
+            eventually("the certificate is in force", LIMIT, || {
+                (page() != before).then_some(())
+            });
+        }
     }
 
     /// Starts a control plane in place of one that has ended.
@@ -147,6 +170,13 @@ impl Pod {
         Connection::open(self.at(15021))
             .and_then(|mut connection| connection.get("/healthz/ready", &[]))
             .is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+/// Puts the certificate of a pod where its proxy reads it.
+fn mount(directory: &tempfile::TempDir, spec: &PodSpec, by: &Authority, roots: &[&Authority]) {
+    if let Some(account) = spec.account {
+        by.mount(&directory.path().join(spec.name), account, roots);
     }
 }
 
@@ -235,6 +265,11 @@ fn start_pod(
             "ISTIO_METAJSON_LABELS",
             format!(r#"{{"app":"{}","version":"{}"}}"#, spec.app, spec.version),
         );
+    if spec.account.is_some() {
+        command
+            .env("FILE_MOUNTED_CERTS", "true")
+            .env("MESH_ROOT", directory.path().join(spec.name));
+    }
     let proxy = Process::start(command, directory.path(), spec.name);
     Pod {
         spec,

@@ -19,6 +19,8 @@ pub struct PodSpec {
     pub is_gateway: bool,
     /// How many files its proxy may open: the limit, and how far it may raise that; none is the test's own.
     pub open_files: Option<(u32, u32)>,
+    /// Its service account, in whose name its proxy has a certificate; none has no identity.
+    pub account: Option<&'static str>,
 }
 
 impl PodSpec {
@@ -34,6 +36,7 @@ impl PodSpec {
         port_name: "http",
         is_gateway: false,
         open_files: None,
+        account: None,
     };
 
     /// An ingress gateway.
@@ -60,6 +63,7 @@ impl PodSpec {
             port_name: "http",
             is_gateway: false,
             open_files: None,
+            account: None,
         }
     }
 }
@@ -91,9 +95,14 @@ fn pod(spec: &PodSpec, address: Ipv4Addr) -> String {
     let PodSpec {
         name, app, version, ..
     } = spec;
+    let mode = match spec.account {
+        Some(_) => "    security.istio.io/tlsMode: istio\n",
+        None => "",
+    };
+    let account = spec.account.unwrap_or("default");
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  namespace: default\n  labels:\n    app: {app}\n    \
-         version: {version}\nspec:\n  containers:\n    - name: app\n      image: x\n    - name: istio-proxy\n      image: x\n\
+         version: {version}\n{mode}spec:\n  serviceAccountName: {account}\n  containers:\n    - name: app\n      image: x\n    - name: istio-proxy\n      image: x\n\
          status:\n  phase: Running\n  podIP: {address}\n  podIPs:\n    - ip: {address}\n  conditions:\n    - type: Ready\n      \
          status: \"True\"\n"
     )

@@ -1,10 +1,10 @@
 //! Matches, routes and destinations in few words.
 
+use mesh_ir::alpn::{MESH_HTTP, MESH_TCP};
+
 use super::schema::{ChainMatch, Filter, FilterChain, RouteConfig, RouteMatch, VirtualHost};
 
 const HTTP: &[&str] = &["http/1.0", "http/1.1", "h2c"];
-const HTTP_MUTUAL: &[&str] = &["istio-http/1.0", "istio-http/1.1", "istio-h2"];
-const TCP_MUTUAL: &[&str] = &["istio-peer-exchange", "istio"];
 
 /// What connections a filter chain takes: `Trans: raw_buffer; App: HTTP; Addr: 10.0.0.0/8:443`.
 pub fn chain_match(chain: &ChainMatch) -> String {
@@ -51,8 +51,8 @@ fn protocols(names: &[String]) -> String {
         |set: &[&str]| !names.is_empty() && names.iter().all(|name| set.contains(&name.as_str()));
     match () {
         () if are(HTTP) && names.len() > 1 => "HTTP".to_owned(),
-        () if are(HTTP_MUTUAL) && names.len() > 1 => "HTTP TLS".to_owned(),
-        () if are(TCP_MUTUAL) && names.len() > 1 => "TCP TLS".to_owned(),
+        () if are(&MESH_HTTP) && names.len() > 1 => "HTTP TLS".to_owned(),
+        () if are(&MESH_TCP) && names.len() > 1 => "TCP TLS".to_owned(),
         () => names.join(","),
     }
 }

@@ -149,6 +149,8 @@ fn known_endpoint(instance: &Instance, port: &ServicePort) -> Value {
         locality,
         health,
         weight,
+        offers_mtls,
+        account: _,
     } = instance;
     let parts = [&locality.region, &locality.zone, &locality.subzone];
     let parts: Vec<&str> = parts.into_iter().map(|part| &**part).collect();
@@ -161,6 +163,7 @@ fn known_endpoint(instance: &Instance, port: &ServicePort) -> Value {
         "Namespace": workload.namespace,
         "Locality": { "Label": parts.join("/").trim_end_matches('/'), "ClusterID": workload.cluster },
         "LbWeight": weight,
+        "TLSMode": if *offers_mtls { "istio" } else { "disabled" },
         // Istio's numbers: healthy, unhealthy, draining.
         "HealthStatus": match health {
             EndpointHealth::Healthy => 1,

@@ -30,6 +30,8 @@ pub struct LooksAt {
     pub tls: bool,
     /// Which protocol is spoken or offered.
     pub protocols: bool,
+    /// Whether TLS may end here, for which it must be known what is asked for in any case.
+    pub ends_tls: bool,
 }
 
 /// Chains by an exact value, and those of any value.
@@ -67,6 +69,8 @@ impl ChainSelector {
         let mut selector = Self::default();
         for (position, chain) in chains.iter().enumerate() {
             selector.add(&chain.matcher, position);
+            let looks_at = selector.looks_at.entry(chain.matcher.destination_port);
+            looks_at.ends_tls |= chain.tls.is_some();
         }
         selector.chains = chains
             .iter()
@@ -563,7 +567,11 @@ mod tests {
         };
         let chains = [http, port(80), port(90), tls()].map(|matcher| chain("", matcher));
         let selector = ChainSelector::new(&chains);
-        let looks = |tls, protocols| LooksAt { tls, protocols };
+        let looks = |tls, protocols| LooksAt {
+            tls,
+            protocols,
+            ends_tls: false,
+        };
         assert_eq!(selector.looks_at(80), looks(false, true));
         assert_eq!(selector.looks_at(90), looks(false, false));
         assert_eq!(selector.looks_at(99), looks(true, false));

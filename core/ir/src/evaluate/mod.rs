@@ -18,7 +18,6 @@ mod facts;
 mod fault;
 mod http;
 mod network;
-mod peer;
 mod rate_limit;
 mod remote;
 pub mod retry;
@@ -31,7 +30,6 @@ pub use facts::{ConnectionFacts, TokenError, Tokens, VerifiedToken};
 pub use fault::{InjectedAbort, InjectedFault};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
 pub use network::NetworkPolicy;
-pub use peer::PeerTransport;
 pub use rate_limit::{Descriptor, RateLimitFacts, RateLimitRules};
 pub use remote::{RemoteAddress, remote_address};
 

@@ -10,14 +10,17 @@ const VERSIONS: &[&str] = &["security.istio.io/v1", "security.istio.io/v1beta1"]
 const CATEGORIES: &[&str] = &["istio-io", "security-istio-io"];
 
 pub(super) const ROWS: &[Row] = &[
-    typed!(
-        PeerAuthentication,
-        PeerAuthenticationSpec,
-        peer_authentication::check,
-        VERSIONS,
-        "peerauthentications",
-        &PEER_AUTHENTICATION
-    ),
+    Row {
+        effect: Effect::Full,
+        ..typed!(
+            PeerAuthentication,
+            PeerAuthenticationSpec,
+            peer_authentication::check,
+            VERSIONS,
+            "peerauthentications",
+            &PEER_AUTHENTICATION
+        )
+    },
     Row {
         effect: Effect::Partly,
         ..typed!(

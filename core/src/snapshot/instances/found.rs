@@ -99,6 +99,8 @@ pub(super) fn add_slice(
                         locality,
                         health,
                         weight: 1,
+                        offers_mtls: false,
+                        account: None,
                     }
                 }
             };
@@ -130,6 +132,8 @@ fn of_pod(pod: &PodInfo, address: IpAddr, port: u16, health: EndpointHealth) -> 
         locality: pod.locality.clone(),
         health,
         weight: 1,
+        offers_mtls: false,
+        account: Some(pod.account.clone()),
     }
 }
 
@@ -179,6 +183,8 @@ pub(super) fn add_endpoints_object(
                         locality: locality_of(workloads, listed.node_name.as_deref()),
                         health: EndpointHealth::Healthy,
                         weight: 1,
+                        offers_mtls: false,
+                        account: None,
                     }
                 }
             };
@@ -250,6 +256,12 @@ fn add_entry_endpoint(
             locality,
             health: EndpointHealth::Healthy,
             weight,
+            offers_mtls: false,
+            account: endpoint
+                .service_account
+                .as_deref()
+                .filter(|name| !name.is_empty())
+                .map(|name| workloads::account(&service.namespace, name)),
         },
     );
 }

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use mesh_ir::policy::PeerAuthenticationMode;
 use mesh_ir::{Locality, PersistentMap};
 
 use super::kubernetes::service_host;
 use super::objects::Objects;
+use super::peer_authentications::PeerAuthentications;
 use super::references::{self, PodReference};
 use super::services::{HostServices, Services};
 use super::workload_entries::{self, WorkloadEntries};
@@ -57,6 +59,7 @@ struct PortInstances {
 pub(super) struct InstanceSources<'a> {
     pub(super) objects: &'a Objects,
     pub(super) services: &'a Services,
+    pub(super) peer_authentications: &'a PeerAuthentications,
     pub(super) cluster: &'a str,
     pub(super) domain: &'a str,
 }
@@ -68,10 +71,11 @@ type Found = BTreeMap<(IpAddr, u16), Instance>;
 
 impl Instances {
     /// Brings the instances up to date, after the services; gives the hosts whose instances differ. `hosts` are those whose services
-    /// or plans for endpoints differ, `before` the objects as they were.
+    /// or plans for endpoints differ, `before` the objects as they were; beside the changes, the namespaces whose PeerAuthentications
+    /// differ.
     pub(super) fn update(
         &mut self,
-        changes: &ChangeSet,
+        (changes, peer_authentications): (&ChangeSet, &BTreeSet<Arc<str>>),
         before: &Objects,
         sources: InstanceSources<'_>,
         mut hosts: BTreeSet<Arc<str>>,
@@ -100,6 +104,9 @@ impl Instances {
                 hosts.extend(self.on_node(&key.name, sources));
             }
         }
+        for namespace in peer_authentications {
+            hosts.extend(self.with_workloads_of(namespace, sources));
+        }
         let mut workloads = Workloads::new(sources.objects, &self.pods, sources.cluster);
         let mut changed = BTreeSet::new();
         let mut users = self.users.clone();
@@ -114,9 +121,8 @@ impl Instances {
                 users.insert((added.clone(), host.clone()), ());
             }
             let known = self.by_host.get(&host).cloned();
-            let made = services.map(|services| {
-                self.build(services, sources.objects, &mut workloads, known.as_deref())
-            });
+            let made = services
+                .map(|services| self.build(services, sources, &mut workloads, known.as_deref()));
             if made.as_ref() == known.as_deref() {
                 continue;
             }
@@ -238,13 +244,37 @@ impl Instances {
         hosts
     }
 
+    /// The hosts of which workloads of a namespace may be instances; all of them for the root namespace, whose policies are for all.
+    fn with_workloads_of(
+        &self,
+        namespace: &Arc<str>,
+        sources: InstanceSources<'_>,
+    ) -> BTreeSet<Arc<str>> {
+        let InstanceSources {
+            objects, services, ..
+        } = sources;
+        if sources.peer_authentications.is_root(namespace) {
+            return services.hosts().map(|host| host.host.clone()).collect();
+        }
+        let mut hosts: BTreeSet<Arc<str>> = services.hosts_in(namespace).cloned().collect();
+        for pod in objects.within(Kind::Pod, namespace) {
+            let pod = Change {
+                before: None,
+                after: Some(pod.clone()),
+            };
+            hosts.extend(self.users_of(&pod, services));
+        }
+        hosts
+    }
+
     fn build(
         &self,
         services: &HostServices,
-        objects: &Objects,
+        sources: InstanceSources<'_>,
         workloads: &mut Workloads<'_>,
         known: Option<&HostInstances>,
     ) -> HostInstances {
+        let objects = sources.objects;
         let mut host = HostInstances::default();
         for (service, plan) in services.services.iter().zip(&services.plans) {
             for port in &service.ports {
@@ -275,6 +305,9 @@ impl Instances {
                 }
                 if instances.is_empty() && names.is_empty() {
                     continue;
+                }
+                for instance in instances.values_mut() {
+                    instance.offers_mtls = offers_mtls(instance, sources.peer_authentications);
                 }
                 let made = PortInstances {
                     addresses: instances.into_values().collect(),
@@ -339,6 +372,17 @@ impl PortInstances {
             },
         }
     }
+}
+
+/// Whether a workload has a proxy that takes the mesh's mutual TLS, on a port where that is not turned off.
+fn offers_mtls(instance: &Instance, policies: &PeerAuthentications) -> bool {
+    let mode = instance.labels.get(workloads::TLS_MODE_LABEL);
+    let namespace = &instance.workload.namespace;
+    mode.is_some_and(|mode| mode == workloads::TLS_MODE_ISTIO)
+        && policies
+            .of_workload(namespace, &instance.labels)
+            .of_port(instance.port)
+            != PeerAuthenticationMode::Disable
 }
 
 /// The slices of a Service.

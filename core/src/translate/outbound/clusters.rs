@@ -1,5 +1,6 @@
 //! Clusters of a service: one for each port and one for each port of each subset, with the policies of its DestinationRule.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
     DnsEndpoint, EffectiveDestinationRule, Instance, MeshService, Resolution, ServicePort, selects,
 };
-use crate::translate::client_tls::{self, TlsContext};
+use crate::translate::client_tls::{self, Offered, TlsContext};
 use crate::translate::locality::{ClientTopology, LocalityPolicy};
+use crate::translate::mesh_tls::{self, MeshTls};
 use crate::translate::naming::{config_ref, outbound_cluster, service_ref};
 use crate::translate::view::View;
 use crate::translate::{connection_pool, consistent_hash, endpoint_choice};
@@ -26,6 +28,7 @@ pub(super) struct ServiceInputs {
     names: Vec<Vec<DnsEndpoint>>,
     rule: Option<Arc<EffectiveDestinationRule>>,
     connect_timeout: Duration,
+    tls: MeshTls,
     kind: ProxyKind,
     /// What the mesh says of localities.
     locality: LocalityLbSetting,
@@ -60,6 +63,7 @@ impl ServiceInputs {
             },
             rule: view.destination_rule(service),
             connect_timeout: snapshot.mesh().connect_timeout(),
+            tls: MeshTls::of(snapshot.mesh()),
             kind,
             locality: snapshot.mesh().locality_lb_setting().clone(),
             topology: view
@@ -82,6 +86,38 @@ impl ServiceInputs {
         )
     }
 
+    /// The service accounts of the service's workloads.
+    fn accounts(&self) -> BTreeSet<Arc<str>> {
+        let instances = self.instances.iter().flat_map(|instances| instances.iter());
+        let accounts = instances.filter_map(|instance| instance.account.as_ref());
+        let mut found = BTreeSet::new();
+        for account in accounts {
+            // There may be thousands of instances, of few accounts.
+            if !found.contains(account) {
+                found.insert(account.clone());
+            }
+        }
+        found
+    }
+
+    /// Which endpoints of a port take the mesh's own TLS. Of original destinations nothing is known one by one.
+    fn offered(&self, index: usize, kind: &ClusterKind) -> Offered {
+        let instances = self.instances.get(index).map_or(&[][..], |all| all);
+        match kind {
+            _ if self.service.external => Offered::Nowhere,
+            ClusterKind::Eds => Offered::BySome,
+            ClusterKind::OriginalDestination
+                if !instances.is_empty()
+                    && instances.iter().all(|instance| instance.offers_mtls) =>
+            {
+                Offered::Everywhere
+            }
+            ClusterKind::OriginalDestination
+            | ClusterKind::StrictDns(_)
+            | ClusterKind::Static(_) => Offered::Nowhere,
+        }
+    }
+
     /// Whether both lead to the same clusters.
     fn is_equal(&self, other: &Self) -> bool {
         let same_instances =
@@ -94,6 +130,7 @@ impl ServiceInputs {
         same_rule
             && self.kind == other.kind
             && self.connect_timeout == other.connect_timeout
+            && self.tls == other.tls
             && self.topology == other.topology
             && self.locality == other.locality
             && self.names == other.names
@@ -137,13 +174,14 @@ impl ServiceClusters {
         let mut clusters = Vec::new();
         let mut all_endpoints = Vec::new();
         let subsets = inputs.rule.as_ref().map_or(&[][..], |rule| &rule.subsets);
+        let accounts = inputs.accounts();
         for (index, port) in inputs.service.ports.iter().enumerate() {
             let variants =
                 std::iter::once(None).chain(subsets.iter().map(|(subset, _)| Some(subset)));
             for subset in variants {
                 let policy = inputs.policy(port, subset);
                 let locality = LocalityPolicy::of(&policy, &inputs.locality);
-                let cluster = cluster(&inputs, index, port, subset);
+                let cluster = cluster(&inputs, &accounts, (index, port), subset);
                 if cluster.kind == ClusterKind::Eds {
                     let instances = inputs.instances.get(index).map_or(&[][..], |all| all);
                     let instances = instances.iter().filter(|instance| {
@@ -176,8 +214,8 @@ fn in_subset(subset: &Subset, labels: &std::collections::BTreeMap<String, String
 
 fn cluster(
     inputs: &ServiceInputs,
-    index: usize,
-    port: &ServicePort,
+    accounts: &BTreeSet<Arc<str>>,
+    (index, port): (usize, &ServicePort),
     subset: Option<&Subset>,
 ) -> Cluster {
     let rule = inputs.rule.as_deref();
@@ -209,8 +247,12 @@ fn cluster(
         http: client.protocol,
         names: &inputs.service.subject_alt_names,
         has_secrets: inputs.kind == ProxyKind::Gateway || has_selector,
+        mesh: &inputs.tls,
+        accounts,
+        server_name: mesh_tls::server_name(port.port, subset_name, &inputs.service.host),
+        offered: inputs.offered(index, &kind),
     };
-    client.tls = client_tls::upstream(blocks.tls, context);
+    client.tls = client_tls::upstream(blocks.tls, &context);
     Cluster {
         name: outbound_cluster(port.port, subset_name, &inputs.service.host),
         kind,

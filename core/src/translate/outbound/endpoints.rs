@@ -27,6 +27,7 @@ pub(in crate::translate) fn endpoint(instance: &Instance) -> Endpoint {
     Endpoint {
         weight: instance.weight,
         health: instance.health,
+        offers_mtls: instance.offers_mtls,
         workload: Some(instance.workload.clone()),
         ..Endpoint::new(SocketAddr::new(instance.address, instance.port))
     }

@@ -42,7 +42,8 @@ fn record() -> Record<'static> {
         upstream_local: None,
         downstream_local: ([10, 0, 0, 1], 9080).into(),
         downstream_remote: ([127, 0, 0, 2], 4242).into(),
-        server_name: None,
+        tls: None,
+        upstream_tls: None,
         route_name: "",
         attempts: 3,
     }

@@ -17,6 +17,10 @@ pub struct SeriesKey {
     pub destination: Option<Arc<Peer>>,
     /// Host that was asked, short name and namespace of its service; none is unknown.
     pub service: Option<Service>,
+    /// The identity that the source has proven, a URI; none is unknown.
+    pub source_principal: Option<Arc<str>>,
+    /// The identity that the destination has proven.
+    pub destination_principal: Option<Arc<str>>,
     /// Whether both sides have proven who they are.
     pub security: Security,
 }

@@ -1,6 +1,7 @@
 //! Istio's standard metrics in Prometheus' text format.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use mesh_ir::Direction;
 
@@ -105,6 +106,8 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
         source,
         destination,
         service,
+        source_principal,
+        destination_principal,
         security,
     } = key;
     let Outcome {
@@ -119,8 +122,12 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
     };
     let mut out = Labels(String::with_capacity(1024));
     out.put("reporter", reporter);
-    out.peer("source", source.as_deref());
-    out.peer("destination", destination.as_deref());
+    out.peer("source", source.as_deref(), source_principal.as_ref());
+    out.peer(
+        "destination",
+        destination.as_deref(),
+        destination_principal.as_ref(),
+    );
     out.service(service.as_ref());
     out.put("request_protocol", protocol.label());
     if protocol != Protocol::Tcp {
@@ -139,7 +146,7 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
 struct Labels(String);
 
 impl Labels {
-    fn peer(&mut self, side: &str, peer: Option<&Peer>) {
+    fn peer(&mut self, side: &str, peer: Option<&Peer>, principal: Option<&Arc<str>>) {
         let workload = peer.map(|peer| &peer.workload);
         for (suffix, value) in [
             ("workload", workload.map(|workload| &workload.name)),
@@ -147,8 +154,7 @@ impl Labels {
                 "workload_namespace",
                 workload.map(|workload| &workload.namespace),
             ),
-            // Identities come with mutual TLS.
-            ("principal", None),
+            ("principal", principal),
             ("app", peer.map(|peer| &peer.app)),
             ("version", peer.map(|peer| &peer.version)),
             (

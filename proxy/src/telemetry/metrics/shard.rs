@@ -244,6 +244,8 @@ fn nameless(key: &SeriesKey) -> SeriesKey {
         source: None,
         destination: None,
         service: None,
+        source_principal: None,
+        destination_principal: None,
         security: key.security,
     }
 }

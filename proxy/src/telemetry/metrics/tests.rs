@@ -29,6 +29,8 @@ fn key(name: &str) -> SeriesKey {
             name: "reviews".into(),
             namespace: "default".into(),
         }),
+        source_principal: None,
+        destination_principal: None,
         security: Security::Unknown,
     }
 }

@@ -1,6 +1,7 @@
 //! Texts with Envoy's command operators, compiled once: lines of the access log, and values of headers.
 
 mod operator;
+mod tls;
 
 use std::time::SystemTime;
 

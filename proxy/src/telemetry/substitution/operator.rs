@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::SystemTime;
 
+use super::tls::TlsOperator;
 use crate::record::Record;
 use crate::telemetry::time::{self, TimeFormat};
 
@@ -24,6 +25,8 @@ enum Source {
     Response(String, Option<String>),
     /// When the request began.
     StartTime(TimeFormat),
+    /// What TLS has told.
+    Tls(TlsOperator),
     /// A property of the record.
     Property(Property),
     /// Known to Envoy, but nothing that this proxy has values of.
@@ -85,13 +88,15 @@ const PROPERTIES: [(&str, Property); 28] = [
     ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", |r| {
         owned(r.downstream_remote.ip())
     }),
-    ("REQUESTED_SERVER_NAME", |r| r.server_name.map(text)),
+    ("REQUESTED_SERVER_NAME", |r| {
+        r.tls?.server_name.as_deref().map(text)
+    }),
     ("ROUTE_NAME", |r| not_empty(r.route_name)),
     ("GRPC_STATUS_NUMBER", |r| r.grpc_status.and_then(number)),
 ];
 
 /// Operators of which there is never a value here: what they speak of does not exist in this proxy.
-const ABSENT: [&str; 19] = [
+const ABSENT: [&str; 11] = [
     "TRAILER",
     "DYNAMIC_METADATA",
     "CLUSTER_METADATA",
@@ -101,14 +106,6 @@ const ABSENT: [&str; 19] = [
     "TRACE_ID",
     "CONNECTION_ID",
     "STREAM_ID",
-    "DOWNSTREAM_PEER_URI_SAN",
-    "DOWNSTREAM_PEER_SUBJECT",
-    "DOWNSTREAM_PEER_ISSUER",
-    "DOWNSTREAM_LOCAL_URI_SAN",
-    "DOWNSTREAM_TLS_VERSION",
-    "DOWNSTREAM_TLS_CIPHER",
-    "UPSTREAM_PEER_URI_SAN",
-    "UPSTREAM_TLS_VERSION",
     "VIRTUAL_CLUSTER_NAME",
     "FILTER_CHAIN_NAME",
 ];
@@ -181,6 +178,9 @@ impl Operator {
                 format.write(&mut out, start);
                 Some(Field::Bytes(out.into()))
             }
+            Source::Tls(operator) => operator
+                .value(record)
+                .map(|text| Field::Bytes(text.into_bytes().into())),
             Source::Property(property) => property(record),
             Source::Absent => None,
         }?;
@@ -240,6 +240,7 @@ impl Source {
                 return TimeFormat::compile(pattern.unwrap_or(time::DEFAULT)).map(Self::StartTime);
             }
             "GRPC_STATUS" => return Ok(Self::Property(grpc_status)),
+            _ if let Some(operator) = TlsOperator::parse(name) => return Ok(Self::Tls(operator)),
             _ => {}
         }
         let known = PROPERTIES.iter().find(|(known, _)| *known == name);

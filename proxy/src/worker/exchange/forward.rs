@@ -137,6 +137,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             }
             write_ip(&mut written.forwarded_for, self.stream.remote());
         }
+        self.tell_certificate();
         let Some(forwarding) = target.forwarding else {
             return;
         };
@@ -161,6 +162,46 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 written.path.extend_from_slice(query);
             }
         }
+    }
+
+    /// Whether `x-forwarded-client-cert` goes on as it came: only a client that has proven who it is may speak for others.
+    fn forwards_certificate(&self) -> bool {
+        use ForwardClientCertificate::{
+            AlwaysForward, AppendForward, Forward, Sanitize, SanitizeSet,
+        };
+        match self.context.http.config.trust.client_certificate {
+            AlwaysForward => true,
+            Forward => self.is_mutual(),
+            AppendForward | Sanitize | SanitizeSet => false,
+        }
+    }
+
+    fn is_mutual(&self) -> bool {
+        self.stream.tls().is_some_and(|tls| tls.facts.is_mutual())
+    }
+
+    /// Computes what is told of the client's certificate.
+    fn tell_certificate(&mut self) {
+        let trust = self.context.http.config.trust;
+        let appends = match trust.client_certificate {
+            ForwardClientCertificate::AppendForward => true,
+            ForwardClientCertificate::SanitizeSet => false,
+            _ => return,
+        };
+        let Some(tls) = self.stream.tls() else {
+            return;
+        };
+        let Some(element) = tls.facts.forwarded(trust.certificate_details) else {
+            return;
+        };
+        let (request, written) = (self.stream.head(), &mut *self.written);
+        if appends && let Some(before) = request.fields().joined_known(Known::ForwardedClientCert) {
+            written.client_certificate.extend_from_slice(&before);
+            written.client_certificate.push(b',');
+        }
+        written
+            .client_certificate
+            .extend_from_slice(element.as_bytes());
     }
 
     /// Whether copies of the request are to be sent when its body has come. Without a body they are sent now.
@@ -199,9 +240,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             },
             request_id: Some(&*written.request_id).filter(|id| !id.is_empty()),
             forwarded_for: edge.then_some(&*written.forwarded_for),
-            // No client has a certificate yet, so that all other modes come to the same.
-            forwards_certificate: self.context.http.config.trust.client_certificate
-                == ForwardClientCertificate::AlwaysForward,
+            forwards_certificate: self.forwards_certificate(),
+            client_certificate: Some(&*written.client_certificate).filter(|text| !text.is_empty()),
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: (rewritten && !written.hides_query()).then(|| request.path_and_query()),
             attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use mesh_ir::Direction;
 use mesh_ir::evaluate::Forwarding;
 use tokio::time::Instant;
 
@@ -41,7 +42,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let duration = ended.saturating_duration_since(self.begun);
         let up = request.head.length as u64 + self.info.received;
         let down = self.info.reply_head + self.info.sent;
-        self.series(cluster).record(outcome, duration, up, down);
+        self.count(cluster, |series| series.record(outcome, duration, up, down));
         if let Some(log) = &self.context.http.log {
             let record = self.to_record(response, route, cluster, forwarding, duration);
             log.write(&record);
@@ -51,14 +52,20 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         cells.downstream_rq_active.dec();
     }
 
-    fn series<'s>(&'s self, cluster: Option<&'s Rc<LocalCluster>>) -> &'s Series {
+    fn count(&self, cluster: Option<&Rc<LocalCluster>>, record: impl FnOnce(&Series)) {
         let (metrics, direction) = (&self.worker.metrics, self.context.direction);
-        match (&self.info.endpoint, cluster) {
-            (Some(endpoint), Some(cluster)) => {
-                endpoint.series(direction, &cluster.cluster, metrics)
+        let tls = self.stream.tls();
+        if let (Some(endpoint), Some(cluster)) = (&self.info.endpoint, cluster) {
+            return record(&endpoint.series(direction, &cluster.cluster, metrics, tls));
+        }
+        let verified = tls.map(|tls| &tls.facts).filter(|tls| tls.is_mutual());
+        match (verified, cluster) {
+            (Some(_), cluster) if direction == Direction::Inbound => {
+                let cluster = cluster.map(|cluster| &*cluster.cluster);
+                record(&metrics.series(direction, cluster, None, verified));
             }
-            (None, Some(cluster)) => cluster.unserved(direction, metrics),
-            (_, None) => self.runtime.unrouted(direction, metrics),
+            (_, Some(cluster)) => record(cluster.unserved(direction, metrics)),
+            (_, None) => record(self.runtime.unrouted(direction, metrics)),
         }
     }
 
@@ -97,7 +104,11 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             upstream_local: info.upstream_local,
             downstream_local: self.context.destination,
             downstream_remote: self.stream.remote(),
-            server_name: self.stream.server_name(),
+            tls: self.stream.tls().map(|tls| &tls.facts),
+            upstream_tls: info
+                .endpoint
+                .as_ref()
+                .and_then(|endpoint| endpoint.tls_facts()),
             route_name: route,
             attempts: info.attempts,
         }

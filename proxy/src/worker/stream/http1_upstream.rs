@@ -14,6 +14,7 @@ use crate::http1::{
     BodyDecoder, BodyEncoder, BodySink, Fields, Framing, HeadScan, Refusal, RequestLine,
     RequestRef, ResponseHead, write_request,
 };
+use crate::tls::Offer;
 use crate::worker::dial;
 use crate::worker::edit::RequestEdit;
 use crate::worker::endpoint::{Connection, LocalEndpoint, Slot};
@@ -64,7 +65,7 @@ impl UpstreamProtocol for Http1 {
         slot: Slot,
         limit: Duration,
     ) -> Result<Connection, dial::Failure> {
-        dial::connect(worker, cluster, endpoint, slot, limit).await
+        dial::connect(worker, cluster, endpoint, (slot, Offer::Http1), limit).await
     }
 
     #[inline]

@@ -17,7 +17,7 @@ use crate::http1::{
 };
 use crate::http2::{self, HeaderSink};
 use crate::record::Protocol;
-use crate::worker::client::Client;
+use crate::worker::client::{Client, DownstreamTls};
 use crate::worker::edit::ResponseEdit;
 use crate::worker::io::Io;
 use crate::worker::reply::Reply;
@@ -101,8 +101,8 @@ impl DownstreamStream for Http2Downstream<'_> {
         self.client.facts(destination)
     }
 
-    fn server_name(&self) -> Option<&str> {
-        self.client.server_name()
+    fn tls(&self) -> Option<&DownstreamTls> {
+        self.client.tls.as_deref()
     }
 
     fn timer(&mut self) -> &mut Timer {

@@ -30,6 +30,7 @@ use mesh_ir::evaluate::retry::Failure;
 use mesh_ir::{HeaderOps, Limits};
 use tokio::time::Instant;
 
+use super::client::DownstreamTls;
 use super::date_cache::DateCache;
 use super::dial;
 use super::edit::{RequestEdit, ResponseEdit};
@@ -97,8 +98,8 @@ pub trait DownstreamStream {
     /// What is known of its connection.
     fn facts(&self, destination: SocketAddr) -> ConnectionFacts<'_>;
 
-    /// The server that it asked for in TLS.
-    fn server_name(&self) -> Option<&str>;
+    /// What it has told in TLS that ends here.
+    fn tls(&self) -> Option<&DownstreamTls>;
 
     /// What ends the stream if it takes too long.
     fn timer(&mut self) -> &mut Timer;

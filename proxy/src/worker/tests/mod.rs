@@ -1,5 +1,6 @@
 //! The data path from outside: real sockets on loopback, configurations written by hand, answers and counters compared.
 
+mod certificates;
 mod harness;
 
 mod authorization;
@@ -8,6 +9,7 @@ mod failure;
 mod forward;
 mod http2;
 mod life;
+mod mutual_tls;
 mod rate_limit;
 mod refuse;
 mod tcp;

@@ -1,0 +1,54 @@
+//! Certificates of workloads, which a test's own authority issues and which proxies find in files.
+
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair, SanType,
+};
+
+/// A certificate authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        Self { issuer, pem }
+    }
+
+    /// Puts the certificate of a service account where a proxy with this root directory reads it (`FILE_MOUNTED_CERTS`). It trusts the
+    /// authorities of `roots`.
+    pub fn mount(&self, root: &Path, account: &str, roots: &[&Self]) {
+        let directory = root.join("etc/certs");
+        std::fs::create_dir_all(&directory).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let name = identity(account).try_into().unwrap();
+        params.subject_alt_names.push(SanType::URI(name));
+        let roots = roots.iter().map(|root| &*root.pem).collect();
+        let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let files: [(&str, String); 3] = [
+            ("cert-chain.pem", chain),
+            ("key.pem", key.serialize_pem()),
+            ("root-cert.pem", roots),
+        ];
+        for (name, text) in files {
+            // Written elsewhere first: the proxy must not read half of it.
+            let fresh = directory.join("fresh");
+            std::fs::write(&fresh, text).unwrap();
+            std::fs::rename(fresh, directory.join(name)).unwrap();
+        }
+    }
+}
+
+/// The identity of a service account of the namespace `default`.
+pub fn identity(account: &str) -> String {
+    format!("spiffe://cluster.local/ns/default/sa/{account}")
+}
