@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Address and version of each backend; `mesh.rs` describes them as pods.
-pub const BACKENDS: [(&str, &str); 5] = [
-    ("127.0.1.1", "v1"),
-    ("127.0.1.2", "v2"),
-    ("127.0.1.3", "v3"),
-    ("127.0.1.9", "tcp"),
-    ("10.97.0.1", "v9"),
+/// Address and version of each backend; the configuration describes them as pods.
+const BACKENDS: [((&str, u16), &str); 8] = [
+    (("127.0.1.1", 9080), "v1"),
+    (("127.0.1.2", 9080), "v2"),
+    (("127.0.1.3", 9080), "v3"),
+    (("127.0.1.9", 9080), "tcp"),
+    (("10.97.0.1", 9080), "v9"),
+    // Behind the proxy of a server.
+    (("127.0.4.2", 9080), "v1"),
+    (("127.0.4.2", 9090), "tcp"),
+    (("127.0.4.2", 9100), "v1"),
 ];
-/// Their port.
-pub const PORT: u16 = 9080;
 
 /// Running backends.
 pub struct Backends {
@@ -39,7 +41,7 @@ impl Backends {
         let visits = Arc::<Visits>::default();
         let mut acceptors = Vec::new();
         for (address, version) in BACKENDS {
-            let listener = TcpListener::bind((address, PORT)).unwrap();
+            let listener = TcpListener::bind(address).unwrap();
             let (stop, visits) = (Arc::clone(&stop), Arc::clone(&visits));
             acceptors.push(std::thread::spawn(move || {
                 for stream in listener.incoming() {
@@ -72,7 +74,7 @@ impl Drop for Backends {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         for (address, _) in BACKENDS {
-            let _ = TcpStream::connect((address, PORT));
+            let _ = TcpStream::connect(address);
         }
         for acceptor in self.acceptors.drain(..) {
             let _ = acceptor.join();
@@ -170,7 +172,8 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         if let Some(value) = header.strip_prefix("content-length: ") {
             length = value.parse().unwrap();
         }
-        if header.starts_with("x-test") || header.starts_with("host:") {
+        let shown = ["x-test", "host:", "x-forwarded-client-cert:"];
+        if shown.iter().any(|name| header.starts_with(name)) {
             headers.push(header);
         }
     }

@@ -3,11 +3,16 @@
 //! Runs in a network namespace that `tests/oracle/run` sets up: the tests' own connections to 10.96.0.0/15 are redirected to 15001, as those
 //! of an application in a pod.
 
+#[path = "../stack/certificates.rs"]
+mod certificates;
+
 mod backends;
 mod cases;
 mod http;
 mod mesh;
+mod mutual_tls;
 mod requests;
+mod secrets;
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mesh_tests::{binary, eventually};
 
-use crate::http;
+use crate::certificates::Authority;
+use crate::{http, secrets};
 
 const XDS: &str = "127.0.0.1:15010";
 const ADMIN: &str = "127.0.0.1:15000";
@@ -46,7 +47,21 @@ pub enum Mode {
 /// The running control plane.
 pub struct Mesh {
     directory: tempfile::TempDir,
+    authority: Authority,
     _controller: Running,
+}
+
+/// Where a proxy runs, and for whom.
+pub struct Node {
+    pub role: &'static str,
+    /// Name of the pod, and of its service account.
+    pub pod: &'static str,
+    pub address: &'static str,
+    pub labels: &'static str,
+    /// Where the application listens, if connections to the pod come to the proxy without redirection.
+    pub app: Option<&'static str>,
+    /// Address of the admin interface.
+    pub admin: &'static str,
 }
 
 /// A running proxy.
@@ -63,7 +78,8 @@ impl Mesh {
         Self::start_with(CONFIG.replace("MODE", mode.name()))
     }
 
-    fn start_with(text: String) -> Self {
+    /// With another configuration.
+    pub fn start_with(text: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config");
         std::fs::create_dir(&config).unwrap();
@@ -78,6 +94,7 @@ impl Mesh {
         listening(XDS);
         Self {
             directory,
+            authority: Authority::new(),
             _controller: controller,
         }
     }
@@ -97,23 +114,44 @@ impl Mesh {
 
     /// Starts our proxy.
     pub fn start_ours(&self, kind: Kind) -> Proxy {
-        let mut command = Command::new(binary("mesh-proxy"));
-        command
-            .args(["proxy", kind.role(), "--domain=default.svc.cluster.local"])
-            .arg(format!("--xds-plaintext={XDS}"))
-            .env("POD_NAME", kind.pod())
-            .env("POD_NAMESPACE", "default")
-            .env("INSTANCE_IP", kind.address())
-            .env("ISTIO_METAJSON_LABELS", kind.labels());
-        let proxy = Proxy(Running::start(command, self.directory.path(), "ours"));
+        let proxy = self.start_our_node(&kind.node());
         ready(kind);
         proxy
     }
 
     /// Starts Envoy.
     pub fn start_envoy(&self, kind: Kind, protocol: Protocol) -> Proxy {
-        let path = self.directory.path().join("envoy.yaml");
-        std::fs::write(&path, bootstrap(kind, protocol)).unwrap();
+        let proxy = self.start_envoy_node(&kind.node(), protocol);
+        ready(kind);
+        proxy
+    }
+
+    /// Starts our proxy for a pod, with a certificate of its service account.
+    pub fn start_our_node(&self, node: &Node) -> Proxy {
+        let mut command = Command::new(binary("mesh-proxy"));
+        command
+            .args(["proxy", node.role, "--domain=default.svc.cluster.local"])
+            .arg(format!("--xds-plaintext={XDS}"))
+            .env("POD_NAME", node.pod)
+            .env("POD_NAMESPACE", "default")
+            .env("INSTANCE_IP", node.address)
+            .env("ISTIO_METAJSON_LABELS", node.labels)
+            .env("MESH_BIND_ADDRESS", node.admin)
+            .env("MESH_ROOT", self.mounted(node))
+            .env("FILE_MOUNTED_CERTS", "true");
+        if let Some(app) = node.app {
+            command
+                .env("MESH_POD_ADDRESS", node.address)
+                .env("MESH_APP_ADDRESS", app);
+        }
+        Proxy(Running::start(command, self.directory.path(), node.pod))
+    }
+
+    /// Starts Envoy for a pod, with an agent beside it that has a certificate of its service account.
+    pub fn start_envoy_node(&self, node: &Node, protocol: Protocol) -> Proxy {
+        let agent = secrets::serve(&self.mounted(node));
+        let path = self.directory.path().join(format!("{}.yaml", node.pod));
+        std::fs::write(&path, bootstrap(node, protocol, agent)).unwrap();
         let envoy = std::env::var("ENVOY").expect("ENVOY names the binary; run tests/run oracle");
         let mut command = Command::new(envoy);
         command.arg("-c").arg(&path).args([
@@ -123,9 +161,16 @@ impl Mesh {
             "warning",
             "--disable-hot-restart",
         ]);
-        let proxy = Proxy(Running::start(command, self.directory.path(), "envoy"));
-        ready(kind);
-        proxy
+        Proxy(Running::start(command, self.directory.path(), node.pod))
+    }
+
+    /// The directory with the certificate of a pod, the same for every proxy of it.
+    fn mounted(&self, node: &Node) -> PathBuf {
+        let root = self.directory.path().join(node.pod);
+        if !root.exists() {
+            self.authority.mount(&root, node.pod, &[&self.authority]);
+        }
+        root
     }
 }
 
@@ -201,6 +246,18 @@ impl Mode {
 // === impl Kind ===
 
 impl Kind {
+    /// The pod of a case.
+    fn node(self) -> Node {
+        Node {
+            role: self.role(),
+            pod: self.pod(),
+            address: self.address(),
+            labels: self.labels(),
+            app: None,
+            admin: "127.0.0.1",
+        }
+    }
+
     fn role(self) -> &'static str {
         match self {
             Kind::Sidecar => "sidecar",
@@ -288,19 +345,23 @@ fn listening(address: &str) {
     );
 }
 
-fn bootstrap(kind: Kind, protocol: Protocol) -> String {
+fn bootstrap(node: &Node, protocol: Protocol, agent: SocketAddr) -> String {
     let api = match protocol {
         Protocol::Delta | Protocol::DeltaWithVhds => "DELTA_GRPC",
         Protocol::StateOfTheWorld => "GRPC",
     };
     let vhds = protocol == Protocol::DeltaWithVhds;
+    let capture = match node.app {
+        Some(app) => format!("INTERCEPTION_MODE: NONE, MESH_APP_ADDRESS: {app}"),
+        None => "INTERCEPTION_MODE: REDIRECT".to_owned(),
+    };
     format!(
         r#"node:
   id: {role}~{address}~{pod}.default~default.svc.cluster.local
   cluster: {pod}.default
-  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, INTERCEPTION_MODE: REDIRECT, ISTIO_VERSION: 1.32.0, ORACLE: envoy, VHDS: {vhds}}}
+  metadata: {{NAMESPACE: default, NAME: {pod}, LABELS: {labels}, CLUSTER_ID: Kubernetes, {capture}, ISTIO_VERSION: 1.32.0, ORACLE: envoy, VHDS: {vhds}}}
 admin:
-  address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
+  address: {{socket_address: {{address: {admin}, port_value: 15000}}}}
 dynamic_resources:
   cds_config: {{ads: {{}}, resource_api_version: V3}}
   lds_config: {{ads: {{}}, resource_api_version: V3}}
@@ -323,10 +384,25 @@ static_resources:
       endpoints:
       - lb_endpoints:
         - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 15010}}}}}}
+  - name: sds-grpc
+    type: STATIC
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
+    load_assignment:
+      cluster_name: sds-grpc
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: {agent_address}, port_value: {agent_port}}}}}}}
 "#,
-        role = kind.role(),
-        address = kind.address(),
-        pod = kind.pod(),
-        labels = kind.labels(),
+        role = node.role,
+        address = node.address,
+        pod = node.pod,
+        labels = node.labels,
+        admin = node.admin,
+        agent_address = agent.ip(),
+        agent_port = agent.port(),
     )
 }

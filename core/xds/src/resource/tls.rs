@@ -79,7 +79,7 @@ pub(super) fn to_proto(value: &Common) -> CommonTlsContext {
 fn secret(name: &str) -> SdsSecretConfig {
     SdsSecretConfig {
         name: name.to_owned(),
-        sds_config: values::ads(),
+        sds_config: values::secret_source(name),
     }
 }
 
@@ -183,7 +183,7 @@ pub(super) fn from_proto(proto: CommonTlsContext, at: &At<'_>) -> Result<Common,
 
 fn from_secret(proto: SdsSecretConfig, at: &At<'_>) -> Result<Arc<str>, InvalidResource> {
     let SdsSecretConfig { name, sds_config } = proto;
-    values::from_ads(sds_config, &at.field("sds_config"))?;
+    values::from_secret_source(&name, sds_config, &at.field("sds_config"))?;
     Ok(name.into())
 }
 

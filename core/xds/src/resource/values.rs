@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use envoy_types::pb::envoy::config::core::v3::{
-    AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, config_source, data_source,
+    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, DataSource, GrpcService,
+    api_config_source, config_source, data_source,
 };
 use envoy_types::pb::google::protobuf;
+use mesh_ir::names::{ROOT_CERTIFICATES, WORKLOAD_CERTIFICATE};
 
 use super::border::{At, InvalidResource};
+
+/// Envoy's cluster of the agent beside it, as Istio's bootstrap has it.
+const AGENT: &str = "sds-grpc";
 
 /// Envoy's idle timeout where none is configured.
 pub(super) const DEFAULT_IDLE: Duration = Duration::from_secs(3600);
@@ -87,6 +93,48 @@ pub(super) fn from_ads(source: Option<ConfigSource>, at: &At<'_>) -> Result<(), 
         Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})) => Ok(()),
         _ => Err(at.value("only resources of the aggregated stream (ads) can be used")),
     }
+}
+
+/// Where Envoy finds a secret: a workload's own certificate, and whom it trusts, are the agent's beside it, as with Istio; all others the
+/// control plane's.
+pub(super) fn secret_source(name: &str) -> Option<ConfigSource> {
+    if !is_agents(name) {
+        return ads();
+    }
+    let service = EnvoyGrpc {
+        cluster_name: AGENT.to_owned(),
+        ..EnvoyGrpc::default()
+    };
+    let agent = ApiConfigSource {
+        api_type: api_config_source::ApiType::Grpc.into(),
+        transport_api_version: ApiVersion::V3.into(),
+        set_node_on_first_message_only: true,
+        grpc_services: vec![GrpcService {
+            target_specifier: Some(TargetSpecifier::EnvoyGrpc(service)),
+            ..GrpcService::default()
+        }],
+        ..ApiConfigSource::default()
+    };
+    let specifier = config_source::ConfigSourceSpecifier::ApiConfigSource(agent);
+    Some(ConfigSource {
+        config_source_specifier: Some(specifier),
+        ..ads()?
+    })
+}
+
+pub(super) fn from_secret_source(
+    name: &str,
+    source: Option<ConfigSource>,
+    at: &At<'_>,
+) -> Result<(), InvalidResource> {
+    if is_agents(name) && source == secret_source(name) {
+        return Ok(());
+    }
+    from_ads(source, at)
+}
+
+fn is_agents(name: &str) -> bool {
+    [WORKLOAD_CERTIFICATE, ROOT_CERTIFICATES].contains(&name)
 }
 
 pub(super) fn inline(text: &str) -> Option<DataSource> {
