@@ -89,7 +89,9 @@ impl Lifecycle {
     /// Why it is not.
     pub fn ready(&self) -> Result<(), &'static str> {
         match self.stage() {
-            Stage::Starting => Err("there is no configuration from the control plane yet"),
+            Stage::Starting => {
+                Err("there is no configuration, or no certificate, from the control plane yet")
+            }
             Stage::Live if *self.healthy.borrow() => Ok(()),
             Stage::Live => Err("somebody has let the health check fail (/healthcheck/fail)"),
             Stage::Draining | Stage::Quitting => Err("the proxy is draining"),

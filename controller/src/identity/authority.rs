@@ -1,4 +1,7 @@
-//! The certificate authority of the mesh, kept in the Secret `istio-ca-secret` so that a restart changes nothing for proxies.
+//! The certificate authority of the mesh: one of its own, kept in the Secret `istio-ca-secret` so that a restart changes nothing for
+//! proxies, or one that is plugged in by the Secret `cacerts`.
+
+mod plugged;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,18 +38,25 @@ pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 /// The authority of the mesh.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// The certificates that lead from the authority to a root, its own first, PEM; none if it is the root.
+    intermediates: Vec<String>,
+    /// The roots, PEM.
     root_pem: Arc<str>,
 }
 
 // === impl Authority ===
 
 impl Authority {
-    /// The authority of a cluster; made and stored if there is none yet.
+    /// The authority of a cluster: the one that is plugged in, else its own, which is made and stored if there is none yet.
     ///
     /// # Errors
     /// When the Secret can neither be read nor created, or does not hold a certificate and its key.
     pub async fn of_cluster(client: &Client, namespace: &str) -> anyhow::Result<Self> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        if let Some(secret) = secrets.get_opt(plugged::SECRET).await? {
+            // Nobody who has said whom to trust is given another root instead.
+            return plugged::authority(&secret);
+        }
         if let Some(secret) = secrets.get_opt(SECRET).await? {
             return Self::from_secret(&secret);
         }
@@ -75,12 +85,7 @@ impl Authority {
     }
 
     fn from_secret(secret: &Secret) -> anyhow::Result<Self> {
-        let text = |key: &str| {
-            let data = secret.data.as_ref().and_then(|data| data.get(key));
-            let bytes = data.with_context(|| format!("the Secret {SECRET} has no key {key}"))?;
-            String::from_utf8(bytes.0.clone())
-                .with_context(|| format!("{key} of the Secret {SECRET} is not text"))
-        };
+        let text = |key| text(secret, SECRET, key);
         Self::from_pem(&text(CERTIFICATE)?, &text(KEY)?)
             .with_context(|| format!("the Secret {SECRET} does not hold a usable authority"))
     }
@@ -89,11 +94,17 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
         Ok(Self {
             issuer,
+            intermediates: Vec::new(),
             root_pem: certificate.into(),
         })
     }
 
-    /// The root certificate, PEM.
+    /// The certificates between a leaf and a root, PEM.
+    pub(super) fn intermediates(&self) -> &[String] {
+        &self.intermediates
+    }
+
+    /// The root certificates, PEM.
     pub fn root_pem(&self) -> &Arc<str> {
         &self.root_pem
     }
@@ -131,18 +142,31 @@ impl Authority {
         params.not_before = (now - CLOCK_SKEW).into();
         params.not_after = expires.into();
         let certificate = params.signed_by(&key, &self.issuer)?;
-        let root = CertificateDer::from_pem_slice(self.root_pem.as_bytes())?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
+        let mut chain = vec![certificate.der().clone()];
+        for pem in self
+            .intermediates
+            .iter()
+            .map(String::as_str)
+            .chain([&*self.root_pem])
+        {
+            chain.push(CertificateDer::from_pem_slice(pem.as_bytes())?);
+        }
         Ok(Issued {
-            key: Arc::new(CertifiedKey::new(
-                vec![certificate.der().clone(), root],
-                key,
-            )),
+            key: Arc::new(CertifiedKey::new(chain, key)),
             issued: now,
             expires,
         })
     }
+}
+
+/// A text of a Secret.
+fn text(secret: &Secret, name: &str, key: &str) -> anyhow::Result<String> {
+    let data = secret.data.as_ref().and_then(|data| data.get(key));
+    let bytes = data.with_context(|| format!("the Secret {name} has no key {key}"))?;
+    String::from_utf8(bytes.0.clone())
+        .with_context(|| format!("{key} of the Secret {name} is not text"))
 }
 
 fn generate(now: SystemTime) -> anyhow::Result<(String, String)> {

@@ -1,7 +1,7 @@
 //! Issues workload certificates, on the ports on which proxies follow their configuration.
 //!
 //! ```text
-//! token --review--> Identity --rate--> trust domain --> Leaf --> chain: leaf, root
+//! token --review--> Identity --rate--> trust domain --> Leaf --> chain: leaf, intermediates, root
 //! ```
 //!
 //! Who asks is said by the token alone. What the request says of names, uses or an authority is not looked at.
@@ -132,10 +132,10 @@ impl Trusted {
             life = life.as_secs(),
             "issued a certificate"
         );
-        let root = self.authority.root_pem().to_string();
-        Ok(CertificateResponse {
-            cert_chain: vec![leaf.pem, root],
-        })
+        let mut cert_chain = vec![leaf.pem];
+        cert_chain.extend_from_slice(self.authority.intermediates());
+        cert_chain.push(self.authority.root_pem().to_string());
+        Ok(CertificateResponse { cert_chain })
     }
 
     async fn trust_domain(&self) -> Result<String, Status> {

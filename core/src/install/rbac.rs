@@ -175,7 +175,7 @@ fn own_rules(settings: &Settings) -> Vec<PolicyRule> {
     );
     rules.extend([
         rule("", &["secrets"], &["create"], &[]),
-        rule("", &["secrets"], &["get"], &["istio-ca-secret"]),
+        rule("", &["secrets"], &["get"], &["cacerts", "istio-ca-secret"]),
         // Leader election. A name cannot restrict who creates.
         rule("coordination.k8s.io", &["leases"], &["create"], &[]),
         rule(
