@@ -35,6 +35,7 @@ pub mod admin;
 mod applier;
 mod calendar;
 mod file_limit;
+mod http_client;
 mod program;
 mod run;
 

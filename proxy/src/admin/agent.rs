@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
 use tokio::net::TcpStream;
 
 use super::State;
 use super::page::Page;
 use super::pages;
 use crate::bootstrap::{AppMetrics, Probe, ProbeAction};
+use crate::http_client;
 
 /// Limit for the application's metrics.
 const SCRAPE_LIMIT: Duration = Duration::from_secs(5);
@@ -107,9 +106,6 @@ async fn get(
 ) -> Result<(StatusCode, Bytes), String> {
     let failed = |error: &dyn std::fmt::Display| format!("GET {path} of {address}: {error}");
     let stream = connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(&error))?;
     let mut request = Request::get(path);
     let own_host = headers
         .iter()
@@ -124,28 +120,6 @@ async fn get(
     let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| failed(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BODY)
-            .collect()
-            .await
-            .map_err(|error| failed(&error))?;
-        Ok((status, body.to_bytes()))
-    };
-    // The connection moves the bytes while the exchange waits; it ends with this function.
-    let mut connection = std::pin::pin!(connection);
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        outcome = &mut exchange => return outcome,
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                return Err(failed(&error));
-            }
-        }
-    }
-    exchange.await
+    let exchanged = http_client::exchange(stream, request, MAX_BODY).await;
+    exchanged.map_err(|error| failed(&error))
 }

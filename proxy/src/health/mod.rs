@@ -1,5 +1,7 @@
 //! What all workers know together of a cluster's endpoints, beyond what the control plane says of them.
 
+pub mod active;
+mod check;
 pub mod outlier;
 mod watch;
 
@@ -7,12 +9,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mesh_ir::{ClientPolicy, OutlierDetection, SlowStart};
+use mesh_ir::{ClientPolicy, HealthCheck, OutlierDetection, SlowStart};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use check::CheckRecord;
 use outlier::{Outcome, Record};
 
+pub use check::CheckOutcome;
 pub use watch::keep;
 
 /// The endpoints of a cluster.
@@ -26,6 +30,16 @@ pub struct Hosts {
     ejected: AtomicUsize,
     ejections: AtomicU64,
     overflows: AtomicU64,
+    checks: Checks,
+}
+
+/// Active health checks of a cluster's endpoints so far.
+#[derive(Debug, Default)]
+pub struct Checks {
+    /// Those that went well.
+    pub good: AtomicU64,
+    /// Those that did not.
+    pub bad: AtomicU64,
 }
 
 /// Ejections of a cluster's endpoints.
@@ -46,6 +60,9 @@ pub struct Host {
     since: Instant,
     is_ejected: AtomicBool,
     record: Mutex<Record>,
+    /// Whether active health checks say that it is not well, or have not said anything yet.
+    is_unwell: AtomicBool,
+    checks: Mutex<CheckRecord>,
 }
 
 // === impl Hosts ===
@@ -53,7 +70,7 @@ pub struct Host {
 impl Hosts {
     /// Whether something has to be known of the endpoints of a cluster.
     pub fn are_needed(client: &ClientPolicy) -> bool {
-        client.slow_start.is_some() || client.outliers.is_some()
+        client.slow_start.is_some() || client.outliers.is_some() || !client.health_checks.is_empty()
     }
 
     /// Grows whenever the health of one changes.
@@ -62,8 +79,13 @@ impl Hosts {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// What is known of those at some addresses; others are forgotten.
-    pub fn follow(&self, addresses: impl Iterator<Item = SocketAddr>) -> Vec<Arc<Host>> {
+    /// What is known of those at some addresses; others are forgotten. With active health checks (`are_checked`) new ones are not fit for
+    /// traffic before the first good one.
+    pub fn follow(
+        &self,
+        addresses: impl Iterator<Item = SocketAddr>,
+        are_checked: bool,
+    ) -> Vec<Arc<Host>> {
         let mut known = lock(&self.known);
         let now = Instant::now();
         let mut before = std::mem::take(&mut *known);
@@ -72,17 +94,19 @@ impl Hosts {
                 let host = before.remove(&address);
                 host.unwrap_or_else(|| Arc::new(Host::new(now)))
             });
+            let is_unwell = are_checked && !lock(&host.checks).is_fit();
+            host.is_unwell.store(is_unwell, Ordering::Relaxed);
             host.clone()
         };
         let hosts = addresses.map(follow).collect();
-        let ejected = known.values().filter(|host| !host.is_healthy()).count();
+        let ejected = known.values().filter(|host| host.is_ejected()).count();
         self.ejected.store(ejected, Ordering::Relaxed);
         hosts
     }
 
     /// Takes down what became of a request to an endpoint, and ejects the endpoint where that is too much.
     pub fn report(&self, host: &Host, rules: &OutlierDetection, outcome: Outcome) {
-        if !lock(&host.record).record(rules, outcome) || !host.is_healthy() {
+        if !lock(&host.record).record(rules, outcome) || host.is_ejected() {
             return;
         }
         // One after the other, so that no two of them are ejected where one may be.
@@ -127,10 +151,28 @@ impl Hosts {
         later
     }
 
-    /// Whether one of the endpoints is ejected.
-    pub fn is_ejected(&self, address: SocketAddr) -> bool {
-        let known = lock(&self.known);
-        known.get(&address).is_some_and(|host| !host.is_healthy())
+    /// Takes down how a health check has ended.
+    pub fn checked(&self, host: &Host, rules: &HealthCheck, outcome: CheckOutcome) {
+        let counter = match outcome {
+            CheckOutcome::Good => &self.checks.good,
+            CheckOutcome::Unwell | CheckOutcome::Failed => &self.checks.bad,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut checks = lock(&host.checks);
+        if checks.end(rules, outcome, Instant::now()) {
+            host.is_unwell.store(!checks.is_fit(), Ordering::Relaxed);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Health checks so far.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// What is known of the endpoint at an address.
+    pub fn at(&self, address: SocketAddr) -> Option<Arc<Host>> {
+        lock(&self.known).get(&address).cloned()
     }
 
     /// How many ejections there are.
@@ -151,12 +193,33 @@ impl Host {
             since: now,
             is_ejected: AtomicBool::new(false),
             record: Mutex::default(),
+            is_unwell: AtomicBool::new(false),
+            checks: Mutex::default(),
         }
     }
 
     /// Whether it is fit for traffic, as far as is known.
     pub fn is_healthy(&self) -> bool {
-        !self.is_ejected.load(Ordering::Relaxed)
+        !self.is_ejected() && !self.is_unwell()
+    }
+
+    /// Whether it gets nothing since it fails too often.
+    pub fn is_ejected(&self) -> bool {
+        self.is_ejected.load(Ordering::Relaxed)
+    }
+
+    /// Whether it gets nothing since health checks say so.
+    pub fn is_unwell(&self) -> bool {
+        self.is_unwell.load(Ordering::Relaxed)
+    }
+
+    /// When its next health check is due; none while one is under way.
+    fn check_due(&self, now: Instant) -> Option<Instant> {
+        lock(&self.checks).due(now)
+    }
+
+    fn begin_check(&self) {
+        lock(&self.checks).begin();
     }
 
     /// The share of its weight that it gets, while it is new.
@@ -197,11 +260,11 @@ mod tests {
         };
         let hosts = Hosts::default();
         let addresses = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 80)));
-        let first = hosts.follow(addresses[..1].iter().copied());
+        let first = hosts.follow(addresses[..1].iter().copied(), false);
         let warmth = |host: &Host| (host.warmth(&slow_start, Instant::now()) * 100.0).round();
         assert_eq!(warmth(&first[0]), 10.0);
         tokio::time::advance(Duration::from_secs(50)).await;
-        let both = hosts.follow(addresses.iter().copied());
+        let both = hosts.follow(addresses.iter().copied(), false);
         assert_eq!([&both[0], &both[1]].map(|host| warmth(host)), [50.0, 10.0]);
         let squared = SlowStart {
             aggression: 2000,
@@ -220,7 +283,7 @@ mod tests {
         };
         let hosts = Hosts::default();
         let addresses = [1, 2, 3].map(|host| SocketAddr::from(([10, 0, 0, host], 80)));
-        let known = hosts.follow(addresses.iter().copied());
+        let known = hosts.follow(addresses.iter().copied(), false);
         hosts.look(&rules, Instant::now());
         let before = hosts.generation();
         for host in &known {
@@ -237,7 +300,7 @@ mod tests {
             (ejections.active, ejections.total, ejections.overflows),
             (2, 2, 1)
         );
-        assert!(hosts.is_ejected(addresses[0]));
+        assert!(hosts.at(addresses[0]).unwrap().is_ejected());
         tokio::time::advance(Duration::from_secs(29)).await;
         hosts.look(&rules, Instant::now());
         assert_eq!(healthy(), [false, false, true]);
@@ -249,7 +312,7 @@ mod tests {
         for _ in 0..5 {
             hosts.report(&known[0], &rules, Outcome::Failed);
         }
-        hosts.follow(addresses[1..].iter().copied());
+        hosts.follow(addresses[1..].iter().copied(), false);
         assert_eq!(hosts.ejections().active, 0);
     }
 }

@@ -41,7 +41,7 @@ impl Membership {
         let mut membership = Self {
             ends: ends.collect(),
             hosts: if Hosts::are_needed(client) {
-                hosts.follow(addresses)
+                hosts.follow(addresses, !client.health_checks.is_empty())
             } else {
                 Vec::new()
             },

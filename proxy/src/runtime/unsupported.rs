@@ -85,8 +85,8 @@ const CLUSTER: &[Row<Cluster>] = &[
     ("the PROXY protocol to endpoints", |cluster| {
         cluster.client.proxy_protocol.is_some()
     }),
-    ("active health checks (health_checks)", |cluster| {
-        !cluster.client.health_checks.is_empty()
+    ("several active health checks (health_checks)", |cluster| {
+        cluster.client.health_checks.len() > 1
     }),
 ];
 

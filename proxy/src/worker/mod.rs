@@ -57,6 +57,7 @@ use crate::health;
 use crate::runtime::{ApplyError, Compiler, Runtime};
 use thread::Command;
 
+pub use io::Io;
 pub use local::Draining;
 pub use options::Options;
 
@@ -71,7 +72,7 @@ pub struct Workers {
     /// Held while a configuration is applied, so that one follows the other.
     bound: Mutex<Bound>,
     names: tokio::task::AbortHandle,
-    health: tokio::task::AbortHandle,
+    health: [tokio::task::AbortHandle; 2],
 }
 
 /// The sockets of listeners.
@@ -131,16 +132,24 @@ impl Workers {
             })
             .collect::<std::io::Result<_>>()?;
         let names = tokio::spawn(names::keep(shared.clone()));
-        let health = {
+        let ejections = {
             let shared = shared.clone();
             tokio::spawn(health::keep(move || shared.runtime.load_full()))
+        };
+        let checks = {
+            let (shared, options) = (shared.clone(), shared.options.clone());
+            let at_socket = move |address| options.at_socket(address);
+            tokio::spawn(health::active::keep(
+                move || shared.runtime.load_full(),
+                at_socket,
+            ))
         };
         Ok(Self {
             shared,
             threads,
             bound: Mutex::default(),
             names: names.abort_handle(),
-            health: health.abort_handle(),
+            health: [ejections, checks].map(|task| task.abort_handle()),
         })
     }
 
@@ -306,7 +315,7 @@ fn of(counters: &[AtomicUsize; 2], direction: Direction) -> &AtomicUsize {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.names.abort();
-        self.health.abort();
+        self.health.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }
 

@@ -26,6 +26,8 @@ struct Host {
     priority: u32,
     /// Whether it gets nothing since it fails too often.
     is_ejected: bool,
+    /// Whether it gets nothing since health checks say so.
+    is_unwell: bool,
     sum: HostSum,
 }
 
@@ -97,11 +99,13 @@ fn hosts(
     {
         hosts.extend(endpoints.iter().map(|endpoint| {
             let sum = sums.get(&(cluster.name.clone(), endpoint.address));
+            let known = known.and_then(|known| known.at(endpoint.address));
             Host {
                 endpoint: endpoint.clone(),
                 locality: locality.clone(),
                 priority: *priority,
-                is_ejected: known.is_some_and(|known| known.is_ejected(endpoint.address)),
+                is_ejected: known.as_ref().is_some_and(|known| known.is_ejected()),
+                is_unwell: known.as_ref().is_some_and(|known| known.is_unwell()),
                 sum: sum.copied().unwrap_or_default(),
             }
         }));
@@ -132,6 +136,7 @@ fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host]) -> std::fmt::
         locality,
         priority,
         is_ejected,
+        is_unwell,
         sum,
     } in hosts
     {
@@ -144,14 +149,15 @@ fn write_text(out: &mut String, cluster: &Cluster, hosts: &[Host]) -> std::fmt::
         } else {
             ""
         };
+        let checked = if *is_unwell { "/failed_active_hc" } else { "" };
         let told = match endpoint.health {
-            EndpointHealth::Healthy if *is_ejected => "",
+            EndpointHealth::Healthy if *is_ejected || *is_unwell => "",
             EndpointHealth::Healthy => "healthy",
             EndpointHealth::Draining => "/eds_status_draining",
             EndpointHealth::Unhealthy => "/failed_eds_health",
         };
         writeln!(out, "{host}::hostname::")?;
-        writeln!(out, "{host}::health_flags::{outlier}{told}")?;
+        writeln!(out, "{host}::health_flags::{checked}{outlier}{told}")?;
         writeln!(out, "{host}::weight::{}", endpoint.weight)?;
         let Locality {
             region,
@@ -196,6 +202,7 @@ fn host_json(host: &Host) -> Value {
         locality,
         priority,
         is_ejected,
+        is_unwell,
         sum,
     } = host;
     let stats: Vec<Value> = ROWS
@@ -220,6 +227,9 @@ fn host_json(host: &Host) -> Value {
         EndpointHealth::Unhealthy => "UNHEALTHY",
     };
     let mut status = Map::new();
+    if *is_unwell {
+        status.insert("failed_active_health_check".to_owned(), true.into());
+    }
     if *is_ejected {
         status.insert("failed_outlier_check".to_owned(), true.into());
     }

@@ -11,7 +11,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Ask, Page, State};
-use crate::health::Ejections;
+use crate::health::{Checks, Ejections};
 use crate::lifecycle::Stage;
 use crate::limits::Resource;
 use crate::rate_limit::Counts;
@@ -93,6 +93,7 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
     let runtime = state.runtime.load();
     stats.extend(limits(&runtime));
     stats.extend(ejections(&runtime));
+    stats.extend(health_checks(&runtime));
     stats.extend(rate_limits(&runtime));
     stats.extend([
         Stat::new("server", "uptime", Gauge, state.started.elapsed().as_secs()),
@@ -201,6 +202,23 @@ fn ejections(runtime: &Runtime) -> Vec<Stat> {
             (Counter, "outlier_detection.ejections_overflow", overflows),
         ]
         .map(|(kind, name, value)| of_cluster(cluster, kind, name, value))
+    });
+    stats.collect()
+}
+
+/// Health checks of the clusters that have some.
+fn health_checks(runtime: &Runtime) -> Vec<Stat> {
+    let clusters = runtime.clusters().iter();
+    let checked = clusters.filter(|cluster| !cluster.config.client.health_checks.is_empty());
+    let stats = checked.flat_map(|cluster| {
+        let Checks { good, bad } = cluster.hosts.checks();
+        let (good, bad) = (good.load(Ordering::Relaxed), bad.load(Ordering::Relaxed));
+        [
+            ("health_check.attempt", good + bad),
+            ("health_check.success", good),
+            ("health_check.failure", bad),
+        ]
+        .map(|(name, value)| of_cluster(cluster, StatKind::Counter, name, value))
     });
     stats.collect()
 }

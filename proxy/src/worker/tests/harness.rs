@@ -286,6 +286,16 @@ impl Wire {
     }
 }
 
+/// Waits for something that happens by itself.
+#[track_caller]
+pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !happened() {
+        assert!(begin.elapsed() < LIMIT, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A backend: `serve` gets each connection with its number.
 pub fn backend(serve: impl Fn(usize, Wire) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -84,6 +84,19 @@ async fn serve(
         _ => {}
     }
     let (bytes, trailers) = collect(&mut body).await;
+    if parts.uri.path() == "/grpc.health.v1.Health/Check" {
+        // The message's prefix, and a field of text with the name of the service.
+        let is_well = bytes.get(7..) == Some(b"well".as_slice());
+        let answer = Response::builder().header("content-type", "application/grpc");
+        let mut stream = response
+            .send_response(answer.body(()).unwrap(), false)
+            .unwrap();
+        let message = vec![0, 0, 0, 0, 2, 8, if is_well { 1 } else { 2 }];
+        stream.send_data(message.into(), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        return stream.send_trailers(trailers).unwrap();
+    }
     let mut answer = Response::new(());
     for name in ["x-mine", "te", "cookie", "x-forwarded-proto"] {
         if let Some(value) = parts.headers.get(name) {
@@ -501,4 +514,33 @@ fn a_port_without_a_protocol_is_spoken_to_as_its_clients_speak() {
         assert_eq!(answer.body, "x");
     });
     assert_eq!(seen.requests.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn endpoints_are_asked_for_their_health_by_grpc() {
+    let (address, _) = server();
+    let checked = |service: &str| {
+        let mut cluster = (*static_cluster("one", &[address])).clone();
+        cluster.client.protocol = HttpProtocol::Http2;
+        cluster.client.panic_threshold = Some(0);
+        cluster.client.health_checks = vec![HealthCheck {
+            timeout: Duration::from_secs(5),
+            interval: Duration::from_millis(30),
+            unhealthy_threshold: 1,
+            healthy_threshold: 1,
+            probe: Probe::Grpc {
+                service: service.into(),
+            },
+        }];
+        http_proxy(vec![to("/", "one")], vec![Arc::new(cluster)])
+    };
+    let well = checked("well");
+    wait_for("it is fit", || well.get("/").code == 200);
+    let unwell = checked("unwell");
+    wait_for("it was asked", || {
+        let runtime = unwell.workers.runtime();
+        let checks = runtime.cluster_named("one").unwrap().hosts.checks();
+        checks.bad.load(Ordering::SeqCst) > 1
+    });
+    assert_eq!(unwell.get("/").code, 503);
 }

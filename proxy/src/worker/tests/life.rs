@@ -62,16 +62,6 @@ fn endpoints_come_and_go() {
     assert_eq!(proxy.get("/").code, 503);
 }
 
-/// Waits for something that happens by itself.
-#[track_caller]
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
-    let begin = std::time::Instant::now();
-    while !happened() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "never: {what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn an_idle_connection_holds_no_configuration() {
     let address = free();

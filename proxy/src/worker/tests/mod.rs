@@ -7,6 +7,7 @@ mod authorization;
 mod capture;
 mod failure;
 mod forward;
+mod health;
 mod http2;
 mod life;
 mod mutual_tls;
