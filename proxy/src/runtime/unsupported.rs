@@ -4,17 +4,13 @@
 use mesh_ir::evaluate::RateLimitRules;
 use mesh_ir::policy::RateLimitRule;
 use mesh_ir::{
-    Cluster, FilterChain, HttpConnectionManager, HttpFilter, Listener, Network, NetworkFilter,
-    Route, RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
+    Cluster, FilterChain, HttpConnectionManager, HttpFilter, Network, NetworkFilter, Route,
+    RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
 /// A field with the condition under which it is refused.
 type Row<T> = (&'static str, fn(&T) -> bool);
-
-const LISTENER: &[Row<Listener>] = &[("PROXY protocol of clients", |listener| {
-    listener.inspect.proxy_protocol
-})];
 
 const HTTP_FILTER: &[Row<HttpFilter>] = &[
     // Without a provider there is nobody to ask, and what matches is denied.
@@ -104,10 +100,7 @@ const ROUTE: &[Row<Route>] = &[(CONNECTION_BUCKETS, |route| {
 /// The first thing that it does not do.
 pub fn check(resource: &Resource) -> Result<(), String> {
     match resource {
-        Resource::Listener(listener) => {
-            rows(LISTENER, listener, "")?;
-            listener.all_chains().try_for_each(check_chain)
-        }
+        Resource::Listener(listener) => listener.all_chains().try_for_each(check_chain),
         Resource::Cluster(cluster) => rows(CLUSTER, cluster, ""),
         Resource::Route(routes) => check_routes(routes),
         Resource::VirtualHost(host) => check_host(&host.host),
@@ -182,7 +175,7 @@ fn rows<T>(rows: &[Row<T>], value: &T, chain: &str) -> Result<(), String> {
 mod tests {
     use std::sync::Arc;
 
-    use mesh_ir::{ChainMatch, Direction, Routes};
+    use mesh_ir::{ChainMatch, Direction, Listener, Routes};
 
     use super::*;
 

@@ -22,6 +22,7 @@ use super::client::Client;
 use super::http2::is_preface;
 use super::io::Io;
 use super::local::Worker;
+use super::proxy_protocol::{self, Told};
 use super::scratch::Scratch;
 use super::thread::ConnectionGuard;
 use super::{http, proxied, tcp};
@@ -60,6 +61,27 @@ async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
         return;
     };
     let mut destination = client.local;
+    let mut scratch = None;
+    if listener.config.inspect.proxy_protocol {
+        match proxy_protocol::read(worker, client).await {
+            Ok((told, rest)) => {
+                if let Some(Told {
+                    client: remote,
+                    destination: original,
+                }) = told
+                {
+                    client.remote = remote;
+                    destination = original;
+                }
+                scratch = rest;
+            }
+            Err(error) => {
+                worker.metrics.cells().downstream_protocol_error.inc();
+                tracing::debug!(client = %client.remote, listener = &**name, %error, "no PROXY protocol");
+                return;
+            }
+        }
+    }
     if listener.needs_destination()
         && let Some(original) = client.io.socket().and_then(original_destination)
     {
@@ -74,10 +96,10 @@ async fn enter(worker: &Rc<Worker>, client: &mut Client, name: &Arc<str>) {
         let own = runtime.shared.destination(destination);
         let name = own.unwrap_or(&listener).config.name.clone();
         drop((runtime, listener));
-        return to_listener(worker, client, &name, destination, None).await;
+        return to_listener(worker, client, &name, destination, scratch).await;
     }
     drop(listener);
-    to_listener(worker, client, name, destination, None).await;
+    to_listener(worker, client, name, destination, scratch).await;
 }
 
 /// Serves a connection by the chains of a listener.

@@ -38,13 +38,17 @@ pub fn send(worker: &Rc<Worker>, cluster: &Rc<LocalCluster>, copy: Copied) {
     let under_way = &worker.mirrored;
     let is_spoken = cluster.cluster.config.client.protocol != HttpProtocol::Http2;
     if under_way.get() >= MAX_COPIES || !is_spoken {
+        worker.metrics.cells().mirror_dropped.inc();
         return;
     }
     under_way.set(under_way.get() + 1);
     let (worker, cluster) = (worker.clone(), cluster.clone());
     tokio::task::spawn_local(async move {
         let exchange = exchange(&worker, &cluster, &copy);
-        let _ = tokio::time::timeout(copy.limit, exchange).await;
+        let answered = tokio::time::timeout(copy.limit, exchange).await;
+        if !matches!(answered, Ok(Some(()))) {
+            worker.metrics.cells().mirror_dropped.inc();
+        }
         worker.mirrored.set(worker.mirrored.get().saturating_sub(1));
     });
 }

@@ -17,6 +17,7 @@ mod connection;
 mod http;
 mod http2;
 mod proxied;
+mod proxy_protocol;
 mod tcp;
 
 mod dial;

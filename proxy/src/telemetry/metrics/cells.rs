@@ -107,6 +107,8 @@ pub struct WorkerCells {
     pub no_filter_chain_match: Counter,
     /// Connections that were closed because there were too many.
     pub downstream_cx_overflow: Counter,
+    /// Copies of requests that were not sent, or not answered.
+    pub mirror_dropped: Counter,
 }
 
 // === impl Counter ===

@@ -77,6 +77,8 @@ pub struct WorkerSum {
     pub no_filter_chain_match: u64,
     /// Connections that were closed because there were too many.
     pub downstream_cx_overflow: u64,
+    /// Copies of requests that were not sent, or not answered.
+    pub mirror_dropped: u64,
 }
 
 // === impl Snapshot ===
@@ -220,6 +222,7 @@ impl WorkerSum {
             downstream_protocol_error,
             no_filter_chain_match,
             downstream_cx_overflow,
+            mirror_dropped,
         } = cells;
         self.downstream_cx_active += downstream_cx_active.get();
         self.downstream_cx_total += downstream_cx_total.get();
@@ -228,5 +231,6 @@ impl WorkerSum {
         self.downstream_protocol_error += downstream_protocol_error.get();
         self.no_filter_chain_match += no_filter_chain_match.get();
         self.downstream_cx_overflow += downstream_cx_overflow.get();
+        self.mirror_dropped += mirror_dropped.get();
     }
 }

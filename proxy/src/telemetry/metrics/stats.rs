@@ -65,7 +65,7 @@ const HOST_ROWS: [Row<HostSum>; 14] = [
     }),
 ];
 
-const WORKER_ROWS: [(&str, Row<WorkerSum>); 7] = [
+const WORKER_ROWS: [(&str, Row<WorkerSum>); 8] = [
     (
         "http",
         ("downstream_cx_active", StatKind::Gauge, |sum| {
@@ -106,6 +106,12 @@ const WORKER_ROWS: [(&str, Row<WorkerSum>); 7] = [
         "listener",
         ("downstream_global_cx_overflow", StatKind::Counter, |sum| {
             sum.downstream_cx_overflow
+        }),
+    ),
+    (
+        "http",
+        ("mirror_dropped", StatKind::Counter, |sum| {
+            sum.mirror_dropped
         }),
     ),
 ];

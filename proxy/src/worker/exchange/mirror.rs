@@ -27,6 +27,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             }
             let id = runtime.shared.cluster_id(&mirror.cluster);
             let Some(cluster) = id.and_then(|id| runtime.cluster(id)) else {
+                self.worker.metrics.cells().mirror_dropped.inc();
                 continue;
             };
             let (line, edit) = self.outgoing(Some(forwarding));

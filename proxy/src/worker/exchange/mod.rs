@@ -11,13 +11,16 @@ mod act;
 mod answer;
 mod connect;
 mod decide;
+mod failure;
 mod fault;
 mod forward;
 mod hash;
 mod mirror;
+mod outgoing;
 mod rate_limit;
 mod relay;
 mod report;
+mod retry;
 mod share;
 mod substitute;
 mod target;
@@ -73,6 +76,8 @@ struct StreamInfo {
     reply_head: u64,
     service_time: Option<Duration>,
     grpc: Option<u8>,
+    /// Whether only the end of the answer tells what the endpoint has made of the call.
+    awaits_status: bool,
     endpoint: Option<Rc<LocalEndpoint>>,
     upstream_local: Option<SocketAddr>,
     attempts: u32,

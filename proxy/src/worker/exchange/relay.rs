@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::forward::Progress;
 use super::{Exchange, IDLE, UpstreamTarget};
+use crate::health::outlier::Outcome;
 use crate::http1::Known;
 use crate::record::ResponseFlags;
 use crate::runtime::Routes;
@@ -51,11 +52,16 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.sent = up.received();
         // Without a wait it has ended in the moment in which it has begun, as far as a clock can tell.
         self.info.ended = (!upload.waited).then_some(now);
+        if let (End::Done, Some(status)) = (end, grpc::status(up.trailers())) {
+            self.info.grpc = Some(status);
+        }
+        if self.info.awaits_status
+            && let Some(outcome) = outcome(end, self.info.grpc)
+        {
+            endpoint.report(&target.cluster.cluster, outcome);
+        }
         if end != End::Done {
             return self.broken(end);
-        }
-        if let Some(status) = grpc::status(up.trailers()) {
-            self.info.grpc = Some(status);
         }
         let limits = &target.cluster.cluster.config.client.limits;
         if upload.is_finished() && up.release(endpoint, limits, now) {
@@ -138,5 +144,15 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.received = copied.up;
         self.info.sent = copied.down + count;
         self.info.ended = None;
+    }
+}
+
+/// What the end of a call says about the endpoint; nothing where the client broke it off.
+fn outcome(end: End, status: Option<u8>) -> Option<Outcome> {
+    match end {
+        End::Done => Some(Outcome::Response(status.map_or(200, grpc::http_status))),
+        End::Client => None,
+        End::Upstream { .. } => Some(Outcome::Failed),
+        End::Timeout => Some(Outcome::TimedOut),
     }
 }

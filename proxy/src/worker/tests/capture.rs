@@ -148,3 +148,38 @@ fn connections_come_from_the_address_of_the_cluster() {
     let (_, peer) = upstream.accept().unwrap();
     assert_eq!(peer.ip().to_string(), "127.0.0.6");
 }
+
+#[test]
+fn a_load_balancer_says_who_the_client_is() {
+    let address = free();
+    let mut manager = manager(vec![to("/", "one")]);
+    manager.trust.use_remote_address = true;
+    let mut listener = Listener {
+        chains: vec![chain(Network::Http(manager))],
+        ..Listener::new("test".into(), address, Direction::Outbound)
+    };
+    listener.inspect.proxy_protocol = true;
+    let config = ProxyConfig {
+        listeners: vec![Arc::new(listener)].into(),
+        clusters: vec![static_cluster("one", &[echo("one")])].into(),
+        ..ProxyConfig::default()
+    };
+    let proxy = start(address, Capture::Redirect, &config);
+    for (header, client) in [
+        ("PROXY TCP4 192.0.2.7 192.0.2.1 1000 80\r\n", "192.0.2.7"),
+        ("PROXY UNKNOWN\r\n", "127.0.0.1"),
+    ] {
+        let mut wire = proxy.connect();
+        wire.send(header);
+        for _ in 0..2 {
+            wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let seen = wire.answer().body;
+            assert_eq!(field(&seen, "x-forwarded-for"), Some(client), "{seen}");
+        }
+    }
+    // Nobody may leave it out.
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(wire.rest(), "");
+    assert_eq!(proxy.counted().workers.downstream_protocol_error, 1);
+}
