@@ -40,3 +40,8 @@ mod program;
 mod run;
 
 pub use program::main;
+
+#[cfg(test)]
+extern crate self as mesh_proxy;
+#[cfg(test)]
+mod fuzz_replay;
