@@ -751,6 +751,8 @@ fn copies_go_elsewhere_and_nobody_waits_for_them() {
     assert_eq!(wire.answer().code, 200);
     let (last, _) = copies.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(last.starts_with("GET /last "), "{last}");
+    // Those for a cluster that there is not.
+    assert_eq!(proxy.settled().workers.mirror_dropped, 4);
 }
 
 #[test]

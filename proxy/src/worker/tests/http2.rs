@@ -111,7 +111,9 @@ async fn serve(
     };
     send(&mut stream, bytes, false).await;
     let mut own = trailers;
-    own.insert("grpc-status", HeaderValue::from_static("5"));
+    let status = parts.headers.get("x-status").cloned();
+    let status = status.unwrap_or(HeaderValue::from_static("5"));
+    own.insert("grpc-status", status);
     let _ = stream.send_trailers(own);
 }
 
@@ -543,4 +545,35 @@ fn endpoints_are_asked_for_their_health_by_grpc() {
         checks.bad.load(Ordering::SeqCst) > 1
     });
     assert_eq!(unwell.get("/").code, 503);
+}
+
+#[test]
+fn endpoints_are_judged_by_the_status_behind_the_body() {
+    let (address, _) = server();
+    let mut cluster = (*http2_cluster("one", &[address])).clone();
+    cluster.client.outliers = Some(OutlierDetection {
+        consecutive_5xx: 2,
+        max_ejection_percent: 100,
+        ..OutlierDetection::default()
+    });
+    let proxy = http_proxy(vec![to("/", "one")], vec![Arc::new(cluster)]);
+    let calls = |statuses: &[&str]| {
+        block_on(async {
+            let (sender, _) = connect(proxy.address).await;
+            for status in statuses {
+                let mut call = call("/");
+                let value = HeaderValue::from_str(status).unwrap();
+                call.headers_mut().insert("x-status", value);
+                let answer = ask(&sender, call, b"x", false).await.unwrap();
+                assert_eq!(answer.trailers["grpc-status"], *status);
+            }
+        });
+        proxy.settled();
+        let runtime = proxy.workers.runtime();
+        let cluster = runtime.cluster_named("one").unwrap();
+        cluster.hosts.at(address).unwrap().is_ejected()
+    };
+    // A call that goes well in between begins the count anew.
+    assert!(!calls(&["14", "0", "14", "5"]));
+    assert!(calls(&["14", "14"]));
 }
