@@ -4,6 +4,7 @@ mod analyze;
 mod authz;
 mod completion;
 mod confirm;
+mod explain;
 mod install;
 mod kube_inject;
 mod manifest;
@@ -34,6 +35,7 @@ pub enum Command {
     Manifest(manifest::Args),
     Shift(shift::Args),
     Analyze(analyze::Args),
+    Explain(explain::Args),
     Authz(authz::Args),
     KubeInject(kube_inject::Args),
     #[command(visible_alias = "ps")]
@@ -53,6 +55,7 @@ impl Command {
             Self::Manifest(args) => manifest::run(args, context),
             Self::Shift(args) => shift::run(args, context),
             Self::Analyze(args) => analyze::run(args, context),
+            Self::Explain(args) => explain::run(args, context),
             Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),
             Self::ProxyStatus(args) => proxy_status::run(args, context),

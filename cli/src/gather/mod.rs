@@ -2,6 +2,7 @@
 
 mod cluster;
 mod unknown;
+mod world;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::{failure, input};
 pub use cluster::gather as cluster;
+pub use world::{Sources, World};
 
 /// Objects, what was found on the way, and the texts that they come from.
 #[derive(Default)]

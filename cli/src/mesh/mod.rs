@@ -8,4 +8,4 @@ mod pods;
 pub use control_plane::Refused;
 pub use control_plane::{ControlPlane, SyncStatus};
 pub use distribution::{Awaited, Progress, Refusal, distribution};
-pub use pods::{PodRef, resolve};
+pub use pods::{Named, PodRef, resolve};

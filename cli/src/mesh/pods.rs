@@ -25,10 +25,10 @@ pub struct PodRef {
 
 /// What a name means before any cluster is asked.
 #[derive(Debug, PartialEq, Eq)]
-struct Named<'a> {
-    kind: Option<&'a str>,
-    name: &'a str,
-    namespace: Option<&'a str>,
+pub struct Named<'a> {
+    pub kind: Option<&'a str>,
+    pub name: &'a str,
+    pub namespace: Option<&'a str>,
 }
 
 /// Finds the pod that is meant.
@@ -203,7 +203,7 @@ fn equal(labels: &BTreeMap<String, String>) -> String {
 // === impl Named ===
 
 impl<'a> Named<'a> {
-    fn parse(text: &'a str) -> anyhow::Result<Self> {
+    pub fn parse(text: &'a str) -> anyhow::Result<Self> {
         let (kind, rest) = text
             .split_once('/')
             .map_or((None, text), |(kind, rest)| (Some(kind), rest));

@@ -36,6 +36,7 @@ pub use text::{Injected, Skipped, inject_text};
 
 pub(crate) use router::Router;
 pub(crate) use sidecar::{PROXY_UID, env, volumes};
+pub(crate) use workload::pod_template;
 
 /// Version of this program; the tag of its images.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

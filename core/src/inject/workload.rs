@@ -71,6 +71,11 @@ pub(super) fn find(object: &Value, namespace: &str) -> Option<Found> {
     })
 }
 
+/// The pod, or the template of the pods, that an object has; none for objects without pods.
+pub(crate) fn pod_template(object: &Value) -> Option<&Value> {
+    lookup(object, find(object, "")?.path)
+}
+
 /// The value at a path.
 pub(super) fn lookup<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key))

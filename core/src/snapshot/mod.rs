@@ -351,6 +351,11 @@ impl Snapshot {
         of_mesh.chain(of_rules).collect()
     }
 
+    /// The pod that alone has an address.
+    pub(crate) fn pod_at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
+        self.instances.pod_at(address)
+    }
+
     /// Where the pod with an address runs; none if there is no such pod.
     pub(crate) fn locality_at(&self, address: IpAddr) -> Option<Locality> {
         let cluster = &self.options.cluster_id;

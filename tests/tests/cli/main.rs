@@ -4,6 +4,7 @@ mod analyze;
 mod authz;
 mod bad_input;
 mod clusters;
+mod explain;
 mod help;
 mod install;
 mod kube_inject;

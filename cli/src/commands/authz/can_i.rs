@@ -18,9 +18,9 @@ use mesh_token::{TokenCache, TokenVerifier};
 use serde::Serialize;
 
 use super::question::{Client, Target};
-use super::{Sources, World};
 use crate::context::{Context, Format};
 use crate::exit::Exit;
+use crate::gather::{Sources, World};
 use crate::{failure, input};
 
 /// Tell whether a request would be allowed, by which policy, and why other rules do not match

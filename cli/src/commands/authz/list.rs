@@ -6,10 +6,10 @@ use mesh_core::model::AuthorizationAction;
 use mesh_core::resource::{Kind, Object};
 use serde::Serialize;
 
-use super::{Sources, World};
 use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure::Advice as _;
+use crate::gather::{Sources, World};
 use crate::{mesh, runtime};
 
 /// List the policies that are for a workload, in the order in which they decide

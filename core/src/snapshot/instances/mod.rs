@@ -136,6 +136,11 @@ impl Instances {
         changed
     }
 
+    /// The pod that alone has an address.
+    pub(super) fn pod_at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
+        self.pods.at(address)
+    }
+
     /// Where the pod with an address runs.
     pub(super) fn locality_at(
         &self,
