@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use mesh_ir::alpn;
 use mesh_ir::evaluate::{
     Action, ChainSelector, ConnectionFacts, Decision, Explanation, HttpPolicy, NetworkPolicy,
     Request, Server, Stage, Step, StepOutcome, Tokens, Trace as _, Verdict, evaluate,
@@ -48,9 +49,6 @@ pub struct Hop {
     pub outcome: Outcome,
 }
 
-/// Protocols that a proxy of the mesh offers for HTTP/1.1 in mutual TLS.
-const MESH_PROTOCOLS: [&str; 4] = ["istio-peer-exchange", "istio-http/1.1", "istio", "http/1.1"];
-
 /// What a proxy with this configuration decides of a request.
 pub fn explain(config: &ProxyConfig, arrival: Arrival<'_>, request: &PlainRequest) -> Hop {
     let mut hop = Hop {
@@ -73,8 +71,8 @@ pub fn explain(config: &ProxyConfig, arrival: Arrival<'_>, request: &PlainReques
             _ => Transport::Tls,
         },
         application_protocols: match arrival.peer {
-            Some(_) => &MESH_PROTOCOLS,
-            None => &["http/1.1"],
+            Some(_) => &alpn::MESH_CLIENT_HTTP1,
+            None => &alpn::DETECTED_HTTP[..1],
         },
         server_name: arrival.server_name,
         peer: arrival.peer,
