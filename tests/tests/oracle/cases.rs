@@ -19,6 +19,40 @@ pub struct Case {
     pub expect: &'static str,
 }
 
+/// What only HTTP/1.1 has.
+const HTTP1_ONLY: [&str; 5] = [
+    "http://",
+    "Connection:",
+    "Upgrade:",
+    "Transfer-Encoding:",
+    "CONNECT ",
+];
+
+// === impl Case ===
+
+impl Case {
+    /// The same request by HTTP/2; none where there is no such request.
+    pub fn by_http2(&self) -> Option<Self> {
+        let (line, fields) = self.head.split_once(" HTTP/1.1\r\n")?;
+        if HTTP1_ONLY.iter().any(|text| self.head.contains(text)) || self.is_refused_differently() {
+            return None;
+        }
+        // Cases live as long as the test.
+        let head = format!("{line} HTTP/2\r\n{fields}").leak();
+        let name = format!("{} by HTTP/2", self.name).leak();
+        Some(Self {
+            name,
+            head,
+            ..*self
+        })
+    }
+
+    /// Whether protocols differ in what is no request.
+    fn is_refused_differently(&self) -> bool {
+        self.expect == "400"
+    }
+}
+
 const REVIEWS: &str = "10.96.0.10:9080";
 const RATINGS: &str = "10.96.0.11:9080";
 const SHOP: &str = "10.96.0.14:9080";
@@ -541,6 +575,65 @@ pub const CASES: &[Case] = &[
     ),
     // TCP
     sidecar("tcp", ECHO, "some bytes", "some bytes"),
+    // Methods, and targets without a path
+    sidecar(
+        "an unusual method",
+        REVIEWS,
+        "PROPFIND /exact HTTP/1.1\r\nHost: reviews",
+        "200 v1",
+    ),
+    sidecar(
+        "methods have a case",
+        REVIEWS,
+        "get /exact HTTP/1.1\r\nHost: reviews",
+        "400",
+    ),
+    sidecar(
+        "an unknown method",
+        REVIEWS,
+        "FOO /exact HTTP/1.1\r\nHost: reviews",
+        "400",
+    ),
+    sidecar(
+        "a tunnel that nobody has asked for",
+        REVIEWS,
+        "CONNECT reviews:9080 HTTP/1.1\r\nHost: reviews:9080",
+        "403",
+    ),
+    gateway(
+        "a tunnel through a gateway",
+        "CONNECT bookinfo.example.com:80 HTTP/1.1\r\nHost: bookinfo.example.com:80",
+        "403",
+    ),
+    gateway(
+        "options of the server as a whole",
+        "OPTIONS * HTTP/1.1\r\nHost: bookinfo.example.com",
+        "404",
+    ),
+    sidecar(
+        "an escaped NUL",
+        REVIEWS,
+        "GET /exact%00 HTTP/1.1\r\nHost: reviews",
+        "400",
+    ),
+    // gRPC
+    gateway(
+        "a call without a route",
+        "POST /none HTTP/1.1\r\nHost: bookinfo.example.com\r\nContent-Type: application/grpc\r\nContent-Length: 0",
+        "200",
+    ),
+    sidecar(
+        "a call that is denied",
+        REVIEWS,
+        "POST /forbidden/x HTTP/1.1\r\nHost: reviews\r\nContent-Type: application/grpc\r\nContent-Length: 0",
+        "200",
+    ),
+    sidecar(
+        "a call that is answered",
+        REVIEWS,
+        "POST /exact HTTP/1.1\r\nHost: reviews\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 0",
+        "200 v1",
+    ),
     // Gateways
     gateway(
         "gateway exact",

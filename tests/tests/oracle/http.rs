@@ -13,10 +13,7 @@ const CLIENT: [u8; 4] = [127, 0, 3, 1];
 /// Sends bytes and reads until the other side closes. The request may end the connection itself, by its `Connection` header or, in
 /// TCP, by its end.
 pub fn exchange(address: SocketAddr, request: &str, ends: bool) -> std::io::Result<String> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
-    socket.connect_timeout(&address.into(), Duration::from_secs(5))?;
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(request.as_bytes())?;
     if ends {
@@ -26,6 +23,14 @@ pub fn exchange(address: SocketAddr, request: &str, ends: bool) -> std::io::Resu
     // A reset after the answer is an end as well.
     let _ = stream.read_to_end(&mut answer);
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A connection that is redirected as those of an application are.
+pub fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
+    socket.connect_timeout(&address.into(), Duration::from_secs(5))?;
+    Ok(TcpStream::from(socket))
 }
 
 /// GETs a path of an admin interface.

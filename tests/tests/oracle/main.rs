@@ -9,6 +9,7 @@ mod certificates;
 mod backends;
 mod cases;
 mod http;
+mod http2;
 mod mesh;
 mod mutual_tls;
 mod requests;
@@ -70,8 +71,10 @@ spec:
 fn compare(kind: Kind, mode: Mode) {
     let backends = Backends::start();
     let mesh = Mesh::start(mode);
+    let by_http2: Vec<Case> = CASES.iter().filter_map(Case::by_http2).collect();
     let cases: Vec<&Case> = CASES
         .iter()
+        .chain(&by_http2)
         .filter(|case| case.kind == kind && case.mode == mode)
         .collect();
     let (mut all, mut places) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::cases::Case;
-use crate::http;
+use crate::{http, http2};
 
 /// What counts of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Answer {
     pub version: String,
     /// What the backend saw; in TCP what came back.
     pub seen: String,
-    /// `location`, those of sharing with other origins, and headers that tests add.
+    /// `location`, `grpc-status`, those of sharing with other origins, and headers that tests add.
     pub headers: Vec<String>,
 }
 
@@ -35,15 +35,21 @@ pub fn send(case: &Case) -> Answer {
 /// Sends a head as those of cases, and reads what counts of the answer.
 pub fn send_head(address: &str, head: &str) -> Answer {
     let address: SocketAddr = address.parse().unwrap();
-    if !head.contains("HTTP/1.1") {
+    let is_http2 = head.contains(" HTTP/2\r\n");
+    if !head.contains("HTTP/1.1") && !is_http2 {
         let seen = http::exchange(address, head, true).unwrap_or_default();
         return Answer {
             seen,
             ..Answer::default()
         };
     }
-    let request = format!("{head}\r\nConnection: close\r\n\r\n");
-    let Ok(text) = http::exchange(address, &request, false) else {
+    let answer = if is_http2 {
+        http2::exchange(address, head)
+    } else {
+        let request = format!("{head}\r\nConnection: close\r\n\r\n");
+        http::exchange(address, &request, false)
+    };
+    let Ok(text) = answer else {
         return Answer::default();
     };
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -56,7 +62,7 @@ pub fn send_head(address: &str, head: &str) -> Answer {
     let mut headers: Vec<String> = lines
         .map(str::to_ascii_lowercase)
         .filter(|line| {
-            let names = ["location:", "x-test", "access-control-"];
+            let names = ["location:", "x-test", "access-control-", "grpc-status:"];
             names.iter().any(|name| line.starts_with(name))
         })
         .collect();
