@@ -19,13 +19,14 @@ pub struct Case {
     pub expect: &'static str,
 }
 
-/// What only HTTP/1.1 has.
-const HTTP1_ONLY: [&str; 5] = [
+/// What only HTTP/1.1 has, and paths that answer differently the second time.
+const HTTP1_ONLY: [&str; 6] = [
     "http://",
     "Connection:",
     "Upgrade:",
     "Transfer-Encoding:",
     "CONNECT ",
+    " /single-",
 ];
 
 // === impl Case ===
@@ -582,28 +583,26 @@ pub const CASES: &[Case] = &[
         "PROPFIND /exact HTTP/1.1\r\nHost: reviews",
         "200 v1",
     ),
-    sidecar(
+    gateway(
         "methods have a case",
-        REVIEWS,
-        "get /exact HTTP/1.1\r\nHost: reviews",
+        "get /exact HTTP/1.1\r\nHost: bookinfo.example.com",
         "400",
     ),
-    sidecar(
+    gateway(
         "an unknown method",
-        REVIEWS,
-        "FOO /exact HTTP/1.1\r\nHost: reviews",
+        "FOO /exact HTTP/1.1\r\nHost: bookinfo.example.com",
         "400",
     ),
     sidecar(
         "a tunnel that nobody has asked for",
         REVIEWS,
         "CONNECT reviews:9080 HTTP/1.1\r\nHost: reviews:9080",
-        "403",
+        "404",
     ),
     gateway(
         "a tunnel through a gateway",
         "CONNECT bookinfo.example.com:80 HTTP/1.1\r\nHost: bookinfo.example.com:80",
-        "403",
+        "404",
     ),
     gateway(
         "options of the server as a whole",

@@ -9,8 +9,6 @@ use crate::worker::reply::Reply;
 pub(super) fn refusal(form: Form) -> Option<Reply<'static>> {
     match form {
         Form::Origin | Form::Absolute => None,
-        // A tunnel that nobody has asked for.
-        Form::Authority => Some(Reply::NO_UPGRADE),
-        Form::Asterisk => Some(Reply::NO_PATH),
+        Form::Authority | Form::Asterisk => Some(Reply::NO_PATH),
     }
 }

@@ -132,7 +132,7 @@ fn what_has_no_path_or_no_known_method_is_taken_by_no_route() {
     for (request, code, closes) in [
         (
             "CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            403,
+            404,
             true,
         ),
         (
