@@ -336,7 +336,7 @@ fn ready(kind: Kind) {
     });
 }
 
-fn listening(address: &str) {
+pub fn listening(address: &str) {
     let address: SocketAddr = address.parse().unwrap();
     eventually(
         &format!("{address} listens"),

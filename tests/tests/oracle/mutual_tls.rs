@@ -8,7 +8,7 @@ use mesh_tests::eventually;
 use crate::backends::Backends;
 use crate::certificates::identity;
 use crate::http;
-use crate::mesh::{Mesh, Node, Protocol, Proxy};
+use crate::mesh::{Mesh, Node, Protocol, Proxy, listening};
 
 const CONFIG: &str = include_str!("mutual_tls.yaml");
 
@@ -60,8 +60,10 @@ fn either_is_understood_by_the_other() {
         (Who::Ours, Who::Ours),
     ] {
         let who = format!("{client:?} -> {server:?}");
-        let _server = start(&mesh, server, &SERVER);
+        // Both have a listener for outbound traffic, the client's on all addresses. Only the first to come gets its port.
         let _client = start(&mesh, client, &CLIENT);
+        listening("127.0.0.1:15001");
+        let _server = start(&mesh, server, &SERVER);
         let request = "GET /told HTTP/1.1\r\nHost: server\r\nX-Test: 1\r\n\
                        X-Forwarded-Client-Cert: By=forged\r\nConnection: close\r\n\r\n";
         let answer = eventually(&format!("{who}: HTTP"), Duration::from_secs(30), || {
