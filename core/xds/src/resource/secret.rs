@@ -11,19 +11,19 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use mesh_ir::{Secret, SecretKind, SecretText};
 
 use super::border::{At, InvalidResource};
-use super::values::{from_inline, inline};
+use super::values::{from_inline, inline_pem};
 
 pub(super) fn to_proto(value: &Secret) -> Proto {
     let Secret { name, kind } = value;
     let kind = match kind {
         SecretKind::Certificate { chain, key } => secret::Type::TlsCertificate(TlsCertificate {
-            certificate_chain: inline(chain),
-            private_key: inline(&key.0),
+            certificate_chain: inline_pem(chain),
+            private_key: inline_pem(&key.0),
             ..TlsCertificate::default()
         }),
         SecretKind::Trust { roots } => {
             secret::Type::ValidationContext(CertificateValidationContext {
-                trusted_ca: inline(roots),
+                trusted_ca: inline_pem(roots),
                 ..CertificateValidationContext::default()
             })
         }

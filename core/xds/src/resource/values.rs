@@ -144,6 +144,16 @@ pub(super) fn inline(text: &str) -> Option<DataSource> {
     })
 }
 
+/// The same as bytes, as Istio's agents serve PEM. istioctl reads nothing else.
+pub(super) fn inline_pem(text: &str) -> Option<DataSource> {
+    Some(DataSource {
+        watched_directory: None,
+        specifier: Some(data_source::Specifier::InlineBytes(
+            text.as_bytes().to_vec(),
+        )),
+    })
+}
+
 pub(super) fn from_inline(source: DataSource, at: &At<'_>) -> Result<String, InvalidResource> {
     open!(at, source => DataSource {
         keep { specifier }
