@@ -230,7 +230,8 @@ pub fn help() -> String {
         text.push_str(&format!("  {usage:<42} {help}\n"));
     }
     text.push_str(
-        "\nThe environment says which pod this is (POD_NAME, POD_NAMESPACE, INSTANCE_IP, ISTIO_META_...), and PROXY_CONFIG\n\
+        "\nBeside that, `intercept` (also: istio-iptables) redirects a pod's traffic to its proxy; see intercept --help.\n\
+         \nThe environment says which pod this is (POD_NAME, POD_NAMESPACE, INSTANCE_IP, ISTIO_META_...), and PROXY_CONFIG\n\
          holds the rest of the configuration, as Istio's injector writes it.\n",
     );
     text

@@ -20,8 +20,12 @@ use crate::run::run;
 /// Exit code for words that cannot be understood.
 const USAGE: u8 = 64;
 
-/// Runs `proxy sidecar|router --OPTIONS...` to its end.
+/// Runs `proxy sidecar|router --OPTIONS...` to its end, or `istio-iptables --OPTIONS...`, which prepares the pod for it.
 pub fn main(words: Vec<OsString>) -> ExitCode {
+    let first = words.first().and_then(|word| word.to_str());
+    if first.is_some_and(|name| mesh_intercept::COMMANDS.contains(&name)) {
+        return mesh_intercept::main(words);
+    }
     let args = match args::parse(words) {
         Ok(Command::Proxy(args)) => args,
         Ok(Command::Help) => return print(&args::help()),

@@ -7,7 +7,7 @@ use cargo_metadata::MetadataCommand;
 use mesh_tests::root;
 
 /// The arrows of `docs/architecture.md`, downward only.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("mesh-ir", &[]),
     ("mesh-envoy", &[]),
     ("mesh-schema", &[]),
@@ -15,7 +15,11 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("mesh-xds", &["mesh-ir", "mesh-envoy"]),
     ("mesh-core", &["mesh-ir", "mesh-envoy", "mesh-schema"]),
     ("mesh-samples", &[]),
-    ("mesh-proxy", &["mesh-xds", "mesh-token", "mesh-ir"]),
+    ("mesh-intercept", &["mesh-ir"]),
+    (
+        "mesh-proxy",
+        &["mesh-intercept", "mesh-xds", "mesh-token", "mesh-ir"],
+    ),
     ("mesh-controller", &["mesh-core", "mesh-xds", "mesh-ir"]),
     (
         "mesh-sandbox",

@@ -1,0 +1,117 @@
+//! The program: words in, exit code out.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use crate::apply::{Backend, apply, cleanup};
+use crate::options::{self, Command, Run};
+use crate::plan::plan;
+use crate::settings::Dns;
+
+/// Exit code for words that cannot be understood.
+const USAGE: u8 = 64;
+
+/// The program's own name, and Istio's names of what it does.
+pub const COMMANDS: [&str; 3] = ["intercept", "istio-iptables", CLEAN];
+
+/// Istio's name of a run that removes the rules.
+const CLEAN: &str = "istio-clean-iptables";
+
+/// Runs `intercept [OPTIONS]`, or one of the other names, to its end. The rules are those of the network namespace it runs in.
+pub fn main(words: Vec<OsString>) -> ExitCode {
+    let mut words = words.into_iter();
+    let clean = words.next().is_some_and(|name| name == CLEAN);
+    let mut run = match options::parse(words.collect()) {
+        Ok(Command::Run(run)) => run,
+        Ok(Command::Help) => return print(&options::help()),
+        Err(error) => return fail(&error.to_string(), USAGE),
+    };
+    run.cleanup |= clean;
+    resolve(&mut run);
+    let ruleset = plan(&run.settings);
+    if run.dry_run {
+        return print(&ruleset.to_string());
+    }
+    let outcome = match run.cleanup {
+        true => cleanup(&ruleset, run.backend),
+        false => apply(&ruleset, run.settings.ipv6, run.backend),
+    };
+    let done = match run.cleanup {
+        true => "removed the rules that redirected traffic",
+        false => "redirecting traffic to the proxy",
+    };
+    match outcome {
+        Ok(Backend::Nftables) => say(&format!("{done} (nftables)")),
+        Ok(Backend::Iptables) => say(&format!("{done} (iptables)")),
+        Err(error) => fail(&format!("failed to redirect traffic: {error}"), 1),
+    }
+}
+
+/// What depends on the pod: its DNS servers, and whether it has IPv6.
+fn resolve(run: &mut Run) {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    run.settings.ipv6 = run
+        .ipv6
+        .unwrap_or_else(|| has_ipv6(&read("/proc/net/if_inet6")));
+    run.settings.dns = match (run.dns, run.all_dns) {
+        (_, true) => Dns::All,
+        (true, false) => Dns::Servers(servers(&read("/etc/resolv.conf"))),
+        (false, false) => Dns::Untouched,
+    };
+}
+
+/// Whether the kernel's list of IPv6 addresses has one that others can reach: neither of the loopback interface nor of a link only.
+fn has_ipv6(list: &str) -> bool {
+    const OF_EVERYWHERE: &str = "00";
+    list.lines()
+        .any(|line| line.split_whitespace().nth(3) == Some(OF_EVERYWHERE))
+}
+
+/// The servers of a `resolv.conf`.
+fn servers(text: &str) -> Vec<IpAddr> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next())?
+    });
+    lines.filter_map(|server| server.parse().ok()).collect()
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that has gone away has read enough.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn say(message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    ExitCode::SUCCESS
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_link_are_no_ipv6() {
+        let local = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                     fe80000000000000f8a5a4fffe0b1c2d 02 40 20 80     eth0\n";
+        assert!(!has_ipv6(local));
+        assert!(!has_ipv6(""));
+        let global = "fd00000000000000f8a5a4fffe0b1c2d 02 40 00 80     eth0\n";
+        assert!(has_ipv6(&format!("{local}{global}")));
+    }
+
+    #[test]
+    fn servers_of_resolv_conf_are_read() {
+        let text = "search a.svc.cluster.local\nnameserver 10.96.0.10\nnameserver fd00::a\n# nameserver 1.1.1.1\noptions ndots:5\n";
+        let expected: Vec<IpAddr> = vec!["10.96.0.10".parse().unwrap(), "fd00::a".parse().unwrap()];
+        assert_eq!(servers(text), expected);
+    }
+}
