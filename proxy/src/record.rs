@@ -72,6 +72,10 @@ pub struct Record<'a> {
     pub route_name: &'a str,
     /// Tries, the first one included; 0 if there was none.
     pub attempts: u32,
+    /// Host of the service that the cluster is of.
+    pub service: Option<&'a str>,
+    /// Ids of the trace and the span that it belongs to.
+    pub trace: Option<(u128, u64)>,
 }
 
 /// The request as it was sent on.
@@ -113,36 +117,39 @@ pub enum Protocol {
 pub struct ResponseFlags(u32);
 
 macro_rules! flags {
-    ($($name:ident $bit:literal $text:literal $doc:literal,)*) => {
+    ($($name:ident $bit:literal $text:literal $long:literal $doc:literal,)*) => {
         impl ResponseFlags {
             $(#[doc = $doc] pub const $name: Self = Self(1 << $bit);)*
 
             /// Every flag with its letters.
             pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$name, $text),)*];
+
+            /// Every flag with its long name.
+            const LONG: &'static [(Self, &'static str)] = &[$((Self::$name, $long),)*];
         }
     };
 }
 
 flags! {
-    NO_HEALTHY_UPSTREAM 0 "UH" "No endpoint could be chosen.",
-    CONNECTION_FAILURE 1 "UF" "No connection to the upstream.",
-    OVERFLOW 2 "UO" "A limit of the cluster was reached.",
-    NO_ROUTE 3 "NR" "No route, or no chain, for what the client asked.",
-    RETRIES_EXHAUSTED 4 "URX" "Every try has failed.",
-    NO_CLUSTER 5 "NC" "The route's cluster does not exist.",
-    DURATION_TIMEOUT 6 "DT" "The connection lasted too long.",
-    CLIENT_TERMINATED 7 "DC" "The client went away.",
-    LOCAL_RESET 8 "LR" "The proxy broke the upstream's connection off.",
-    UPSTREAM_RESET 9 "UR" "The upstream broke the connection off.",
-    UPSTREAM_TERMINATED 10 "UC" "The upstream ended the connection.",
-    UPSTREAM_TIMEOUT 11 "UT" "The upstream took too long.",
-    PROTOCOL_ERROR 12 "DPE" "The client's bytes are not HTTP as it should be.",
-    UPSTREAM_PROTOCOL_ERROR 13 "UPE" "The upstream's bytes are not HTTP as it should be.",
-    IDLE_TIMEOUT 14 "SI" "Nothing happened for too long.",
-    DIRECT_REJECT 15 "UAEX" "Access was denied.",
-    DELAY_INJECTED 16 "DI" "The request was delayed by a fault that is configured.",
-    RATE_LIMITED 18 "RL" "The request was one too many.",
-    FAULT_INJECTED 17 "FI" "The request was answered by a fault that is configured.",
+    NO_HEALTHY_UPSTREAM 0 "UH" "NoHealthyUpstream" "No endpoint could be chosen.",
+    CONNECTION_FAILURE 1 "UF" "UpstreamConnectionFailure" "No connection to the upstream.",
+    OVERFLOW 2 "UO" "UpstreamOverflow" "A limit of the cluster was reached.",
+    NO_ROUTE 3 "NR" "NoRouteFound" "No route, or no chain, for what the client asked.",
+    RETRIES_EXHAUSTED 4 "URX" "UpstreamRetryLimitExceeded" "Every try has failed.",
+    NO_CLUSTER 5 "NC" "NoClusterFound" "The route's cluster does not exist.",
+    DURATION_TIMEOUT 6 "DT" "DurationTimeout" "The connection lasted too long.",
+    CLIENT_TERMINATED 7 "DC" "DownstreamConnectionTermination" "The client went away.",
+    LOCAL_RESET 8 "LR" "LocalReset" "The proxy broke the upstream's connection off.",
+    UPSTREAM_RESET 9 "UR" "UpstreamRemoteReset" "The upstream broke the connection off.",
+    UPSTREAM_TERMINATED 10 "UC" "UpstreamConnectionTermination" "The upstream ended the connection.",
+    UPSTREAM_TIMEOUT 11 "UT" "UpstreamRequestTimeout" "The upstream took too long.",
+    PROTOCOL_ERROR 12 "DPE" "DownstreamProtocolError" "The client's bytes are not HTTP as it should be.",
+    UPSTREAM_PROTOCOL_ERROR 13 "UPE" "UpstreamProtocolError" "The upstream's bytes are not HTTP as it should be.",
+    IDLE_TIMEOUT 14 "SI" "StreamIdleTimeout" "Nothing happened for too long.",
+    DIRECT_REJECT 15 "UAEX" "UnauthorizedExternalService" "Access was denied.",
+    DELAY_INJECTED 16 "DI" "DelayInjected" "The request was delayed by a fault that is configured.",
+    RATE_LIMITED 18 "RL" "RateLimited" "The request was one too many.",
+    FAULT_INJECTED 17 "FI" "FaultInjected" "The request was answered by a fault that is configured.",
 }
 
 // === impl Record ===
@@ -195,6 +202,21 @@ impl Protocol {
 impl ResponseFlags {
     /// No flag.
     pub const NONE: Self = Self(0);
+
+    /// The set as a number, whose bits are this proxy's own.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The long names joined by commas, `-` for none.
+    pub fn long(self) -> String {
+        let names = Self::LONG.iter().filter(|(flag, _)| self.contains(*flag));
+        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        if names.is_empty() {
+            return "-".to_owned();
+        }
+        names.join(",")
+    }
 
     /// Whether no flag is set.
     pub fn is_empty(self) -> bool {

@@ -9,6 +9,7 @@
 //!
 //! The first signal ends the proxy gracefully ([`Workers::drain`]), the second at once. Configurations are followed to the end.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,7 @@ use crate::bootstrap::Bootstrap;
 use crate::file_limit;
 use crate::identity::Agent;
 use crate::lifecycle::{Drain, Lifecycle, Stage};
+use crate::telemetry::Reporter;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Draining, Options, Workers};
@@ -49,7 +51,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let state = Arc::new(State {
         metrics: Arc::new(Metrics::new()),
-        logs: Arc::new(AccessLogs::new(bootstrap.root.clone())),
+        reporter: Arc::new(reporter(&bootstrap)),
         known: Arc::default(),
         runtime: ArcSwap::default(),
         lifecycle: Lifecycle::new(),
@@ -79,7 +81,7 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
     state.lifecycle.advance(Stage::Quitting);
     // Whoever asked for the end shall get an answer, but who does not take it does not keep us.
     let _ = tokio::time::timeout(FLUSH_LIMIT, state.open.all_closed()).await;
-    state.logs.flush(FLUSH_LIMIT);
+    state.reporter.files.flush(FLUSH_LIMIT);
     Ok(())
 }
 
@@ -136,6 +138,32 @@ async fn follow_health(workers: &Workers, state: &State) {
     std::future::pending().await
 }
 
+/// Who tells of the traffic.
+fn reporter(bootstrap: &Bootstrap) -> Reporter {
+    let node = bootstrap.node.to_node();
+    let workload = &bootstrap.peer.workload;
+    // What others find out by the downward API is known already.
+    let mut environment: BTreeMap<String, String> = [
+        ("CANONICAL_SERVICE", &workload.canonical_name),
+        ("CANONICAL_REVISION", &workload.canonical_revision),
+        ("POD_NAMESPACE", &workload.namespace),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_string()))
+    .into();
+    environment.extend(
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    );
+    let mut reporter = Reporter::new(Arc::new(AccessLogs::new(bootstrap.root.clone())));
+    reporter.service = bootstrap.node.cluster.as_str().into();
+    reporter.node_id = node.id.into();
+    let zone = node.locality.map(|locality| locality.zone);
+    reporter.zone = zone.unwrap_or_default().into();
+    reporter.environment = environment;
+    reporter
+}
+
 /// What workers need to know of the bootstrap.
 fn options(state: &State) -> Options {
     let bootstrap = &state.bootstrap;
@@ -151,7 +179,7 @@ fn options(state: &State) -> Options {
         service_cluster: bootstrap.node.cluster.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
         metrics: state.metrics.clone(),
-        logs: state.logs.clone(),
+        reporter: state.reporter.clone(),
         root: bootstrap.root.clone(),
         hosts: network.hosts.clone(),
     }

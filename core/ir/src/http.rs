@@ -7,7 +7,7 @@ use crate::policy::{
     Authorization, ExtensionFilter, ExternalAuthorization, GlobalRateLimit, LocalRateLimit,
     RequestAuthentication,
 };
-use crate::{AccessLog, Direction, RouteConfig};
+use crate::{Direction, RouteConfig, TelemetryPolicy};
 
 /// How HTTP connections are served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,8 +30,8 @@ pub struct HttpConnectionManager {
     pub websocket: bool,
     /// How long a connection may stay without requests.
     pub idle_timeout: Option<Duration>,
-    /// Where requests are logged; none means not at all.
-    pub access_log: Option<AccessLog>,
+    /// What is told about its requests.
+    pub telemetry: Arc<TelemetryPolicy>,
 }
 
 /// What is done with requests before they are routed.
@@ -172,7 +172,7 @@ impl HttpConnectionManager {
             filters: Vec::new(),
             websocket: true,
             idle_timeout: None,
-            access_log: None,
+            telemetry: Arc::default(),
         }
     }
 }

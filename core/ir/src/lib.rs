@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod config;
 pub mod endpoint;
 pub mod evaluate;
+pub mod expression;
 pub mod fraction;
 pub mod headers;
 pub mod health;
@@ -35,6 +36,7 @@ pub mod ports;
 pub mod route;
 pub mod secret;
 pub mod substitution;
+pub mod telemetry;
 pub mod tls;
 pub mod trace;
 
@@ -54,8 +56,8 @@ pub use http::{
     PathNormalization, Routes, StripPort, Trust,
 };
 pub use listener::{
-    AccessLog, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, NetworkFilter,
-    TcpProxy, Transport,
+    ChainMatch, Direction, FilterChain, Inspect, Listener, Network, NetworkFilter, TcpProxy,
+    Transport,
 };
 pub use name_table::{NameTable, NamedHost, resolvable_names};
 pub use names::ClusterName;
@@ -68,6 +70,10 @@ pub use route::{
 pub use scope::{Capture, ProxyKind, ProxyScope};
 pub use secret::{Secret, SecretKind, SecretText};
 pub use table::{Item, Layer, LayerEdit, LayerId, Table, version_of};
+pub use telemetry::{
+    AccessLog, FileLog, GrpcLog, LogSink, Metric, MetricChange, MetricsPolicy, OtlpLog, SpanTag,
+    TagSource, TelemetryPolicy, TraceProvider, Tracing,
+};
 pub use tls::{
     CertificateSource, ClientCertificate, ClientTls, NameKind, PeerValidation, ServerName,
     ServerTls, SubjectAltName, TlsParameters, TlsVersion, TrustSource, UpstreamTls,

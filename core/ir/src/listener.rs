@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Authorization, ConnectionLimit, ConnectionRateLimit, ExternalAuthorization};
-use crate::{Cidr, HttpConnectionManager, ServerTls, alpn};
+use crate::{Cidr, HttpConnectionManager, ServerTls, TelemetryPolicy, alpn};
 
 /// Which way traffic flows, seen from the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,20 +132,8 @@ pub struct TcpProxy {
     pub clusters: Vec<(Arc<str>, u32)>,
     /// How long a connection may stay without bytes in either direction.
     pub idle_timeout: Option<Duration>,
-    /// Where connections are logged; none means not at all.
-    pub access_log: Option<AccessLog>,
-}
-
-/// A log with one line per request or connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccessLog {
-    /// File that is appended to, `/dev/stdout` in most cases.
-    pub path: Arc<str>,
-    /// Format with Envoy's command operators, without a line feed at its end; none means [`Self::DEFAULT_TEXT`], or
-    /// [`Self::DEFAULT_JSON`] for JSON.
-    pub format: Option<Arc<str>>,
-    /// Whether lines are JSON objects; the format is a JSON object too then, with operators as its strings.
-    pub json: bool,
+    /// What is told about its connections.
+    pub telemetry: Arc<TelemetryPolicy>,
 }
 
 // === impl Listener ===
@@ -209,68 +197,16 @@ impl ChainMatch {
 // === impl TcpProxy ===
 
 impl TcpProxy {
-    /// Everything to one cluster, without limits or log.
+    /// Everything to one cluster, without limits or telemetry.
     pub fn to(cluster: impl Into<Arc<str>>) -> Self {
         let cluster = cluster.into();
         Self {
             stat_prefix: cluster.clone(),
             clusters: vec![(cluster, 1)],
             idle_timeout: None,
-            access_log: None,
+            telemetry: Arc::default(),
         }
     }
-}
-
-// === impl AccessLog ===
-
-impl AccessLog {
-    /// Istio's line where no format is configured, without the line feed.
-    pub const DEFAULT_TEXT: &str = concat!(
-        "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% ",
-        "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% ",
-        "\"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ",
-        "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" ",
-        "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% ",
-        "%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% ",
-        "%REQUESTED_SERVER_NAME% %ROUTE_NAME%",
-    );
-
-    /// Istio's object where JSON is asked for without a format: keys in order with their operators.
-    pub const DEFAULT_JSON: [(&str, &str); 24] = [
-        ("authority", "%REQ(:AUTHORITY)%"),
-        ("bytes_received", "%BYTES_RECEIVED%"),
-        ("bytes_sent", "%BYTES_SENT%"),
-        (
-            "connection_termination_details",
-            "%CONNECTION_TERMINATION_DETAILS%",
-        ),
-        ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
-        ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
-        ("duration", "%DURATION%"),
-        ("method", "%REQ(:METHOD)%"),
-        ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
-        ("protocol", "%PROTOCOL%"),
-        ("request_id", "%REQ(X-REQUEST-ID)%"),
-        ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
-        ("response_code", "%RESPONSE_CODE%"),
-        ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
-        ("response_flags", "%RESPONSE_FLAGS%"),
-        ("route_name", "%ROUTE_NAME%"),
-        ("start_time", "%START_TIME%"),
-        ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
-        ("upstream_host", "%UPSTREAM_HOST%"),
-        ("upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"),
-        (
-            "upstream_service_time",
-            "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
-        ),
-        (
-            "upstream_transport_failure_reason",
-            "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-        ),
-        ("user_agent", "%REQ(USER-AGENT)%"),
-        ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
-    ];
 }
 
 impl fmt::Display for Direction {

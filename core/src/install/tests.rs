@@ -318,15 +318,18 @@ fn files_go_over_the_profile_and_sets_over_files() {
 
 #[test]
 fn keys_without_effect_are_told() {
-    let plan = plan_of(&["meshConfig.enableTracing=true", "values.global.meshID=x"]);
+    let plan = plan_of(&[
+        "meshConfig.enableEnvoyAccessLogService=true",
+        "values.global.meshID=x",
+    ]);
     assert_eq!(
         plan.warnings,
         [
-            "--set meshConfig.enableTracing=true: meshConfig.enableTracing has no effect in this version",
+            "--set meshConfig.enableEnvoyAccessLogService=true: meshConfig.enableEnvoyAccessLogService has no effect in this version",
             "--set values.global.meshID=x: values.global.meshID has no effect in this version",
         ]
     );
-    assert!(text_of(&plan, "istio", "mesh").contains("enableTracing: true"));
+    assert!(text_of(&plan, "istio", "mesh").contains("enableEnvoyAccessLogService: true"));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::diag::FieldPath;
 
 /// Paths, each with everything below it.
-const WITHOUT_EFFECT: [&str; 60] = [
+const WITHOUT_EFFECT: [&str; 57] = [
     "addonComponents",
     "compatibilityVersion",
     "components.base.k8s",
@@ -15,14 +15,11 @@ const WITHOUT_EFFECT: [&str; 60] = [
     "meshConfig.caCertificates",
     "meshConfig.certificates",
     "meshConfig.configSources",
-    "meshConfig.defaultProviders",
     "meshConfig.disableEnvoyListenerLog",
     "meshConfig.discoverySelectors",
     "meshConfig.dnsRefreshRate",
     "meshConfig.enableAutoMtls",
     "meshConfig.enableEnvoyAccessLogService",
-    "meshConfig.enableTracing",
-    "meshConfig.extensionProviders",
     "meshConfig.h2UpgradePolicy",
     "meshConfig.hboneIdleTimeout",
     "meshConfig.inboundClusterStatName",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::DurationText;
+use super::{CustomTag, DurationText};
 
 /// What proxies start with. Absent fields mean Istio's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -15,6 +15,8 @@ pub struct DefaultProxyConfig {
     pub config_path: Option<String>,
     /// The proxy's program.
     pub binary_path: Option<String>,
+    /// Name of the mesh in traces; the trust domain.
+    pub mesh_id: Option<String>,
     /// Name of the service that the proxy is a part of.
     pub service_cluster: Option<String>,
     /// How long connections are drained.
@@ -57,6 +59,12 @@ pub struct Tracers {
     pub zipkin: Option<RemoteService>,
     /// A Lightstep collector.
     pub lightstep: Option<RemoteService>,
+    /// Share of requests that are traced, from 0 to 100; 0 is Istio's default of 1.
+    pub sampling: Option<f64>,
+    /// Longest path in a tag.
+    pub max_path_tag_length: Option<u32>,
+    /// Further tags of spans.
+    pub custom_tags: BTreeMap<String, CustomTag>,
     /// A Datadog agent.
     pub datadog: Option<RemoteService>,
 }

@@ -4,7 +4,10 @@ use mesh_ir::PathNormalization;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, HttpRetry, LocalityLbSetting, ZoneAwareLbSetting};
+use super::{
+    DefaultProviders, DurationText, ExtensionProvider, HttpRetry, LocalityLbSetting,
+    ZoneAwareLbSetting,
+};
 
 /// Settings of the whole mesh. Absent fields mean Istio's defaults, which the methods give.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,18 @@ pub struct MeshConfig {
     /// `TEXT` or `JSON`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log_encoding: Option<String>,
+    /// Whether access logs go to `defaultConfig.envoyAccessLogService` too; nothing acts on it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_envoy_access_log_service: Option<bool>,
+    /// Whether requests are traced, where no `Telemetry` says so; no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_tracing: Option<bool>,
+    /// Services that telemetry and policies refer to by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extension_providers: Vec<ExtensionProvider>,
+    /// Which of them are used where a `Telemetry` does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_providers: Option<DefaultProviders>,
     /// Who sees services that do not say; `*`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub default_service_export_to: Vec<String>,

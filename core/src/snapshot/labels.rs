@@ -63,6 +63,12 @@ fn looked_at(resource: &Arc<Resource>) -> Vec<(String, String)> {
                 .flat_map(|selector| pairs(&selector.match_labels))
                 .collect()
         }
+        Object::Telemetry(spec) => {
+            let selector = spec.selector.iter();
+            selector
+                .flat_map(|selector| pairs(&selector.match_labels))
+                .collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -32,7 +32,24 @@ fn without_effect(resource: &Resource, mesh: &MeshConfig) -> Vec<Diagnostic> {
     let message = "outboundTrafficPolicy.mode ALLOW_ANY_DYNAMIC_DNS works as ALLOW_ANY: requests to unknown hosts go to their original destination, \
                    and host names are not resolved yet";
     let found = report::partial_effect(resource, FieldPath::parse("data.mesh"), message);
-    dynamic.then_some(found).into_iter().collect()
+    let mut all: Vec<Diagnostic> = dynamic.then_some(found).into_iter().collect();
+    all.extend(providers(resource, mesh));
+    all
+}
+
+/// Extension providers of kinds that nothing can be sent to.
+fn providers(resource: &Resource, mesh: &MeshConfig) -> impl Iterator<Item = Diagnostic> {
+    /// Those that policies refer to, where it is told.
+    const AUTHORIZERS: [&str; 2] = ["envoyExtAuthzGrpc", "envoyExtAuthzHttp"];
+    let kinds = mesh.extension_providers.iter().flat_map(|provider| {
+        let kinds = provider.others.keys();
+        let kinds = kinds.filter(|kind| !AUTHORIZERS.contains(&kind.as_str()));
+        kinds.map(|kind| (&provider.name, kind))
+    });
+    kinds.map(|(name, kind)| {
+        let message = format!("the extension provider {name:?} is of the kind {kind}, which is not supported; nothing is sent there");
+        report::partial_effect(resource, FieldPath::parse("data.mesh"), message)
+    })
 }
 
 #[cfg(test)]

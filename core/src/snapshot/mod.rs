@@ -26,6 +26,7 @@ mod policy_targets;
 mod references;
 pub(crate) mod report;
 mod services;
+mod telemetries;
 mod virtual_services;
 mod visibility;
 mod workload_entries;
@@ -57,6 +58,7 @@ pub use service::{
     Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
     TargetPort, Visibility,
 };
+pub(crate) use telemetries::MeshTelemetry;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub(crate) use virtual_services::{delegate_key, resolve_gateways};
 pub use visibility::visibility;
@@ -133,6 +135,12 @@ impl Snapshot {
     /// Settings of the whole mesh; Istio's defaults when there are none.
     pub fn mesh(&self) -> &MeshConfig {
         &self.mesh
+    }
+
+    /// Whether the settings of the mesh are among the objects.
+    pub(crate) fn has_mesh_config(&self) -> bool {
+        let mut maps = self.resources(Kind::ConfigMap).iter();
+        maps.any(|resource| matches!(resource.object, Object::MeshConfig(_)))
     }
 
     pub(crate) fn id(&self) -> SnapshotId {

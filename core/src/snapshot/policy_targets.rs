@@ -36,6 +36,11 @@ impl<'p> PolicyTargets<'p> {
                 target_ref: spec.target_ref.as_ref(),
                 target_refs: &spec.target_refs,
             }),
+            Object::Telemetry(spec) => Some(Self {
+                selector: spec.selector.as_ref(),
+                target_ref: spec.target_ref.as_ref(),
+                target_refs: &spec.target_refs,
+            }),
             _ => None,
         }
     }

@@ -37,7 +37,7 @@ impl LocalResources {
                 let captured = outbound::virtual_outbound(
                     &scope.capture,
                     mesh.outbound_mode(),
-                    HttpServerSettings::of(mesh).access_log.as_ref(),
+                    &HttpServerSettings::of(snapshot, &scope.namespace, &scope.labels),
                 );
                 inbound.listeners.push(Arc::new(captured));
                 Self {

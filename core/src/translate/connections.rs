@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mesh_ir::{ChainMatch, Cidr, FilterChain, Network, TcpProxy, Transport};
+use mesh_ir::{ChainMatch, Cidr, Direction, FilterChain, TcpProxy, Transport};
 
+use super::http_server::HttpServerSettings;
 use super::rules::CompiledConnection;
 use super::view::View;
 
@@ -56,7 +57,6 @@ impl Connections {
             };
             let proxy = TcpProxy {
                 clusters,
-                access_log: view.http_server.access_log.clone(),
                 ..TcpProxy::to(first)
             };
             if !is_tls && networks.is_empty() {
@@ -108,7 +108,10 @@ impl Connections {
     }
 
     /// The chains but for that of all others.
-    pub(super) fn filter_chains(&self) -> impl Iterator<Item = FilterChain> {
+    pub(super) fn filter_chains(
+        &self,
+        settings: &HttpServerSettings,
+    ) -> impl Iterator<Item = FilterChain> {
         self.chains.iter().map(|chain| {
             let ConnectionChain {
                 is_tls,
@@ -122,7 +125,8 @@ impl Connections {
                 destination_prefixes: networks.clone(),
                 ..ChainMatch::default()
             };
-            FilterChain::new("", matcher, Network::Tcp(proxy.clone()))
+            let network = settings.tcp(Direction::Outbound, proxy.clone());
+            FilterChain::new("", matcher, network)
         })
     }
 }

@@ -1,18 +1,20 @@
-//! The settings that every HTTP server and every log of the mesh's proxies has.
+//! The settings that all servers of a workload's proxy have.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_ir::{
-    AccessLog, CertificateDetails, Direction, ForwardClientCertificate, HttpConnectionManager,
-    HttpFilter, PathNormalization, Routes, Trust,
+    CertificateDetails, Direction, ForwardClientCertificate, HttpConnectionManager, HttpFilter,
+    Network, PathNormalization, Routes, TcpProxy, Trust,
 };
 
-use crate::model::MeshConfig;
+use super::telemetry::WorkloadTelemetry;
+use crate::snapshot::Snapshot;
 
-/// What the mesh's configuration says for all HTTP servers.
+/// What the mesh's configuration says for all servers of a workload.
 #[derive(Clone, Debug)]
 pub(super) struct HttpServerSettings {
-    pub(super) access_log: Option<AccessLog>,
+    telemetry: Arc<WorkloadTelemetry>,
     normalization: PathNormalization,
 }
 
@@ -30,11 +32,30 @@ pub(super) enum ServerRole {
 // === impl HttpServerSettings ===
 
 impl HttpServerSettings {
-    pub(super) fn of(mesh: &MeshConfig) -> Self {
+    /// Of the workload with these labels; of nobody in particular without a namespace.
+    pub(super) fn of(
+        snapshot: &Snapshot,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Self {
         Self {
-            access_log: access_log(mesh),
-            normalization: mesh.path_normalization(),
+            telemetry: Arc::new(WorkloadTelemetry::of(snapshot, namespace, labels)),
+            normalization: snapshot.mesh().path_normalization(),
         }
+    }
+
+    /// What is told about traffic.
+    pub(super) fn telemetry(&self) -> &Arc<WorkloadTelemetry> {
+        &self.telemetry
+    }
+
+    /// Connections to a cluster.
+    pub(super) fn tcp(&self, direction: Direction, proxy: TcpProxy) -> Network {
+        let inbound = direction == Direction::Inbound;
+        Network::Tcp(TcpProxy {
+            telemetry: self.telemetry.tcp(inbound).clone(),
+            ..proxy
+        })
     }
 
     /// The HTTP server of a listener.
@@ -52,7 +73,7 @@ impl HttpServerSettings {
             normalization: self.normalization,
             trust: trust(role),
             filters: filters(role),
-            access_log: self.access_log.clone(),
+            telemetry: self.telemetry.http(direction == Direction::Inbound).clone(),
             ..HttpConnectionManager::new(
                 format!("{direction}_{listener}").into(),
                 direction,
@@ -94,18 +115,4 @@ fn trust(role: ServerRole) -> Trust {
         },
         ..Trust::default()
     }
-}
-
-/// The mesh's access log, if it has one.
-fn access_log(mesh: &MeshConfig) -> Option<AccessLog> {
-    let given = |text: &Option<String>| -> Option<Arc<str>> {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
-            .map(Arc::from)
-    };
-    Some(AccessLog {
-        path: given(&mesh.access_log_file)?,
-        format: given(&mesh.access_log_format),
-        json: mesh.access_log_encoding.as_deref() == Some("JSON"),
-    })
 }

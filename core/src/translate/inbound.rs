@@ -87,7 +87,7 @@ pub(super) fn inbound(snapshot: &Snapshot, key: &InboundKey) -> Inbound {
     let part = InboundPart {
         snapshot,
         key,
-        http_server: HttpServerSettings::of(snapshot.mesh()),
+        http_server: HttpServerSettings::of(snapshot, &key.namespace, &key.labels),
         tls: MeshTls::of(snapshot.mesh()),
         authentication: snapshot.peer_authentication(&key.namespace, &key.labels),
         connect_timeout: snapshot.mesh().connect_timeout(),
@@ -255,10 +255,8 @@ impl InboundPart<'_> {
     }
 
     fn tcp(&self, cluster: Arc<str>) -> Network {
-        Network::Tcp(TcpProxy {
-            access_log: self.http_server.access_log.clone(),
-            ..TcpProxy::to(cluster)
-        })
+        self.http_server
+            .tcp(Direction::Inbound, TcpProxy::to(cluster))
     }
 
     fn http(&self, listener: &str, port: &InboundPort) -> Network {

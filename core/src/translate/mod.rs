@@ -20,6 +20,7 @@ mod mesh_tls;
 mod naming;
 mod policies;
 mod rules;
+mod telemetry;
 mod view;
 
 mod cache;
@@ -67,13 +68,13 @@ pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<D
     (outbound.tables.over(&own).to_config(), diagnostics)
 }
 
-/// What the VirtualServices ask for that no proxy does yet, whomever they concern.
+/// What VirtualServices and Telemetries ask for that no proxy does yet, whomever they concern.
 pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let (mesh, domain) = (snapshot.mesh(), &snapshot.options().dns_domain);
     let compile = |source| rules::CompiledRules::compile(source, mesh, domain).diagnostics;
-    snapshot
-        .virtual_services()
-        .flat_map(compile)
+    let rules = snapshot.virtual_services().flat_map(compile);
+    rules
+        .chain(telemetry::findings(snapshot))
         .filter(|found| [crate::diag::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
         .collect()
 }

@@ -11,6 +11,7 @@ use super::cache::TranslationCache;
 use super::config::LocalResources;
 use super::envoy_filters;
 use super::outbound::{Outbound, OutboundKey, Public};
+use super::telemetry;
 use crate::diag::Diagnostic;
 use crate::resource::ResourceKey;
 use crate::snapshot::{Difference, Snapshot};
@@ -195,9 +196,10 @@ impl Translator {
     }
 
     fn carry_over_own(&self, before: &Self, difference: &Difference) {
+        let sends_elsewhere = telemetry::is_concerned(&self.snapshot, difference);
         for (scope, old, asked) in before.remembered(&before.own) {
             let root = self.snapshot.mesh().root_namespace();
-            let next = if concerns_own(difference, root, &scope) {
+            let next = if sends_elsewhere || concerns_own(difference, root, &scope) {
                 Arc::new(Own::new(self, &scope, Some(&old.tables)))
             } else {
                 old

@@ -52,7 +52,7 @@ impl<'a> View<'a> {
             labels,
             domain,
             topology: None,
-            http_server: HttpServerSettings::of(mesh),
+            http_server: HttpServerSettings::of(snapshot, namespace, labels),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
             reads: RefCell::default(),

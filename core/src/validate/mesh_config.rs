@@ -64,6 +64,7 @@ pub(crate) fn check_default(config: &DefaultProxyConfig, at: &At<'_>, violations
     let DefaultProxyConfig {
         config_path,
         binary_path,
+        mesh_id: _,
         service_cluster,
         drain_duration,
         discovery_address,

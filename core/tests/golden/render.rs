@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use mesh_core::diag::Diagnostic;
 use mesh_ir::{
-    AccessLog, Cluster, ClusterKind, Endpoints, FilterChain, Forward, HeaderAppend, HeaderMatch,
-    HeaderOps, Limits, Listener, Network, PathMatch, PathRewrite, ProxyConfig, Redirect,
-    RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes, StringMatch, Target,
-    TcpProxy, ValueMatch, resolvable_names,
+    AccessLog, Cluster, ClusterKind, Endpoints, FileLog, FilterChain, Forward, HeaderAppend,
+    HeaderMatch, HeaderOps, Limits, Listener, LogSink, Network, PathMatch, PathRewrite,
+    ProxyConfig, Redirect, RetryPolicy, Route, RouteAction, RouteConfig, RouteMatch, Routes,
+    StringMatch, Target, TcpProxy, TelemetryPolicy, ValueMatch, resolvable_names,
 };
 use serde_json::{Map, Value, json};
 
@@ -151,7 +151,7 @@ fn chain(chain: &FilterChain) -> Value {
             stat_prefix,
             clusters,
             idle_timeout,
-            access_log,
+            telemetry,
         }) => {
             let clusters = join(
                 clusters.iter().map(|(cluster, weight)| match weight {
@@ -163,7 +163,7 @@ fn chain(chain: &FilterChain) -> Value {
             let idle = idle_timeout.map_or_else(String::new, |idle| format!(" idle {idle:?}"));
             map.insert("tcp".into(), format!("{on} -> {clusters}{idle}").into());
             map.insert("stats".into(), stat_prefix.to_string().into());
-            log(&mut map, access_log.as_ref());
+            told(&mut map, telemetry);
         }
         Network::Http(manager) => {
             let mesh_ir::HttpConnectionManager {
@@ -176,7 +176,7 @@ fn chain(chain: &FilterChain) -> Value {
                 filters,
                 websocket,
                 idle_timeout,
-                access_log,
+                telemetry,
             } = manager;
             assert!(
                 *websocket && idle_timeout.is_none() && *codec == mesh_ir::HttpCodec::Auto,
@@ -209,7 +209,7 @@ fn chain(chain: &FilterChain) -> Value {
                 format!("{on} -> {direction} {to}{edge}").into(),
             );
             map.insert("stats".into(), stat_prefix.to_string().into());
-            log(&mut map, access_log.as_ref());
+            told(&mut map, telemetry);
         }
     }
     map.into()
@@ -321,10 +321,35 @@ fn trusted(trust: &mesh_ir::Trust) -> String {
     }
 }
 
-fn log(map: &mut Map<String, Value>, log: Option<&AccessLog>) {
-    if let Some(AccessLog { path, format, json }) = log {
-        let format = format.as_deref().unwrap_or("default format");
-        map.insert("log".into(), format!("{path} json={json} {format}").into());
+/// Logs in files as one text; everything else as it is debugged.
+fn told(map: &mut Map<String, Value>, telemetry: &TelemetryPolicy) {
+    let TelemetryPolicy {
+        access_logs,
+        tracing,
+        metrics,
+    } = telemetry;
+    let logs = access_logs.iter().map(|AccessLog { sink, filter }| {
+        let filter = filter.as_ref().map(|filter| format!(" if {filter}"));
+        let sink = match sink {
+            LogSink::File(FileLog {
+                path, format, json, ..
+            }) => {
+                let format = format.as_deref().unwrap_or("default format");
+                format!("{path} json={json} {format}")
+            }
+            other => format!("{other:?}"),
+        };
+        sink + &filter.unwrap_or_default()
+    });
+    let logs: Vec<String> = logs.collect();
+    if !logs.is_empty() {
+        map.insert("log".into(), logs.join(", ").into());
+    }
+    if let Some(tracing) = tracing {
+        map.insert("tracing".into(), format!("{tracing:?}").into());
+    }
+    if !metrics.is_default() {
+        map.insert("metrics".into(), format!("{metrics:?}").into());
     }
 }
 

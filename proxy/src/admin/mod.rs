@@ -28,7 +28,7 @@ use tracing::level_filters::LevelFilter;
 use crate::bootstrap::Bootstrap;
 use crate::lifecycle::Lifecycle;
 use crate::runtime::Runtime;
-use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::Reporter;
 use crate::telemetry::metrics::Metrics;
 use crate::xds::SharedKnown;
 
@@ -38,8 +38,8 @@ pub struct State {
     pub bootstrap: Arc<Bootstrap>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Log files.
-    pub logs: Arc<AccessLogs>,
+    /// Logs, and what is sent to collectors.
+    pub reporter: Arc<Reporter>,
     /// Configuration.
     pub known: Arc<SharedKnown>,
     /// What workers go by: addresses that names were resolved to, what is under way, which endpoints are fit.

@@ -13,6 +13,7 @@ use super::*;
 use crate::args::Args;
 use crate::bootstrap::Environment;
 use crate::lifecycle::{Drain, Stage};
+use crate::telemetry::access_log::AccessLogs;
 use crate::xds::{Known, Refusal};
 
 /// A proxy that forwards nothing, with these variables beside those that it needs.
@@ -29,7 +30,7 @@ fn state(more: &[(&str, &str)]) -> Arc<State> {
     Arc::new(State {
         bootstrap: Arc::new(bootstrap),
         metrics: Arc::new(Metrics::new()),
-        logs: Arc::new(AccessLogs::new("/".into())),
+        reporter: Arc::new(Reporter::new(Arc::new(AccessLogs::new("/".into())))),
         known: Arc::default(),
         runtime: ArcSwap::default(),
         lifecycle: Lifecycle::new(),

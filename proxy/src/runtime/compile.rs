@@ -6,8 +6,7 @@ use std::sync::Arc;
 use mesh_ir::evaluate::HttpPolicy;
 use mesh_ir::matching::InvalidRoute;
 use mesh_ir::{
-    AccessLog as LogConfig, FilterChain, ProxyConfig, RouteConfig, Routes as RoutesConfig,
-    UpstreamTls,
+    FilterChain, ProxyConfig, RouteConfig, Routes as RoutesConfig, TelemetryPolicy, UpstreamTls,
 };
 use rustc_hash::FxHashMap;
 
@@ -15,7 +14,7 @@ use super::clusters::Clusters;
 use super::names::Names;
 use super::{ChainTls, ClusterIds, Http, Listener, Network, Routes, Runtime, Tcp, Transport};
 use crate::rate_limit::Limits;
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::ListenerTelemetry;
 use crate::tls::{InvalidTls, TlsCompiler};
 
 /// What could not be done of a configuration. Everything else is done.
@@ -53,8 +52,8 @@ pub enum ApplyError {
 pub struct Compiler<'a> {
     /// The runtime that is to be replaced.
     pub before: &'a Runtime,
-    /// Opens logs.
-    pub open_log: &'a dyn Fn(&LogConfig) -> Option<AccessLog>,
+    /// Opens what is to be told about traffic.
+    pub telemetry: &'a dyn Fn(&TelemetryPolicy) -> Arc<ListenerTelemetry>,
     /// Namespace of the proxy, for short names.
     pub namespace: &'a str,
     /// Reads files with keys and certificates.
@@ -107,7 +106,7 @@ impl Compiler<'_> {
                     ),
                     tokens: Http::tokens(http),
                     routes: find(&http.routes),
-                    log: http.access_log.as_ref().and_then(self.open_log),
+                    telemetry: (self.telemetry)(&http.telemetry),
                 }),
                 mesh_ir::Network::Tcp(tcp) => Network::Tcp(Tcp {
                     config: tcp.clone(),
@@ -116,7 +115,7 @@ impl Compiler<'_> {
                         .iter()
                         .map(|(name, _)| ids.get(name).copied())
                         .collect(),
-                    log: tcp.access_log.as_ref().and_then(self.open_log),
+                    telemetry: (self.telemetry)(&tcp.telemetry),
                 }),
             };
             let tls = |chain: &FilterChain| chain_tls(config, chain, &mut tls, &mut errors);

@@ -11,7 +11,7 @@ use mesh_token::TokenVerifier;
 
 use super::{ClusterId, Routes};
 use crate::rate_limit::Limits;
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::ListenerTelemetry;
 use crate::tls::ServerSide;
 
 /// A listener.
@@ -80,8 +80,8 @@ pub struct Http {
     pub tokens: Option<TokenVerifier>,
     /// The routes; none if they are not known yet.
     pub routes: Option<Arc<Routes>>,
-    /// Where requests are logged.
-    pub log: Option<AccessLog>,
+    /// What is told about requests.
+    pub telemetry: Arc<ListenerTelemetry>,
 }
 
 /// How bytes are copied.
@@ -91,8 +91,8 @@ pub struct Tcp {
     pub config: TcpProxy,
     /// The clusters in the order of the configuration; none for those that do not exist.
     pub clusters: Vec<Option<ClusterId>>,
-    /// Where connections are logged.
-    pub log: Option<AccessLog>,
+    /// What is told about connections.
+    pub telemetry: Arc<ListenerTelemetry>,
 }
 
 // === impl Listener ===
@@ -132,11 +132,8 @@ impl Listener {
                 (mesh_ir::Network::Http(config), Network::Http(http)) => {
                     let routes = routes(&config.routes);
                     routes.as_ref().map(Arc::as_ptr) == http.routes.as_ref().map(Arc::as_ptr)
-                        && config.access_log.is_some() == http.log.is_some()
                 }
-                (mesh_ir::Network::Tcp(config), Network::Tcp(tcp)) => {
-                    same_positions && config.access_log.is_some() == tcp.log.is_some()
-                }
+                (mesh_ir::Network::Tcp(_), Network::Tcp(_)) => same_positions,
                 _ => false,
             };
             same && matches!(chain.tls, ChainTls::None)

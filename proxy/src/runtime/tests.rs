@@ -71,7 +71,7 @@ fn config() -> ProxyConfig {
 fn compile(before: &Runtime, config: &ProxyConfig) -> Runtime {
     let compiler = Compiler {
         before,
-        open_log: &|_| None,
+        telemetry: &|_| Arc::default(),
         namespace: "default",
         read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     };

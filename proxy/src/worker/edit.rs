@@ -4,6 +4,7 @@ use mesh_ir::matching::HeadEdits;
 use mesh_ir::{HeaderAppend, HeaderOps};
 
 use crate::http1::{Edit, FieldSink, Known, Span};
+use crate::telemetry::tracing::{FIELDS as CONTEXT_FIELDS, RequestTrace};
 
 /// Changes of the route and of the weighted cluster, in their order.
 pub type Ops<'a> = [Option<&'a HeaderOps>; 2];
@@ -29,6 +30,8 @@ pub struct RequestEdit<'a> {
     pub original_path: Option<&'a [u8]>,
     /// `x-envoy-attempt-count`, where it is written.
     pub attempt: Option<u32>,
+    /// The trace whose context takes the place of what the request has of one.
+    pub trace: Option<&'a RequestTrace>,
 }
 
 /// Changes to a response's head.
@@ -92,6 +95,12 @@ fn is_instruction(name: &[u8]) -> bool {
             .any(|other| other.eq_ignore_ascii_case(rest))
 }
 
+/// Whether a field carries the context of a trace.
+fn is_context(name: &[u8]) -> bool {
+    let mut known = CONTEXT_FIELDS.iter();
+    known.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// Whether changes remove or replace what a field has so far.
 fn drops(ops: Option<&HeaderOps>, name: &[u8]) -> bool {
     let Some(HeaderOps { remove, set }) = ops else {
@@ -149,7 +158,8 @@ impl Edit for RequestEdit<'_> {
     fn drops(&self, span: &Span, name: &[u8]) -> bool {
         let [first, second] = self.ops;
         let own = match span.known {
-            Known::Other => is_instruction(name),
+            Known::Other => is_instruction(name) || self.trace.is_some() && is_context(name),
+            Known::RequestId => self.request_id.is_some(),
             Known::ForwardedFor | Known::ExternalAddress | Known::Internal => {
                 self.forwarded_for.is_some()
             }
@@ -175,6 +185,9 @@ impl Edit for RequestEdit<'_> {
         self.own(fields, b"x-forwarded-client-cert", self.client_certificate);
         self.own(fields, b"x-request-id", self.request_id);
         self.own(fields, b"x-envoy-original-path", self.original_path);
+        for (name, value) in self.trace.iter().flat_map(|trace| &trace.fields) {
+            self.own(fields, name.as_bytes(), Some(value));
+        }
         if let Some(attempt) = self.attempt {
             fields.number(b"x-envoy-attempt-count", attempt.into());
         }

@@ -285,6 +285,11 @@ impl LocalEndpoint {
         self.tls.borrow().clone()
     }
 
+    /// The workload that it belongs to, as far as it is known.
+    pub fn workload(&self) -> Option<&Workload> {
+        self.workload.as_ref()
+    }
+
     /// Where requests to it count, by what their client has told in TLS.
     #[inline]
     pub fn series(

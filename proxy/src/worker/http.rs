@@ -155,9 +155,7 @@ pub fn report_refused(
         .runtime()
         .unrouted(direction, &worker.metrics)
         .record(outcome, record.duration, 0, record.bytes_sent);
-    if let Some(log) = &http.log {
-        log.write(&record);
-    }
+    http.telemetry.report(&record, None);
 }
 
 /// The record of what was no request.
@@ -194,5 +192,7 @@ fn refused<'a>(
         upstream_tls: None,
         route_name: "",
         attempts: 0,
+        service: None,
+        trace: None,
     }
 }

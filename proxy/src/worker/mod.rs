@@ -56,6 +56,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::health;
 use crate::runtime::{ApplyError, Compiler, Runtime};
+use crate::telemetry::export::Collector;
 use thread::Command;
 
 pub use io::Io;
@@ -133,6 +134,15 @@ impl Workers {
             })
             .collect::<std::io::Result<_>>()?;
         let names = tokio::spawn(names::keep(shared.clone()));
+        shared.options.reporter.exports.start({
+            let shared = Arc::downgrade(&shared);
+            move |cluster| {
+                let shared = shared.upgrade()?;
+                let runtime = shared.runtime.load_full();
+                let collector = Collector::of(runtime.cluster_named(cluster)?, rand::random())?;
+                Some(collector.at(|address| shared.options.at_socket(address)))
+            }
+        });
         let ejections = {
             let shared = shared.clone();
             tokio::spawn(health::keep(move || shared.runtime.load_full()))
@@ -159,18 +169,12 @@ impl Workers {
     pub fn apply(&self, config: &ProxyConfig) -> Vec<ApplyError> {
         let mut bound = self.bound();
         let before = self.shared.runtime.load_full();
-        let logs = &self.shared.options.logs;
-        let open_log = |config: &mesh_ir::AccessLog| match logs.open(config) {
-            Ok(log) => Some(log),
-            Err(error) => {
-                tracing::warn!(path = &*config.path, %error, "failed to open an access log");
-                None
-            }
-        };
+        let reporter = &self.shared.options.reporter;
+        let telemetry = |policy: &mesh_ir::TelemetryPolicy| reporter.open(policy);
         let read_file = |path: &str| std::fs::read(self.shared.options.in_root(path));
         let compiler = Compiler {
             before: &before,
-            open_log: &open_log,
+            telemetry: &telemetry,
             read_file: &read_file,
             namespace: &self.shared.options.namespace,
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mesh_ir::{Capture, Direction, ProxyKind};
 
 use crate::http1::HeadLimits;
-use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::Reporter;
 use crate::telemetry::metrics::{Metrics, Peer};
 
 /// What does not change while the workers run.
@@ -33,8 +33,8 @@ pub struct Options {
     pub identity: Option<Arc<Peer>>,
     /// Where workers count.
     pub metrics: Arc<Metrics>,
-    /// Where they log.
-    pub logs: Arc<AccessLogs>,
+    /// Opens logs and what is sent to collectors.
+    pub reporter: Arc<Reporter>,
     /// Where files are found that the configuration names; `/` in a pod.
     pub root: PathBuf,
     /// Host names that the sandbox knows (`MESH_HOSTS`), asked before DNS.

@@ -24,6 +24,7 @@ use super::{http, resolve, tcp};
 use crate::http1::{Form, RequestRef};
 use crate::rate_limit::Limits;
 use crate::runtime::{Http, Network, Routes, Source};
+use crate::telemetry::ListenerTelemetry;
 
 /// The destination of the last request, as clients mostly stay with one.
 struct Known<B> {
@@ -44,7 +45,7 @@ impl<B> Known<B> {
 
 /// Serves a connection until it ends.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, listener: Arc<str>) {
-    let fallback = no_routes(None);
+    let fallback = no_routes(Arc::default());
     let mut scratch = None;
     let mut resting: Option<Known<IdleBinding>> = None;
     loop {
@@ -127,7 +128,7 @@ async fn exchange(
         Network::Http(http) => (http, http.routes.as_deref(), None),
         // A request to a port of TCP goes where the connection would go.
         Network::Tcp(tcp) => {
-            plain = no_routes(tcp.log.clone());
+            plain = no_routes(tcp.telemetry.clone());
             (
                 &plain,
                 None,
@@ -252,7 +253,7 @@ async fn tunnel(
 }
 
 /// How requests are served where there are no routes.
-fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
+fn no_routes(telemetry: Arc<ListenerTelemetry>) -> Http {
     Http {
         config: HttpConnectionManager::new(
             "".into(),
@@ -263,6 +264,6 @@ fn no_routes(log: Option<crate::telemetry::access_log::AccessLog>) -> Http {
         limits: Limits::default(),
         tokens: None,
         routes: None,
-        log,
+        telemetry,
     }
 }

@@ -89,7 +89,7 @@ pub async fn serve(
                         worker,
                         client,
                         tcp,
-                        direction,
+                        (direction, destination),
                         (&cluster, &endpoint),
                         scratch.as_deref(),
                         &mut outcome,
@@ -105,9 +105,8 @@ pub async fn serve(
     if outcome.endpoint.is_none() || !outcome.flags.is_empty() {
         count_unserved(worker, client, direction, &outcome);
     }
-    if let Some(log) = &tcp.log {
-        log.write(&record(client, direction, destination, &outcome));
-    }
+    let record = record(client, direction, destination, &outcome);
+    tcp.telemetry.report(&record, None);
 }
 
 /// Leaves the record of a connection that policies deny.
@@ -130,9 +129,8 @@ pub fn refuse(
         upstream_local: None,
     };
     count_unserved(worker, client, direction, &outcome);
-    if let Some(log) = &tcp.log {
-        log.write(&record(client, direction, destination, &outcome));
-    }
+    let record = record(client, direction, destination, &outcome);
+    tcp.telemetry.report(&record, None);
 }
 
 /// Counts a connection that reaches no endpoint.
@@ -161,7 +159,7 @@ async fn pass(
     worker: &Rc<Worker>,
     client: &mut Client,
     tcp: &Tcp,
-    direction: Direction,
+    (direction, destination): (Direction, SocketAddr),
     (cluster, endpoint): (&Rc<LocalCluster>, &Rc<LocalEndpoint>),
     scratch: Option<&Scratch>,
     outcome: &mut Outcome,
@@ -188,7 +186,17 @@ async fn pass(
     endpoint.cells.rq_total.inc();
     outcome.upstream_local = Some(connection.local);
     let tls = client.tls.as_deref();
-    let series = endpoint.series(direction, &cluster.cluster, &worker.metrics, tls);
+    let tags = tcp.telemetry.metrics.as_ref();
+    let series = match tags {
+        None => endpoint.series(direction, &cluster.cluster, &worker.metrics, tls),
+        Some(tags) => {
+            let tags = tags.values(&record(client, direction, destination, outcome));
+            let facts = tls.map(|tls| &tls.facts);
+            let cluster = Some(&*cluster.cluster);
+            let metrics = &worker.metrics;
+            Rc::new(metrics.tagged(direction, cluster, Some(endpoint), facts, Some(tags)))
+        }
+    };
     series.record_tcp(
         ResponseFlags::NONE,
         TcpBytes {
@@ -262,5 +270,10 @@ fn record<'a>(
             .and_then(|endpoint| endpoint.tls_facts()),
         route_name: "",
         attempts: u32::from(outcome.endpoint.is_some()),
+        service: outcome.cluster.as_deref().and_then(|cluster| {
+            let service = cluster.cluster.config.services.first()?;
+            Some(&*service.host)
+        }),
+        trace: None,
     }
 }

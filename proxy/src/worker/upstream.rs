@@ -17,7 +17,7 @@ use super::endpoint::LocalEndpoint;
 use crate::balance::{Balancer, Draw};
 use crate::runtime::{Cluster, Membership, Source, Transport};
 use crate::telemetry::metrics::{
-    Peer, Security, Series, SeriesKey, Service, WorkerCells, WorkerMetrics,
+    Peer, Security, Series, SeriesKey, Service, TagValues, WorkerCells, WorkerMetrics,
 };
 use crate::tls::TlsFacts;
 
@@ -328,6 +328,36 @@ impl MetricsContext {
         workload: Option<&Workload>,
         tls: Option<&TlsFacts>,
     ) -> Series {
+        self.worker
+            .series(&self.key(direction, cluster, workload, tls))
+    }
+
+    /// The same with changed labels, whose values a request decides. Outbound it is the endpoint that tells something in TLS.
+    pub fn tagged(
+        &self,
+        direction: Direction,
+        cluster: Option<&Cluster>,
+        endpoint: Option<&Rc<LocalEndpoint>>,
+        client: Option<&TlsFacts>,
+        tags: Option<TagValues>,
+    ) -> Series {
+        let own = endpoint.and_then(|endpoint| endpoint.tls_facts());
+        let tls = match direction {
+            Direction::Inbound => client,
+            Direction::Outbound => own.as_deref(),
+        };
+        let workload = endpoint.and_then(|endpoint| endpoint.workload());
+        let key = self.key(direction, cluster, workload, tls);
+        self.worker.series(&SeriesKey { tags, ..key })
+    }
+
+    fn key(
+        &self,
+        direction: Direction,
+        cluster: Option<&Cluster>,
+        workload: Option<&Workload>,
+        tls: Option<&TlsFacts>,
+    ) -> SeriesKey {
         let mutual = tls.filter(|tls| tls.is_mutual());
         let peer = mutual.and_then(|tls| Some(tls.identity.as_ref()?.to_string().into()));
         let own = mutual.and_then(|tls| tls.own_uri().cloned());
@@ -342,7 +372,7 @@ impl MetricsContext {
             ),
             Direction::Inbound => (None, self.identity.clone()),
         };
-        self.worker.series(&SeriesKey {
+        SeriesKey {
             direction,
             source,
             destination,
@@ -354,7 +384,8 @@ impl MetricsContext {
                 Direction::Inbound if mutual.is_some() => Security::MutualTls,
                 Direction::Inbound => Security::None,
             },
-        })
+            tags: None,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
 
 use crate::runtime::{check_substitutions, check_supported};
-use crate::telemetry::access_log;
+use crate::telemetry;
 
 /// Limit for a stream to be opened, after the connection was.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -282,18 +282,16 @@ fn check(resource: &Resource) -> Result<(), String> {
 
 fn check_listener(listener: &Listener) -> Result<(), String> {
     for chain in listener.all_chains() {
-        let log = match &chain.network {
+        let policy = match &chain.network {
             Network::Http(http) => {
                 if let Routes::Inline(config) = &http.routes {
                     check_routes(config)?;
                 }
-                &http.access_log
+                &http.telemetry
             }
-            Network::Tcp(tcp) => &tcp.access_log,
+            Network::Tcp(tcp) => &tcp.telemetry,
         };
-        if let Some(log) = log {
-            access_log::check(log).map_err(|error| error.to_string())?;
-        }
+        telemetry::check(policy)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `telemetry.istio.io`.
 
-use super::{Definition, Row, definition, typed};
+use super::{Definition, Effect, Row, definition, typed};
 use crate::model::TelemetrySpec;
 use crate::resource::compile;
 use crate::resource::{Kind, Object};
@@ -9,13 +9,16 @@ use crate::validate::telemetry;
 const VERSIONS: &[&str] = &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
 const CATEGORIES: &[&str] = &["istio-io", "telemetry-istio-io"];
 
-pub(super) const ROWS: &[Row] = &[typed!(
-    Telemetry,
-    TelemetrySpec,
-    telemetry::check,
-    VERSIONS,
-    "telemetries",
-    &TELEMETRY
-)];
+pub(super) const ROWS: &[Row] = &[Row {
+    effect: Effect::Partly,
+    ..typed!(
+        Telemetry,
+        TelemetrySpec,
+        telemetry::check,
+        VERSIONS,
+        "telemetries",
+        &TELEMETRY
+    )
+}];
 
 static TELEMETRY: Definition = definition!(TelemetrySpec, &["telemetry"], CATEGORIES, &[]);

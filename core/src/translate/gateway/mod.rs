@@ -93,7 +93,7 @@ pub(super) fn gateway(
             }
             Serves::Tcp | Serves::Passthrough => {
                 let connections = connections(&view, port, &rules);
-                let made = connection_listener(port, &key.capture, &connections);
+                let made = connection_listener(&view, port, &key.capture, &connections);
                 part.listeners.extend(made.map(|made| policies.guard(made)));
             }
         }
@@ -147,17 +147,20 @@ fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
 
 /// The listener of connections whose requests are not routed; none where no rule sends any somewhere.
 fn connection_listener(
+    view: &View<'_>,
     port: &Port,
     capture: &Capture,
     connections: &Connections,
 ) -> Option<Listener> {
-    let all = connections.other.clone().map(Network::Tcp);
+    let settings = &view.http_server;
+    let all = connections.other.clone();
+    let all = all.map(|proxy| settings.tcp(Direction::Outbound, proxy));
     if connections.chains.is_empty() {
         return Some(listener(port, capture, all?));
     }
     let address = address(port, capture);
     Some(Listener {
-        chains: connections.filter_chains().collect(),
+        chains: connections.filter_chains(settings).collect(),
         default_chain: all.map(|all| FilterChain::new("", ChainMatch::default(), all)),
         inspect: Inspect {
             tls: connections.looks_at_tls(),

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use mesh_ir::names::{ALLOW_ANY, BLACK_HOLE, BLOCK_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND};
 use mesh_ir::{
-    AccessLog, Capture, ChainMatch, Cluster, ClusterKind, DirectResponse, Direction, Endpoints,
-    FilterChain, Forward, Inspect, Listener, Network, Route, RouteAction, RouteMatch, ServiceRef,
-    Target, TcpProxy, VirtualHost, ports,
+    Capture, ChainMatch, Cluster, ClusterKind, DirectResponse, Direction, Endpoints, FilterChain,
+    Forward, Inspect, Listener, Route, RouteAction, RouteMatch, ServiceRef, Target, TcpProxy,
+    VirtualHost, ports,
 };
 
 use crate::model::OutboundMode;
+use crate::translate::http_server::HttpServerSettings;
 
 /// `PassthroughCluster` and `BlackHoleCluster`.
 pub(super) fn fixed_clusters(connect_timeout: Duration) -> Vec<Arc<Cluster>> {
@@ -68,20 +69,20 @@ pub(super) fn unknown_host(mode: OutboundMode) -> VirtualHost {
 /// Where connections go that no listener takes.
 pub(super) fn unknown_destination(
     mode: OutboundMode,
-    access_log: Option<&AccessLog>,
+    settings: &HttpServerSettings,
 ) -> FilterChain {
     let cluster = match mode {
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => PASSTHROUGH,
         OutboundMode::RegistryOnly => BLACK_HOLE,
     };
-    to_cluster(cluster, ChainMatch::default(), cluster, access_log)
+    to_cluster(cluster, ChainMatch::default(), cluster, settings)
 }
 
 /// `virtualOutbound`: all captured traffic. Connections to its own port lead nowhere, so that they do not come back.
 pub(in crate::translate) fn virtual_outbound(
     capture: &Capture,
     mode: OutboundMode,
-    access_log: Option<&AccessLog>,
+    settings: &HttpServerSettings,
 ) -> Listener {
     let address = match capture {
         Capture::Redirect => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -99,11 +100,11 @@ pub(in crate::translate) fn virtual_outbound(
             "virtualOutbound-blackhole",
             to_itself,
             BLACK_HOLE,
-            access_log,
+            settings,
         )],
         default_chain: Some(FilterChain {
             name: "virtualOutbound-catchall-tcp".into(),
-            ..unknown_destination(mode, access_log)
+            ..unknown_destination(mode, settings)
         }),
         ..Listener::new(VIRTUAL_OUTBOUND.into(), address, Direction::Outbound)
     }
@@ -113,11 +114,8 @@ fn to_cluster(
     name: &str,
     matcher: ChainMatch,
     cluster: &str,
-    access_log: Option<&AccessLog>,
+    settings: &HttpServerSettings,
 ) -> FilterChain {
-    let proxy = TcpProxy {
-        access_log: access_log.cloned(),
-        ..TcpProxy::to(cluster)
-    };
-    FilterChain::new(name, matcher, Network::Tcp(proxy))
+    let network = settings.tcp(Direction::Outbound, TcpProxy::to(cluster));
+    FilterChain::new(name, matcher, network)
 }

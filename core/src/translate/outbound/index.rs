@@ -214,6 +214,17 @@ impl<'a> Layered<'a> {
         claims.into_iter().map(|(.., host)| host).collect()
     }
 
+    /// All addresses and ports where something may arrive.
+    pub(super) fn all_slots(self) -> BTreeSet<(IpAddr, u16)> {
+        let of = |index: &'a Index| {
+            let claims = index.claims.iter();
+            let claims = claims.map(|((address, port, ..), ())| (*address, *port));
+            claims.chain(index.http.iter().map(|(port, _)| (ANY, *port)))
+        };
+        let public = self.public.into_iter().flat_map(of);
+        of(self.own).chain(public).collect()
+    }
+
     /// The hosts that claim a domain on a port.
     pub(super) fn claimants_of_domain(
         self,

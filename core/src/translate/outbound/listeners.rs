@@ -19,7 +19,7 @@ pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot)
         FilterChain::new(
             proxy.stat_prefix.clone(),
             ChainMatch::default(),
-            Network::Tcp(proxy.clone()),
+            view.http_server.tcp(Direction::Outbound, proxy.clone()),
         )
     });
     let http = slot.http.as_ref().map(|http| {
@@ -31,7 +31,7 @@ pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot)
     });
     let detect_http = http.is_some();
     let detect_tls = slot.connections.looks_at_tls();
-    let mut chains: Vec<FilterChain> = slot.connections.filter_chains().collect();
+    let mut chains: Vec<FilterChain> = slot.connections.filter_chains(&view.http_server).collect();
     chains.extend(http.map(|mut http| {
         // Clients offer HTTP inside of TLS as well.
         http.matcher.transport = detect_tls.then_some(Transport::Plaintext);
@@ -45,10 +45,7 @@ pub(super) fn listener(view: &View<'_>, address: IpAddr, port: u16, slot: &Slot)
         Some(tcp) => Some(tcp),
         None => {
             let mode = view.snapshot.mesh().outbound_mode();
-            Some(unknown_destination(
-                mode,
-                view.http_server.access_log.as_ref(),
-            ))
+            Some(unknown_destination(mode, &view.http_server))
         }
     };
     Listener {

@@ -145,10 +145,7 @@ pub(super) fn connections(
     let rules = rules.flat_map(|rules| rules.connections(&client, is_tls));
     let mut found = Connections::default();
     found.add_rules(view, rules, (port.port, is_tls));
-    let own = || TcpProxy {
-        access_log: view.http_server.access_log.clone(),
-        ..TcpProxy::to(outbound_cluster(port.port, "", &service.host))
-    };
+    let own = || TcpProxy::to(outbound_cluster(port.port, "", &service.host));
     if is_tls && found.is_empty() && addresses(view.snapshot, service, port).contains(&ANY) {
         let aliases = service.aliases.iter();
         let visible = aliases.filter(|alias| alias.visibility.sees(view.namespace));

@@ -11,20 +11,26 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     HttpFilter as Proto, http_filter::ConfigType,
 };
 use envoy_types::pb::google::protobuf::Any;
-use mesh_ir::HttpFilter;
 use mesh_ir::policy::{ExtensionConfig, ExtensionFilter, ExternalAuthorization};
+use mesh_ir::{HttpFilter, MetricsPolicy};
 
 use super::border::{At, InvalidResource};
 use super::{
-    authorization, cors, extension, external_authorization, fault, filter_list, jwt, pack,
+    authorization, cors, extension, external_authorization, fault, filter_list, jwt, metrics, pack,
     rate_limit, unpack,
 };
 
 const ROUTER: &str = "envoy.filters.http.router";
 
-pub(super) fn to_proto(filters: &[HttpFilter]) -> Vec<Proto> {
+/// Changes to metrics are a filter as well, which only Istio's own build of Envoy has.
+pub(super) fn to_proto(filters: &[HttpFilter], metrics: &MetricsPolicy) -> Vec<Proto> {
     let router = filter(ROUTER, pack(&Router::default()));
-    filters.iter().flat_map(of).chain([router]).collect()
+    let stats = metrics::to_any(metrics).map(|config| Proto {
+        is_optional: true,
+        ..filter(metrics::STATS, config)
+    });
+    let filters = filters.iter().flat_map(of);
+    filters.chain(stats).chain([router]).collect()
 }
 
 /// The filters that stand for one: policies are a filter for each action, and an authorizer needs one that says what it is asked about.
@@ -91,13 +97,18 @@ type Found = filter_list::Found<HttpFilter>;
 pub(super) fn from_proto(
     filters: Vec<Proto>,
     at: &At<'_>,
-) -> Result<Vec<HttpFilter>, InvalidResource> {
+) -> Result<(Vec<HttpFilter>, MetricsPolicy), InvalidResource> {
+    let metrics = filters.iter().find_map(|filter| match &filter.config_type {
+        Some(ConfigType::TypedConfig(any)) if !filter.disabled => metrics::from_any(any),
+        _ => None,
+    });
     let found: Vec<Found> = at.list("http_filters", filters, from_one)?;
     let list = at.field("http_filters");
     if !matches!(found.last(), Some(Found::Router)) {
         return Err(list.value("the last filter must be the router"));
     }
-    filter_list::join(found, &list)
+    let filters = filter_list::join(found, &list)?;
+    Ok((filters, metrics.unwrap_or_default()))
 }
 
 fn from_one(proto: Proto, at: &At<'_>) -> Result<Found, InvalidResource> {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain as ChainProto, Listener as Proto};
-use mesh_ir::{Direction, FilterChain, Listener};
+use mesh_ir::{Direction, FilterChain, Listener, Network};
 
 use super::border::{At, InvalidResource};
-use super::{address, chain_match, inspect, network, network_filters, server_tls, values};
+use super::{address, chain_match, inspect, metrics, network, network_filters, server_tls, values};
 
 pub(super) fn to_proto(value: &Listener) -> Proto {
     let Listener {
@@ -62,6 +62,10 @@ fn chain(value: &FilterChain) -> ChainProto {
         filter_chain_match: chain_match::to_proto(matcher),
         filters: before.chain([network::to_proto(network)]).collect(),
         transport_socket: tls.as_deref().map(server_tls::to_proto),
+        metadata: match network {
+            Network::Tcp(tcp) => metrics::to_metadata(&tcp.telemetry.metrics),
+            Network::Http(_) => None,
+        },
         name: name.to_string(),
         ..ChainProto::default()
     }
@@ -121,9 +125,9 @@ fn from_chain(
     at: &At<'_>,
 ) -> Result<FilterChain, InvalidResource> {
     open!(at, proto => ChainProto {
-        keep { filter_chain_match, filters, name, transport_socket }
+        keep { filter_chain_match, filters, name, transport_socket, metadata }
         refuse { use_proxy_proto }
-        ignore { metadata, transport_socket_connect_timeout }
+        ignore { transport_socket_connect_timeout }
     });
     let mut filters = filters;
     let list = at.field("filters");
@@ -141,6 +145,11 @@ fn from_chain(
             .transpose()?
             .map(Arc::new),
         filters: network_filters::from_proto(filters, at)?,
-        network: network::from_proto(last, direction, &end)?,
+        network: network::from_proto(
+            last,
+            direction,
+            metrics::from_metadata(metadata.as_ref()),
+            &end,
+        )?,
     })
 }

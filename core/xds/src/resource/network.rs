@@ -3,7 +3,7 @@
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
-use mesh_ir::{Direction, Network};
+use mesh_ir::{Direction, MetricsPolicy, Network};
 
 use super::border::{At, InvalidResource};
 use super::{http_connection_manager, pack, tcp_proxy, unpack};
@@ -22,9 +22,11 @@ pub(super) fn to_proto(value: &Network) -> Filter {
     }
 }
 
+/// `metrics` are the changes to metrics that the chain tells of.
 pub(super) fn from_proto(
     proto: Filter,
     direction: Direction,
+    metrics: MetricsPolicy,
     at: &At<'_>,
 ) -> Result<Network, InvalidResource> {
     let Filter { name, config_type } = proto;
@@ -36,7 +38,7 @@ pub(super) fn from_proto(
         return http_connection_manager::from_proto(proto, direction, &config).map(Network::Http);
     }
     if let Some(proto) = unpack::<TcpProxy>(&any, &config)? {
-        return tcp_proxy::from_proto(proto, &config).map(Network::Tcp);
+        return tcp_proxy::from_proto(proto, metrics, &config).map(Network::Tcp);
     }
     Err(at.value(format!(
         "the network filter {name:?} ({}) is not supported by this proxy",

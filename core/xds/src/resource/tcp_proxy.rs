@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy as Proto,
     tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight},
 };
-use mesh_ir::TcpProxy;
+use mesh_ir::{MetricsPolicy, TcpProxy, TelemetryPolicy};
 
 use super::border::{At, InvalidResource};
 use super::{access_log, values};
@@ -21,7 +21,7 @@ pub(super) fn to_proto(value: &TcpProxy) -> Proto {
         stat_prefix,
         clusters,
         idle_timeout,
-        access_log,
+        telemetry,
     } = value;
     let specifier = match clusters.as_slice() {
         [(cluster, 1)] => ClusterSpecifier::Cluster(cluster.to_string()),
@@ -39,13 +39,18 @@ pub(super) fn to_proto(value: &TcpProxy) -> Proto {
     Proto {
         stat_prefix: stat_prefix.to_string(),
         idle_timeout: values::limit(*idle_timeout),
-        access_log: access_log::to_proto(access_log.as_ref()),
+        access_log: access_log::to_proto(&telemetry.access_logs),
         cluster_specifier: Some(specifier),
         ..Proto::default()
     }
 }
 
-pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<TcpProxy, InvalidResource> {
+/// Changes to metrics stand elsewhere.
+pub(super) fn from_proto(
+    proto: Proto,
+    metrics: MetricsPolicy,
+    at: &At<'_>,
+) -> Result<TcpProxy, InvalidResource> {
     open!(at, proto => Proto {
         keep { stat_prefix, idle_timeout, access_log, cluster_specifier }
         refuse {
@@ -88,6 +93,10 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<TcpProxy, InvalidR
             Some(values::DEFAULT_IDLE),
             &at.field("idle_timeout"),
         )?,
-        access_log: access_log::from_proto(access_log, at)?,
+        telemetry: Arc::new(TelemetryPolicy {
+            access_logs: access_log::from_proto(access_log, at)?,
+            tracing: None,
+            metrics,
+        }),
     })
 }

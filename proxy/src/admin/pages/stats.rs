@@ -16,6 +16,7 @@ use crate::lifecycle::Stage;
 use crate::limits::Resource;
 use crate::rate_limit::Counts;
 use crate::runtime::{Cluster, Runtime};
+use crate::telemetry::export::Kind;
 use crate::telemetry::metrics::{Snapshot, Stat, StatKind, write_prometheus};
 
 /// Which version runs, as Istio's dashboards ask for it.
@@ -79,7 +80,7 @@ fn snapshot(state: &State) -> Snapshot {
 fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
     use StatKind::{Counter, Gauge};
     let size = |list: usize| u64::try_from(list).unwrap_or(u64::MAX);
-    let (written, dropped) = state.logs.counts();
+    let (written, dropped) = state.reporter.files.counts();
     let (config, is_connected, refused_clusters, refused_listeners) = state.known.look(|known| {
         let refused = |kind| size(known.refused(kind).count());
         (
@@ -142,6 +143,11 @@ fn all(state: &State, snapshot: &Snapshot) -> Vec<Stat> {
         Stat::new("access_log", "written", Counter, written),
         Stat::new("access_log", "dropped", Counter, dropped),
     ]);
+    for (kind, group, [sent_name, dropped_name]) in Kind::ALL {
+        let (sent, dropped) = state.reporter.exports.counts(kind);
+        stats.push(Stat::new(group, sent_name, Counter, sent));
+        stats.push(Stat::new(group, dropped_name, Counter, dropped));
+    }
     stats
 }
 

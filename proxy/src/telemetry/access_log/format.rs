@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use mesh_ir::AccessLog as Config;
+use mesh_ir::FileLog as Config;
 use serde_json::Value;
 
 use crate::record::Record;
@@ -11,24 +11,23 @@ use crate::telemetry::substitution::{Field, Operator, Substitution};
 /// What stands for a value that there is none of.
 const NOTHING: &[u8] = b"-";
 
-/// Why a format cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the format of the access log {path} cannot be understood: {reason}")]
-pub struct InvalidFormat {
-    path: String,
-    reason: String,
-}
-
 /// A compiled format.
 #[derive(Clone, Debug)]
-pub(super) enum Format {
+pub(super) struct Format {
+    form: Form,
+    /// Whether what has no value is left out.
+    omit_empty: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
     Text(Substitution),
     Json(Node),
 }
 
 /// A part of a JSON object.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+enum Node {
     /// Written already.
     Fixed(Vec<u8>),
     /// One operator and nothing else: keeps its type, and is null without value.
@@ -43,30 +42,43 @@ pub(super) enum Node {
 // === impl Format ===
 
 impl Format {
-    pub(super) fn compile(config: &Config) -> Result<Self, InvalidFormat> {
-        let Config { path, format, json } = config;
+    /// # Errors
+    /// With what cannot be understood.
+    pub(super) fn compile(config: &Config) -> Result<Self, String> {
+        let Config {
+            path,
+            format,
+            json,
+            omit_empty,
+        } = config;
         let compiled = match (json, format) {
             (false, format) => {
                 Substitution::compile(format.as_deref().unwrap_or(Config::DEFAULT_TEXT))
-                    .map(Self::Text)
+                    .map(Form::Text)
             }
-            (true, None) => default_json().map(Self::Json),
+            (true, None) => default_json().map(Form::Json),
             (true, Some(text)) => serde_json::from_str::<Value>(text)
                 .map_err(|error| error.to_string())
                 .and_then(|value| node(&value))
-                .map(Self::Json),
+                .map(Form::Json),
         };
-        compiled.map_err(|reason| InvalidFormat {
-            path: path.to_string(),
-            reason,
+        let form = compiled.map_err(|reason| {
+            format!("the format of the access log {path} cannot be understood: {reason}")
+        })?;
+        Ok(Self {
+            form,
+            omit_empty: *omit_empty,
         })
     }
 
     /// Writes a line without its line feed.
     pub(super) fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, now: SystemTime) {
-        match self {
-            Self::Text(text) => text.write(out, record, now, NOTHING),
-            Self::Json(node) => node.write(out, record, now),
+        match &self.form {
+            Form::Text(text) => {
+                let absent = if self.omit_empty { b"" } else { NOTHING };
+                text.write(out, record, now, absent);
+            }
+            Form::Json(node) => node.write(out, record, now, self.omit_empty),
         }
     }
 }
@@ -113,7 +125,15 @@ fn key(name: &str) -> Vec<u8> {
 // === impl Node ===
 
 impl Node {
-    fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, now: SystemTime) {
+    /// Whether it is more than one operator without value.
+    fn has_value(&self, record: &Record<'_>, now: SystemTime) -> bool {
+        match self {
+            Self::Typed(operator) => operator.value(record, now).is_some(),
+            _ => true,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, now: SystemTime, omit: bool) {
         match self {
             Self::Fixed(text) => out.extend_from_slice(text),
             Self::Typed(operator) => match operator.value(record, now) {
@@ -126,12 +146,16 @@ impl Node {
                 text.write(&mut written, record, now, NOTHING);
                 quote(out, &String::from_utf8_lossy(&written));
             }
-            Self::Object(members) => join(out, b'{', b'}', members, |out, (key, node)| {
-                out.extend_from_slice(key);
-                node.write(out, record, now);
-            }),
-            Self::List(nodes) => join(out, b'[', b']', nodes, |out, node| {
-                node.write(out, record, now);
+            Self::Object(members) => {
+                let members = members.iter();
+                let shown = members.filter(|(_, node)| !omit || node.has_value(record, now));
+                join(out, b'{', b'}', shown, |out, (key, node)| {
+                    out.extend_from_slice(key);
+                    node.write(out, record, now, omit);
+                });
+            }
+            Self::List(nodes) => join(out, b'[', b']', nodes.iter(), |out, node| {
+                node.write(out, record, now, omit);
             }),
         }
     }
@@ -141,11 +165,11 @@ fn join<T>(
     out: &mut Vec<u8>,
     open: u8,
     close: u8,
-    items: &[T],
-    mut write: impl FnMut(&mut Vec<u8>, &T),
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
 ) {
     out.push(open);
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.enumerate() {
         if index > 0 {
             out.push(b',');
         }

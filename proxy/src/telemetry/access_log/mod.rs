@@ -1,110 +1,104 @@
-//! The access log: one line per request or connection.
+//! Access logs: one entry for each request or connection.
 //!
 //! ```text
-//! AccessLogs::open(config) --compile once--> AccessLog (kept in the runtime)
-//!                                               | write(&Record)
-//!                                               v
-//!                              bounded queue --> writer thread, one per file --> file
+//! AccessLog::open(config) --compile once--> AccessLog (kept in the runtime)
+//!                                              | write(&Record), where the filter holds
+//!                                              +--> bounded queue --> writer thread, one per file --> file
+//!                                              +--> bounded queue --> task --> access log service, OpenTelemetry collector
 //! ```
 //!
-//! A worker never waits for a file: when the queue is full, lines are dropped and counted.
+//! A worker never waits: when a queue is full, entries are dropped and counted.
 
+mod files;
 mod format;
+mod grpc;
+mod open_telemetry;
 mod writer;
 
-pub use format::InvalidFormat;
+pub use files::AccessLogs;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use format::Format;
-use writer::Writer;
+use mesh_ir::LogSink;
+use mesh_ir::expression::Expression;
 
+use super::Reporter;
 use crate::record::Record;
+use files::FileLog;
+use format::Format;
+use grpc::GrpcLog;
+use open_telemetry::OtlpLog;
 
-/// Every log file of this process.
+/// One configured log.
 #[derive(Debug)]
-pub struct AccessLogs {
-    root: PathBuf,
-    writers: Mutex<BTreeMap<Arc<str>, Arc<Writer>>>,
-}
-
-/// One configured log: a compiled format and the file that it goes to.
-#[derive(Clone, Debug)]
 pub struct AccessLog {
-    format: Arc<Format>,
-    writer: Arc<Writer>,
+    filter: Option<Expression>,
+    sink: Sink,
 }
 
-// === impl AccessLogs ===
-
-impl AccessLogs {
-    /// No files yet. Paths are found below `root`, but for the standard streams.
-    pub fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            writers: Mutex::default(),
-        }
-    }
-
-    /// Compiles a log's format and opens its file, or takes part in the one that is open.
-    ///
-    /// # Errors
-    /// When the format cannot be understood. A file that cannot be opened is tried again and again, and its lines count as dropped.
-    pub fn open(&self, config: &mesh_ir::AccessLog) -> Result<AccessLog, InvalidFormat> {
-        let format = Arc::new(Format::compile(config)?);
-        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        let writer = writers
-            .entry(config.path.clone())
-            .or_insert_with(|| Arc::new(Writer::start(&self.root, &config.path)));
-        Ok(AccessLog {
-            format,
-            writer: writer.clone(),
-        })
-    }
-
-    /// How many lines were written and how many dropped.
-    pub fn counts(&self) -> (u64, u64) {
-        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        writers.values().fold((0, 0), |(written, dropped), writer| {
-            let (more_written, more_dropped) = writer.counts();
-            (written + more_written, dropped + more_dropped)
-        })
-    }
-
-    /// Waits until everything that was logged so far is in its file, but no longer than `limit` for each.
-    pub fn flush(&self, limit: Duration) {
-        let writers: Vec<Arc<Writer>> = {
-            let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-            writers.values().cloned().collect()
-        };
-        for writer in writers {
-            writer.flush(limit);
-        }
-    }
+#[derive(Debug)]
+enum Sink {
+    File(FileLog),
+    Grpc(GrpcLog),
+    OpenTelemetry(OtlpLog),
 }
 
-/// Whether a log's format can be understood, without opening anything.
+/// Whether a log's format and filter can be understood, without opening anything.
 ///
 /// # Errors
-/// When it cannot.
-pub fn check(config: &mesh_ir::AccessLog) -> Result<(), InvalidFormat> {
-    Format::compile(config).map(drop)
+/// With what cannot.
+pub(super) fn check(config: &mesh_ir::AccessLog) -> Result<(), String> {
+    if let Some(filter) = &config.filter {
+        Expression::parse(filter)?;
+    }
+    match &config.sink {
+        LogSink::File(file) => Format::compile(file).map(drop),
+        LogSink::Grpc(_) => Ok(()),
+        LogSink::OpenTelemetry(log) => open_telemetry::check(log),
+    }
 }
 
 // === impl AccessLog ===
 
 impl AccessLog {
+    /// Compiles a log's format and opens its file, or takes part in the one that is open.
+    ///
+    /// # Errors
+    /// When the format or the filter cannot be understood. A file that cannot be opened is tried again and again, and its lines count as
+    /// dropped.
+    pub(super) fn open(config: &mesh_ir::AccessLog, reporter: &Reporter) -> Result<Self, String> {
+        let filter = config.filter.as_deref().map(Expression::parse);
+        Ok(Self {
+            filter: filter.transpose()?,
+            sink: match &config.sink {
+                LogSink::File(file) => Sink::File(reporter.files.open(file)?),
+                LogSink::Grpc(log) => Sink::Grpc(GrpcLog::open(log, reporter)),
+                LogSink::OpenTelemetry(log) => Sink::OpenTelemetry(OtlpLog::open(log, reporter)?),
+            },
+        })
+    }
+
     /// Logs a request or connection that has ended.
     pub fn write(&self, record: &Record<'_>) {
-        let mut line = Vec::with_capacity(512);
-        self.format.write(&mut line, record, SystemTime::now());
-        line.push(b'\n');
-        self.writer.write(line);
+        if self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !filter.holds(record))
+        {
+            return;
+        }
+        let now = SystemTime::now();
+        match &self.sink {
+            Sink::File(file) => file.write(record, now),
+            Sink::Grpc(log) => log.write(record, now),
+            Sink::OpenTelemetry(log) => log.write(record, now),
+        }
     }
 }
+
+/// A service name, which may be shared.
+type Text = Arc<str>;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use mesh_ir::{AccessLog as Config, Direction};
+use mesh_ir::{Direction, FileLog as Config};
 use proptest::prelude::*;
 
 use super::*;
@@ -46,6 +46,8 @@ fn record() -> Record<'static> {
         upstream_tls: None,
         route_name: "",
         attempts: 3,
+        service: None,
+        trace: None,
     }
 }
 
@@ -54,6 +56,7 @@ fn config(format: Option<&str>, json: bool) -> Config {
         path: "/dev/stdout".into(),
         format: format.map(Into::into),
         json,
+        omit_empty: false,
     }
 }
 
@@ -109,6 +112,51 @@ fn json_keeps_types_and_order() {
 }
 
 #[test]
+fn what_has_no_value_can_be_left_out() {
+    let write = |format: &str, json| {
+        let config = Config {
+            omit_empty: true,
+            ..config(Some(format), json)
+        };
+        let mut out = vec![];
+        let format = Format::compile(&config).unwrap();
+        format.write(&mut out, &record(), UNIX_EPOCH);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(write("<%GRPC_STATUS%>", false), "<>");
+    let format = r#"{"none":"%GRPC_STATUS%","a":"%RESPONSE_CODE%","n":{"x":"%TRACE_ID%"}}"#;
+    assert_eq!(write(format, true), r#"{"a":503,"n":{}}"#);
+}
+
+#[test]
+fn filters_choose_what_is_logged() {
+    let log = |filter: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Arc::new(AccessLogs::new(directory.path().into()));
+        let config = mesh_ir::AccessLog {
+            filter: Some(filter.into()),
+            ..mesh_ir::AccessLog::file("/log", Some("%RESPONSE_CODE%".into()), false)
+        };
+        let reporter = Reporter::new(files.clone());
+        let log = AccessLog::open(&config, &reporter).unwrap();
+        log.write(&record());
+        files.flush(Duration::from_secs(30));
+        files.counts().0
+    };
+    assert_eq!(log("response.code >= 500 && request.method == 'GET'"), 1);
+    assert_eq!(log("response.code == 200"), 0);
+    assert_eq!(
+        log("request.url_path.startsWith('/v2') && destination.port == 9080"),
+        1
+    );
+    assert_eq!(log("request.headers['x-none'] == 'a'"), 0);
+    assert_eq!(
+        log("xds.cluster_name.contains('reviews') && upstream.port == 9080"),
+        1
+    );
+}
+
+#[test]
 fn bad_formats_are_refused() {
     for (format, json, reason) in [
         ("%NOPE%", false, "no operator %NOPE%"),
@@ -125,7 +173,7 @@ fn bad_formats_are_refused() {
 }
 
 fn check_error(config: &Config) -> String {
-    super::check(config).unwrap_err().to_string()
+    Format::compile(config).unwrap_err()
 }
 
 #[test]
@@ -139,8 +187,8 @@ fn lines_reach_their_file() {
     };
     let log = logs.open(&config).unwrap();
     let again = logs.open(&config).unwrap();
-    log.write(&record());
-    again.write(&record());
+    log.write(&record(), UNIX_EPOCH);
+    again.write(&record(), UNIX_EPOCH);
     logs.flush(Duration::from_secs(30));
     let text = std::fs::read_to_string(directory.join("access.log")).unwrap();
     assert_eq!(text, "503\n503\n");
@@ -155,7 +203,7 @@ fn lines_of_a_file_that_cannot_be_opened_count_as_dropped() {
         path: "/access.log".into(),
         ..config(None, false)
     };
-    logs.open(&config).unwrap().write(&record());
+    logs.open(&config).unwrap().write(&record(), UNIX_EPOCH);
     logs.flush(Duration::from_secs(30));
     assert_eq!(logs.counts(), (0, 1));
 }

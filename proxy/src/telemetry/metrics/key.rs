@@ -1,8 +1,9 @@
 //! What distinguishes one series from another: Istio's labels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_ir::{Direction, ServiceRef, Workload};
+use mesh_ir::{Direction, MetricsPolicy, ServiceRef, Workload};
 
 use crate::record::ResponseFlags;
 
@@ -23,6 +24,17 @@ pub struct SeriesKey {
     pub destination_principal: Option<Arc<str>>,
     /// Whether both sides have proven who they are.
     pub security: Security,
+    /// How labels differ from Istio's; none where they do not.
+    pub tags: Option<TagValues>,
+}
+
+/// Changes to labels, with the values that a request or a connection decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TagValues {
+    /// The changes.
+    pub policy: Arc<MetricsPolicy>,
+    /// Values by expression; empty for those that could not be computed.
+    pub values: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// A service as labels name it.

@@ -20,7 +20,7 @@ mod snapshot;
 mod stats;
 
 pub use cells::{Counter, Gauge, Histogram, HostCells, WorkerCells};
-pub use key::{Outcome, Peer, Protocol, Security, SeriesKey, Service};
+pub use key::{Outcome, Peer, Protocol, Security, SeriesKey, Service, TagValues};
 pub use rules::RuleEffect;
 pub use series::{Series, TcpBytes};
 pub use snapshot::{HostSum, Snapshot, WorkerSum};

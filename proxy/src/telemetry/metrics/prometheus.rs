@@ -1,9 +1,12 @@
 //! Istio's standard metrics in Prometheus' text format.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use mesh_ir::Direction;
+use mesh_ir::{Direction, Metric, MetricChange};
 
 use super::Snapshot;
 use super::cells::BOUNDS;
@@ -14,64 +17,121 @@ use super::snapshot::{HistogramSum, HttpSum, TcpSum};
 const UNKNOWN: &str = "unknown";
 
 /// The counters of requests and connections with the value that each shows.
-type CounterRow<T> = (&'static str, fn(&T) -> u64);
+type CounterRow<T> = (Metric, fn(&T) -> u64);
 
 const HTTP_COUNTERS: [CounterRow<HttpSum>; 1] =
-    [("istio_requests_total", |sum| sum.duration.count())];
+    [(Metric::RequestCount, |sum| sum.duration.count())];
 
 const TCP_COUNTERS: [CounterRow<TcpSum>; 4] = [
-    ("istio_tcp_connections_opened_total", |sum| sum.opened),
-    ("istio_tcp_connections_closed_total", |sum| sum.closed),
-    ("istio_tcp_sent_bytes_total", |sum| sum.sent),
-    ("istio_tcp_received_bytes_total", |sum| sum.received),
+    (Metric::TcpOpenedConnections, |sum| sum.opened),
+    (Metric::TcpClosedConnections, |sum| sum.closed),
+    (Metric::TcpSentBytes, |sum| sum.sent),
+    (Metric::TcpReceivedBytes, |sum| sum.received),
 ];
 
-type HistogramRow = (&'static str, fn(&HttpSum) -> &HistogramSum);
+type HistogramRow = (Metric, fn(&HttpSum) -> &HistogramSum);
 
 const HISTOGRAMS: [HistogramRow; 3] = [
-    ("istio_request_duration_milliseconds", |sum| &sum.duration),
-    ("istio_request_bytes", |sum| &sum.request_bytes),
-    ("istio_response_bytes", |sum| &sum.response_bytes),
+    (Metric::RequestDuration, |sum| &sum.duration),
+    (Metric::RequestSize, |sum| &sum.request_bytes),
+    (Metric::ResponseSize, |sum| &sum.response_bytes),
 ];
+
+/// Series with their labels as they are by default.
+struct Labelled<'s, T> {
+    labels: String,
+    key: &'s SeriesKey,
+    outcome: Outcome,
+    sum: &'s T,
+}
 
 // === impl Snapshot ===
 
 impl Snapshot {
     /// Istio's metrics as Prometheus reads them, one metric after the other.
     pub fn write_istio(&self, out: &mut impl Write) -> fmt::Result {
-        let http: Vec<(String, &HttpSum)> = labelled(&self.http);
-        let tcp: Vec<(String, &TcpSum)> = labelled(&self.tcp);
-        for (name, value) in HTTP_COUNTERS {
-            write_counter(out, name, &http, value)?;
+        let http: Vec<Labelled<'_, HttpSum>> = labelled(&self.http);
+        let tcp: Vec<Labelled<'_, TcpSum>> = labelled(&self.tcp);
+        for (metric, value) in HTTP_COUNTERS {
+            let series = of_metric(&http, metric, HttpSum::merge);
+            write_counter(out, metric, &series, value)?;
         }
-        for (name, value) in HISTOGRAMS {
-            if !http.is_empty() {
+        for (metric, value) in HISTOGRAMS {
+            let series = of_metric(&http, metric, HttpSum::merge);
+            let name = name(metric);
+            if !series.is_empty() {
                 writeln!(out, "# TYPE {name} histogram")?;
             }
-            for (labels, sum) in &http {
-                write_histogram(out, name, labels, value(sum))?;
+            for (labels, sum) in &series {
+                write_histogram(out, &name, labels, value(sum))?;
             }
         }
-        for (name, value) in TCP_COUNTERS {
-            write_counter(out, name, &tcp, value)?;
+        for (metric, value) in TCP_COUNTERS {
+            let series = of_metric(&tcp, metric, TcpSum::merge);
+            write_counter(out, metric, &series, value)?;
         }
         Ok(())
     }
 }
 
-fn labelled<T>(series: &std::collections::BTreeMap<(SeriesKey, Outcome), T>) -> Vec<(String, &T)> {
-    series
-        .iter()
-        .map(|((key, outcome), sum)| (labels(key, *outcome), sum))
-        .collect()
+fn name(metric: Metric) -> String {
+    ["istio_", metric.filter_name()].concat()
 }
 
-fn write_counter<T>(
+fn labelled<T>(series: &BTreeMap<(SeriesKey, Outcome), T>) -> Vec<Labelled<'_, T>> {
+    let series = series.iter();
+    let labelled = series.map(|((key, outcome), sum)| Labelled {
+        labels: labels(key, *outcome, None),
+        key,
+        outcome: *outcome,
+        sum,
+    });
+    labelled.collect()
+}
+
+/// The series of a metric, without those that do not have it. Those whose labels do not tell them apart any more are one.
+fn of_metric<'s, T: Clone>(
+    series: &'s [Labelled<'s, T>],
+    metric: Metric,
+    merge: fn(&mut T, &T),
+) -> Vec<(Cow<'s, str>, Cow<'s, T>)> {
+    let mut found: Vec<(Cow<'s, str>, Cow<'s, T>)> = Vec::with_capacity(series.len());
+    let mut changed: BTreeMap<String, T> = BTreeMap::new();
+    for Labelled {
+        labels: default,
+        key,
+        outcome,
+        sum,
+    } in series
+    {
+        let tags = key.tags.as_ref();
+        let Some(change) = tags.and_then(|tags| tags.policy.changes.get(&metric)) else {
+            found.push((Cow::Borrowed(default), Cow::Borrowed(sum)));
+            continue;
+        };
+        if change.dropped {
+            continue;
+        }
+        let labels = labels(key, *outcome, Some(change));
+        match changed.entry(labels) {
+            Entry::Vacant(free) => {
+                free.insert((*sum).clone());
+            }
+            Entry::Occupied(mut known) => merge(known.get_mut(), sum),
+        }
+    }
+    let changed = changed.into_iter();
+    found.extend(changed.map(|(labels, sum)| (Cow::Owned(labels), Cow::Owned(sum))));
+    found
+}
+
+fn write_counter<T: Clone>(
     out: &mut impl Write,
-    name: &str,
-    series: &[(String, &T)],
+    metric: Metric,
+    series: &[(Cow<'_, str>, Cow<'_, T>)],
     value: fn(&T) -> u64,
 ) -> fmt::Result {
+    let name = name(metric);
     if !series.is_empty() {
         writeln!(out, "# TYPE {name} counter")?;
     }
@@ -99,8 +159,8 @@ fn write_histogram(
     writeln!(out, "{name}_count{{{labels}}} {count}")
 }
 
-/// Istio's labels without braces.
-fn labels(key: &SeriesKey, outcome: Outcome) -> String {
+/// Istio's labels without braces, with the changes of a metric.
+fn labels(key: &SeriesKey, outcome: Outcome, change: Option<&MetricChange>) -> String {
     let SeriesKey {
         direction,
         source,
@@ -109,6 +169,7 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
         source_principal,
         destination_principal,
         security,
+        tags,
     } = key;
     let Outcome {
         protocol,
@@ -120,7 +181,10 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
         Direction::Outbound => "source",
         Direction::Inbound => "destination",
     };
-    let mut out = Labels(String::with_capacity(1024));
+    let mut out = Labels {
+        text: String::with_capacity(1024),
+        change,
+    };
     out.put("reporter", reporter);
     out.peer("source", source.as_deref(), source_principal.as_ref());
     out.peer(
@@ -140,12 +204,21 @@ fn labels(key: &SeriesKey, outcome: Outcome) -> String {
     }
     out.put("response_flags", &flags.to_string());
     out.put("connection_security_policy", security.label());
-    out.0
+    let set = change.iter().flat_map(|change| &change.set);
+    for (label, expression) in set {
+        let values = tags.as_ref().map(|tags| &tags.values);
+        let value = values.and_then(|values| values.get(expression));
+        out.write(label, or_unknown(value.map_or("", AsRef::as_ref)));
+    }
+    out.text
 }
 
-struct Labels(String);
+struct Labels<'c> {
+    text: String,
+    change: Option<&'c MetricChange>,
+}
 
-impl Labels {
+impl Labels<'_> {
     fn peer(&mut self, side: &str, peer: Option<&Peer>, principal: Option<&Arc<str>>) {
         let workload = peer.map(|peer| &peer.workload);
         for (suffix, value) in [
@@ -168,8 +241,7 @@ impl Labels {
             ("cluster", workload.map(|workload| &workload.cluster)),
         ] {
             let value = value.map(AsRef::as_ref).unwrap_or_default();
-            self.name(&[side, "_", suffix]);
-            self.value(or_unknown(value));
+            self.put(&[side, "_", suffix].concat(), or_unknown(value));
         }
     }
 
@@ -187,30 +259,36 @@ impl Labels {
         self.put("destination_service_namespace", or_unknown(namespace));
     }
 
+    /// One of Istio's labels, unless it is removed or has another value.
     fn put(&mut self, name: &str, value: &str) {
-        self.name(&[name]);
-        self.value(value);
-    }
-
-    fn name(&mut self, parts: &[&str]) {
-        if !self.0.is_empty() {
-            self.0.push(',');
+        let is_other =
+            |change: &MetricChange| change.removed.contains(name) || change.set.contains_key(name);
+        if !self.change.is_some_and(is_other) {
+            self.write(name, value);
         }
-        self.0.extend(parts.iter().copied());
-        self.0.push('=');
     }
 
-    fn value(&mut self, value: &str) {
-        self.0.push('"');
+    fn write(&mut self, name: &str, value: &str) {
+        let text = &mut self.text;
+        if !text.is_empty() {
+            text.push(',');
+        }
+        // Labels of others may have characters that Prometheus does not take.
+        let is_letter = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        text.extend(
+            name.chars()
+                .map(|char| if is_letter(char) { char } else { '_' }),
+        );
+        text.push_str("=\"");
         for char in value.chars() {
             match char {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
-                other => self.0.push(other),
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                other => text.push(other),
             }
         }
-        self.0.push('"');
+        text.push('"');
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use super::cells::{HostCells, HttpCells, TcpCells, WorkerCells};
-use super::key::{Outcome, SeriesKey};
+use super::key::{Outcome, SeriesKey, TagValues};
 use super::rules::RuleCounts;
 use super::snapshot::{HostSum, Snapshot};
 
@@ -247,6 +247,10 @@ fn nameless(key: &SeriesKey) -> SeriesKey {
         source_principal: None,
         destination_principal: None,
         security: key.security,
+        tags: key.tags.as_ref().map(|tags| TagValues {
+            policy: tags.policy.clone(),
+            values: Default::default(),
+        }),
     }
 }
 

@@ -111,6 +111,29 @@ impl Snapshot {
     }
 }
 
+// === impl HttpSum ===
+
+impl HttpSum {
+    /// Adds another sum.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.request_bytes.merge(&other.request_bytes);
+        self.response_bytes.merge(&other.response_bytes);
+    }
+}
+
+// === impl TcpSum ===
+
+impl TcpSum {
+    /// Adds another sum.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.sent = self.sent.wrapping_add(other.sent);
+        self.received = self.received.wrapping_add(other.received);
+    }
+}
+
 // === impl HistogramSum ===
 
 impl HistogramSum {
@@ -120,6 +143,14 @@ impl HistogramSum {
             *mine = mine.wrapping_add(theirs);
         }
         self.sum = self.sum.wrapping_add(sum);
+    }
+
+    /// Adds another sum.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine = mine.wrapping_add(theirs);
+        }
+        self.sum = self.sum.wrapping_add(other.sum);
     }
 
     /// How many values there are.

@@ -32,6 +32,7 @@ fn key(name: &str) -> SeriesKey {
         source_principal: None,
         destination_principal: None,
         security: Security::Unknown,
+        tags: None,
     }
 }
 

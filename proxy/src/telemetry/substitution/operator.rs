@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::tls::TlsOperator;
-use crate::record::Record;
+use crate::record::{Protocol, Record};
 use crate::telemetry::time::{self, TimeFormat};
 
 /// A compiled operator.
@@ -25,6 +26,10 @@ enum Source {
     Response(String, Option<String>),
     /// When the request began.
     StartTime(TimeFormat),
+    /// When it is told.
+    EmitTime(TimeFormat),
+    /// The same for all.
+    Fixed(Arc<str>),
     /// What TLS has told.
     Tls(TlsOperator),
     /// A property of the record.
@@ -43,7 +48,7 @@ pub(crate) enum Field<'a> {
 type Property = for<'r> fn(&Record<'r>) -> Option<Field<'r>>;
 
 /// The operators without argument.
-const PROPERTIES: [(&str, Property); 28] = [
+const PROPERTIES: [(&str, Property); 43] = [
     ("PROTOCOL", |r| r.protocol.text().map(text)),
     ("RESPONSE_CODE", |r| number(r.code)),
     ("RESPONSE_CODE_DETAILS", |r| not_empty(r.details)),
@@ -93,21 +98,78 @@ const PROPERTIES: [(&str, Property); 28] = [
     }),
     ("ROUTE_NAME", |r| not_empty(r.route_name)),
     ("GRPC_STATUS_NUMBER", |r| r.grpc_status.and_then(number)),
+    ("TRACE_ID", |r| owned(format!("{:032x}", r.trace?.0))),
+    ("SPAN_ID", |r| owned(format!("{:016x}", r.trace?.1))),
+    // As in Envoy, where the id of a request has the form of a UUID.
+    ("STREAM_ID", |r| {
+        r.request_field("x-request-id").map(Field::Bytes)
+    }),
+    ("RESPONSE_FLAGS_LONG", |r| owned(r.flags.long())),
+    ("DOWNSTREAM_HEADER_BYTES_RECEIVED", |r| {
+        number(r.request_head_bytes)
+    }),
+    ("DOWNSTREAM_HEADER_BYTES_SENT", |r| {
+        number(r.response_head_bytes)
+    }),
+    ("DOWNSTREAM_WIRE_BYTES_RECEIVED", |r| {
+        number(r.request_head_bytes.saturating_add(r.bytes_received))
+    }),
+    ("DOWNSTREAM_WIRE_BYTES_SENT", |r| {
+        number(r.response_head_bytes.saturating_add(r.bytes_sent))
+    }),
+    ("UPSTREAM_HOST_NAME", |r| owned(r.upstream_host?)),
+    ("UPSTREAM_HOST_NAME_WITHOUT_PORT", |r| {
+        owned(r.upstream_host?.ip())
+    }),
+    ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", |r| {
+        owned(r.upstream_local?.ip())
+    }),
+    ("UPSTREAM_LOCAL_PORT", |r| number(r.upstream_local?.port())),
+    ("ACCESS_LOG_TYPE", |r| {
+        Some(text(match r.protocol {
+            Protocol::Tcp => "TcpConnectionEnd",
+            _ => "DownstreamEnd",
+        }))
+    }),
+    ("PATH", |r| r.request_field(":path").map(Field::Bytes)),
+    ("HOSTNAME", |_| {
+        std::env::var("HOSTNAME").ok().and_then(owned)
+    }),
 ];
 
 /// Operators of which there is never a value here: what they speak of does not exist in this proxy.
-const ABSENT: [&str; 11] = [
+const ABSENT: [&str; 31] = [
     "TRAILER",
     "DYNAMIC_METADATA",
     "CLUSTER_METADATA",
     "UPSTREAM_METADATA",
     "FILTER_STATE",
     "UPSTREAM_FILTER_STATE",
-    "TRACE_ID",
     "CONNECTION_ID",
-    "STREAM_ID",
     "VIRTUAL_CLUSTER_NAME",
     "FILTER_CHAIN_NAME",
+    "LISTENER_METADATA",
+    "VIRTUAL_HOST_METADATA",
+    "ROUTE_METADATA",
+    "CUSTOM_FLAGS",
+    "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+    "DOWNSTREAM_LOCAL_CLOSE_REASON",
+    "UPSTREAM_DETECTED_CLOSE_TYPE",
+    "UPSTREAM_LOCAL_CLOSE_REASON",
+    "UPSTREAM_CONNECTION_ID",
+    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+    "UPSTREAM_HOSTS_ATTEMPTED",
+    "UPSTREAM_PROTOCOL",
+    "UPSTREAM_WIRE_BYTES_RECEIVED",
+    "UPSTREAM_WIRE_BYTES_SENT",
+    "UPSTREAM_HEADER_BYTES_RECEIVED",
+    "UPSTREAM_HEADER_BYTES_SENT",
+    "BYTES_RETRANSMITTED",
+    "PACKETS_RETRANSMITTED",
+    "ROUND_TRIP_DURATION",
+    "TLS_JA3_FINGERPRINT",
+    "TLS_JA4_FINGERPRINT",
 ];
 
 /// The names of gRPC's status codes, from 0.
@@ -178,6 +240,14 @@ impl Operator {
                 format.write(&mut out, start);
                 Some(Field::Bytes(out.into()))
             }
+            Source::EmitTime(format) => {
+                let mut out = vec![];
+                format.write(&mut out, now);
+                Some(Field::Bytes(out.into()))
+            }
+            Source::Fixed(value) => {
+                (!value.is_empty()).then(|| Field::Bytes(value.as_bytes().to_vec().into()))
+            }
             Source::Tls(operator) => operator
                 .value(record)
                 .map(|text| Field::Bytes(text.into_bytes().into())),
@@ -240,6 +310,17 @@ impl Source {
                 return TimeFormat::compile(pattern.unwrap_or(time::DEFAULT)).map(Self::StartTime);
             }
             "GRPC_STATUS" => return Ok(Self::Property(grpc_status)),
+            "EMIT_TIME" => {
+                let pattern = argument.filter(|pattern| !pattern.is_empty());
+                let format = TimeFormat::compile(pattern.unwrap_or(time::DEFAULT));
+                return format.map(Self::EmitTime);
+            }
+            "ENVIRONMENT" => {
+                let name = argument.filter(|name| !name.is_empty());
+                let name = name.ok_or("%ENVIRONMENT% needs the name of a variable")?;
+                let value = std::env::var(name).unwrap_or_default();
+                return Ok(Self::Fixed(value.into()));
+            }
             _ if let Some(operator) = TlsOperator::parse(name) => return Ok(Self::Tls(operator)),
             _ => {}
         }

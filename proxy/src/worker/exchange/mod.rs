@@ -24,6 +24,7 @@ mod retry;
 mod share;
 mod substitute;
 mod target;
+mod trace;
 mod uuid;
 
 use std::borrow::Cow;
@@ -43,6 +44,7 @@ use super::stream::{DownstreamStream, Http1Downstream, Next};
 use super::upstream::LocalCluster;
 use crate::record::ResponseFlags;
 use crate::runtime::{Http, Routes};
+use crate::telemetry::tracing::RequestTrace;
 
 /// Limit of everything that has no limit of its own: Envoy's for idle streams and connections.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -106,6 +108,8 @@ pub struct Exchange<'a, D> {
     held_back: Duration,
     /// Fields of the answer by which a page of another origin may read it.
     shared: Option<Box<HeaderOps>>,
+    /// The trace that it belongs to; none where none is told of.
+    trace: Option<Box<RequestTrace>>,
     /// Cookies that are made for the client, which its endpoint is chosen by.
     cookies: Vec<String>,
     info: StreamInfo,
@@ -158,6 +162,7 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             begun,
             held_back: Duration::ZERO,
             shared: None,
+            trace: None,
             cookies: Vec::new(),
             info: StreamInfo::default(),
         }
@@ -174,6 +179,7 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
         let cells = self.worker.metrics.cells();
         cells.downstream_rq_total.inc();
         cells.downstream_rq_active.inc();
+        self.begin_trace();
         if let Some(cluster) = self.context.direct {
             let target = UpstreamTarget {
                 forwarding: None,

@@ -18,7 +18,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     pub(super) fn prepare(&mut self, target: UpstreamTarget<'_>) {
         let (request, written) = (self.stream.head(), &mut *self.written);
         let fields = request.fields();
-        if fields.known(Known::RequestId).is_none() {
+        if fields.known(Known::RequestId).is_none() && written.request_id.is_empty() {
             let random = [self.worker.random(), self.worker.random()];
             uuid::write(&mut written.request_id, random);
         }
@@ -120,6 +120,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: (rewritten && !written.hides_query()).then(|| request.path_and_query()),
             attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),
+            trace: self.trace.as_deref().filter(|trace| trace.replaces),
         };
         let line = RequestLine {
             path: if rewritten {

@@ -39,7 +39,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.has_response = true;
         self.info.ended = Some(now);
         let substitutes = self.context.routes.is_some_and(Routes::substitutes);
-        if self.context.http.log.is_some() || substitutes {
+        if self.context.http.telemetry.needs_head() || substitutes {
             up.keep_head();
         }
         self.write_reply(&up, target, now);

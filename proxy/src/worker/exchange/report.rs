@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Exchange;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
-use crate::telemetry::metrics::{Outcome, Protocol, Series};
+use crate::telemetry::metrics::{Outcome, Protocol, Series, TagValues};
 use crate::worker::grpc::is_grpc;
 use crate::worker::scratch::Written;
 use crate::worker::stream::DownstreamStream;
@@ -42,19 +42,35 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let duration = ended.saturating_duration_since(self.begun);
         let up = request.head.length as u64 + self.info.received;
         let down = self.info.reply_head + self.info.sent;
-        self.count(cluster, |series| series.record(outcome, duration, up, down));
-        if let Some(log) = &self.context.http.log {
+        let telemetry = &self.context.http.telemetry;
+        let mut tags = None;
+        if telemetry.needs_head() {
             let record = self.to_record(response, route, cluster, forwarding, duration);
-            log.write(&record);
+            telemetry.report(&record, self.trace.as_deref());
+            tags = telemetry.metrics.as_ref().map(|it| it.values(&record));
         }
+        self.count(cluster, tags, |series| {
+            series.record(outcome, duration, up, down)
+        });
         // Last, so that whoever sees no request any more finds all of them counted.
         let cells = self.worker.metrics.cells();
         cells.downstream_rq_active.dec();
     }
 
-    fn count(&self, cluster: Option<&Rc<LocalCluster>>, record: impl FnOnce(&Series)) {
+    fn count(
+        &self,
+        cluster: Option<&Rc<LocalCluster>>,
+        tags: Option<TagValues>,
+        record: impl FnOnce(&Series),
+    ) {
         let (metrics, direction) = (&self.worker.metrics, self.context.direction);
         let tls = self.stream.tls();
+        if tags.is_some() {
+            let endpoint = self.info.endpoint.as_ref();
+            let facts = tls.map(|tls| &tls.facts);
+            let cluster = cluster.map(|cluster| &*cluster.cluster);
+            return record(&metrics.tagged(direction, cluster, endpoint, facts, tags));
+        }
         if let (Some(endpoint), Some(cluster)) = (&self.info.endpoint, cluster) {
             return record(&endpoint.series(direction, &cluster.cluster, metrics, tls));
         }
@@ -111,6 +127,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 .and_then(|endpoint| endpoint.tls_facts()),
             route_name: route,
             attempts: info.attempts,
+            service: cluster.and_then(|cluster| {
+                let service = cluster.cluster.config.services.first()?;
+                Some(&*service.host)
+            }),
+            trace: self
+                .trace
+                .as_ref()
+                .map(|trace| (trace.context.trace, trace.context.span)),
         }
     }
 }
@@ -133,7 +157,7 @@ fn sent_request<'r>(
             .filter(|_| !written.hides_query())
             .map(|_| request.path_and_query()),
         scheme: request.scheme(),
-        request_id: fields.known(Known::RequestId).or(used(&written.request_id)),
+        request_id: used(&written.request_id).or(fields.known(Known::RequestId)),
         forwarded_for: used(&written.forwarded_for).or(fields.known(Known::ForwardedFor)),
         fields,
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mesh_ir::*;
 
 use crate::lifecycle::Drain;
+use crate::telemetry::Reporter;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::worker::{Options, Workers};
@@ -56,7 +57,7 @@ pub fn start_with(
         service_cluster: "test".into(),
         identity: None,
         metrics: metrics.clone(),
-        logs: Arc::new(AccessLogs::new("/".into())),
+        reporter: Arc::new(Reporter::new(Arc::new(AccessLogs::new("/".into())))),
         root: "/".into(),
         hosts: None,
     };
@@ -444,4 +445,13 @@ pub fn http_config(
         clusters: clusters.into(),
         ..ProxyConfig::default()
     }
+}
+
+/// One log in a file, with a format.
+pub fn logged(path: &std::path::Path, format: Option<Arc<str>>) -> Arc<TelemetryPolicy> {
+    let path = path.to_str().unwrap();
+    Arc::new(TelemetryPolicy {
+        access_logs: vec![AccessLog::file(path, format, false)],
+        ..TelemetryPolicy::default()
+    })
 }

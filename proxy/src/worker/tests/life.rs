@@ -309,11 +309,7 @@ fn every_request_leaves_a_line_in_the_log() {
     let path = directory.join("access.log");
     let address = free();
     let mut manager = manager(vec![to("/x", "one")]);
-    manager.access_log = Some(AccessLog {
-        path: path.to_str().unwrap().into(),
-        format: Some("%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %REQ(X-REQUEST-ID)% %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% %BYTES_RECEIVED% %RESP(X-UP)%".into()),
-        json: false,
-    });
+    manager.telemetry = logged(&path, Some("%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %REQ(X-REQUEST-ID)% %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% %BYTES_RECEIVED% %RESP(X-UP)%".into()));
     let (upstream, _) = script(&["HTTP/1.1 201 Made\r\nX-Up: seen\r\nContent-Length: 0\r\n\r\n"]);
     let config = ProxyConfig {
         listeners: vec![listener(

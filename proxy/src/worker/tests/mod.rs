@@ -14,4 +14,5 @@ mod mutual_tls;
 mod rate_limit;
 mod refuse;
 mod tcp;
+mod telemetry;
 mod tls;

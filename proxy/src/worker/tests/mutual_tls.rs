@@ -198,15 +198,11 @@ fn logs_say_who_spoke_to_whom() {
     let path = directory.path().join("log");
     let authority = Authority::new();
     let proxy = server(&authority, |manager| {
-        manager.access_log = Some(AccessLog {
-            path: path.to_str().unwrap().into(),
-            format: Some(
+        manager.telemetry = logged(&path, Some(
                 "%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_LOCAL_URI_SAN% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% \
                  %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_CERT_V_END% %UPSTREAM_PEER_URI_SAN% %REQUESTED_SERVER_NAME%"
                     .into(),
-            ),
-            json: false,
-        });
+            ));
     });
     let shown = authority.certify_with(&[CLIENT], |params| {
         params.not_after = date_time_ymd(3000, 1, 2)

@@ -31,6 +31,7 @@ use super::slots::HttpSlot;
 use super::unit::ANY;
 use crate::snapshot::{Difference, Snapshot, is_wildcard};
 use crate::translate::naming::{host_port, listener_name};
+use crate::translate::telemetry::WorkloadTelemetry;
 use crate::translate::view::View;
 
 /// What a view has, beside what is below it.
@@ -45,6 +46,8 @@ pub(super) struct Side {
     clusters: Arc<Layer<Cluster>>,
     endpoints: Arc<Layer<Endpoints>>,
     names: Arc<Layer<NameTable>>,
+    /// What is told about traffic, a part of each listener.
+    telemetry: Arc<WorkloadTelemetry>,
     /// What the last update looked at, for the sides above.
     touched: Touched,
 }
@@ -89,7 +92,10 @@ impl Side {
     /// The side of a namespace over the public one, from nothing.
     pub(super) fn over(view: &View<'_>, kind: ProxyKind, public: &Self) -> Self {
         let hosts = public.index.may_be_special(view);
-        let first = Self::default();
+        let first = Self {
+            telemetry: public.telemetry.clone(),
+            ..Self::default()
+        };
         first
             .update(view, kind, Some(public), &hosts, Touched::default())
             .untouched()
@@ -150,7 +156,13 @@ impl Side {
         hosts: &BTreeSet<Arc<str>>,
         touched: Touched,
     ) -> Self {
-        let next = Self { touched, ..self };
+        let telemetry = view.http_server.telemetry().clone();
+        let tells_otherwise = self.telemetry != telemetry;
+        let next = Self {
+            touched,
+            telemetry,
+            ..self
+        };
         let mut update = Update {
             view,
             kind,
@@ -158,6 +170,10 @@ impl Side {
             next,
         };
         update.units(hosts);
+        if tells_otherwise {
+            let all = update.layered().all_slots();
+            update.next.touched.slots.extend(all);
+        }
         if kind == ProxyKind::Sidecar {
             update.listeners();
             update.virtual_hosts();

@@ -1,6 +1,7 @@
 //! Arbitrary values of the intermediate representation, within what its documentation promises.
 
 mod filters;
+mod telemetry;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -357,19 +358,6 @@ pub(crate) fn route_config() -> BoxedStrategy<RouteConfig> {
     .boxed()
 }
 
-fn access_log() -> impl Strategy<Value = AccessLog> {
-    let format = prop_oneof![
-        Just((None, false)),
-        Just((None, true)),
-        text().prop_map(|text| (Some(text), false)),
-        Just((
-            Some(r#"{"a":"%PROTOCOL%","b":[true,null,{"c":1.5,"d":-2}]}"#.into()),
-            true
-        )),
-    ];
-    (text(), format).prop_map(|(path, (format, json))| AccessLog { path, format, json })
-}
-
 fn trust() -> BoxedStrategy<Trust> {
     let certificate = proptest::sample::select(vec![
         ForwardClientCertificate::Sanitize,
@@ -434,7 +422,7 @@ fn http_connection_manager(direction: Direction) -> BoxedStrategy<HttpConnection
         filters::http_filters(),
         any::<bool>(),
         of(duration()),
-        of(access_log()),
+        telemetry::policy(),
     )
         .prop_map(
             move |(
@@ -446,7 +434,7 @@ fn http_connection_manager(direction: Direction) -> BoxedStrategy<HttpConnection
                 filters,
                 websocket,
                 idle_timeout,
-                access_log,
+                telemetry,
             )| HttpConnectionManager {
                 stat_prefix,
                 routes,
@@ -457,7 +445,7 @@ fn http_connection_manager(direction: Direction) -> BoxedStrategy<HttpConnection
                 filters,
                 websocket,
                 idle_timeout,
-                access_log,
+                telemetry: Arc::new(telemetry),
             },
         )
         .boxed()
@@ -468,14 +456,14 @@ fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
         text(),
         vec((text(), 1u32..9), 1..3),
         of(duration()),
-        of(access_log()),
+        telemetry::policy(),
     )
         .prop_map(
-            |(stat_prefix, clusters, idle_timeout, access_log)| TcpProxy {
+            |(stat_prefix, clusters, idle_timeout, telemetry)| TcpProxy {
                 stat_prefix,
                 clusters,
                 idle_timeout,
-                access_log,
+                telemetry: Arc::new(telemetry.for_tcp()),
             },
         )
         .boxed()

@@ -1,91 +1,65 @@
-//! Access logs to files.
+//! Logs in files.
 
 #![expect(deprecated, reason = "formats are understood in their older form too")]
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as Proto, access_log};
 use envoy_types::pb::envoy::config::core::v3::{
     SubstitutionFormatString, substitution_format_string::Format,
 };
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
-    FileAccessLog, file_access_log::AccessLogFormat,
+    FileAccessLog as Proto, file_access_log::AccessLogFormat,
 };
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value, value::Kind};
-use mesh_ir::AccessLog;
+use mesh_ir::FileLog;
 use serde_json::{Map, Value as Json};
 
-use super::border::{At, InvalidResource};
-use super::metadata::string;
-use super::{pack, unpack, values};
+use super::super::border::{At, InvalidResource};
+use super::super::metadata::string;
+use super::super::values;
 
-const NAME: &str = "envoy.access_loggers.file";
-
-pub(super) fn to_proto(value: Option<&AccessLog>) -> Vec<Proto> {
-    let Some(AccessLog { path, format, json }) = value else {
-        return vec![];
-    };
+pub(super) fn to_proto(value: &FileLog) -> Proto {
+    let FileLog {
+        path,
+        format,
+        json,
+        omit_empty,
+    } = value;
     let format = if *json {
         Format::JsonFormat(json_format(format.as_deref()))
     } else {
-        let text = format.as_deref().unwrap_or(AccessLog::DEFAULT_TEXT);
+        let text = format.as_deref().unwrap_or(FileLog::DEFAULT_TEXT);
         Format::TextFormatSource(values::inline(&[text, "\n"].concat()).unwrap_or_default())
     };
-    let file = FileAccessLog {
+    Proto {
         path: path.to_string(),
         access_log_format: Some(AccessLogFormat::LogFormat(SubstitutionFormatString {
             format: Some(format),
+            omit_empty_values: *omit_empty,
             ..SubstitutionFormatString::default()
         })),
-    };
-    vec![Proto {
-        name: NAME.to_owned(),
-        filter: None,
-        config_type: Some(access_log::ConfigType::TypedConfig(pack(&file))),
-    }]
+    }
 }
 
-pub(super) fn from_proto(
-    logs: Vec<Proto>,
-    at: &At<'_>,
-) -> Result<Option<AccessLog>, InvalidResource> {
-    let list = at.field("access_log");
-    let mut logs = logs.into_iter();
-    let Some(log) = logs.next() else {
-        return Ok(None);
-    };
-    if logs.next().is_some() {
-        return Err(list.value("only one access log can be used"));
-    }
-    let at = list.index(0);
-    open!(&at, log => Proto {
-        keep { config_type }
-        refuse { filter }
-        ignore { name }
-    });
-    let Some(access_log::ConfigType::TypedConfig(any)) = config_type else {
-        return Err(at.field("typed_config").missing());
-    };
-    let at = at.field("typed_config");
-    let Some(file) = unpack::<FileAccessLog>(&any, &at)? else {
-        return Err(at.value(format!("{} is not supported by this proxy", any.type_url)));
-    };
-    let FileAccessLog {
+pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<FileLog, InvalidResource> {
+    let Proto {
         path,
         access_log_format,
-    } = file;
-    let (format, json) = match access_log_format {
-        Some(AccessLogFormat::LogFormat(format)) => from_format(format, &at.field("log_format"))?,
-        None => return Err(at.field("log_format").missing()),
-        Some(_) => {
-            return Err(at.value("the format must be given as log_format"));
-        }
+    } = proto;
+    let Some(AccessLogFormat::LogFormat(format)) = access_log_format else {
+        return Err(match access_log_format {
+            None => at.field("log_format").missing(),
+            Some(_) => at.value("the format must be given as log_format"),
+        });
     };
-    Ok(Some(AccessLog {
+    let omit_empty = format.omit_empty_values;
+    let (format, json) = from_format(format, &at.field("log_format"))?;
+    Ok(FileLog {
         path: path.into(),
         format: format.map(Into::into),
         json,
-    }))
+        omit_empty,
+    })
 }
 
 fn from_format(
@@ -94,13 +68,13 @@ fn from_format(
 ) -> Result<(Option<String>, bool), InvalidResource> {
     open!(at, format => SubstitutionFormatString {
         keep { format }
-        refuse { omit_empty_values, formatters }
-        ignore { content_type, json_format_options }
+        refuse { formatters }
+        ignore { content_type, json_format_options, omit_empty_values }
     });
     let plain = |text: String| {
         let line = text.strip_suffix('\n').unwrap_or(&text);
         (
-            (line != AccessLog::DEFAULT_TEXT).then(|| line.to_owned()),
+            (line != FileLog::DEFAULT_TEXT).then(|| line.to_owned()),
             false,
         )
     };
@@ -123,7 +97,7 @@ fn json_format(format: Option<&str>) -> Struct {
     match format.and_then(|text| serde_json::from_str::<Map<String, Json>>(text).ok()) {
         Some(object) => to_struct(object),
         None => Struct {
-            fields: AccessLog::DEFAULT_JSON
+            fields: FileLog::DEFAULT_JSON
                 .iter()
                 .map(|(key, operator)| ((*key).to_owned(), string(operator)))
                 .collect::<HashMap<_, _>>(),
