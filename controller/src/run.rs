@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::config::{self, Reader, watch_files, watch_kubernetes};
 use crate::debounce::Debounce;
 use crate::debug::{Access, Debug};
-use crate::identity::{CertificateIssuer, Tokens};
+use crate::identity::{CertificateIssuer, SecretAccess, Tokens};
 use crate::key_sets::{self, Fetcher, Networks};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
@@ -94,6 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Arc::clone(&connections),
         Arc::clone(&metrics),
         Arc::new(debug_answers(&args, &debug, &access)),
+        SecretAccess::new(client.clone()),
         &mut tasks,
     );
     let monitor = Monitor {

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mesh_core::translate::OutboundKey;
-use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables};
+use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables, Table};
 use mesh_xds::resource::{ConfigLayers, Encoder, ResourceSnapshot, VirtualHosts};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
@@ -39,6 +39,8 @@ pub struct Key {
     pub scope: ProxyScope,
     /// How it gets virtual hosts.
     pub hosts: VirtualHosts,
+    /// Whether it may be given the Secrets of its namespace.
+    pub secrets: bool,
 }
 
 /// A snapshot and where it comes from.
@@ -167,9 +169,16 @@ impl Encodings {
     }
 
     fn encode_slot(&self, slot: &Slot, published: &Published, outbounds: &mut Outbounds) {
-        let Key { scope, hosts } = &slot.key;
+        let Key {
+            scope,
+            hosts,
+            secrets,
+        } = &slot.key;
         let tables = outbounds.tables(published, scope, *hosts);
-        let own = published.translator.own_tables(scope);
+        let mut own = published.translator.own_tables(scope);
+        if !secrets {
+            own.secrets = Table::default();
+        }
         let tables = if own.routes.is_empty() {
             tables.over(&own)
         } else {

@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::identity::{CertificateIssuer, Identity, Tokens};
+use crate::identity::{CertificateIssuer, Identity, SecretAccess, Tokens};
 use crate::metrics::Metrics;
 use crate::publish::Published;
 use encodings::Encodings;
@@ -72,17 +72,20 @@ struct Shared {
     identities: Arc<Quota<Identity>>,
     proxies: Arc<Quota<String>>,
     debug: Arc<DebugAnswers>,
+    secrets: SecretAccess,
 }
 
 // === impl Ads ===
 
 impl Ads {
-    /// Serves the latest of these snapshots until the set is dropped, notes who is connected, and has debug types answered.
+    /// Serves the latest of these snapshots until the set is dropped, notes who is connected, has debug types answered, and asks who may
+    /// be given Secrets.
     pub fn new(
         snapshots: watch::Receiver<Arc<Published>>,
         connections: Arc<Connections>,
         metrics: Arc<Metrics>,
         debug: Arc<DebugAnswers>,
+        secrets: SecretAccess,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let encodings = Arc::<Encodings>::default();
@@ -96,6 +99,7 @@ impl Ads {
             identities: Arc::new(Quota::new(STREAMS_PER_IDENTITY)),
             proxies: Arc::new(Quota::new(STREAMS_PER_PROXY)),
             debug,
+            secrets,
         };
         Self {
             shared: Arc::new(shared),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use mesh_ir::ProxyKind;
 use mesh_xds::resource::VirtualHosts;
 use mesh_xds::server::Received;
 use mesh_xds::service::Requests;
@@ -26,6 +27,8 @@ use crate::identity::Identity;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Shortest time between two snapshots that a proxy is sent: ten pushes a second, however often something changes.
 const PACE: Duration = Duration::from_millis(100);
+/// How often a gateway that may not have Secrets is asked for again.
+const SECRETS_AGAIN: Duration = Duration::from_secs(60);
 /// A time that does not come.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -61,6 +64,10 @@ struct Client {
     subscription: Subscription,
     /// Counts it among the streams of the proxy.
     _share: Share<String>,
+    /// What it is sent; without Secrets while it may not have them.
+    key: Key,
+    /// When it is asked again whether it may have Secrets; none if it may, or needs none.
+    secrets_again: Option<Instant>,
     /// The generation that the stream works on; 0 while there is none.
     generation: u64,
     /// When that was published.
@@ -116,7 +123,7 @@ impl<M: DiscoveryStream> Session<M> {
             let timer = self.timer();
             tokio::select! {
                 request = self.requests.message() => match request {
-                    Ok(Some(request)) => if let Err(status) = self.take(request) {
+                    Ok(Some(request)) => if let Err(status) = self.take(request).await {
                         return Some(Err(status));
                     },
                     Ok(None) => return None,
@@ -131,6 +138,7 @@ impl<M: DiscoveryStream> Session<M> {
                         return Some(Err(Status::deadline_exceeded("no request came; the first one says who the client is")));
                     }
                     self.expire();
+                    self.review_secrets().await;
                     self.refresh_if_due();
                 }
             }
@@ -167,7 +175,7 @@ impl<M: DiscoveryStream> Session<M> {
         self.client.is_none() && !self.debug.is_used()
     }
 
-    fn take(&mut self, request: M::Request) -> Result<(), Status> {
+    async fn take(&mut self, request: M::Request) -> Result<(), Status> {
         if let Some(asked) = M::asked(&request) {
             let identity = self.caller.identity.as_ref();
             return self.debug.take::<M>(&asked, identity);
@@ -177,7 +185,7 @@ impl<M: DiscoveryStream> Session<M> {
             .on_request(request, SystemTime::now())
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
         if self.client.is_none() {
-            self.identify()?;
+            self.identify().await?;
         }
         if let Some(client) = &mut self.client {
             client.unreported.extend(received.kind());
@@ -206,7 +214,7 @@ impl<M: DiscoveryStream> Session<M> {
     }
 
     /// Understands who the client is, and checks that it may be that.
-    fn identify(&mut self) -> Result<(), Status> {
+    async fn identify(&mut self) -> Result<(), Status> {
         let node = self.stream.node().cloned();
         let node = node.ok_or_else(|| {
             Status::invalid_argument("the first request does not say which node it is from")
@@ -221,8 +229,12 @@ impl<M: DiscoveryStream> Session<M> {
         } else {
             VirtualHosts::Inline
         };
+        let scope = node.scope();
+        let needs_secrets = scope.kind == ProxyKind::Gateway;
+        let identity = self.caller.identity.as_ref();
         let key = Key {
-            scope: node.scope(),
+            secrets: needs_secrets && self.shared.secrets.may_read(identity).await,
+            scope,
             hosts,
         };
         let registration = self.shared.connections.register(node, M::VARIANT);
@@ -233,8 +245,10 @@ impl<M: DiscoveryStream> Session<M> {
         let now = Instant::now();
         self.client = Some(Client {
             registration,
-            subscription: self.shared.encodings.subscribe(key),
+            subscription: self.shared.encodings.subscribe(key.clone()),
             _share: share,
+            secrets_again: (needs_secrets && !key.secrets).then_some(now + SECRETS_AGAIN),
+            key,
             generation: 0,
             published: None,
             next_update: now,
@@ -248,6 +262,30 @@ impl<M: DiscoveryStream> Session<M> {
         tracing::info!(proxy = self.name(), peer = ?self.caller.peer, variant = M::VARIANT, "a proxy has connected");
         self.refresh();
         Ok(())
+    }
+
+    /// Asks once more for a gateway that may not have Secrets, when it is time.
+    async fn review_secrets(&mut self) {
+        let now = Instant::now();
+        let due = |client: &Client| client.secrets_again.is_some_and(|at| at <= now);
+        if !self.client.as_ref().is_some_and(due) {
+            return;
+        }
+        let identity = self.caller.identity.as_ref();
+        let allowed = self.shared.secrets.may_read(identity).await;
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        if !allowed {
+            client.secrets_again = Some(Instant::now() + SECRETS_AGAIN);
+            return;
+        }
+        client.secrets_again = None;
+        client.key.secrets = true;
+        client.subscription = self.shared.encodings.subscribe(client.key.clone());
+        // What it has is of the same generation as what it gets.
+        client.generation = 0;
+        client.outdated = true;
     }
 
     /// Notes that there is a newer snapshot, and goes on to it once it may.
@@ -310,10 +348,11 @@ impl<M: DiscoveryStream> Session<M> {
             .client
             .as_ref()
             .and_then(|client| client.outdated.then_some(client.next_update));
+        let secrets = self.client.as_ref().and_then(|client| client.secrets_again);
         let introduction = self
             .is_unknown()
             .then(|| self.began + FIRST_REQUEST_TIMEOUT);
-        [wake, permit, admission, update, introduction]
+        [wake, permit, admission, update, secrets, introduction]
             .into_iter()
             .flatten()
             .min()

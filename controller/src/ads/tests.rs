@@ -103,6 +103,7 @@ impl Plane {
             Arc::clone(&connections),
             metrics,
             Arc::new(debug_answers()),
+            SecretAccess::new(None),
             &mut tasks,
         );
         let free = std::net::TcpListener::bind("127.0.0.1:0")

@@ -40,7 +40,9 @@ pub fn watch(
             events: events.clone(),
         };
         match row.watch {
-            Watch::Always => tasks.spawn(async move { watcher.watch(None).await }),
+            Watch::Always | Watch::Selected(_) => {
+                tasks.spawn(async move { watcher.watch(None).await })
+            }
             // Of ConfigMaps only the mesh's own settings matter.
             Watch::OwnNamespace => {
                 let namespace = reader.namespace().to_owned();
@@ -136,6 +138,10 @@ impl KindWatcher {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
+        let selected = match self.row.watch {
+            Watch::Selected(fields) => watcher::Config::default().fields(fields),
+            _ => watcher::Config::default(),
+        };
         let watch = KindWatch {
             kind: self.row.kind,
             types,
@@ -144,7 +150,7 @@ impl KindWatcher {
             known_empty: false,
             failing: false,
         };
-        watch.run(api, self.events.clone()).await;
+        watch.run(api, selected, self.events.clone()).await;
     }
 }
 
@@ -164,8 +170,12 @@ struct KindWatch {
 // === impl KindWatch ===
 
 impl KindWatch {
-    async fn run(mut self, api: Api<DynamicObject>, events: mpsc::Sender<Event>) {
-        let config = watcher::Config::default();
+    async fn run(
+        mut self,
+        api: Api<DynamicObject>,
+        config: watcher::Config,
+        events: mpsc::Sender<Event>,
+    ) {
         let mut stream = pin!(watcher(api, config).backoff(WatchBackoff::default()));
         while let Some(event) = stream.next().await {
             let (event, pause) = match event {

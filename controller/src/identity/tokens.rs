@@ -22,7 +22,7 @@ const MOST: usize = 4096;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who a client is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// Namespace of the service account.
     pub namespace: String,

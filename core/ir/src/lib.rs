@@ -76,5 +76,5 @@ pub use telemetry::{
 };
 pub use tls::{
     CertificateSource, ClientCertificate, ClientTls, NameKind, PeerValidation, ServerName,
-    ServerTls, SubjectAltName, TlsParameters, TlsVersion, TrustSource, UpstreamTls,
+    ServerTls, SubjectAltName, TlsParameters, TlsSources, TlsVersion, TrustSource, UpstreamTls,
 };

@@ -148,6 +148,80 @@ pub enum TlsVersion {
     V1_3,
 }
 
+/// Where the keys and certificates of some TLS come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSources<'a> {
+    /// Names of secrets that are discovered.
+    pub secrets: Vec<&'a Arc<str>>,
+    /// Files beside the proxy.
+    pub files: Vec<&'a str>,
+}
+
+// === impl ServerTls ===
+
+impl ServerTls {
+    /// Where its keys and certificates come from.
+    pub fn sources(&self) -> TlsSources<'_> {
+        let mut sources = TlsSources::default();
+        for certificate in &self.certificates {
+            sources.certificate(certificate);
+        }
+        match &self.client {
+            ClientCertificate::NotRequested => {}
+            ClientCertificate::Optional(peer) | ClientCertificate::Required(peer) => {
+                sources.validation(peer);
+            }
+        }
+        sources
+    }
+}
+
+// === impl UpstreamTls ===
+
+impl UpstreamTls {
+    /// The TLS that is spoken, if any is.
+    pub fn client(&self) -> Option<&Arc<ClientTls>> {
+        match self {
+            Self::Plaintext => None,
+            Self::Always(client) | Self::WhereOffered(client) => Some(client),
+        }
+    }
+}
+
+// === impl ClientTls ===
+
+impl ClientTls {
+    /// Where its keys and certificates come from.
+    pub fn sources(&self) -> TlsSources<'_> {
+        let mut sources = TlsSources::default();
+        if let Some(certificate) = &self.certificate {
+            sources.certificate(certificate);
+        }
+        sources.validation(&self.server);
+        sources
+    }
+}
+
+// === impl TlsSources ===
+
+impl<'a> TlsSources<'a> {
+    fn certificate(&mut self, source: &'a CertificateSource) {
+        match source {
+            CertificateSource::Discovered(name) => self.secrets.push(name),
+            CertificateSource::Files { chain, key } => self.files.extend([&**chain, &**key]),
+        }
+    }
+
+    fn validation(&mut self, validation: &'a PeerValidation) {
+        match &validation.trust {
+            Some(TrustSource::Discovered(name)) => self.secrets.push(name),
+            Some(TrustSource::File(path)) => self.files.push(path),
+            None => {}
+        }
+        self.files.extend(validation.revoked.as_deref());
+    }
+}
+
 // === impl SubjectAltName ===
 
 impl SubjectAltName {

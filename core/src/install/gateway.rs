@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::autoscaling;
 use super::object::{Object, Phase, metadata};
+use super::rbac::secret_reader;
 use super::settings::{Gateway, GatewayService, Settings};
 use super::spec::{ServiceType, TrafficPolicy};
 use super::workload::{Program, texts};
@@ -48,6 +49,12 @@ pub(super) fn objects(settings: &Settings, gateway: &Gateway) -> Vec<Object> {
         service(settings, gateway),
         program.deployment(settings),
     ];
+    objects.extend(secret_reader(
+        settings,
+        &gateway.component,
+        &gateway.namespace,
+        &account,
+    ));
     objects.extend(autoscaling::objects(
         settings,
         &gateway.component,

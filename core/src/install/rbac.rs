@@ -1,4 +1,4 @@
-//! What the control plane may do in the cluster: watch the kinds that it reads and write their status, have tokens reviewed,
+//! What the control plane may do in the cluster: watch the kinds that it reads and write their status, have tokens and access reviewed,
 //! publish its root certificate, keep its own key, elect a leader, and write its CA bundle into its webhook configurations. Nothing else.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -32,17 +32,7 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let of_cluster = format!("{of_cluster}-{own}");
     let account = account(settings);
     let in_namespace = |name: &str| metadata(&component, settings, Some(own), name);
-    let subjects = Some(vec![Subject {
-        kind: "ServiceAccount".into(),
-        name: account.clone(),
-        namespace: Some(own.clone()),
-        ..Subject::default()
-    }]);
-    let role_ref = |kind: &str, name: &str| RoleRef {
-        api_group: GROUP.into(),
-        kind: kind.into(),
-        name: name.into(),
-    };
+    let subjects = Some(vec![subject(own, &account)]);
     let access = Phase::Access;
     vec![
         Object::new(
@@ -91,6 +81,48 @@ pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     ]
 }
 
+/// The right to be given the certificates of a namespace, for a gateway's service account. The control plane asks for it and reads the
+/// Secrets itself.
+pub(super) fn secret_reader(
+    settings: &Settings,
+    component: &Component,
+    namespace: &str,
+    account: &str,
+) -> [Object; 2] {
+    let name = format!("{}-sds", component.app());
+    let metadata = || metadata(component, settings, Some(namespace), &name);
+    let role = Role {
+        metadata: metadata(),
+        rules: Some(vec![rule("", &["secrets"], &WATCH, &[])]),
+    };
+    let binding = RoleBinding {
+        metadata: metadata(),
+        role_ref: role_ref("Role", &name),
+        subjects: Some(vec![subject(namespace, account)]),
+    };
+    [
+        Object::new(component, Phase::Access, &role),
+        Object::new(component, Phase::Access, &binding),
+    ]
+}
+
+fn subject(namespace: &str, account: &str) -> Subject {
+    Subject {
+        kind: "ServiceAccount".into(),
+        name: account.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        ..Subject::default()
+    }
+}
+
+fn role_ref(kind: &str, name: &str) -> RoleRef {
+    RoleRef {
+        api_group: GROUP.into(),
+        kind: kind.into(),
+        name: name.into(),
+    }
+}
+
 fn rule(group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> PolicyRule {
     let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
     PolicyRule {
@@ -124,7 +156,7 @@ fn by_group(
 
 fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
     let mut rules = by_group(
-        |row| matches!(row.watch, Watch::Always | Watch::WhenInstalled),
+        |row| !matches!(row.watch, Watch::OwnNamespace | Watch::Never),
         |row| row.plural.to_owned(),
         &WATCH,
     );
@@ -142,6 +174,13 @@ fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
             &[],
         ),
         rule("authentication.k8s.io", &["tokenreviews"], &["create"], &[]),
+        // Whether a gateway may be given certificates of its namespace.
+        rule(
+            "authorization.k8s.io",
+            &["subjectaccessreviews"],
+            &["create"],
+            &[],
+        ),
         // The root certificate in every namespace. A name cannot restrict who creates.
         rule("", &["configmaps"], &["create"], &[]),
         rule(
@@ -175,7 +214,6 @@ fn own_rules(settings: &Settings) -> Vec<PolicyRule> {
     );
     rules.extend([
         rule("", &["secrets"], &["create"], &[]),
-        rule("", &["secrets"], &["get"], &["cacerts", "istio-ca-secret"]),
         // Leader election. A name cannot restrict who creates.
         rule("coordination.k8s.io", &["leases"], &["create"], &[]),
         rule(

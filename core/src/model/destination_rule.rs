@@ -42,3 +42,23 @@ pub struct Subset {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_policy: Option<TrafficPolicy>,
 }
+
+// === impl DestinationRuleSpec ===
+
+impl DestinationRuleSpec {
+    /// Names of the Secrets by which TLS is spoken.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &str> {
+        let subsets = self.subsets.iter();
+        let subsets = subsets.filter_map(|subset| subset.traffic_policy.as_ref());
+        let policies = self.traffic_policy.iter().chain(subsets);
+        let settings = policies.flat_map(|policy| {
+            let ports = policy.port_level_settings.iter();
+            policy
+                .tls
+                .iter()
+                .chain(ports.filter_map(|port| port.tls.as_ref()))
+        });
+        let names = settings.filter_map(|tls| tls.credential_name.as_deref());
+        names.filter(|name| !name.is_empty())
+    }
+}

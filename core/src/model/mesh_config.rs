@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DefaultProviders, DurationText, ExtensionProvider, HttpRetry, LocalityLbSetting,
+    DefaultProviders, DurationText, ExtensionProvider, HttpRetry, LocalityLbSetting, TlsProtocol,
     ZoneAwareLbSetting,
 };
 
@@ -91,7 +91,10 @@ pub struct MeshConfig {
     /// Settings of some services; nothing acts on them yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub service_settings: Vec<ServiceSettings>,
-    /// TLS inside of the mesh; nothing acts on it yet.
+    /// Versions and algorithms of TLS where gateways and rules say none, but for the mesh's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_defaults: Option<MeshTls>,
+    /// Versions and algorithms that workloads take from each other.
     #[serde(rename = "meshMTLS", skip_serializing_if = "Option::is_none")]
     pub mesh_mtls: Option<MeshTls>,
 }
@@ -105,11 +108,17 @@ pub struct ServiceSettings {
     pub hosts: Vec<String>,
 }
 
-/// TLS inside of the mesh.
+/// Versions and algorithms of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeshTls {
-    /// Elliptic curves, which cannot be chosen.
+    /// Oldest version; 1.2 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_protocol_version: Option<TlsProtocol>,
+    /// Cipher suites before TLS 1.3 by OpenSSL's names, the preferred one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cipher_suites: Vec<String>,
+    /// Elliptic curves by Envoy's names, such as `P-256`; inside of the mesh they cannot be chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ecdh_curves: Vec<String>,
 }

@@ -6,6 +6,7 @@ mod cel;
 mod duration;
 mod selector;
 
+mod credential;
 mod default_config;
 mod destination_rule;
 mod endpoint_slice;
@@ -33,6 +34,7 @@ mod wasm_plugin;
 pub mod gateway_api;
 
 pub use authorization_policy::*;
+pub use credential::*;
 pub use default_config::*;
 pub use destination_rule::*;
 pub use duration::*;

@@ -8,6 +8,7 @@
 
 mod admit;
 mod compile;
+mod credential;
 mod decode;
 mod definition;
 mod kinds;
@@ -26,8 +27,8 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
-    AuthorizationPolicySpec, DestinationRuleSpec, EndpointSlice, EnvoyFilterSpec, GatewaySpec,
-    MeshConfig, PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec,
+    AuthorizationPolicySpec, Credential, DestinationRuleSpec, EndpointSlice, EnvoyFilterSpec,
+    GatewaySpec, MeshConfig, PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec,
     ServiceEntrySpec, SidecarSpec, TelemetrySpec, TrafficExtensionSpec, VirtualServiceSpec,
     WasmPluginSpec, WorkloadEntrySpec, WorkloadGroupSpec, gateway_api,
 };
@@ -142,7 +143,7 @@ pub enum Object {
     Node(Arc<core::v1::Node>),
     ServiceAccount(Arc<core::v1::ServiceAccount>),
     ConfigMap(Arc<core::v1::ConfigMap>),
-    Secret(Arc<core::v1::Secret>),
+    Secret(Arc<Credential>),
     Service(Arc<core::v1::Service>),
     Endpoints(Arc<core::v1::Endpoints>),
     EndpointSlice(Arc<EndpointSlice>),

@@ -148,6 +148,10 @@ impl Snapshot {
             service_namespaces: services.namespaces,
             listed_addresses: listed,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
+            secret_namespaces: changes
+                .of(Kind::Secret)
+                .map(|(key, _)| key.namespace.clone())
+                .collect(),
             policies,
             others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
@@ -177,6 +181,7 @@ fn is_told_apart(kind: Kind) -> bool {
                 | Kind::EndpointSlice
                 | Kind::VirtualService
                 | Kind::DestinationRule
+                | Kind::Secret
         )
 }
 

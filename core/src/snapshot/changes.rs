@@ -45,6 +45,8 @@ pub struct Difference {
     pub listed_addresses: BTreeSet<IpAddr>,
     /// Namespaces of which pods came, went, or have other labels or ports.
     pub pod_namespaces: BTreeSet<Arc<str>>,
+    /// Namespaces of which Secrets differ.
+    pub secret_namespaces: BTreeSet<Arc<str>>,
     /// Security policies that differ.
     pub policies: BTreeSet<ResourceKey>,
     /// Whether objects differ of a kind that is not among those above.
@@ -156,6 +158,7 @@ impl Difference {
             service_namespaces,
             listed_addresses,
             pod_namespaces,
+            secret_namespaces,
             policies,
             others,
         } = self;
@@ -166,6 +169,7 @@ impl Difference {
             destination_rules,
             service_namespaces,
             pod_namespaces,
+            secret_namespaces,
         ];
         !everything
             && !others
@@ -187,6 +191,7 @@ impl Difference {
             service_namespaces,
             listed_addresses,
             pod_namespaces,
+            secret_namespaces,
             policies,
             others,
         } = later;
@@ -204,6 +209,8 @@ impl Difference {
             .extend(service_namespaces.iter().cloned());
         self.listed_addresses.extend(listed_addresses);
         self.pod_namespaces.extend(pod_namespaces.iter().cloned());
+        self.secret_namespaces
+            .extend(secret_namespaces.iter().cloned());
         self.policies.extend(policies.iter().cloned());
     }
 }

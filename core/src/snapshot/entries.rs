@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::kubernetes::{DISTRIBUTION_ANNOTATION, distribution};
 use super::protocol::{protocol_from_name, select_protocol};
 use super::report::{partial_effect, unsupported};
 use super::visibility::visibility;
@@ -152,6 +153,7 @@ fn service(
             .map(|name| name.as_str().into())
             .collect(),
         external: spec.location != Some(ServiceEntryLocation::MeshInternal),
+        distribution: distribution(resource.meta.annotations.get(DISTRIBUTION_ANNOTATION)),
         alias_of: None,
         aliases: Vec::new(),
         created: resource.meta.created,

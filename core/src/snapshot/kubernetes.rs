@@ -8,11 +8,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::protocol::select_protocol;
 use super::visibility::visibility;
-use super::{MeshService, Registry, Resolution, ServicePort, TargetPort};
+use super::{MeshService, Registry, Resolution, ServicePort, TargetPort, TrafficDistribution};
 use crate::model::MeshConfig;
 use crate::resource::{Object, Resource, ResourceKey};
 
 const EXPORT_TO_ANNOTATION: &str = "networking.istio.io/exportTo";
+/// Says what `spec.trafficDistribution` does.
+pub(super) const DISTRIBUTION_ANNOTATION: &str = "networking.istio.io/traffic-distribution";
 
 /// The Service as a service of the mesh; none for other kinds.
 pub(super) fn kubernetes_service(
@@ -48,6 +50,14 @@ pub(super) fn kubernetes_service(
         selector: spec.selector.clone().unwrap_or_default(),
         subject_alt_names: Vec::new(),
         external: false,
+        // The annotation counts first: older API servers do not have the field.
+        distribution: distribution(
+            resource
+                .meta
+                .annotations
+                .get(DISTRIBUTION_ANNOTATION)
+                .or(spec.traffic_distribution.as_ref()),
+        ),
         created: resource.meta.created,
         alias_of: None,
         aliases: Vec::new(),
@@ -82,6 +92,15 @@ pub(super) fn service_host(name: &str, namespace: &str, domain: &str) -> Arc<str
         .concat()
         .to_ascii_lowercase()
         .into()
+}
+
+/// What an annotation or field says.
+pub(super) fn distribution(text: Option<&String>) -> TrafficDistribution {
+    match text.map(String::as_str) {
+        Some("PreferClose" | "PreferSameZone") => TrafficDistribution::SameZone,
+        Some("PreferSameNode") => TrafficDistribution::SameNode,
+        _ => TrafficDistribution::Any,
+    }
 }
 
 fn resolution(service: &Service) -> Resolution {

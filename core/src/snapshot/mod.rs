@@ -56,16 +56,19 @@ pub(crate) use policy_targets::{GATEWAY_LABEL, PolicyTargets};
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
     Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
-    TargetPort, Visibility,
+    TargetPort, TrafficDistribution, Visibility,
 };
 pub(crate) use telemetries::MeshTelemetry;
 pub use virtual_services::{MESH_GATEWAY, MeshVirtualService};
 pub(crate) use virtual_services::{delegate_key, resolve_gateways};
 pub use visibility::visibility;
-pub(crate) use workloads::{TLS_MODE_ISTIO, TLS_MODE_LABEL, cron_job_of, with_topology_labels};
+pub(crate) use workloads::{
+    NODE_LABEL, SAME_NODE_LABELS, SAME_ZONE_LABELS, TLS_MODE_ISTIO, TLS_MODE_LABEL, cron_job_of,
+    with_topology_labels,
+};
 
 use crate::diag::Diagnostic;
-use crate::model::MeshConfig;
+use crate::model::{Credential, MeshConfig};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
 
 /// What a snapshot depends on beside its objects.
@@ -341,27 +344,62 @@ impl Snapshot {
             .find(host, client_namespace, client_labels, service_namespace)
     }
 
-    /// Whether any rule prefers endpoints by where clients are.
+    /// Whether any rule or service prefers endpoints by where clients are.
     pub(crate) fn topology_matters(&self) -> bool {
         let mesh = self.mesh.locality_lb_setting();
         mesh.has_shares() || self.hosts_by_topology().next().is_some()
     }
 
-    /// Hosts and patterns of the rules that prefer endpoints by where clients are.
+    /// Hosts and patterns whose rules, and hosts whose services, prefer endpoints by where clients are.
     pub(crate) fn hosts_by_topology(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.destination_rules.by_topology()
+        let rules = self.destination_rules.by_topology();
+        rules.chain(self.services.distributed())
     }
 
     /// Keys of the labels of clients that rules order endpoints by.
     pub(crate) fn failover_labels(&self) -> BTreeSet<&str> {
         let of_mesh = destination_rules::failover_labels(self.mesh.locality_lb_setting());
         let of_rules = self.destination_rules.failover_labels();
-        of_mesh.chain(of_rules).collect()
+        let distributed = self.services.distributed().next().is_some();
+        let of_services = distributed.then_some(SAME_NODE_LABELS);
+        of_mesh
+            .chain(of_rules)
+            .chain(of_services.into_iter().flatten())
+            .collect()
+    }
+
+    /// What a Secret holds of certificates.
+    pub(crate) fn credential(&self, namespace: &str, name: &str) -> Option<&Credential> {
+        let found = self.objects.find(Kind::Secret, namespace, name)?;
+        match &found.object {
+            Object::Secret(credential) => Some(credential),
+            _ => None,
+        }
+    }
+
+    /// Names of the Secrets by which DestinationRules have proxies speak TLS.
+    pub(crate) fn client_credentials(&self) -> BTreeSet<&str> {
+        let rules = self.objects.of(Kind::DestinationRule).iter();
+        rules
+            .filter_map(|rule| match &rule.object {
+                Object::DestinationRule(spec) => Some(spec),
+                _ => None,
+            })
+            .flat_map(|spec| spec.credentials())
+            .collect()
     }
 
     /// The pod that alone has an address.
     pub(crate) fn pod_at(&self, address: IpAddr) -> Option<&Arc<Resource>> {
         self.instances.pod_at(address)
+    }
+
+    /// Name of the node on which the pod with an address runs.
+    pub(crate) fn node_at(&self, address: IpAddr) -> Option<&str> {
+        match &self.pod_at(address)?.object {
+            Object::Pod(pod) => pod.spec.as_ref()?.node_name.as_deref(),
+            _ => None,
+        }
     }
 
     /// Where the pod with an address runs; none if there is no such pod.

@@ -74,8 +74,8 @@ impl<'a> EffectiveTrafficPolicy<'a> {
             _ if !has_selector && secret.is_some_and(|name| !name.is_empty()) => Some(
                 "only gateways speak TLS by credentialName; sidecars send plain text, as in Istio, unless the rule has a workloadSelector",
             ),
-            _ if tls.sni.as_deref().is_none_or(str::is_empty) => Some(
-                "without sni the server is asked for the host of each request, which Envoy does and meshctl's own proxy refuses yet: set sni",
+            _ if secret.is_some_and(|name| !name.is_empty()) => Some(
+                "sidecars are not given Secrets yet: their requests by this rule fail with 503, those of gateways work; name files instead",
             ),
             _ => None,
         }

@@ -35,6 +35,8 @@ pub struct MeshService {
     pub subject_alt_names: Vec<Arc<str>>,
     /// Whether the service is outside the mesh (`MESH_EXTERNAL`).
     pub external: bool,
+    /// Which endpoints clients prefer where no DestinationRule says it.
+    pub distribution: TrafficDistribution,
     /// Creation time in seconds since 1970, for conflicts: the oldest wins.
     pub created: Option<i64>,
     /// The host that this one only is another name of: of a Service of type ExternalName that names a service of the mesh. It has then
@@ -55,6 +57,19 @@ pub struct Alias {
     pub namespace: Arc<str>,
     /// Who sees it.
     pub visibility: Visibility,
+}
+
+/// Which endpoints clients prefer by where they are, as a Service says it (`trafficDistribution`). What is not near is used when nothing
+/// near is healthy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TrafficDistribution {
+    /// All alike.
+    #[default]
+    Any,
+    /// Those of the same subzone, then of the same zone, region and network (`PreferSameZone`, and `PreferClose` of old).
+    SameZone,
+    /// The same with those of the same node first (`PreferSameNode`).
+    SameNode,
 }
 
 /// Where a service comes from.
@@ -142,6 +157,8 @@ pub struct Instance {
     pub workload: Workload,
     /// Where it is.
     pub locality: Locality,
+    /// Name of its node, where that is known.
+    pub node: Option<Arc<str>>,
     /// Readiness.
     pub health: EndpointHealth,
     /// Relative weight, at least 1.

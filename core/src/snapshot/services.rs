@@ -11,7 +11,8 @@ use mesh_ir::PersistentMap;
 
 use super::entries::{self, EntryPlan, PlannedEndpoints};
 use super::{
-    Change, ChangeSet, HostMap, MeshService, Registry, ServicePort, Visibility, kubernetes,
+    Change, ChangeSet, HostMap, MeshService, Registry, ServicePort, TrafficDistribution,
+    Visibility, kubernetes,
 };
 use crate::diag::Diagnostic;
 use crate::model::{MeshConfig, WorkloadEntrySpec};
@@ -31,6 +32,8 @@ pub(super) struct Services {
     by_address: PersistentMap<(IpAddr, Arc<str>), ()>,
     /// Hosts that not all namespaces see alike.
     conditional: PersistentMap<Arc<str>, ()>,
+    /// Hosts whose endpoints clients prefer by where they are.
+    distributed: PersistentMap<Arc<str>, ()>,
     /// What is wrong with ServiceEntries, for those with which something is.
     findings: PersistentMap<ResourceKey, Arc<[Diagnostic]>>,
     len: usize,
@@ -232,6 +235,12 @@ impl Services {
         } else {
             self.conditional.insert(host.clone(), ());
         }
+        let near = |service: &Arc<MeshService>| service.distribution != TrafficDistribution::Any;
+        if after.iter().any(near) {
+            self.distributed.insert(host.clone(), ());
+        } else {
+            self.distributed.remove(host);
+        }
         self.len = self.len + after.len() - before.len();
     }
 
@@ -287,6 +296,11 @@ impl Services {
     /// The hosts that not all namespaces see alike.
     pub(super) fn conditional(&self) -> impl Iterator<Item = &Arc<str>> {
         self.conditional.keys()
+    }
+
+    /// The hosts whose endpoints clients prefer by where they are.
+    pub(super) fn distributed(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.distributed.keys()
     }
 
     /// The services whose selector begins with a label.

@@ -26,6 +26,19 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 const SUBZONE_LABEL: &str = "topology.istio.io/subzone";
 const CLUSTER_LABEL: &str = "topology.istio.io/cluster";
 const NETWORK_LABEL: &str = "topology.istio.io/network";
+/// What Istio counts the name of a node as.
+pub(crate) const NODE_LABEL: &str = "kubernetes.io/hostname";
+/// The labels by which a service with [`super::TrafficDistribution::SameZone`] prefers endpoints.
+pub(crate) const SAME_ZONE_LABELS: [&str; 4] =
+    [NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL];
+/// The same for [`super::TrafficDistribution::SameNode`].
+pub(crate) const SAME_NODE_LABELS: [&str; 5] = [
+    NETWORK_LABEL,
+    REGION_LABEL,
+    ZONE_LABEL,
+    SUBZONE_LABEL,
+    NODE_LABEL,
+];
 /// Overrides the node's locality: `region.zone.subzone`, since labels may not contain slashes.
 const LOCALITY_LABEL: &str = "istio-locality";
 
@@ -35,6 +48,8 @@ pub(super) struct PodInfo {
     pub(super) labels: Arc<BTreeMap<String, String>>,
     pub(super) workload: Workload,
     pub(super) locality: Locality,
+    /// Name of its node.
+    pub(super) node: Option<Arc<str>>,
     /// Its service account, `NAMESPACE/NAME`.
     pub(super) account: Arc<str>,
 }
@@ -192,6 +207,7 @@ impl<'a> Workloads<'a> {
                 Some(text) => parse_locality(text, '.'),
                 None => self.node_locality(node),
             },
+            node: (!node.is_empty()).then(|| node.into()),
             account: account(
                 &resource.key.namespace,
                 pod.spec

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesh_ir::{
     CertificateSource, ClientTls, HttpProtocol, PeerValidation, ServerName, SubjectAltName,
-    TlsParameters, TrustSource, UpstreamTls,
+    TrustSource, UpstreamTls,
 };
 
 use super::mesh_tls::MeshTls;
@@ -140,7 +140,7 @@ fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext
             HttpProtocol::Http2 => vec!["h2".into()],
             HttpProtocol::Http1 | HttpProtocol::AsClient => Vec::new(),
         },
-        parameters: TlsParameters::default(),
+        parameters: context.mesh.defaults().clone(),
     }
 }
 

@@ -58,6 +58,7 @@ impl LocalResources {
         ProxyConfig {
             listeners: listeners.cloned().collect(),
             routes: gateway.routes.clone().into(),
+            secrets: gateway.secrets.clone().into(),
             clusters: inbound.clusters.clone().into(),
             ..ProxyConfig::default()
         }

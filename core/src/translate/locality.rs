@@ -1,18 +1,22 @@
-//! Which endpoints a client prefers by where it is: `localityLbSetting` of the DestinationRule, or else of the mesh.
+//! Which endpoints a client prefers by where it is: `localityLbSetting` of the DestinationRule, else `trafficDistribution` of the service,
+//! else the mesh's setting.
 //!
 //! ```text
 //! endpoints by locality --distribute--> shares of localities
-//!                       --failover, failoverPriority, with outlierDetection--> priorities
+//!                       --failover, failoverPriority, with outlierDetection, or trafficDistribution--> priorities
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use mesh_ir::{Endpoint, Locality, LocalityEndpoints};
 
 use crate::model::{LocalityDistribute, LocalityLbSetting};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
-use crate::snapshot::{Instance, with_topology_labels};
+use crate::snapshot::{
+    Instance, NODE_LABEL, SAME_NODE_LABELS, SAME_ZONE_LABELS, TrafficDistribution,
+    with_topology_labels,
+};
 
 /// The label that, where it comes first, counts apart from those that follow.
 const NETWORK_LABEL: &str = "topology.istio.io/network";
@@ -30,16 +34,29 @@ pub struct ClientTopology {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalityPolicy<'a> {
     setting: &'a LocalityLbSetting,
-    /// Without ejection no endpoint is ever unhealthy, so that priorities would only take endpoints out of use.
-    ejects: bool,
+    /// Whether there are priorities: without ejection no endpoint is ever unhealthy, so that they would only take endpoints out of use.
+    /// Who asks for nearness by the service itself means it even so.
+    has_priorities: bool,
+}
+
+/// What a service says of itself, as settings of a rule.
+static SAME_ZONE: LazyLock<LocalityLbSetting> = LazyLock::new(|| nearest(&SAME_ZONE_LABELS));
+static SAME_NODE: LazyLock<LocalityLbSetting> = LazyLock::new(|| nearest(&SAME_NODE_LABELS));
+
+fn nearest(labels: &[&str]) -> LocalityLbSetting {
+    LocalityLbSetting {
+        failover_priority: labels.iter().map(|label| (*label).to_owned()).collect(),
+        ..LocalityLbSetting::default()
+    }
 }
 
 // === impl LocalityPolicy ===
 
 impl<'a> LocalityPolicy<'a> {
-    /// The policy of a cluster, if localities count at all.
+    /// The policy of a cluster, if localities count at all: that of the rule, else of the service, else of the mesh.
     pub(super) fn of(
         policy: &EffectiveTrafficPolicy<'a>,
+        service: TrafficDistribution,
         mesh: &'a LocalityLbSetting,
     ) -> Option<Self> {
         let balancer = policy.load_balancer;
@@ -47,10 +64,15 @@ impl<'a> LocalityPolicy<'a> {
             return None;
         }
         let own = balancer.and_then(|balancer| balancer.locality_lb_setting.as_ref());
-        let setting = own.unwrap_or(mesh);
+        let near = match service {
+            TrafficDistribution::Any => None,
+            TrafficDistribution::SameZone => Some(&*SAME_ZONE),
+            TrafficDistribution::SameNode => Some(&*SAME_NODE),
+        };
+        let setting = own.or(near).unwrap_or(mesh);
         (setting.enabled != Some(false)).then_some(Self {
             setting,
-            ejects: policy.outlier_detection.is_some(),
+            has_priorities: policy.outlier_detection.is_some() || own.is_none() && near.is_some(),
         })
     }
 
@@ -63,7 +85,7 @@ impl<'a> LocalityPolicy<'a> {
             enabled: _,
         } = self.setting;
         let fails_over = !failover.is_empty() || !failover_priority.is_empty();
-        !distribute.is_empty() || self.ejects && fails_over
+        !distribute.is_empty() || self.has_priorities && fails_over
     }
 
     /// The endpoints of instances, as a client prefers them.
@@ -104,7 +126,7 @@ impl<'a> LocalityPolicy<'a> {
             failover_priority,
             enabled: _,
         } = self.setting;
-        if !self.ejects || !distribute.is_empty() {
+        if !self.has_priorities || !distribute.is_empty() {
             return 0;
         }
         let by_labels = label_priority(client, instance, failover_priority);
@@ -130,12 +152,15 @@ impl<'a> LocalityPolicy<'a> {
 /// How early the labels of an instance stop to be the client's: 0 when all are equal. An entry `KEY=VALUE` compares with a value instead
 /// of the client's.
 fn label_priority(client: &ClientTopology, instance: &Instance, keys: &[String]) -> u32 {
-    let labels = with_topology_labels(
+    let mut labels = with_topology_labels(
         &instance.labels,
         &instance.locality,
         &instance.workload.cluster,
         "",
     );
+    if let Some(node) = &instance.node {
+        labels.insert(NODE_LABEL.to_owned(), node.to_string());
+    }
     let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     let mut elsewhere = 0;
     for (position, entry) in keys.iter().enumerate() {

@@ -11,7 +11,7 @@ use mesh_ir::{
     Transport, TrustSource, alpn,
 };
 
-use crate::model::MeshConfig;
+use crate::model::{MeshConfig, MeshTls as MeshTlsSettings, TlsProtocol};
 
 /// Longest name of a server that TLS takes.
 const MAX_SERVER_NAME: usize = 253;
@@ -23,6 +23,10 @@ pub(super) struct MeshTls {
     pub(super) automatic: bool,
     /// Trust domains whose identities are accepted, the mesh's own first.
     domains: Vec<Arc<str>>,
+    /// Versions and algorithms that servers of the mesh take from each other.
+    server: TlsParameters,
+    /// Versions and algorithms of all other TLS that says nothing of its own.
+    defaults: TlsParameters,
 }
 
 /// Connections that a port takes alike.
@@ -65,20 +69,47 @@ impl MeshTls {
                 .chain(aliases)
                 .map(Arc::from)
                 .collect(),
+            server: TlsParameters {
+                // Curves cannot be chosen inside of the mesh.
+                curves: Vec::new(),
+                ..parameters(mesh.mesh_mtls.as_ref())
+            },
+            defaults: parameters(mesh.tls_defaults.as_ref()),
         }
+    }
+
+    /// Versions and algorithms where neither a rule nor the mesh's own TLS says any (`tlsDefaults`).
+    pub(super) fn defaults(&self) -> &TlsParameters {
+        &self.defaults
     }
 
     /// How a server of the mesh ends it: clients must show a certificate of one of the trust domains.
     fn server(&self, carries: Carries) -> Arc<ServerTls> {
-        Arc::new(ServerTls {
+        Arc::new(self.server_for(carries, std::iter::empty()))
+    }
+
+    /// How a server of the mesh ends it for clients that have one of these names; without names, for everybody in the trust domains.
+    pub(super) fn server_for<'a>(
+        &self,
+        carries: Carries,
+        names: impl Iterator<Item = &'a str>,
+    ) -> ServerTls {
+        let mut names: Vec<SubjectAltName> = names.map(SubjectAltName::exact).collect();
+        if names.is_empty() {
+            names.extend(self.anyone());
+        }
+        ServerTls {
             certificates: vec![certificate()],
-            client: ClientCertificate::Required(validation(self.anyone().collect())),
+            client: ClientCertificate::Required(validation(names)),
             alpn: match carries {
                 Carries::Http => alpn::HTTP.map(Arc::from).into(),
                 Carries::Tcp => Vec::new(),
             },
-            parameters: parameters(),
-        })
+            parameters: TlsParameters {
+                minimum: self.server.minimum.or(Some(TlsVersion::V1_2)),
+                ..self.server.clone()
+            },
+        }
     }
 
     /// How a client of the mesh speaks it with servers that run as one of these service accounts (`NAMESPACE/NAME`), or have one of
@@ -203,9 +234,32 @@ fn validation(names: Vec<SubjectAltName>) -> PeerValidation {
     }
 }
 
-fn parameters() -> TlsParameters {
+/// What the mesh says of versions and algorithms.
+fn parameters(tls: Option<&MeshTlsSettings>) -> TlsParameters {
+    let Some(MeshTlsSettings {
+        min_protocol_version,
+        cipher_suites,
+        ecdh_curves,
+    }) = tls
+    else {
+        return TlsParameters::default();
+    };
+    let names = |all: &[String]| all.iter().map(|name| name.as_str().into()).collect();
     TlsParameters {
-        minimum: Some(TlsVersion::V1_2),
-        ..TlsParameters::default()
+        minimum: min_protocol_version.and_then(version),
+        maximum: None,
+        cipher_suites: names(cipher_suites),
+        curves: names(ecdh_curves),
+    }
+}
+
+/// A version; none leaves the choice to the implementation.
+pub(super) fn version(version: TlsProtocol) -> Option<TlsVersion> {
+    match version {
+        TlsProtocol::Auto => None,
+        TlsProtocol::V1_0 => Some(TlsVersion::V1_0),
+        TlsProtocol::V1_1 => Some(TlsVersion::V1_1),
+        TlsProtocol::V1_2 => Some(TlsVersion::V1_2),
+        TlsProtocol::V1_3 => Some(TlsVersion::V1_3),
     }
 }

@@ -238,6 +238,7 @@ fn concerns_own(difference: &Difference, root: &str, scope: &ProxyScope) -> bool
         service_namespaces,
         listed_addresses,
         pod_namespaces,
+        secret_namespaces,
         policies,
         others,
     } = difference;
@@ -256,7 +257,12 @@ fn concerns_own(difference: &Difference, root: &str, scope: &ProxyScope) -> bool
                 || service_namespaces.contains(namespace)
                 || address.any(|address| listed_addresses.contains(address))
         }
-        ProxyKind::Gateway => for_all || !services.is_empty() || !virtual_services.is_empty(),
+        ProxyKind::Gateway => {
+            for_all
+                || secret_namespaces.contains(namespace)
+                || !services.is_empty()
+                || !virtual_services.is_empty()
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use super::rules::{ClientContext, CompiledRules, Destination, default_retry};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
 use crate::snapshot::{
-    EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, is_wildcard, report,
+    EffectiveDestinationRule, MESH_GATEWAY, MeshService, Snapshot, TrafficDistribution,
+    is_wildcard, report,
 };
 
 /// What the clients of one namespace with some labels see. Clients of no namespace see what is public and nothing else.
@@ -87,6 +88,7 @@ impl<'a> View<'a> {
         let rule = self.destination_rule(service);
         self.topology.is_some()
             && (mesh.has_shares()
+                || service.distribution != TrafficDistribution::Any
                 || rule.is_some_and(|rule| rule.looks_at_topology(self.snapshot.mesh())))
     }
 

@@ -26,7 +26,6 @@ pub fn render(config: &ProxyConfig, namespace: &str, diagnostics: &[Diagnostic])
         secrets,
         names,
     } = config;
-    assert!(secrets.is_empty(), "secrets are not rendered");
     let mut root = Map::new();
     let mut put = |key: &str, value: Value| {
         if !is_empty(&value) {
@@ -47,6 +46,7 @@ pub fn render(config: &ProxyConfig, namespace: &str, diagnostics: &[Diagnostic])
         "endpoints",
         object(endpoints.iter().map(|item| endpoint(item))),
     );
+    put("secrets", object(secrets.iter().map(|item| secret(item))));
     let mut by_addresses: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let names = names.iter().map(|table| &**table);
     let names = resolvable_names(names, namespace);
@@ -222,22 +222,56 @@ fn server_tls(tls: &mesh_ir::ServerTls) -> String {
         alpn,
         parameters,
     } = tls;
-    let mesh_ir::ClientCertificate::Required(peer) = client else {
-        return format!("{tls:?}");
+    let clients = match client {
+        mesh_ir::ClientCertificate::NotRequested => "are not asked".to_owned(),
+        mesh_ir::ClientCertificate::Optional(peer) => format!("may be {}", validation(peer)),
+        mesh_ir::ClientCertificate::Required(peer) => validation(peer),
     };
-    let minimum = parameters.minimum;
-    let rest = mesh_ir::TlsParameters {
-        minimum,
-        ..Default::default()
-    };
-    assert_eq!(*parameters, rest, "rendered as if always so");
     let certificates: Vec<String> = certificates.iter().map(certificate).collect();
     format!(
-        "{}; clients {}; alpn [{}]; from {minimum:?}",
+        "{}; clients {clients}; alpn [{}]{}",
         certificates.join(" "),
-        validation(peer),
-        alpn.join(" ")
+        alpn.join(" "),
+        tls_parameters(parameters)
     )
+}
+
+fn tls_parameters(parameters: &mesh_ir::TlsParameters) -> String {
+    let mesh_ir::TlsParameters {
+        minimum,
+        maximum,
+        cipher_suites,
+        curves,
+    } = parameters;
+    let mut text = String::new();
+    if let Some(minimum) = minimum {
+        write!(text, "; from {minimum:?}").unwrap();
+    }
+    if let Some(maximum) = maximum {
+        write!(text, "; to {maximum:?}").unwrap();
+    }
+    if !cipher_suites.is_empty() {
+        write!(text, "; suites {}", cipher_suites.join(" ")).unwrap();
+    }
+    if !curves.is_empty() {
+        write!(text, "; curves {}", curves.join(" ")).unwrap();
+    }
+    text
+}
+
+fn secret(item: &mesh_ir::Secret) -> (String, Value) {
+    let mesh_ir::Secret { name, kind } = item;
+    let holds = match kind {
+        mesh_ir::SecretKind::Certificate { chain, key } => {
+            format!(
+                "certificate of {} bytes, key of {}",
+                chain.len(),
+                key.0.len()
+            )
+        }
+        mesh_ir::SecretKind::Trust { roots } => format!("trust in {} bytes", roots.len()),
+    };
+    (name.to_string(), holds.into())
 }
 
 fn upstream_tls(tls: &mesh_ir::UpstreamTls) -> Option<String> {
@@ -253,7 +287,6 @@ fn upstream_tls(tls: &mesh_ir::UpstreamTls) -> Option<String> {
         alpn,
         parameters,
     } = &**client;
-    assert_eq!(*parameters, Default::default(), "rendered as if always so");
     let own = own
         .as_ref()
         .map_or_else(|| "nothing".to_owned(), certificate);
@@ -262,9 +295,10 @@ fn upstream_tls(tls: &mesh_ir::UpstreamTls) -> Option<String> {
         other => format!("{other:?}"),
     };
     Some(format!(
-        "{when}; shows {own}; servers {}; sni {name}; alpn [{}]",
+        "{when}; shows {own}; servers {}; sni {name}; alpn [{}]{}",
         validation(server),
-        alpn.join(" ")
+        alpn.join(" "),
+        tls_parameters(parameters)
     ))
 }
 

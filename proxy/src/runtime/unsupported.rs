@@ -5,7 +5,7 @@ use mesh_ir::evaluate::RateLimitRules;
 use mesh_ir::policy::RateLimitRule;
 use mesh_ir::{
     Cluster, FilterChain, HttpConnectionManager, HttpFilter, Network, NetworkFilter, Route,
-    RouteConfig, Routes, ServerName, StripPort, UpstreamTls, VirtualHost,
+    RouteConfig, Routes, StripPort, VirtualHost,
 };
 use mesh_xds::resource::Resource;
 
@@ -69,15 +69,6 @@ const HTTP: &[Row<HttpConnectionManager>] = &[
 ];
 
 const CLUSTER: &[Row<Cluster>] = &[
-    (
-        "the host of each request as the server's name (auto_sni)",
-        |cluster| match &cluster.client.tls {
-            UpstreamTls::Plaintext => false,
-            UpstreamTls::Always(tls) | UpstreamTls::WhereOffered(tls) => {
-                tls.server_name == ServerName::OfRequest
-            }
-        },
-    ),
     ("the PROXY protocol to endpoints", |cluster| {
         cluster.client.proxy_protocol.is_some()
     }),

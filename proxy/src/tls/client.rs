@@ -33,6 +33,8 @@ pub struct ClientSide {
     protocols: Vec<Arc<str>>,
     server_name: RustlsName<'static>,
     sends_name: bool,
+    /// Whether the host of each request is named, and must be named by the certificate where nothing else is expected of that.
+    of_request: bool,
     /// By what is spoken inside.
     configs: [OnceLock<Arc<ClientConfig>>; 3],
 }
@@ -70,22 +72,43 @@ impl ClientSide {
         };
         let name = match server_name {
             ServerName::Fixed(name) => name,
-            ServerName::None => UNNAMED,
-            ServerName::OfRequest => {
-                let what = "the host of each request as server name (auto_sni)".to_owned();
-                return Err(InvalidTls::Unsupported(what));
-            }
+            ServerName::None | ServerName::OfRequest => UNNAMED,
         };
         let invalid = |_| InvalidTls::Unsupported(format!("the server name {name:?}"));
         Ok(Self {
             versions: parameters::versions(parameters)?,
             own: certificate.as_deref().and_then(own),
             server_name: RustlsName::try_from(name.to_owned()).map_err(invalid)?,
-            sends_name: *server_name != ServerName::None,
+            sends_name: matches!(server_name, ServerName::Fixed(_)),
+            of_request: *server_name == ServerName::OfRequest,
             protocols: alpn.clone(),
             provider,
             verifier,
             certificate,
+            configs: Default::default(),
+        })
+    }
+
+    /// Whether a connection is for requests to one host only, and cannot be made without knowing it.
+    pub fn is_of_request(&self) -> bool {
+        self.of_request
+    }
+
+    /// The same for the server of a host, without its port: it is asked for that name, or for none if the host is an address, as in Envoy
+    /// (`auto_sni`); and where no other names are expected its certificate must be for that host (`auto_san_validation`). None if the
+    /// host is neither a name nor an address.
+    pub fn for_host(&self, host: &str) -> Option<Self> {
+        let server_name = RustlsName::try_from(host.to_owned()).ok()?;
+        Some(Self {
+            provider: self.provider.clone(),
+            versions: self.versions.clone(),
+            verifier: self.verifier.for_host(host)?,
+            certificate: self.certificate.clone(),
+            own: self.own.clone(),
+            protocols: self.protocols.clone(),
+            sends_name: matches!(server_name, RustlsName::DnsName(_)),
+            server_name,
+            of_request: false,
             configs: Default::default(),
         })
     }

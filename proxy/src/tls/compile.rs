@@ -3,9 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use mesh_ir::{
-    CertificateSource, ClientCertificate, ClientTls, PeerValidation, Secret, ServerTls, TrustSource,
-};
+use mesh_ir::{ClientTls, Secret, ServerTls};
 use rustc_hash::FxHashMap;
 
 use super::material::{InvalidTls, Materials};
@@ -30,13 +28,6 @@ pub struct TlsCompiler<'a> {
     before: &'a TlsConfigs,
     materials: Materials<'a>,
     made: TlsConfigs,
-}
-
-/// Where keys and certificates come from.
-#[derive(Default)]
-struct Sources<'a> {
-    secrets: Vec<&'a str>,
-    files: Vec<&'a str>,
 }
 
 // === impl TlsCompiler ===
@@ -65,7 +56,7 @@ impl<'a> TlsCompiler<'a> {
     /// # Errors
     /// When a key or a certificate is missing or means nothing, or something is asked for that this proxy does not do.
     pub fn server(&mut self, tls: &Arc<ServerTls>) -> Result<Arc<ServerSide>, InvalidTls> {
-        let fingerprint = Sources::of_server(tls).fingerprint(&self.materials);
+        let fingerprint = self.materials.fingerprint(&tls.sources());
         let (before, made) = (&self.before.servers, &mut self.made.servers);
         make(before, made, tls, fingerprint, || {
             ServerSide::new(tls, &self.materials)
@@ -77,7 +68,7 @@ impl<'a> TlsCompiler<'a> {
     /// # Errors
     /// As [`Self::server`].
     pub fn client(&mut self, tls: &Arc<ClientTls>) -> Result<Arc<ClientSide>, InvalidTls> {
-        let fingerprint = Sources::of_client(tls).fingerprint(&self.materials);
+        let fingerprint = self.materials.fingerprint(&tls.sources());
         let (before, made) = (&self.before.clients, &mut self.made.clients);
         make(before, made, tls, fingerprint, || {
             ClientSide::new(tls, &self.materials)
@@ -105,51 +96,4 @@ fn make<S: std::hash::Hash + Eq, T>(
     };
     made.insert(source.clone(), kept);
     Ok(value)
-}
-
-// === impl Sources ===
-
-impl<'a> Sources<'a> {
-    fn of_server(tls: &'a ServerTls) -> Self {
-        let mut sources = Self::default();
-        for certificate in &tls.certificates {
-            sources.certificate(certificate);
-        }
-        match &tls.client {
-            ClientCertificate::NotRequested => {}
-            ClientCertificate::Optional(peer) | ClientCertificate::Required(peer) => {
-                sources.validation(peer);
-            }
-        }
-        sources
-    }
-
-    fn of_client(tls: &'a ClientTls) -> Self {
-        let mut sources = Self::default();
-        if let Some(certificate) = &tls.certificate {
-            sources.certificate(certificate);
-        }
-        sources.validation(&tls.server);
-        sources
-    }
-
-    fn certificate(&mut self, source: &'a CertificateSource) {
-        match source {
-            CertificateSource::Discovered(name) => self.secrets.push(name),
-            CertificateSource::Files { chain, key } => self.files.extend([&**chain, &**key]),
-        }
-    }
-
-    fn validation(&mut self, validation: &'a PeerValidation) {
-        match &validation.trust {
-            Some(TrustSource::Discovered(name)) => self.secrets.push(name),
-            Some(TrustSource::File(path)) => self.files.push(path),
-            None => {}
-        }
-        self.files.extend(validation.revoked.as_deref());
-    }
-
-    fn fingerprint(&self, materials: &Materials<'_>) -> u64 {
-        materials.fingerprint(&self.secrets, &self.files)
-    }
 }

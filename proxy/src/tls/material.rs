@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use mesh_ir::matching::InvalidRegex;
-use mesh_ir::{CertificateSource, Secret, SecretKind, TlsParameters, TrustSource};
+use mesh_ir::{CertificateSource, Secret, SecretKind, TlsParameters, TlsSources, TrustSource};
 use rustc_hash::FxHashMap;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -110,13 +110,14 @@ impl<'a> Materials<'a> {
     }
 
     /// A number that changes when the contents of a source do.
-    pub(super) fn fingerprint(&self, names: &[&str], files: &[&str]) -> u64 {
+    pub(super) fn fingerprint(&self, sources: &TlsSources<'_>) -> u64 {
+        let TlsSources { secrets, files } = sources;
         let mut hasher = DefaultHasher::new();
         let mut known = self.fingerprints.borrow_mut();
-        for name in names {
-            let made = known.entry((*name).into()).or_insert_with(|| {
+        for name in secrets {
+            let made = known.entry(Arc::clone(name)).or_insert_with(|| {
                 let mut hasher = DefaultHasher::new();
-                self.secrets.get(name).hash(&mut hasher);
+                self.secrets.get(&***name).hash(&mut hasher);
                 hasher.finish()
             });
             made.hash(&mut hasher);

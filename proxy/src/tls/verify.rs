@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mesh_ir::PeerValidation;
+use mesh_ir::{PeerValidation, SubjectAltName};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
@@ -66,6 +66,20 @@ impl PeerVerifier {
             trust,
             names,
             required,
+        }))
+    }
+
+    /// The same for the server of a host. Where no names are expected and certificates are checked at all, it must be for that host.
+    pub(super) fn for_host(self: &Arc<Self>, host: &str) -> Option<Arc<Self>> {
+        if self.trust.is_none() || !self.names.is_empty() {
+            return Some(self.clone());
+        }
+        let name = SubjectAltName::exact(host);
+        Some(Arc::new(Self {
+            provider: self.provider.clone(),
+            trust: self.trust.clone(),
+            names: vec![Name::new(&name).ok()?],
+            required: self.required,
         }))
     }
 

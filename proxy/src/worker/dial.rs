@@ -48,6 +48,12 @@ pub async fn connect(
         endpoint.cells.cx_connect_fail.inc();
         return Err(Failure::NotReady(reason.clone()));
     }
+    if let Transport::Tls(tls) = &endpoint.transport
+        && tls.is_of_request()
+    {
+        let reason = "no host is known that the server could be asked for".into();
+        return Err(Failure::NotReady(reason));
+    }
     let options = &worker.shared.options;
     let address = options.at_socket(endpoint.address);
     let source = cluster.cluster.config.client.source_address;

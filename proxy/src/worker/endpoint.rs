@@ -24,6 +24,10 @@ use crate::tls::TlsFacts;
 /// Idle connections that are kept for one endpoint.
 const MAX_IDLE: usize = 1024;
 
+/// Hosts of requests for which an endpoint has connections of their own, where the server is asked for that host in TLS. Those of the
+/// host that came first make room for more.
+const MAX_HOSTS: usize = 64;
+
 /// Envoy's limit for idle connections where none is configured.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -39,7 +43,10 @@ pub struct LocalEndpoint {
     /// Connections of HTTP/2.
     pub http2: Http2Pool,
     workload: Option<Workload>,
-    active: Cell<u32>,
+    /// Requests on their way, those for its hosts among them.
+    active: Rc<Cell<u32>>,
+    /// The same endpoint for requests to one host each.
+    hosts: RefCell<VecDeque<(Box<str>, Rc<Self>)>>,
     idle: RefCell<Vec<Idle>>,
     pool: Rc<Pool>,
     /// What is known of it; none where nothing needs to be.
@@ -113,7 +120,8 @@ impl LocalEndpoint {
             transport,
             workload,
             http2: Http2Pool::default(),
-            active: Cell::new(0),
+            active: Rc::default(),
+            hosts: RefCell::default(),
             idle: RefCell::default(),
             pool: Rc::default(),
             host: RefCell::default(),
@@ -121,6 +129,54 @@ impl LocalEndpoint {
             tls: RefCell::default(),
             series: RefCell::default(),
         })
+    }
+
+    /// Whether a server is asked for the host of each request, so that requests to different hosts do not share connections.
+    #[inline]
+    pub fn is_of_request(&self) -> bool {
+        matches!(&self.transport, Transport::Tls(tls) if tls.is_of_request())
+    }
+
+    /// The endpoint whose connections a request to `host`, without its port, may use. None if that is nothing that can be asked for.
+    pub fn for_host(&self, host: &[u8]) -> Option<Rc<Self>> {
+        let Transport::Tls(tls) = &self.transport else {
+            return None;
+        };
+        let host = std::str::from_utf8(host).ok()?;
+        // IPv6 addresses.
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let mut hosts = self.hosts.borrow_mut();
+        if let Some((_, known)) = hosts.iter().find(|(known, _)| **known == *host) {
+            return Some(known.clone());
+        }
+        let endpoint = Rc::new(Self {
+            address: self.address,
+            cells: self.cells.clone(),
+            transport: Transport::Tls(Arc::new(tls.for_host(&host)?)),
+            workload: self.workload.clone(),
+            http2: Http2Pool::default(),
+            active: self.active.clone(),
+            hosts: RefCell::default(),
+            idle: RefCell::default(),
+            pool: Rc::default(),
+            host: self.host.clone(),
+            retired: self.retired.clone(),
+            tls: RefCell::default(),
+            series: RefCell::default(),
+        });
+        if hosts.len() >= MAX_HOSTS
+            && let Some((_, oldest)) = hosts.pop_front()
+        {
+            oldest.retire();
+        }
+        hosts.push_back((host.into(), endpoint.clone()));
+        Some(endpoint)
+    }
+
+    /// The same endpoint for the hosts that requests have named.
+    fn of_hosts(&self) -> Vec<Rc<Self>> {
+        let hosts = self.hosts.borrow();
+        hosts.iter().map(|(_, endpoint)| endpoint.clone()).collect()
     }
 
     /// Whether it is the endpoint that a configuration describes. Connections that were made by other settings must not be used again.
@@ -131,6 +187,9 @@ impl LocalEndpoint {
     /// Says where what becomes of its requests is taken down.
     pub fn watch(&self, host: Option<&Arc<Host>>) {
         self.host.replace(host.cloned());
+        for endpoint in self.of_hosts() {
+            endpoint.watch(host);
+        }
     }
 
     /// Takes down what became of a request or a connection.
@@ -154,11 +213,18 @@ impl LocalEndpoint {
         self.retired.set(true);
         self.idle.take();
         self.http2.retire();
+        for (_, endpoint) in self.hosts.take() {
+            endpoint.retire();
+        }
     }
 
     /// Closes its idle connections of HTTP/1.1. Whether there were any.
     pub fn close_idle(&self) -> bool {
-        !self.idle.take().is_empty()
+        let mut closed = !self.idle.take().is_empty();
+        for endpoint in self.of_hosts() {
+            closed |= endpoint.close_idle();
+        }
+        closed
     }
 
     /// Whether it has been retired.
@@ -267,7 +333,11 @@ impl LocalEndpoint {
         if idle.is_empty() {
             idle.shrink_to_fit();
         }
-        self.http2.sweep(now, limits) | !idle.is_empty()
+        let mut left = self.http2.sweep(now, limits) | !idle.is_empty();
+        for endpoint in self.of_hosts() {
+            left |= endpoint.sweep(now, limits);
+        }
+        left
     }
 
     /// Takes down what a handshake with it has told.

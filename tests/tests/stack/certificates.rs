@@ -48,6 +48,29 @@ impl Authority {
     }
 }
 
+/// A certificate for a name with its key, both PEM.
+pub struct Leaf {
+    pub chain: String,
+    pub key: String,
+}
+
+impl Authority {
+    /// Its own certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for a host name.
+    pub fn leaf(&self, host: &str) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        Leaf {
+            chain: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
 /// The identity of a service account of the namespace `default`.
 pub fn identity(account: &str) -> String {
     format!("spiffe://cluster.local/ns/default/sa/{account}")

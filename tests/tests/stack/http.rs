@@ -6,9 +6,9 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection.
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+/// A connection, plain or in TLS.
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 /// What came back.
@@ -27,15 +27,27 @@ impl Answer {
     }
 }
 
+/// A socket that waits for no answer longer than a test does.
+pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
+        connect(address).map(Self::over)
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// A connection over a stream that is open.
+    pub fn over(stream: S) -> Self {
+        Self {
             stream: BufReader::new(stream),
-        })
+        }
     }
 
     /// Sends bytes as they are.

@@ -22,6 +22,7 @@ mod control_plane;
 mod drain;
 mod framing;
 mod gateway;
+mod gateway_tls;
 mod grpc;
 mod h2spec;
 mod limits;

@@ -57,6 +57,7 @@ impl Service {
             Arc::clone(&connections),
             Arc::default(),
             Arc::default(),
+            SecretAccess::new(None),
             &mut tasks,
         );
         Self {

@@ -150,6 +150,7 @@ fn known_endpoint(instance: &Instance, port: &ServicePort) -> Value {
         health,
         weight,
         offers_mtls,
+        node: _,
         account: _,
     } = instance;
     let parts = [&locality.region, &locality.zone, &locality.subzone];

@@ -30,7 +30,7 @@ pub(super) struct DomainsBuilder {
 }
 
 /// The authority without its port, by Envoy's rule: what follows the last colon that is not part of an IPv6 address.
-pub(super) fn strip_port(authority: &[u8]) -> &[u8] {
+pub fn strip_port(authority: &[u8]) -> &[u8] {
     match port_start(authority) {
         Some(colon) => authority.get(..colon).unwrap_or(authority),
         None => authority,

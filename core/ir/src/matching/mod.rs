@@ -20,6 +20,7 @@ mod target;
 mod text;
 
 pub use criteria::HeaderCriteria;
+pub use domains::strip_port;
 pub(crate) use domains::{port_start, with_lower};
 pub use edited::{EditedRequest, HeadEdits};
 pub use kept::Kept;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Effect, Row, Scope, Watch};
-use crate::resource::compile;
 use crate::resource::{Kind, Object};
+use crate::resource::{compile, credential};
 
 /// `kubernetes!(Kind, plural, api versions, watch, significant parts)`
 macro_rules! kubernetes {
@@ -39,6 +39,9 @@ const WORKLOAD: &[&str] = &[
 const SPEC: &[&str] = &["/spec"];
 const DATA: &[&str] = &["/data", "/binaryData"];
 
+/// Secrets that may hold certificates: releases of Helm are many and large, and tokens are nobody's business.
+const CREDENTIALS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token";
+
 /// Pods say in their status where and how they are.
 const POD: &[&str] = &[
     "/spec",
@@ -59,7 +62,19 @@ pub(super) const ROWS: &[Row] = &[
     },
     kubernetes!(ServiceAccount, "serviceaccounts", CORE, Never, SPEC),
     kubernetes!(ConfigMap, "configmaps", CORE, OwnNamespace, DATA),
-    kubernetes!(Secret, "secrets", CORE, Never, DATA),
+    Row {
+        kind: Kind::Secret,
+        name: "Secret",
+        plural: "secrets",
+        api_versions: CORE,
+        scope: Scope::Namespaced,
+        watch: Watch::Selected(CREDENTIALS),
+        writes_status: false,
+        significant: &["/data", "/stringData"],
+        effect: Effect::Full,
+        definition: None,
+        compile: |value, _| credential::compile(value),
+    },
     kubernetes!(Service, "services", CORE, Always, SPEC),
     kubernetes!(Endpoints, "endpoints", CORE, Never, &["/subsets"]),
     kubernetes!(

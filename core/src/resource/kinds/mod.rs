@@ -55,6 +55,8 @@ pub enum Scope {
 pub enum Watch {
     /// In all namespaces. Every API server has the kind.
     Always,
+    /// In all namespaces, those that a field selector selects. Every API server has the kind.
+    Selected(&'static str),
     /// Only in the control plane's own namespace.
     OwnNamespace,
     /// In all namespaces, while its CRD is installed.

@@ -1,19 +1,23 @@
 //! Gateways: listeners by the Gateways that select the proxy, and one route table for each port.
 //!
 //! ```text
-//! Gateways --servers by target port--> Port { HTTP servers | TCP server } --VirtualServices--> listener, route table
+//! Gateways --servers by target port--> Port { HTTP servers | TCP servers | TLS servers } --VirtualServices--> listener, route tables
+//!                                                                              \-- Secrets --> secrets
 //! ```
 
+mod encrypted;
 mod ports;
 mod routes;
+mod secrets;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mesh_ir::{
-    Capture, ChainMatch, Direction, FilterChain, Inspect, Listener, Network, ProxyScope,
-    RouteConfig, Routes,
+    Capture, ChainMatch, Direction, FilterChain, Listener, Network, ProxyScope, RouteConfig,
+    Routes, Secret,
 };
 
 use super::cache::TranslationCache;
@@ -25,7 +29,7 @@ use super::rules::CompiledRules;
 use super::view::View;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
-use ports::{Port, Serves};
+use ports::{BoundServer, Port, Serves};
 
 /// All that a gateway's own part depends on beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,13 +44,15 @@ pub struct GatewayKey {
     pub dns_domain: String,
 }
 
-/// The part of a configuration that only gateways have; both lists are sorted by name.
+/// The part of a configuration that only gateways have; the lists are sorted by name.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayPart {
     /// One for each port.
     pub listeners: Vec<Arc<Listener>>,
-    /// `http.PORT`.
+    /// `http.PORT`, and `https.PORT.NAME.GATEWAY.NAMESPACE` for each server that ends TLS.
     pub routes: Vec<Arc<RouteConfig>>,
+    /// Certificates and keys that servers, or rules for the gateway as a client, name.
+    pub secrets: Vec<Arc<Secret>>,
     /// What is wrong with the Gateways and their rules.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -85,19 +91,25 @@ pub(super) fn gateway(
     for port in &ports {
         match port.serves {
             Serves::Http => {
-                let table = routes::table(&view, port, &rules);
+                let table = routes::plain_table(&view, port, &rules);
                 let http = http(&view, port, &key.capture, table.name.clone());
                 part.routes.push(Arc::new(table));
                 let made = listener(port, &key.capture, http);
                 part.listeners.push(policies.guard(made));
             }
-            Serves::Tcp | Serves::Passthrough => {
-                let connections = connections(&view, port, &rules);
+            Serves::Tcp => {
+                let connections = connections(&view, &port.servers, &rules);
                 let made = connection_listener(&view, port, &key.capture, &connections);
+                part.listeners.extend(made.map(|made| policies.guard(made)));
+            }
+            Serves::Tls => {
+                let (made, tables) = encrypted::listener(&view, port, &key.capture, &rules);
+                part.routes.extend(tables.into_iter().map(Arc::new));
                 part.listeners.extend(made.map(|made| policies.guard(made)));
             }
         }
     }
+    part.secrets = secrets::secrets(&view, &ports);
     part.listeners.sort_by(|a, b| a.name.cmp(&b.name));
     part.routes.sort_by(|a, b| a.name.cmp(&b.name));
     part
@@ -133,15 +145,20 @@ fn address(port: &Port, capture: &Capture) -> IpAddr {
     }
 }
 
-fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
+/// The socket of a port, without chains.
+fn listening(port: &Port, capture: &Capture) -> Listener {
     let address = address(port, capture);
+    Listener::new(
+        listener_name(address, port.target),
+        SocketAddr::new(address, port.target),
+        Direction::Outbound,
+    )
+}
+
+fn listener(port: &Port, capture: &Capture, network: Network) -> Listener {
     Listener {
         chains: vec![FilterChain::new("", ChainMatch::default(), network)],
-        ..Listener::new(
-            listener_name(address, port.target),
-            SocketAddr::new(address, port.target),
-            Direction::Outbound,
-        )
+        ..listening(port, capture)
     }
 }
 
@@ -158,19 +175,10 @@ fn connection_listener(
     if connections.chains.is_empty() {
         return Some(listener(port, capture, all?));
     }
-    let address = address(port, capture);
     Some(Listener {
         chains: connections.filter_chains(settings).collect(),
         default_chain: all.map(|all| FilterChain::new("", ChainMatch::default(), all)),
-        inspect: Inspect {
-            tls: connections.looks_at_tls(),
-            ..Inspect::default()
-        },
-        ..Listener::new(
-            listener_name(address, port.target),
-            SocketAddr::new(address, port.target),
-            Direction::Outbound,
-        )
+        ..listening(port, capture)
     })
 }
 
@@ -183,32 +191,18 @@ fn http(view: &View<'_>, port: &Port, capture: &Capture, routes: Arc<str>) -> Ne
     Network::Http(manager)
 }
 
-/// Where the rules of the port's servers send connections.
-fn connections(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> Connections {
-    let is_tls = port.serves == Serves::Passthrough;
+/// Where the rules of servers without TLS send connections.
+fn connections(
+    view: &View<'_>,
+    servers: &[BoundServer],
+    rules: &[Arc<CompiledRules>],
+) -> Connections {
     let mut found = Connections::default();
-    for server in &port.servers {
+    for server in servers {
         let client = server.client_context(view);
         for compiled in rules.iter().filter(|compiled| server.is_for(compiled)) {
-            let namespace = &compiled.source.resource.key.namespace;
-            let served = compiled.connections(&client, is_tls).filter_map(|rule| {
-                let mut rule = rule.clone();
-                if is_tls {
-                    rule.server_names = match rule.server_names.is_empty() {
-                        true => server.names_of(&["*".into()].into(), namespace),
-                        false => server.names_of(&rule.server_names, namespace),
-                    };
-                    if rule.server_names.is_empty() {
-                        return None;
-                    }
-                    if rule.server_names.contains("*") {
-                        rule.server_names.clear();
-                    }
-                }
-                Some(rule)
-            });
-            let served: Vec<_> = served.collect();
-            found.add_rules(view, served.iter(), (server.number, is_tls));
+            let served = compiled.connections(&client, false);
+            found.add_rules(view, served, (server.number, false));
         }
     }
     found

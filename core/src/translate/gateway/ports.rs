@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::tls::{self, Termination};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{PortProtocol, Server, ServerTlsMode};
 use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
+use crate::translate::mesh_tls::Carries;
 use crate::translate::rules::{ClientContext, CompiledRules};
 use crate::translate::view::View;
 
@@ -25,8 +27,27 @@ pub(super) struct Port {
 pub(super) enum Serves {
     Http,
     Tcp,
-    /// TLS that is left to the endpoints, routed by the name that clients ask for.
+    /// TLS, of which each server says by the names that clients ask for what becomes of it.
+    Tls,
+}
+
+/// What becomes of a server's TLS.
+#[derive(Clone, Debug)]
+pub(super) enum Encryption {
+    /// There is none.
+    None,
+    /// It is left to the endpoints.
     Passthrough,
+    /// It ends here, and carries this.
+    Ended(Termination, Carries),
+}
+
+/// A server that can be served.
+struct Accepted {
+    serves: Serves,
+    number: u16,
+    bind: Option<IpAddr>,
+    encryption: Encryption,
 }
 
 /// A server of a Gateway.
@@ -36,6 +57,9 @@ pub(super) struct BoundServer {
     pub(super) number: u16,
     pub(super) hosts: Vec<ServerHost>,
     pub(super) https_redirect: bool,
+    pub(super) encryption: Encryption,
+    /// Name of its port, which is its own within the Gateway.
+    pub(super) port_name: String,
     /// The Gateway's name, as askers need it.
     names: [Arc<str>; 1],
 }
@@ -53,7 +77,14 @@ pub(super) fn ports(view: &View<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
     for gateway in view.snapshot.gateways_for(view.namespace, view.labels) {
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let path = FieldPath::parse("spec.servers").index(index);
-            let Some((serves, number, bind)) = accept(&gateway, server, &path, diagnostics) else {
+            let accepted = accept(view, &gateway, server, &path, diagnostics);
+            let Some(Accepted {
+                serves,
+                number,
+                bind,
+                encryption,
+            }) = accepted
+            else {
                 continue;
             };
             let own = [number];
@@ -72,8 +103,16 @@ pub(super) fn ports(view: &View<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
                     diagnostics.push(report::conflict(&gateway.resource, path, message));
                     continue;
                 }
-                port.servers
-                    .push(BoundServer::new(&gateway, server, number));
+                let mut bound = BoundServer::new(&gateway, server, number, encryption.clone());
+                if serves == Serves::Tls && !bound.yield_names(&port.servers) {
+                    let message = format!(
+                        "an older server of port {number} has all of these hosts; this one is left out"
+                    );
+                    let path = path.key("hosts");
+                    diagnostics.push(report::conflict(&gateway.resource, path, message));
+                    continue;
+                }
+                port.servers.push(bound);
             }
         }
     }
@@ -109,13 +148,14 @@ fn target_ports(view: &View<'_>) -> BTreeMap<u16, Vec<u16>> {
     targets
 }
 
-/// Whether a server can be served, with its port and address.
+/// A server as it is served, if it can be.
 fn accept(
+    view: &View<'_>,
     gateway: &MeshGateway,
     server: &Server,
     path: &FieldPath,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<(Serves, u16, Option<IpAddr>)> {
+) -> Option<Accepted> {
     // Without a port or protocol, or with a part that compiling the object refuses.
     if gateway.resource.refuses(path) {
         return None;
@@ -134,28 +174,54 @@ fn accept(
         }
     };
     let protocol = PortProtocol::parse(&server.port.protocol)?;
-    let serves = match protocol {
-        protocol if protocol.is_tls() => match server.tls.as_ref().and_then(|tls| tls.mode) {
-            Some(ServerTlsMode::Passthrough) => Serves::Passthrough,
-            _ => {
-                let message = "gateways do not terminate TLS yet, nor pass it on by names of clusters (AUTO_PASSTHROUGH); the server is left out";
-                return leave_out(path.key("port").key("protocol"), message);
-            }
-        },
+    let (serves, encryption) = match protocol {
+        protocol if protocol.is_tls() => {
+            let tls = server.tls.as_ref()?;
+            let carries = match protocol {
+                PortProtocol::Https => Carries::Http,
+                _ => Carries::Tcp,
+            };
+            let encryption = match tls.mode.unwrap_or_default() {
+                ServerTlsMode::Passthrough => Encryption::Passthrough,
+                ServerTlsMode::AutoPassthrough => {
+                    let message = "connections are not passed on by names of clusters (AUTO_PASSTHROUGH) yet; the server is left out";
+                    return leave_out(path.key("tls").key("mode"), message);
+                }
+                _ => match tls::termination(view, tls, carries) {
+                    Ok(termination) => Encryption::Ended(termination, carries),
+                    Err((field, wrong)) => {
+                        let at = path.key("tls");
+                        let at = field.map_or_else(|| at.clone(), |field| at.key(field));
+                        return leave_out(at, &format!("{wrong}; the server is left out"));
+                    }
+                },
+            };
+            (Serves::Tls, encryption)
+        }
         PortProtocol::Udp | PortProtocol::HttpProxy => {
             let message = "gateways do not take this protocol yet; the server is left out";
             return leave_out(path.key("port").key("protocol"), message);
         }
-        protocol if protocol.is_http() => Serves::Http,
-        _ => Serves::Tcp,
+        protocol if protocol.is_http() => (Serves::Http, Encryption::None),
+        _ => (Serves::Tcp, Encryption::None),
     };
-    Some((serves, number, bind))
+    Some(Accepted {
+        serves,
+        number,
+        bind,
+        encryption,
+    })
 }
 
 // === impl BoundServer ===
 
 impl BoundServer {
-    fn new(gateway: &Arc<MeshGateway>, server: &Server, number: u16) -> Self {
+    fn new(
+        gateway: &Arc<MeshGateway>,
+        server: &Server,
+        number: u16,
+        encryption: Encryption,
+    ) -> Self {
         let own = &gateway.resource.key.namespace;
         let host = |text: &String| {
             let (namespace, host) = match text.split_once('/') {
@@ -176,8 +242,36 @@ impl BoundServer {
                 .tls
                 .as_ref()
                 .is_some_and(|tls| tls.https_redirect == Some(true)),
+            encryption,
+            port_name: server.port.name.clone(),
             names: [gateway.name.clone()],
         }
+    }
+
+    /// The names that TLS clients ask for to reach the server; empty for any.
+    pub(super) fn server_names(&self) -> BTreeSet<Arc<str>> {
+        let hosts = self.hosts.iter().map(|host| host.host.clone());
+        let names: BTreeSet<Arc<str>> = hosts.collect();
+        if names.contains("*") {
+            return BTreeSet::new();
+        }
+        names
+    }
+
+    /// Gives up the hosts that other servers of a port have already: of two chains for one name no proxy takes both. Whether any are left.
+    /// Those that leave TLS to the endpoints have what their rules name, and may share hosts.
+    fn yield_names(&mut self, others: &[Self]) -> bool {
+        if matches!(self.encryption, Encryption::Passthrough) {
+            return true;
+        }
+        let ended = others
+            .iter()
+            .filter(|other| !matches!(other.encryption, Encryption::Passthrough));
+        let taken: BTreeSet<Arc<str>> = ended
+            .flat_map(|other| other.hosts.iter().map(|host| host.host.clone()))
+            .collect();
+        self.hosts.retain(|host| !taken.contains(&host.host));
+        !self.hosts.is_empty()
     }
 
     /// The server, as rules see it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mesh_ir::{DirectResponse, Redirect, Route, RouteAction, RouteConfig, RouteMatch, VirtualHost};
 
-use super::ports::Port;
+use super::ports::{BoundServer, Port};
 use crate::translate::naming::host_port;
 use crate::translate::rules::CompiledRules;
 use crate::translate::view::View;
@@ -19,13 +19,53 @@ struct Host {
     https_redirect: bool,
 }
 
-/// The route table of a port.
-pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) -> RouteConfig {
+/// The route table of a port whose requests are in plain text.
+pub(super) fn plain_table(
+    view: &View<'_>,
+    port: &Port,
+    rules: &[Arc<CompiledRules>],
+) -> RouteConfig {
+    // Servers that bind an address have a table of their own.
+    let name = match port.bind {
+        None => format!("http.{}", port.target),
+        Some(bind) => format!("http.{}.{bind}", port.target),
+    };
+    let number = port
+        .servers
+        .first()
+        .map_or(port.target, |server| server.number);
+    table(view, name, number, &port.servers, rules)
+}
+
+/// The route table of a server that ends TLS.
+pub(super) fn encrypted_table(
+    view: &View<'_>,
+    port: &Port,
+    server: &BoundServer,
+    rules: &[Arc<CompiledRules>],
+) -> RouteConfig {
+    let key = &server.gateway.resource.key;
+    let (number, port_name) = (server.number, &server.port_name);
+    let mut name = format!("https.{number}.{port_name}.{}.{}", key.name, key.namespace);
+    if let Some(bind) = port.bind {
+        name = format!("{name}.{bind}");
+    }
+    table(view, name, number, std::slice::from_ref(server), rules)
+}
+
+/// The routes of servers.
+fn table(
+    view: &View<'_>,
+    name: String,
+    number: u16,
+    servers: &[BoundServer],
+    rules: &[Arc<CompiledRules>],
+) -> RouteConfig {
     let mut hosts: BTreeMap<Arc<str>, Host> = BTreeMap::new();
     for compiled in rules {
         // Several servers of one port may share hosts; an object's routes are joined once for each Gateway.
         let mut done: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-        for server in &port.servers {
+        for server in servers {
             if !server.is_for(compiled) {
                 continue;
             }
@@ -49,15 +89,11 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
             }
         }
     }
-    for server in port.servers.iter().filter(|server| server.https_redirect) {
+    for server in servers.iter().filter(|server| server.https_redirect) {
         for served in &server.hosts {
             hosts.entry(served.host.clone()).or_default().https_redirect = true;
         }
     }
-    let number = port
-        .servers
-        .first()
-        .map_or(port.target, |server| server.number);
     let mut virtual_hosts: Vec<VirtualHost> = hosts
         .into_iter()
         .map(|(host, routes)| routes.virtual_host(&host, number))
@@ -67,7 +103,7 @@ pub(super) fn table(view: &View<'_>, port: &Port, rules: &[Arc<CompiledRules>]) 
         virtual_hosts.push(black_hole(number));
     }
     RouteConfig {
-        name: name(port),
+        name: name.into(),
         virtual_hosts: virtual_hosts.into_iter().map(Arc::new).collect(),
         discovers_virtual_hosts: false,
         ignore_port_in_host: true,
@@ -101,15 +137,6 @@ impl Host {
             routes,
         }
     }
-}
-
-/// `http.PORT`, or `http.PORT.ADDRESS` for servers that bind one.
-fn name(port: &Port) -> Arc<str> {
-    match port.bind {
-        None => format!("http.{}", port.target),
-        Some(bind) => format!("http.{}.{bind}", port.target),
-    }
-    .into()
 }
 
 /// Answers every request with 404.

@@ -86,6 +86,11 @@ impl ServiceInputs {
         )
     }
 
+    /// Which endpoints are preferred by where clients are, if that counts.
+    fn locality<'a>(&'a self, policy: &EffectiveTrafficPolicy<'a>) -> Option<LocalityPolicy<'a>> {
+        LocalityPolicy::of(policy, self.service.distribution, &self.locality)
+    }
+
     /// The service accounts of the service's workloads.
     fn accounts(&self) -> BTreeSet<Arc<str>> {
         let instances = self.instances.iter().flat_map(|instances| instances.iter());
@@ -180,7 +185,7 @@ impl ServiceClusters {
                 std::iter::once(None).chain(subsets.iter().map(|(subset, _)| Some(subset)));
             for subset in variants {
                 let policy = inputs.policy(port, subset);
-                let locality = LocalityPolicy::of(&policy, &inputs.locality);
+                let locality = inputs.locality(&policy);
                 let cluster = cluster(&inputs, &accounts, (index, port), subset);
                 if cluster.kind == ClusterKind::Eds {
                     let instances = inputs.instances.get(index).map_or(&[][..], |all| all);
@@ -220,7 +225,7 @@ fn cluster(
 ) -> Cluster {
     let rule = inputs.rule.as_deref();
     let blocks = inputs.policy(port, subset);
-    let locality = LocalityPolicy::of(&blocks, &inputs.locality);
+    let locality = inputs.locality(&blocks);
     let simple = blocks.load_balancer.and_then(|settings| settings.simple);
     let hash = blocks
         .load_balancer

@@ -26,7 +26,7 @@ use super::cache::TranslationCache;
 use super::locality::ClientTopology;
 use super::view::View;
 use crate::diag::Diagnostic;
-use crate::snapshot::{Difference, Snapshot, with_topology_labels};
+use crate::snapshot::{Difference, NODE_LABEL, Snapshot, with_topology_labels};
 use tables::Side;
 
 /// All that the outbound part depends on beside the snapshot.
@@ -100,6 +100,9 @@ fn topology(snapshot: &Snapshot, scope: &ProxyScope) -> Option<ClientTopology> {
     let locality = scope.locality.clone().or_else(known).unwrap_or_default();
     let mut labels =
         with_topology_labels(&scope.labels, &locality, &scope.cluster_id, &scope.network);
+    if let Some(node) = scope.address.and_then(|address| snapshot.node_at(address)) {
+        labels.insert(NODE_LABEL.to_owned(), node.to_owned());
+    }
     let keys = snapshot.failover_labels();
     labels.retain(|key, _| keys.contains(key.as_str()));
     let topology = ClientTopology { locality, labels };

@@ -47,10 +47,11 @@ impl Lists {
         match kind {
             ResourceType::Endpoints => self.note(ResourceType::Cluster),
             ResourceType::Route | ResourceType::VirtualHost => self.note(ResourceType::Route),
-            ResourceType::Cluster
-            | ResourceType::Listener
-            | ResourceType::Secret
-            | ResourceType::NameTable => {}
+            ResourceType::Secret => {
+                self.note(ResourceType::Cluster);
+                self.note(ResourceType::Listener);
+            }
+            ResourceType::Cluster | ResourceType::Listener | ResourceType::NameTable => {}
         }
     }
 }

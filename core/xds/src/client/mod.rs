@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The client wants all clusters, listeners and names, and by name the endpoints of its clusters, the routes of its listeners, the
-//! virtual hosts of routes that do not have them, and the secrets that the caller tells.
+//! virtual hosts of routes that do not have them, and the secrets of listeners and clusters but for those of the mesh's own certificates,
+//! which come from the proxy's agent.
 //! Each resource is applied or refused on its own; of a refused one the last good version stays. A new cluster counts once its
-//! endpoints are known, a changed listener once its routes are, a route table once its virtual hosts are. What was received survives
+//! endpoints are known, a changed listener once its routes and secrets are, a route table once its virtual hosts are. What was received survives
 //! the stream: after a reconnect only changes come.
 //!
 //! A configuration is complete when everything that was asked for is answered. A server that never answers a name holds this up for a
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::names::{ROOT_CERTIFICATES, WORKLOAD_CERTIFICATE};
 use mesh_ir::{Listener, Network, Routes};
 
 use crate::ResourceType;
@@ -126,13 +128,6 @@ impl Client {
                 ..DeltaDiscoveryRequest::default()
             });
         }
-    }
-
-    /// Sets the names of the secrets that are wanted; nothing else that is received says which those are. [`Self::is_settled`] waits for
-    /// them, as for everything that was asked for.
-    pub fn want_secrets<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, now: Duration) {
-        let names = names.into_iter().map(Arc::from).collect();
-        self.want(ResourceType::Secret, names, now);
     }
 
     /// The next request to send, if there is one now.
@@ -336,12 +331,18 @@ impl Client {
                 .is_some_and(|store| store.answered.contains(name))
         };
         match value {
-            Resource::Cluster(cluster) => match cluster.kind {
-                mesh_ir::ClusterKind::Eds => answered(ResourceType::Endpoints, &cluster.name),
-                _ => true,
-            },
-            Resource::Listener(listener) => route_names(listener)
-                .all(|name| answered(ResourceType::Route, name) && self.has_hosts(name)),
+            Resource::Cluster(cluster) => {
+                let is_discovered = cluster.kind == mesh_ir::ClusterKind::Eds;
+                let mut secrets = secret_names(value);
+                (!is_discovered || answered(ResourceType::Endpoints, &cluster.name))
+                    && secrets.all(|name| answered(ResourceType::Secret, name))
+            }
+            Resource::Listener(listener) => {
+                let mut secrets = secret_names(value);
+                route_names(listener)
+                    .all(|name| answered(ResourceType::Route, name) && self.has_hosts(name))
+                    && secrets.all(|name| answered(ResourceType::Secret, name))
+            }
             Resource::Route(config) if config.discovers_virtual_hosts => {
                 answered(ResourceType::VirtualHost, &config.name)
             }
@@ -401,6 +402,9 @@ impl Client {
         if matches!(kind, ResourceType::Listener | ResourceType::Route) {
             self.want(ResourceType::VirtualHost, self.wanted_hosts(), now);
         }
+        if matches!(kind, ResourceType::Listener | ResourceType::Cluster) {
+            self.want(ResourceType::Secret, self.wanted_secrets(), now);
+        }
     }
 
     fn want(&mut self, target: ResourceType, wanted: BTreeSet<Arc<str>>, now: Duration) {
@@ -446,6 +450,16 @@ impl Client {
             .collect()
     }
 
+    fn wanted_secrets(&self) -> BTreeSet<Arc<str>> {
+        let listeners = self.values(ResourceType::Listener);
+        let clusters = self.values(ResourceType::Cluster);
+        listeners
+            .chain(clusters)
+            .flat_map(secret_names)
+            .cloned()
+            .collect()
+    }
+
     /// The names of the route tables whose virtual hosts are resources of their own.
     fn wanted_hosts(&self) -> BTreeSet<Arc<str>> {
         self.values(ResourceType::Route)
@@ -477,6 +491,24 @@ fn table_of(kind: ResourceType, name: &str) -> Option<&str> {
         ResourceType::Route => Some(name),
         _ => kind.collection(name),
     }
+}
+
+/// Names of the secrets that a listener or cluster discovers, but for those that come from the proxy's agent.
+fn secret_names(value: &Resource) -> impl Iterator<Item = &Arc<str>> {
+    let (listener, cluster) = match value {
+        Resource::Listener(listener) => (Some(listener), None),
+        Resource::Cluster(cluster) => (None, Some(cluster)),
+        _ => (None, None),
+    };
+    let chains = listener.into_iter().flat_map(|one| one.all_chains());
+    let servers = chains.filter_map(|chain| Some(chain.tls.as_ref()?.sources()));
+    let clients = cluster
+        .into_iter()
+        .filter_map(|one| one.client.tls.client());
+    let sources = servers.chain(clients.map(|client| client.sources()));
+    sources
+        .flat_map(|sources| sources.secrets)
+        .filter(|name| ![WORKLOAD_CERTIFICATE, ROOT_CERTIFICATES].contains(&&***name))
 }
 
 /// Names of the route tables that a listener discovers.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mesh_ir::evaluate::Forwarding;
+use mesh_ir::matching::strip_port;
 use mesh_ir::{HttpProtocol, RetryPolicy};
 use smallvec::SmallVec;
 
@@ -169,6 +170,10 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             let Some(endpoint) = picked else {
                 return self.reply(Reply::NO_ENDPOINT).await;
             };
+            let endpoint = match endpoint.is_of_request() {
+                true => self.for_host(endpoint, target),
+                false => endpoint,
+            };
             let (attempt, result) = self.attempt::<P>(room, progress, target, endpoint).await;
             if progress.mirrors
                 && self.stream.is_complete()
@@ -205,6 +210,18 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 return;
             }
         }
+    }
+
+    /// The endpoint for the host that the request has when it is sent on.
+    fn for_host(
+        &self,
+        endpoint: Rc<LocalEndpoint>,
+        target: UpstreamTarget<'_>,
+    ) -> Rc<LocalEndpoint> {
+        let rewritten = target.forwarding.and_then(|forwarding| forwarding.host());
+        let authority = rewritten.map_or(self.stream.head().authority(), str::as_bytes);
+        // Without a name that can be asked for the connection fails, and says so.
+        endpoint.for_host(strip_port(authority)).unwrap_or(endpoint)
     }
 
     /// One try on one endpoint.

@@ -174,10 +174,12 @@ pub fn tls_backend(name: &'static str, shows: &Certified, asks: Option<&Authorit
             std::thread::spawn(move || {
                 while let Ok(head) = read_head(&mut stream) {
                     let shown = stream.conn.peer_certificates().map_or(0, <[_]>::len);
+                    let asked = stream.conn.server_name().unwrap_or("nobody");
                     let text = format!("{name} {shown}\n{head}");
                     let length = text.len();
-                    let answer =
-                        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nAsked-For: {asked}\r\nContent-Length: {length}\r\n\r\n{text}"
+                    );
                     if stream.write_all(answer.as_bytes()).is_err() {
                         return;
                     }

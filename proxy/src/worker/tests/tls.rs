@@ -239,6 +239,40 @@ fn upstreams_are_greeted_by_tls_and_their_connections_are_kept() {
 }
 
 #[test]
+fn servers_are_asked_for_the_host_of_each_request_and_must_be_that_host() {
+    let authority = Authority::new();
+    let shown = authority.certify(&["a.test", "b.test"]);
+    let upstream = tls_backend("tls", &shown, None);
+    let address = free();
+    let tls = ClientTls {
+        certificate: None,
+        server_name: ServerName::OfRequest,
+        ..(*client_tls(&[])).clone()
+    };
+    let cluster = tls_cluster(UpstreamTls::Always(Arc::new(tls)), upstream, false);
+    let mut config = http_config(address, vec![to("/", "tls")], vec![cluster]);
+    config.secrets = vec![authority.secret()].into();
+    let proxy = start(address, Capture::Redirect, &config);
+    let get = |host: &str| {
+        let mut wire = proxy.connect();
+        wire.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        wire.answer()
+    };
+    for (host, asked) in [("a.test", "a.test"), ("B.test:80", "b.test")].repeat(2) {
+        let answer = get(host);
+        assert_eq!(answer.code, 200, "{answer:?}");
+        assert_eq!(answer.field("asked-for"), Some(asked), "{answer:?}");
+    }
+    // Each host has its own connections, which are kept.
+    assert_eq!(proxy.settled().clusters["tls"].cx_total, 2);
+    for host in ["c.test", "127.0.0.1", "[::1]:80"] {
+        let answer = get(host);
+        assert_eq!(answer.code, 503, "{host}: {answer:?}");
+        assert!(answer.body.contains("TLS_error"), "{host}: {answer:?}");
+    }
+}
+
+#[test]
 fn the_meshs_own_tls_is_spoken_where_it_is_offered() {
     let authority = Authority::new();
     let server = authority.certify(&[SERVER]);

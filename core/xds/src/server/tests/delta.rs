@@ -54,9 +54,7 @@ struct Sim {
 }
 
 fn client() -> Client {
-    let mut client = Client::new(Node::default());
-    client.want_secrets(world::SECRETS, Duration::ZERO);
-    client
+    Client::new(Node::default())
 }
 
 impl Sim {

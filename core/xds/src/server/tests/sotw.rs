@@ -15,11 +15,10 @@ use crate::server::{Received, SotwStream};
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// What is asked for at the beginning; the rest follows from that.
-const ASKED: [ResourceType; 4] = [
+const ASKED: [ResourceType; 3] = [
     ResourceType::Cluster,
     ResourceType::Listener,
     ResourceType::NameTable,
-    ResourceType::Secret,
 ];
 
 /// Keeps good resources and asks for what they refer to.
@@ -36,8 +35,6 @@ impl Client {
         self.outbox.clear();
         self.nonces.clear();
         self.names.clear();
-        let secrets = world::SECRETS.map(str::to_owned).into();
-        self.names.insert(ResourceType::Secret, secrets);
         for kind in ASKED {
             self.request(kind, None);
         }
@@ -70,10 +67,12 @@ impl Client {
                 _ => None,
             })
             .collect();
+        let secrets = world::secret_names(listeners.iter().copied());
         let routes = world::route_names(listeners);
         for (kind, wanted) in [
             (ResourceType::Endpoints, clusters),
             (ResourceType::Route, routes),
+            (ResourceType::Secret, secrets),
         ] {
             self.has
                 .retain(|(other, name), _| *other != kind || wanted.contains(name));

@@ -30,9 +30,6 @@ pub(super) struct Spec {
 /// The first route whose virtual hosts are resources of their own.
 const DISCOVERS: u8 = 2;
 
-/// The secrets that clients want; some are served, others never.
-pub(super) const SECRETS: [&str; 3] = ["s0", "s1", "s9"];
-
 /// Anything, also references to what is not there, with marks up to a limit.
 pub(super) fn any_spec(marks: u8) -> impl Strategy<Value = Spec> {
     let map = move || proptest::collection::btree_map(0u8..5, 0..marks, 0..5);
@@ -160,8 +157,21 @@ fn listener(name: u8, mark: u8, route: u8) -> Listener {
     let routes = Routes::Discovered(numbered('r', route).into());
     let manager = HttpConnectionManager::new("".into(), Direction::Outbound, routes);
     let network = Network::Http(manager);
+    let trust = TrustSource::Discovered(numbered('s', route).into());
+    let tls = ServerTls {
+        certificates: vec![],
+        client: ClientCertificate::Required(PeerValidation {
+            trust: Some(trust),
+            ..PeerValidation::default()
+        }),
+        alpn: vec![],
+        parameters: TlsParameters::default(),
+    };
     Listener {
-        default_chain: Some(FilterChain::new("", ChainMatch::default(), network)),
+        default_chain: Some(FilterChain {
+            tls: Some(Arc::new(tls)),
+            ..FilterChain::new("", ChainMatch::default(), network)
+        }),
         ..Listener::new(
             numbered('l', name).into(),
             ([0, 0, 0, 0], u16::from(mark)).into(),
@@ -311,6 +321,18 @@ pub(super) fn route_names<'a>(
         .collect()
 }
 
+/// Names of the secrets that listeners refer to.
+pub(super) fn secret_names<'a>(
+    listeners: impl IntoIterator<Item = &'a Arc<Listener>>,
+) -> BTreeSet<String> {
+    let chains = listeners.into_iter().flat_map(|one| one.all_chains());
+    chains
+        .filter_map(|chain| chain.tls.as_ref())
+        .flat_map(|tls| tls.sources().secrets)
+        .map(|name| name.to_string())
+        .collect()
+}
+
 /// Checks that a client has what it should: good resources in their last version, of bad ones an older good version or nothing, and
 /// nothing that is not served or not wanted.
 pub(super) fn check_converged(
@@ -330,6 +352,7 @@ pub(super) fn check_converged(
             _ => None,
         })
         .collect();
+    let secrets = secret_names(listeners.iter().copied());
     let routes = route_names(listeners);
     for &kind in kinds {
         let served: BTreeMap<String, u8> = spec
@@ -342,7 +365,7 @@ pub(super) fn check_converged(
                     let table = kind.collection(name).unwrap_or_default();
                     has.contains_key(&(ResourceType::Route, table.to_owned()))
                 }
-                ResourceType::Secret => SECRETS.contains(&name.as_str()),
+                ResourceType::Secret => secrets.contains(name),
                 _ => true,
             })
             .collect();
