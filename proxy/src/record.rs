@@ -149,6 +149,7 @@ flags! {
     DIRECT_REJECT 15 "UAEX" "UnauthorizedExternalService" "Access was denied.",
     DELAY_INJECTED 16 "DI" "DelayInjected" "The request was delayed by a fault that is configured.",
     RATE_LIMITED 18 "RL" "RateLimited" "The request was one too many.",
+    RATE_LIMIT_SERVICE_ERROR 19 "RLSE" "RateLimitServiceError" "Nobody could be asked whether the request was one too many.",
     FAULT_INJECTED 17 "FI" "FaultInjected" "The request was answered by a fault that is configured.",
 }
 

@@ -22,6 +22,8 @@ const BY_REPOSITORY: &[(&str, &str)] = &[
     ("kennethreitz/httpbin", "httpbin"),
     ("kong/httpbin", "httpbin"),
     ("mccutchen/go-httpbin", "echo"),
+    ("istio-testing/ext-authz", "ext-authz"),
+    ("istio/ext-authz", "ext-authz"),
 ];
 
 /// Repositories whose tag names the program.

@@ -1,5 +1,5 @@
 //! The sample applications of the mesh, all in one library: bookinfo, a website in three colours,
-//! hello and world, and an echo that reports what it received.
+//! hello and world, an echo that reports what it received, and an authorizer.
 //!
 //! ```text
 //! image name -> images::program_for_image -> program name -> run(name, Config) -> server -> Handler
@@ -15,6 +15,7 @@ mod program;
 
 mod bookinfo;
 mod echo;
+mod ext_authz;
 mod hello;
 mod helloworld;
 mod website;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::bookinfo::{Details, ProductPage, Ratings, Reviews};
 use crate::config::Config;
 use crate::echo::Echo;
+use crate::ext_authz::{self, ExtAuthz};
 use crate::handler::Handler;
 use crate::hello::{Flags, Hello};
 use crate::helloworld::HelloWorld;
@@ -33,6 +35,8 @@ struct App {
     handler: Arc<dyn Handler>,
     /// A port that the program's own arguments ask for.
     port: Option<u16>,
+    /// What answers by gRPC beside that; none for most.
+    grpc: Option<ext_authz::Flags>,
 }
 
 const PROGRAMS: &[Program] = &[
@@ -132,6 +136,19 @@ const PROGRAMS: &[Program] = &[
         about: "echo on the port of the public httpbin image",
         build: |config| Ok(App::new(Echo::new(config))),
     },
+    Program {
+        name: "ext-authz",
+        port: 8000,
+        about: "authorizer: allows by x-ext-authz: allow; by gRPC on port 9000",
+        build: |config| {
+            let flags = ext_authz::Flags::parse(&config.args)?;
+            Ok(App {
+                port: flags.http,
+                grpc: Some(flags),
+                ..App::new(ExtAuthz)
+            })
+        },
+    },
 ];
 
 const NAMES: [&str; PROGRAMS.len()] = {
@@ -186,7 +203,17 @@ pub async fn run_until(
         format!("there is no sample program {name:?}; the programs are {known}")
     })?;
     let app = (program.build)(&config)?;
-    let grace = config.grace;
+    let (grace, bind) = (config.grace, config.bind);
+    let mut beside = JoinSet::new();
+    if let Some(flags) = app.grpc {
+        let address = SocketAddr::new(bind, flags.grpc);
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| {
+            format!("failed to listen on {address}; -grpc chooses another port")
+        })?;
+        tracing::info!(program = name, %address, "listening for gRPC");
+        beside.spawn(ext_authz::serve(listener, flags.allow_account));
+    }
     let listener = listen(config, app.port.unwrap_or(program.port)).await?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(program = name, %address, "listening");
@@ -229,6 +256,7 @@ impl App {
         App {
             handler: Arc::new(handler),
             port: None,
+            grpc: None,
         }
     }
 }

@@ -89,6 +89,7 @@ fn a_plain_route_is_decided_without_allocation() {
         head: &head,
         tokens: Tokens::None,
         edits: None,
+        granted: None,
     };
     for policy in [HttpPolicy::default(), policy()] {
         let server = Server {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use mesh_ir::alpn;
 use mesh_ir::evaluate::{
-    Action, ChainSelector, ConnectionFacts, Decision, Explanation, HttpPolicy, NetworkPolicy,
-    Request, Server, Stage, Step, StepOutcome, Tokens, Trace as _, Verdict, evaluate,
+    Action, ChainSelector, ConnectionFacts, Decision, Explanation, Granted, HttpPolicy,
+    NetworkPolicy, Request, Server, Stage, Step, StepOutcome, Tokens, Trace as _, Verdict,
+    evaluate,
 };
 use mesh_ir::matching::{PlainRequest, RouteTable};
 use mesh_ir::policy::PeerIdentity;
@@ -134,7 +135,15 @@ impl Hop {
         trace: &mut Explanation,
     ) {
         let policy = NetworkPolicy::of_filters(&chain.filters);
-        let authorized = policy.decide(facts, trace);
+        // Authorizers are taken to let the connection pass.
+        let mut first = 0;
+        let authorized = loop {
+            let decision = policy.decide(facts, first, trace);
+            let Some(ask) = decision.ask else {
+                break decision.authorized;
+            };
+            first = ask.stage + 1;
+        };
         if authorized.is_some_and(|it| matches!(it.verdict, Verdict::Denied(_))) {
             let reason = "policies deny the connection".into();
             self.outcome = Outcome::Close { reason };
@@ -170,26 +179,33 @@ impl Hop {
         };
         let table = known.map(|routes| RouteTable::compile(routes).0);
         let policy = HttpPolicy::new(server);
-        let request = Request {
-            connection: facts,
-            head: request,
-            tokens: Tokens::None,
-            edits: None,
-        };
         let by = Server {
             policy: &policy,
             routes: table.as_ref(),
         };
-        let decision = evaluate(by, &request, &mut || 0, trace);
-        if let Some((_, rule)) = decision.ask {
+        // Authorizers are taken to allow the request and to leave it as it is.
+        let mut granted = Granted::default();
+        let decision = loop {
+            let request = Request {
+                connection: facts,
+                head: request,
+                tokens: Tokens::None,
+                edits: None,
+                granted: Some(&granted),
+            };
+            let decision = evaluate(by, &request, &mut || 0, trace);
+            let Action::Ask(ask) = decision.action else {
+                break decision;
+            };
             trace.record(|| Step {
                 stage: Stage::ExternalAuthorization,
                 subject: "authorizer".into(),
-                origin: Some(rule.origin()),
+                origin: Some(ask.rule.origin()),
                 outcome: StepOutcome::Note("is asked first, and may refuse".into()),
             });
-        }
-        self.finish(config, server, &decision, request.head);
+            granted.next_stage = ask.stage + 1;
+        };
+        self.finish(config, server, &decision, request);
     }
 
     fn finish(
@@ -204,7 +220,7 @@ impl Hop {
             Action::Redirect { matched, .. }
             | Action::Direct { matched, .. }
             | Action::Preflight { matched, .. } => Some(matched),
-            Action::NoRoute | Action::Reject(_) => None,
+            Action::NoRoute | Action::Reject(_) | Action::Ask(_) => None,
         };
         let fault = matched.and_then(|matched| matched.route.policy.fault.as_deref());
         let fault = fault.filter(|_| server.filters.contains(&HttpFilter::Fault));
@@ -230,6 +246,7 @@ impl Hop {
             Action::Preflight { .. } => answer(200, "the preflight of its origin is not permitted"),
             Action::NoRoute => answer(404, "no route takes it"),
             Action::Reject(rejection) => answer(rejection.code(), &rejection.details()),
+            Action::Ask(_) => answer(403, "an authorizer has to be asked"),
         };
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::DurationText;
+use super::{DurationText, ExtAuthzGrpcProvider, ExtAuthzHttpProvider};
 
 /// A service that telemetry and policies refer to. One of its fields says what it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,12 @@ pub struct ExtensionProvider {
     /// A service that takes OpenTelemetry's log records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub envoy_otel_als: Option<OtlpLogProvider>,
+    /// An authorizer that is asked over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envoy_ext_authz_http: Option<ExtAuthzHttpProvider>,
+    /// An authorizer that is asked by gRPC (`envoy.service.auth.v3.Authorization`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envoy_ext_authz_grpc: Option<ExtAuthzGrpcProvider>,
     /// All other kinds.
     #[serde(flatten)]
     pub others: BTreeMap<String, Value>,

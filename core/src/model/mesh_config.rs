@@ -177,6 +177,25 @@ impl MeshConfig {
         self.root_namespace.as_deref().unwrap_or("istio-system")
     }
 
+    /// The service that proxies ask or tell under a name.
+    pub fn extension_provider(&self, name: &str) -> Option<&ExtensionProvider> {
+        let mut providers = self.extension_providers.iter();
+        providers.find(|provider| provider.name == name)
+    }
+
+    /// The hosts of the services that proxies ask about requests.
+    pub fn authorizer_hosts(&self) -> impl Iterator<Item = &str> {
+        let providers = self.extension_providers.iter();
+        let services = providers.flat_map(|provider| {
+            let http = provider.envoy_ext_authz_http.as_ref();
+            let grpc = provider.envoy_ext_authz_grpc.as_ref();
+            let http = http.map(|http| http.service.as_str());
+            http.into_iter()
+                .chain(grpc.map(|grpc| grpc.service.as_str()))
+        });
+        services.map(|service| service.split_once('/').map_or(service, |(_, host)| host))
+    }
+
     /// What happens to traffic for unknown hosts.
     pub fn outbound_mode(&self) -> OutboundMode {
         self.outbound_traffic_policy

@@ -39,11 +39,8 @@ fn without_effect(resource: &Resource, mesh: &MeshConfig) -> Vec<Diagnostic> {
 
 /// Extension providers of kinds that nothing can be sent to.
 fn providers(resource: &Resource, mesh: &MeshConfig) -> impl Iterator<Item = Diagnostic> {
-    /// Those that policies refer to, where it is told.
-    const AUTHORIZERS: [&str; 2] = ["envoyExtAuthzGrpc", "envoyExtAuthzHttp"];
     let kinds = mesh.extension_providers.iter().flat_map(|provider| {
         let kinds = provider.others.keys();
-        let kinds = kinds.filter(|kind| !AUTHORIZERS.contains(&kind.as_str()));
         kinds.map(|kind| (&provider.name, kind))
     });
     kinds.map(|(name, kind)| {

@@ -13,6 +13,7 @@ use super::envoy_filters;
 use super::outbound::{Outbound, OutboundKey, Public};
 use super::telemetry;
 use crate::diag::Diagnostic;
+use crate::model::MeshConfig;
 use crate::resource::ResourceKey;
 use crate::snapshot::{Difference, Snapshot};
 
@@ -198,8 +199,9 @@ impl Translator {
     fn carry_over_own(&self, before: &Self, difference: &Difference) {
         let sends_elsewhere = telemetry::is_concerned(&self.snapshot, difference);
         for (scope, old, asked) in before.remembered(&before.own) {
-            let root = self.snapshot.mesh().root_namespace();
-            let next = if sends_elsewhere || concerns_own(difference, root, &scope) {
+            let next = if sends_elsewhere
+                || concerns_own(difference, self.snapshot.mesh(), &scope)
+            {
                 Arc::new(Own::new(self, &scope, Some(&old.tables)))
             } else {
                 old
@@ -227,7 +229,7 @@ impl Translator {
 
 /// Whether what a proxy has of its own may be another. Sidecars read the services and pods of their namespace, gateways nearly
 /// everything but endpoints.
-fn concerns_own(difference: &Difference, root: &str, scope: &ProxyScope) -> bool {
+fn concerns_own(difference: &Difference, mesh: &MeshConfig, scope: &ProxyScope) -> bool {
     let Difference {
         everything,
         services,
@@ -242,14 +244,17 @@ fn concerns_own(difference: &Difference, root: &str, scope: &ProxyScope) -> bool
         policies,
         others,
     } = difference;
-    let namespace = scope.namespace.as_str();
+    let (namespace, root) = (scope.namespace.as_str(), mesh.root_namespace());
+    // Policies name authorizers whose services may come and go.
+    let asks_others = || mesh.authorizer_hosts().any(|host| services.contains(host));
     let counts =
         |policy: &ResourceKey| *policy.namespace == *namespace || *policy.namespace == *root;
     let for_all = *everything
         || *others
         || policies.iter().any(counts)
         || !destination_rules.is_empty()
-        || pod_namespaces.contains(namespace);
+        || pod_namespaces.contains(namespace)
+        || asks_others();
     match scope.kind {
         ProxyKind::Sidecar => {
             let mut address = scope.address.iter();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::common::duration;
 use super::names::{fqdn, is_ip, is_label, wildcard_host};
-use super::{At, Violations, load_balancer};
+use super::{At, Violations, extension_provider, load_balancer};
 use crate::model::{DefaultProxyConfig, DurationText, MeshConfig, RemoteService};
 
 /// Longest `connectTimeout`.
@@ -50,6 +50,10 @@ pub(crate) fn check(mesh: &MeshConfig, at: &At<'_>, violations: &mut Violations)
             &at.key("ecdhCurves"),
             "curves cannot be chosen for TLS inside of the mesh",
         );
+    }
+    let providers = at.key("extensionProviders");
+    for (position, provider) in mesh.extension_providers.iter().enumerate() {
+        extension_provider::check(provider, &providers.index(position), violations);
     }
     load_balancer::check_mesh(
         mesh.locality_lb_setting.as_ref(),

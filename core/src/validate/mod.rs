@@ -17,6 +17,7 @@ mod traffic_policy;
 
 pub(crate) mod destination_rule;
 pub(crate) mod envoy_filter;
+mod extension_provider;
 pub(crate) mod gateway;
 pub(crate) mod mesh_config;
 pub(crate) mod proxy_config;

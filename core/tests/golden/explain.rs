@@ -128,6 +128,7 @@ fn explain(config: &ProxyConfig, table: &str, request: &PlainRequest) -> String 
         head: request,
         tokens: Tokens::None,
         edits: None,
+        granted: None,
     };
     let policy = HttpPolicy::builder()
         .inject_faults()

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`resource`] translates both ways, strict where meaning would be lost; `patch` lays what `EnvoyFilter`s say over it; [`json`] shows what was encoded, as Envoy's dumps do.
-//! [`discovery`] holds the messages, [`node`] says who a client is. [`server`] and [`client`] are state machines without I/O, clock
+//! [`check`] and [`rate_limit`] are how proxies ask others about requests. [`discovery`] holds the messages, [`node`] says who a client is. [`server`] and [`client`] are state machines without I/O, clock
 //! or randomness: callers hand in messages and time, and send what comes out. The module `service` (features `client` and
 //! `server`) puts them on gRPC, and the module `certificates` Istio's service by which workloads get theirs.
 
@@ -20,6 +20,9 @@ pub mod discovery;
 pub mod node;
 
 pub mod json;
+
+pub mod check;
+pub mod rate_limit;
 
 pub mod client;
 pub mod server;

@@ -54,6 +54,10 @@ pub struct Query<'a, R> {
 #[derive(Debug, Default)]
 pub struct Limits(Vec<Place>);
 
+/// Some of them, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitList<'l>(&'l [Place]);
+
 #[derive(Debug)]
 struct Place {
     limiter: Arc<Limiter>,
@@ -74,7 +78,7 @@ impl Limiter {
             all: config.bucket.map(Bucket::new),
             descriptors: limits.into_iter().rev().map(Descriptors::new).collect(),
             // What cannot be compiled was refused when it came.
-            rules: RateLimitRules::new(&config.rate_limits, 0).unwrap_or_default(),
+            rules: RateLimitRules::new(&config.rate_limits).unwrap_or_default(),
             since: Instant::now(),
             config,
         }
@@ -118,7 +122,7 @@ impl Limiter {
                 Some(rules) if self.rules.is_empty() => rules,
                 _ => &self.rules,
             };
-            let found: Vec<_> = rules.descriptors(query.facts, query.request).collect();
+            let found: Vec<_> = rules.descriptors(0, query.facts, query.request).collect();
             let mut buckets = self.descriptors.iter();
             let has_tokens = buckets.all(|bucket| {
                 let mut taken = found.iter().filter_map(|one| bucket.take(one, now));
@@ -168,6 +172,23 @@ impl Limits {
         Self(limits)
     }
 
+    /// All of them.
+    #[inline]
+    pub fn all(&self) -> LimitList<'_> {
+        LimitList(&self.0)
+    }
+
+    /// Those that count requests before policies decide about them, and those that do afterwards.
+    pub fn around_policies(&self) -> (LimitList<'_>, LimitList<'_>) {
+        let middle = self.0.partition_point(|place| place.before_policies);
+        let (before, after) = self.0.split_at(middle);
+        (LimitList(before), LimitList(after))
+    }
+}
+
+// === impl LimitList ===
+
+impl<'l> LimitList<'l> {
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -175,7 +196,7 @@ impl Limits {
     }
 
     /// Those that count a request, which policies have refused or not.
-    pub fn of(&self, refused: bool) -> impl Iterator<Item = &Arc<Limiter>> {
+    pub fn of(self, refused: bool) -> impl Iterator<Item = &'l Arc<Limiter>> {
         let places = self.0.iter();
         places
             .filter(move |place| place.before_policies || !refused)

@@ -1,4 +1,5 @@
-//! Limits of rates by the proxy's own count (`envoy.filters.http.local_ratelimit`).
+//! Limits of rates: by the proxy's own count (`envoy.filters.http.local_ratelimit`), and by that of a service, which is asked
+//! (`envoy.filters.http.ratelimit`).
 //!
 //! ```text
 //! request --RateLimitRules--> descriptors --> buckets of those that are known, and the bucket for all --one is empty--> 429
@@ -8,6 +9,8 @@
 
 mod bucket;
 mod descriptors;
+mod global;
 mod limiter;
 
-pub use limiter::{Counts, Limiter, Limits, Query};
+pub use global::GlobalLimits;
+pub use limiter::{Counts, LimitList, Limiter, Limits, Query};

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::clusters::Clusters;
 use super::names::Names;
 use super::{ChainTls, ClusterIds, Http, Listener, Network, Routes, Runtime, Tcp, Transport};
-use crate::rate_limit::Limits;
+use crate::rate_limit::{GlobalLimits, Limits};
 use crate::telemetry::ListenerTelemetry;
 use crate::tls::{InvalidTls, TlsCompiler};
 
@@ -104,6 +104,7 @@ impl Compiler<'_> {
                             .iter()
                             .flat_map(|before| before.limits(Some(&chain.name))),
                     ),
+                    global_limits: GlobalLimits::new(&http.filters),
                     tokens: Http::tokens(http),
                     routes: find(&http.routes),
                     telemetry: (self.telemetry)(&http.telemetry),

@@ -4,13 +4,15 @@ use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_ir::evaluate::{Authorized, ChainSelector, ConnectionFacts, HttpPolicy, NetworkPolicy};
+use mesh_ir::evaluate::{
+    ChainSelector, ConnectionFacts, HttpPolicy, NetworkDecision, NetworkPolicy,
+};
 use mesh_ir::policy::RequestAuthentication;
 use mesh_ir::{FilterChain, HttpConnectionManager, HttpFilter, TcpProxy};
 use mesh_token::TokenVerifier;
 
 use super::{ClusterId, Routes};
-use crate::rate_limit::Limits;
+use crate::rate_limit::{GlobalLimits, Limits};
 use crate::telemetry::ListenerTelemetry;
 use crate::tls::ServerSide;
 
@@ -76,6 +78,8 @@ pub struct Http {
     pub policy: HttpPolicy,
     /// How their rate is limited.
     pub limits: Limits,
+    /// How it is limited by a service that counts for many proxies.
+    pub global_limits: GlobalLimits,
     /// What checks tokens; none where none are checked.
     pub tokens: Option<TokenVerifier>,
     /// The routes; none if they are not known yet.
@@ -209,8 +213,8 @@ impl Http {
 // === impl Chain ===
 
 impl Chain {
-    /// What policies say about a connection; none where there are none.
-    pub fn authorize(&self, connection: &ConnectionFacts<'_>) -> Option<Authorized<'_>> {
-        self.policy.decide(connection, &mut ())
+    /// What policies say about a connection, from a stage of theirs on.
+    pub fn authorize(&self, connection: &ConnectionFacts<'_>, first: usize) -> NetworkDecision<'_> {
+        self.policy.decide(connection, first, &mut ())
     }
 }

@@ -113,7 +113,7 @@ impl Runtime {
     pub fn limiters(&self) -> impl Iterator<Item = &Arc<Limiter>> {
         let servers = self.listeners.values();
         let servers = servers.flat_map(|listener| listener.limits(None));
-        let servers = servers.flat_map(|limits| limits.of(false));
+        let servers = servers.flat_map(|limits| limits.all().of(false));
         servers.chain(self.routes.values().flat_map(|routes| routes.limiters()))
     }
 

@@ -169,7 +169,7 @@ fn limits_of(host: &VirtualHost) -> Arc<[Option<RouteLimits>]> {
             .map(Limiter::new)
             .map(Arc::new),
         // What cannot be compiled was refused when it came.
-        rules: RateLimitRules::new(&policy.rate_limits, 0).unwrap_or_default(),
+        rules: RateLimitRules::new(&policy.rate_limits).unwrap_or_default(),
     };
     let routes = host.routes.iter().map(|route| &route.policy);
     routes

@@ -13,18 +13,9 @@ use mesh_xds::resource::Resource;
 type Row<T> = (&'static str, fn(&T) -> bool);
 
 const HTTP_FILTER: &[Row<HttpFilter>] = &[
-    // Without a provider there is nobody to ask, and what matches is denied.
-    (
-        "asking an authorizer (envoy.filters.http.ext_authz)",
-        |filter| matches!(filter, HttpFilter::ExternalAuthorize(external) if external.provider.is_some()),
-    ),
     (
         CONNECTION_BUCKETS,
         |filter| matches!(filter, HttpFilter::LocalRateLimit(limit) if limit.per_connection),
-    ),
-    (
-        "asking a rate limit service (envoy.filters.http.ratelimit)",
-        |filter| matches!(filter, HttpFilter::RateLimit(_)),
     ),
     (
         "running an extension (Wasm, Lua, ECDS)",
@@ -33,10 +24,6 @@ const HTTP_FILTER: &[Row<HttpFilter>] = &[
 ];
 
 const NETWORK_FILTER: &[Row<NetworkFilter>] = &[
-    (
-        "asking an authorizer about connections (envoy.filters.network.ext_authz)",
-        |filter| matches!(filter, NetworkFilter::ExternalAuthorize(external) if external.provider.is_some()),
-    ),
     (
         "counting connections (envoy.filters.network.local_ratelimit)",
         |filter| matches!(filter, NetworkFilter::RateLimit(_)),
@@ -122,7 +109,7 @@ fn check_host(host: &VirtualHost) -> Result<(), String> {
 /// Whether the headers that rate limits look at are compared with expressions.
 fn check_rules<'a>(rules: impl IntoIterator<Item = &'a RateLimitRule>) -> Result<(), String> {
     rules.into_iter().try_for_each(|rule| {
-        let compiled = RateLimitRules::new(std::slice::from_ref(rule), rule.stage);
+        let compiled = RateLimitRules::new(std::slice::from_ref(rule));
         let refused = |invalid| format!("rate_limits: {invalid}");
         compiled.map(drop).map_err(refused)
     })

@@ -22,6 +22,7 @@ use super::client::Client;
 use super::http2::is_preface;
 use super::io::Io;
 use super::local::Worker;
+use super::policies::Denied;
 use super::proxy_protocol::{self, Told};
 use super::scratch::Scratch;
 use super::thread::ConnectionGuard;
@@ -141,19 +142,28 @@ pub async fn to_listener(
         }
         ChainTls::NotReady => return,
     }
-    let denial = worker.authorize(&binding.chain, &client.facts(destination));
-    match denial {
-        None => serve_by(worker, client, name, binding, scratch).await,
-        Some(details) => refuse(worker, client, name, &binding, &details),
+    let (facts, tls) = (client.facts(destination), client.tls_facts());
+    let admitted = worker
+        .authorize(&binding.runtime, &binding.chain, &facts, tls)
+        .await;
+    match admitted {
+        Ok(()) => serve_by(worker, client, name, binding, scratch).await,
+        Err(denied) => refuse(worker, client, name, &binding, &denied),
     }
 }
 
 /// Closes a connection that policies deny, as Envoy does, and leaves its record.
-fn refuse(worker: &Rc<Worker>, client: &Client, listener: &str, binding: &Binding, details: &str) {
+fn refuse(
+    worker: &Rc<Worker>,
+    client: &Client,
+    listener: &str,
+    binding: &Binding,
+    denied: &Denied,
+) {
     let listener = binding.runtime.shared.listener(listener);
     if let (Network::Tcp(tcp), Some(listener)) = (&binding.chain.network, listener) {
         let flow = (listener.config.direction, binding.destination());
-        tcp::refuse(worker, client, &binding.runtime, tcp, flow, details);
+        tcp::refuse(worker, client, &binding.runtime, tcp, flow, denied);
     }
 }
 

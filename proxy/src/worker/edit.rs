@@ -67,7 +67,7 @@ const INSTRUCTIONS: [&[u8]; 15] = [
 ];
 
 /// Fields that belong to the connection or to the framing, which no configuration may touch.
-fn is_fixed(name: &[u8]) -> bool {
+pub(super) fn is_fixed(name: &[u8]) -> bool {
     name.first() == Some(&b':')
         || matches!(
             Known::of(name),
@@ -141,6 +141,20 @@ pub fn followed_by(ops: Ops<'_>, last: &HeaderOps) -> [HeaderOps; 2] {
 // === impl RequestEdit ===
 
 impl RequestEdit<'_> {
+    /// A head that goes out as it is, but for what never goes on.
+    pub const UNCHANGED: Self = Self {
+        policies: None,
+        ops: [None; 2],
+        request_id: None,
+        forwarded_for: None,
+        forwards_certificate: true,
+        client_certificate: None,
+        forwarded_proto: None,
+        original_path: None,
+        attempt: None,
+        trace: None,
+    };
+
     /// Whether a route's changes replace a field that the proxy writes.
     fn own(&self, fields: &mut impl FieldSink, name: &[u8], value: Option<&[u8]>) {
         let [first, second] = self.ops;

@@ -49,6 +49,8 @@ pub struct Worker {
     sweeping: Cell<bool>,
     /// Copies of requests that are on their way.
     pub mirrored: Cell<usize>,
+    /// Calls of the proxy itself that are on their way.
+    pub calls: Cell<usize>,
 }
 
 /// A runtime with what one worker keeps of its clusters.
@@ -111,6 +113,7 @@ impl Worker {
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
             mirrored: Cell::new(0),
+            calls: Cell::new(0),
             shared,
         })
     }

@@ -20,6 +20,7 @@ mod proxied;
 mod proxy_protocol;
 mod tcp;
 
+mod call;
 mod dial;
 mod drain;
 mod edit;

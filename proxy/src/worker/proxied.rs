@@ -22,7 +22,7 @@ use super::scratch::Scratch;
 use super::stream::Next;
 use super::{http, resolve, tcp};
 use crate::http1::{Form, RequestRef};
-use crate::rate_limit::Limits;
+use crate::rate_limit::{GlobalLimits, Limits};
 use crate::runtime::{Http, Network, Routes, Source};
 use crate::telemetry::ListenerTelemetry;
 
@@ -200,8 +200,7 @@ fn find(
     let binding = Binding::new(runtime, &name, (source, destination), Detected::Http1)?;
     let connection = ConnectionFacts::plaintext(source, destination);
     Some(Known {
-        binding: Some(binding)
-            .filter(|binding| worker.authorize(&binding.chain, &connection).is_none())?,
+        binding: Some(binding).filter(|binding| worker.admits(&binding.chain, &connection))?,
         authority: authority.into_bytes(),
         address,
     })
@@ -262,6 +261,7 @@ fn no_routes(telemetry: Arc<ListenerTelemetry>) -> Http {
         ),
         policy: HttpPolicy::default(),
         limits: Limits::default(),
+        global_limits: GlobalLimits::default(),
         tokens: None,
         routes: None,
         telemetry,

@@ -1,7 +1,8 @@
 //! Answers of the proxy itself.
 
-use mesh_ir::HeaderOps;
+use mesh_ir::{HeaderOps, HeaderValue};
 
+use super::edit::is_fixed;
 use super::grpc;
 use crate::http1::{FieldSink, write_field, write_status};
 use crate::record::ResponseFlags;
@@ -27,6 +28,8 @@ pub struct Reply<'a> {
     pub challenge: Option<&'a [u8]>,
     /// Whether the client is told that a limit was reached (`x-envoy-overloaded`).
     pub overloaded: bool,
+    /// More fields; a `content-type` among them replaces that of plain text.
+    pub headers: &'a [HeaderValue],
 }
 
 // === impl Reply ===
@@ -44,6 +47,7 @@ impl<'a> Reply<'a> {
             grpc_status: None,
             challenge: None,
             overloaded: false,
+            headers: &[],
         }
     }
 
@@ -127,8 +131,16 @@ impl<'a> Reply<'a> {
         if self.may_have_body() && self.grpc_status.is_none() {
             fields.number(b"content-length", content.len() as u64);
         }
-        if !content.is_empty() {
+        let mut own = self.headers.iter();
+        let has_type = own.any(|field| field.name.eq_ignore_ascii_case("content-type"));
+        if !content.is_empty() && !has_type {
             fields.field(b"content-type", b"text/plain");
+        }
+        for field in self.headers {
+            let is_type = field.name.eq_ignore_ascii_case("content-type");
+            if !is_fixed(field.name.as_bytes()) && !(is_type && self.grpc_status.is_some()) {
+                fields.field(field.name.as_bytes(), field.value.as_bytes());
+            }
         }
         if let Some(challenge) = self.challenge {
             fields.field(b"www-authenticate", challenge);

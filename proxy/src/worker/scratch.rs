@@ -70,6 +70,8 @@ pub struct Written {
     pub ops: Option<Box<[HeaderOps; 2]>>,
     /// What policies change in the head; none where nothing is changed.
     pub edits: Option<Box<HeadEdits>>,
+    /// Whether what tells whose request it is has been computed.
+    pub identified: bool,
 }
 
 // === impl Scratch ===
@@ -164,6 +166,7 @@ impl Written {
             path,
             ops,
             edits,
+            identified,
         } = self;
         request_id.clear();
         forwarded_for.clear();
@@ -171,6 +174,7 @@ impl Written {
         path.clear();
         *ops = None;
         *edits = None;
+        *identified = false;
     }
 }
 

@@ -11,6 +11,7 @@ use super::dial;
 use super::endpoint::{Active, LocalEndpoint};
 use super::http::IDLE;
 use super::local::{Worker, WorkerRuntime};
+use super::policies::Denied;
 use super::scratch::Scratch;
 use super::tunnel::{self, Copied};
 use super::upstream::{LocalCluster, Wanted};
@@ -116,14 +117,14 @@ pub fn refuse(
     runtime: &WorkerRuntime,
     tcp: &Tcp,
     (direction, destination): (Direction, SocketAddr),
-    details: &str,
+    denied: &Denied,
 ) {
     let outcome = Outcome {
         begun: Instant::now(),
         copied: Copied::default(),
-        flags: ResponseFlags::NONE,
+        flags: denied.flags,
         transport_failure: None,
-        denial: Some(details.to_owned()),
+        denial: Some(denied.details.to_string()),
         cluster: cluster(worker, runtime, tcp),
         endpoint: None,
         upstream_local: None,

@@ -24,6 +24,7 @@ fn files() -> Vec<(String, PathBuf)> {
     for sample in [
         "bookinfo",
         "echo",
+        "ext-authz",
         "helloworld",
         "website",
         "website/legacy",

@@ -5,6 +5,10 @@
 
 #[path = "../stack/certificates.rs"]
 mod certificates;
+#[path = "../stack/issuer.rs"]
+mod issuer;
+#[path = "../stack/tls_client.rs"]
+mod tls_client;
 
 mod backends;
 mod cases;
@@ -12,6 +16,7 @@ mod http;
 mod http2;
 mod mesh;
 mod mutual_tls;
+mod policies;
 mod requests;
 mod secrets;
 

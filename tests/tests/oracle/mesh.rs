@@ -107,6 +107,11 @@ impl Mesh {
         std::fs::rename(written, self.directory.path().join("config").join(name)).unwrap();
     }
 
+    /// Who signs the certificates of the pods.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Takes the file away again.
     pub fn remove(&self, name: &str) {
         std::fs::remove_file(self.directory.path().join("config").join(name)).unwrap();

@@ -36,7 +36,7 @@ fn apply(mesh: &mut Mesh, policies: &str, path: &str, status: u16) {
 
 /// Waits for a line of a proxy's access log that has all the words.
 #[track_caller]
-fn logged(pod: &Pod, words: &[&str]) {
+pub fn logged(pod: &Pod, words: &[&str]) {
     eventually(&format!("{words:?} is logged"), LIMIT, || {
         let log = pod.proxy.stdout();
         let mut lines = log.lines();

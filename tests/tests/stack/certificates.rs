@@ -5,6 +5,9 @@ use std::path::Path;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair, SanType,
 };
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::tls_client::Certificate;
 
 /// A certificate authority.
 pub struct Authority {
@@ -67,6 +70,39 @@ impl Authority {
         Leaf {
             chain: params.signed_by(&key, &self.issuer).unwrap().pem(),
             key: key.serialize_pem(),
+        }
+    }
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// A certificate of a service account.
+    pub fn issue(&self, account: &str) -> Certificate {
+        self.issue_with(account, |_| {})
+    }
+
+    /// A certificate for a key.
+    pub fn sign(&self, params: &CertificateParams, key: &KeyPair) -> CertificateDer<'static> {
+        let signed = params.signed_by(key, &self.issuer).unwrap();
+        signed.der().clone()
+    }
+
+    /// The same, changed before it is signed.
+    pub fn issue_with(
+        &self,
+        account: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let name = identity(account).try_into().unwrap();
+        params.subject_alt_names.push(SanType::URI(name));
+        change(&mut params);
+        Certificate {
+            chain: vec![self.sign(&params, &key)],
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         }
     }
 }

@@ -12,17 +12,21 @@ mod chance;
 
 mod certificates;
 mod http;
+mod issuer;
 mod mesh;
 mod process;
+mod tls_client;
 mod yaml;
 
 mod authorization;
 mod balancing;
 mod control_plane;
 mod drain;
+mod external_authorization;
 mod framing;
 mod gateway;
 mod gateway_tls;
+mod global_rate_limits;
 mod grpc;
 mod h2spec;
 mod limits;
@@ -30,5 +34,6 @@ mod mutual_tls;
 mod open_files;
 mod rate_limits;
 mod routing;
+mod security;
 mod telemetry;
 mod tokens;

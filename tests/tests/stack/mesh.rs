@@ -44,6 +44,11 @@ pub struct Pod {
 impl Mesh {
     /// Starts everything and waits until all proxies serve.
     pub fn start(specs: &[PodSpec], extra: &str) -> Self {
+        Self::start_with(specs, "", extra)
+    }
+
+    /// The same with settings of the mesh, indented by four.
+    pub fn start_with(specs: &[PodSpec], settings: &str, extra: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let addresses = addresses(specs.len());
         let placed: Vec<(PodSpec, Ipv4Addr)> = specs
@@ -53,7 +58,7 @@ impl Mesh {
             .collect();
         let config = directory.path().join("config");
         std::fs::create_dir(&config).unwrap();
-        std::fs::write(config.join("objects.yaml"), objects(&placed)).unwrap();
+        std::fs::write(config.join("objects.yaml"), objects(&placed, settings)).unwrap();
         std::fs::write(config.join("extra.yaml"), extra).unwrap();
         let xds = free_port();
         let monitoring = free_port();

@@ -4,50 +4,14 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mesh_tests::eventually;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::authorization::policy;
 use crate::drain::ECHO;
 use crate::http::{Answer, Connection};
+use crate::issuer::{ISSUER, Issuer};
 use crate::mesh::{LIMIT, Mesh};
-
-const ISSUER: &str = "https://issuer.example";
-
-/// An issuer of tokens.
-struct Issuer(EcdsaKeyPair);
-
-impl Issuer {
-    fn new() -> Self {
-        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
-    }
-
-    fn jwks(&self) -> String {
-        let point = self.0.public_key().as_ref();
-        let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
-        json!({"keys": [{"kty": "EC", "kid": "k", "crv": "P-256", "x": x, "y": y}]}).to_string()
-    }
-
-    fn token(&self, claims: Value) -> String {
-        let mut all = json!({"iss": ISSUER, "sub": "alice"});
-        for (name, value) in claims.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        let header = json!({"alg": "ES256", "kid": "k"});
-        let parts = [header, all].map(|part| encode(part.to_string().as_bytes()));
-        let message = parts.join(".");
-        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes());
-        [message, encode(signature.unwrap().as_ref())].join(".")
-    }
-}
-
-fn encode(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
 
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

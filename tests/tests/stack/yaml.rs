@@ -68,14 +68,15 @@ impl PodSpec {
     }
 }
 
-/// Pods with their services and endpoints.
-pub fn objects(pods: &[(PodSpec, Ipv4Addr)]) -> String {
+/// Pods with their services and endpoints, and settings of the mesh, indented by four.
+pub fn objects(pods: &[(PodSpec, Ipv4Addr)], settings: &str) -> String {
     let mut text = String::from(
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: default\n---\n\
          apiVersion: v1\nkind: Namespace\nmetadata:\n  name: istio-system\n---\n\
          apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: istio\n  namespace: istio-system\ndata:\n  \
          mesh: |\n    accessLogFile: /dev/stdout\n",
     );
+    text.push_str(settings);
     for (index, (spec, address)) in pods.iter().enumerate() {
         text.push_str(&pod(spec, *address));
         let first = pods.iter().position(|(other, _)| other.app == spec.app);

@@ -9,8 +9,8 @@ use mesh_core::authz::{Guard, Workload};
 use mesh_core::resource::{Kind, ResourceKey};
 use mesh_ir::Transport;
 use mesh_ir::evaluate::{
-    Action, ConnectionFacts, Explanation, HttpPolicy, NetworkPolicy, Origin, Rejection, Request,
-    RuleId, Server, Stage, Step, StepOutcome, Verdict, evaluate,
+    Action, Ask, ConnectionFacts, Explanation, Granted, HttpPolicy, NetworkPolicy, Origin,
+    Rejection, Request, RuleId, Server, Stage, Step, StepOutcome, Verdict, evaluate,
 };
 use mesh_ir::policy::RequestAuthentication;
 use mesh_ir::{HttpFilter, NetworkFilter};
@@ -210,24 +210,28 @@ fn by_request(
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
     let checked = verifier.check(&target.request, now, &mut TokenCache::default());
-    let request = Request {
-        connection,
-        head: &target.request,
-        tokens: checked.tokens(),
-        edits: Some(&checked.edits),
-    };
     let server = Server {
         policy,
         routes: None,
     };
     let mut trace = Explanation::default();
-    let decision = evaluate(server, &request, &mut || 0, &mut trace);
-    let asked = decision.ask.map(|(provider, _)| {
-        format!(
-            "; the authorizer {} is asked as well, which may deny it",
-            provider.name
-        )
-    });
+    // Authorizers are taken to allow the request and to leave it as it is.
+    let (mut granted, mut asked) = (Granted::default(), String::new());
+    let decision = loop {
+        let request = Request {
+            connection,
+            head: &target.request,
+            tokens: checked.tokens(),
+            edits: Some(&checked.edits),
+            granted: Some(&granted),
+        };
+        let decision = evaluate(server, &request, &mut || 0, &mut trace);
+        let Action::Ask(ask) = decision.action else {
+            break decision;
+        };
+        asked += &is_asked(ask);
+        granted.next_stage = ask.stage + 1;
+    };
     let (allowed, code, reason, rule) = match decision.action {
         Action::Reject(rejection) => {
             let (reason, rule) = refused(rejection);
@@ -236,7 +240,7 @@ fn by_request(
         _ => {
             let verdict = decision.authorized.map(|authorized| authorized.verdict);
             let (reason, rule) = allowed(verdict);
-            (true, None, reason + &asked.unwrap_or_default(), rule)
+            (true, None, reason + &asked, rule)
         }
     };
     Decided {
@@ -251,13 +255,21 @@ fn by_request(
 fn by_connection(connection: &ConnectionFacts<'_>, filters: &[NetworkFilter]) -> Decided {
     let mut trace = Explanation::default();
     let policy = NetworkPolicy::of_filters(filters);
-    let decided = policy.decide(connection, &mut trace);
+    let (mut first, mut asked) = (0, String::new());
+    let decided = loop {
+        let decided = policy.decide(connection, first, &mut trace);
+        let Some(ask) = decided.ask else {
+            break decided.authorized;
+        };
+        asked += &is_asked(ask);
+        first = ask.stage + 1;
+    };
     let verdict = decided.map(|decided| decided.verdict);
     let (allowed, reason, rule) = match verdict {
         Some(Verdict::Denied(rule)) => (false, denied(rule), rule.cloned()),
         verdict => {
             let (reason, rule) = allowed(verdict);
-            (true, reason, rule)
+            (true, reason + &asked, rule)
         }
     };
     Decided {
@@ -269,6 +281,11 @@ fn by_connection(connection: &ConnectionFacts<'_>, filters: &[NetworkFilter]) ->
         rule,
         steps: trace.steps,
     }
+}
+
+fn is_asked(ask: Ask<'_>) -> String {
+    let name = &ask.provider.name;
+    format!("; the authorizer {name} is asked as well, which may deny it")
 }
 
 fn refused(rejection: Rejection<'_>) -> (String, Option<RuleId>) {

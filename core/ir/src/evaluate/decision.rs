@@ -4,18 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::authorization::{Authorized, RuleId, Verdict};
-use super::{InjectedFault, TokenError};
+use super::{Ask, InjectedFault, TokenError};
 use crate::matching::{Matched, Picked};
-use crate::policy::ExternalAuthorizer;
 use crate::{CorsPolicy, DirectResponse, Forward, HeaderOps};
 
 /// What becomes of a request.
 #[derive(Debug)]
 pub struct Decision<'a> {
-    /// What policies say; none where there are none.
+    /// What policies say, as far as they are decided; none where there are none.
     pub authorized: Option<Authorized<'a>>,
-    /// The authorizer that must be asked before anything happens, with the rule that asks for it.
-    pub ask: Option<(&'a ExternalAuthorizer, &'a RuleId)>,
     /// Failures that come before the action.
     pub fault: InjectedFault,
     /// Says what pages of the request's origin may read of the answer, whoever gives it ([`super::cors::shared_headers`]).
@@ -58,6 +55,8 @@ pub enum Action<'a> {
     NoRoute,
     /// It is refused.
     Reject(Rejection<'a>),
+    /// An authorizer has to be asked first. If it allows the request, it is decided about again, with [`super::Granted`].
+    Ask(Ask<'a>),
 }
 
 /// How a request goes upstream.
@@ -88,7 +87,6 @@ impl<'a> Decision<'a> {
     pub(super) fn of(action: Action<'a>) -> Self {
         Self {
             authorized: None,
-            ask: None,
             fault: InjectedFault::default(),
             cors: None,
             action,

@@ -1,8 +1,9 @@
 //! The policies of an HTTP server, compiled, in the order in which they act.
 
-use super::authorization::{CompiledAuthorization, CompiledCustom, RuleId, Subject, Verdict};
+use super::authorization::{CompiledAuthorization, CompiledCustom, Subject, Verdict};
 use super::{
-    Authorized, ConnectionFacts, Rejection, RemoteAddress, Stage, Step, StepOutcome, Tokens, Trace,
+    Ask, Authorized, ConnectionFacts, Rejection, RemoteAddress, Stage, Step, StepOutcome, Tokens,
+    Trace,
 };
 use crate::matching::RequestView;
 use crate::policy::{
@@ -45,7 +46,7 @@ pub struct HttpPolicyBuilder {
 #[derive(Debug, Default)]
 pub(super) struct Admission<'a> {
     pub(super) authorized: Option<Authorized<'a>>,
-    pub(super) ask: Option<(&'a ExternalAuthorizer, &'a RuleId)>,
+    pub(super) ask: Option<Ask<'a>>,
     pub(super) rejection: Option<Rejection<'a>>,
 }
 
@@ -153,16 +154,17 @@ impl HttpPolicy {
         self.cors
     }
 
-    /// Decides all policies until one refuses.
+    /// Decides all policies from a stage on, until one refuses or an authorizer has to be asked.
     #[inline]
     pub(super) fn admit<'a, B: RequestView, R: RequestView, T: Trace>(
         &'a self,
         connection: &ConnectionFacts<'_>,
         (before, head): (&B, &R),
         tokens: Tokens<'_>,
+        first: usize,
         trace: &mut T,
     ) -> Admission<'a> {
-        if self.stages.is_empty() {
+        if self.stages.len() <= first {
             return Admission::default();
         }
         let remote_address = self.remote_address;
@@ -178,18 +180,23 @@ impl HttpPolicy {
             tokens,
             remote_address,
         };
-        self.run(&unchecked, &checked, trace)
+        self.run(&unchecked, &checked, first, trace)
     }
 
     fn run<'a, B: RequestView, R: RequestView, T: Trace>(
         &'a self,
         unchecked: &Subject<'_, B>,
         subject: &Subject<'_, R>,
+        first: usize,
         trace: &mut T,
     ) -> Admission<'a> {
         let mut admission = Admission::default();
         let mut is_checked = false;
-        for stage in &self.stages {
+        for (position, stage) in self.stages.iter().enumerate() {
+            if position < first {
+                is_checked |= matches!(stage, HttpStage::Authenticate);
+                continue;
+            }
             admission.rejection = match stage {
                 HttpStage::Authenticate => {
                     is_checked = true;
@@ -205,8 +212,12 @@ impl HttpPolicy {
                         (None, _) => None,
                         (Some(rule), None) => Some(Rejection::UnknownProvider(rule)),
                         (Some(rule), Some(provider)) => {
-                            admission.ask = Some((provider, rule));
-                            None
+                            admission.ask = Some(Ask {
+                                provider,
+                                rule,
+                                stage: position,
+                            });
+                            break;
                         }
                     }
                 }

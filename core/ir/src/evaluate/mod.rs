@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! connection --ChainSelector--> chain --NetworkPolicy--> closed, or served
-//! request ----HttpPolicy: tokens, CUSTOM, DENY, ALLOW--> refused
+//! request ----HttpPolicy: CUSTOM, tokens, DENY, ALLOW--> refused
+//!                   |--> an authorizer is to be asked; then once more, from there on
 //!                   `--> RouteTable --fault--> Decision: forward (cluster, path, host, headers, retries), redirect, direct answer
 //! ```
 //!
@@ -14,6 +15,7 @@ mod chain;
 pub mod cors;
 mod decision;
 mod draw;
+mod external;
 mod facts;
 mod fault;
 mod http;
@@ -26,11 +28,12 @@ pub use authorization::{Authorized, RuleId, Verdict};
 pub use chain::{ChainSelector, LooksAt};
 pub use decision::{Action, Decision, Forwarding, Rejection};
 pub use draw::Draw;
+pub use external::{Ask, Check, CheckAnswer, CheckPeer, CheckedRequest, Denial, Grant, Granted};
 pub use facts::{ConnectionFacts, TokenError, Tokens, VerifiedToken};
 pub use fault::{InjectedAbort, InjectedFault};
 pub use http::{HttpPolicy, HttpPolicyBuilder};
-pub use network::NetworkPolicy;
-pub use rate_limit::{Descriptor, RateLimitFacts, RateLimitRules};
+pub use network::{NetworkDecision, NetworkPolicy};
+pub use rate_limit::{Descriptor, LimitStatus, RateLimitAnswer, RateLimitFacts, RateLimitRules};
 pub use remote::{RemoteAddress, remote_address};
 
 pub use crate::trace::{Explanation, Mismatch, Origin, Stage, Step, StepOutcome, Trace};
@@ -60,6 +63,8 @@ pub struct Request<'a, R> {
     pub tokens: Tokens<'a>,
     /// What becomes of its head once its tokens are checked; none where nothing does.
     pub edits: Option<&'a HeadEdits>,
+    /// What authorizers have made of it that were asked already; none before.
+    pub granted: Option<&'a Granted>,
 }
 
 /// Decides what becomes of a request.
@@ -78,42 +83,82 @@ pub fn evaluate<'a, R: RequestView, T: Trace>(
         head,
         tokens,
         edits,
+        granted,
     } = request;
+    if let Some(granted) = granted {
+        return evaluate_granted(server, request, granted, draw, trace);
+    }
     let heads = (*head, *head);
     let Some(edits) = edits else {
-        return decide(server, connection, heads, *tokens, draw, trace);
+        return decide(server, connection, (heads, *head), *tokens, 0, draw, trace);
     };
     let edited = EditedRequest {
         request: *head,
         edits,
         tokens: *tokens,
     };
-    decide(server, connection, (*head, &edited), *tokens, draw, trace)
+    let heads = ((*head, &edited), &edited);
+    decide(server, connection, heads, *tokens, 0, draw, trace)
 }
 
-/// Decides about a request by its head as it came, and as it goes on once its tokens are checked.
+/// Decides about a request that authorizers were asked about already. Where they do not say otherwise it is routed as it came.
+#[cold]
+fn evaluate_granted<'a, R: RequestView, T: Trace>(
+    server: Server<'a>,
+    request: &Request<'_, R>,
+    granted: &Granted,
+    draw: &mut impl Draw,
+    trace: &mut T,
+) -> Decision<'a> {
+    let Request {
+        connection,
+        head,
+        tokens,
+        edits,
+        granted: _,
+    } = request;
+    let none = HeadEdits::default();
+    let edits = edits.unwrap_or(&none);
+    let before = |edits| EditedRequest {
+        request: *head,
+        edits,
+        tokens: Tokens::None,
+    };
+    let (seen, routed_by) = (before(&granted.edits), before(&granted.routed_by));
+    let [checked, routed] = [&seen, &routed_by].map(|request| EditedRequest {
+        request,
+        edits,
+        tokens: *tokens,
+    });
+    let heads = ((&seen, &checked), &routed);
+    let first = granted.next_stage;
+    decide(server, connection, heads, *tokens, first, draw, trace)
+}
+
+/// Decides about a request by its head as it came, as it goes on once its tokens are checked, and as it is routed.
 #[inline]
 fn decide<'a, B: RequestView, R: RequestView, T: Trace>(
     server: Server<'a>,
     connection: &ConnectionFacts<'_>,
-    (before, head): (&B, &R),
+    (heads, routed): ((&B, &R), &R),
     tokens: Tokens<'_>,
+    first: usize,
     draw: &mut impl Draw,
     trace: &mut T,
 ) -> Decision<'a> {
-    let heads = (before, head);
-    let admission = server.policy.admit(connection, heads, tokens, trace);
-    if let Some(rejection) = admission.rejection {
-        return Decision {
-            authorized: admission.authorized,
-            ask: admission.ask,
-            ..Decision::of(Action::Reject(rejection))
-        };
-    }
+    let policy = server.policy;
+    let admission = policy.admit(connection, heads, tokens, first, trace);
+    let refused = match (admission.rejection, admission.ask) {
+        (Some(rejection), _) => Some(Action::Reject(rejection)),
+        (None, ask) => ask.map(Action::Ask),
+    };
+    let decision = match refused {
+        Some(action) => Decision::of(action),
+        None => route(server, routed, draw, trace),
+    };
     Decision {
         authorized: admission.authorized,
-        ask: admission.ask,
-        ..route(server, head, draw, trace)
+        ..decision
     }
 }
 

@@ -1,10 +1,13 @@
 //! The policies of a connection on which no HTTP is spoken.
 
 use super::authorization::{CompiledAuthorization, CompiledCustom, Subject};
-use super::{Authorized, ConnectionFacts, RemoteAddress, Tokens, Trace, Verdict};
+use super::{Ask, Authorized, ConnectionFacts, RemoteAddress, Tokens, Trace, Verdict};
 use crate::NetworkFilter;
 use crate::matching::PlainRequest;
-use crate::policy::{Authorization, AuthorizationAction};
+use crate::policy::{
+    Authorization, AuthorizationAction, ExternalAuthorization, ExternalAuthorizer,
+    ExternalAuthorizerProtocol,
+};
 
 /// What acts on connections before their bytes are passed on.
 #[derive(Clone, Debug, Default)]
@@ -14,9 +17,21 @@ pub struct NetworkPolicy {
 
 #[derive(Clone, Debug)]
 enum NetworkStage {
-    /// What matches would be asked about, and there is nobody to ask.
-    Refuse(CompiledCustom),
+    /// What matches is asked about; it is refused where there is nobody to ask.
+    Ask {
+        provider: Option<Box<ExternalAuthorizer>>,
+        custom: CompiledCustom,
+    },
     Authorize(Box<CompiledAuthorization>),
+}
+
+/// What becomes of a connection, as far as it is decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetworkDecision<'a> {
+    /// What policies say; none where there are none. The connection is closed if they deny it.
+    pub authorized: Option<Authorized<'a>>,
+    /// The authorizer that has to be asked before it is served, and behind whose stage the next decision begins.
+    pub ask: Option<Ask<'a>>,
 }
 
 // === impl NetworkPolicy ===
@@ -30,17 +45,12 @@ impl NetworkPolicy {
         }
     }
 
-    /// The policies of a chain's filters. Limits are no matter of policies that the proxy can decide by itself, and neither are
-    /// authorizers that can be asked.
+    /// The policies of a chain's filters. Limits are no matter of policies.
     pub fn of_filters(filters: &[NetworkFilter]) -> Self {
         let stages = filters.iter().filter_map(|filter| match filter {
             NetworkFilter::Authorize(authorization) => Some(NetworkStage::authorize(authorization)),
-            NetworkFilter::ExternalAuthorize(external) if external.provider.is_none() => {
-                let policies = AuthorizationAction::Custom.for_tcp(&external.policies);
-                Some(NetworkStage::Refuse(CompiledCustom::new(&policies)))
-            }
-            NetworkFilter::ExternalAuthorize(_)
-            | NetworkFilter::RateLimit(_)
+            NetworkFilter::ExternalAuthorize(external) => Some(NetworkStage::ask(external)),
+            NetworkFilter::RateLimit(_)
             | NetworkFilter::ConnectionLimit(_)
             | NetworkFilter::SniCluster => None,
         });
@@ -54,37 +64,48 @@ impl NetworkPolicy {
         self.stages.is_empty()
     }
 
-    /// Decides whether a connection may be served; the first that denies it decides. Denied connections are closed.
+    /// Decides whether a connection may be served, from a stage on; the first that denies it decides.
     pub fn decide<T: Trace>(
         &self,
         connection: &ConnectionFacts<'_>,
+        first: usize,
         trace: &mut T,
-    ) -> Option<Authorized<'_>> {
+    ) -> NetworkDecision<'_> {
         let subject = Subject::<PlainRequest> {
             connection,
             request: None,
             tokens: Tokens::None,
             remote_address: RemoteAddress::default(),
         };
-        let mut last: Option<Authorized<'_>> = None;
-        for stage in &self.stages {
+        let mut decision = NetworkDecision::default();
+        for (position, stage) in self.stages.iter().enumerate().skip(first) {
             let decided = match stage {
                 NetworkStage::Authorize(policies) => policies.decide(&subject, trace),
-                NetworkStage::Refuse(custom) => match custom.find(&subject, trace) {
-                    None => continue,
-                    rule => Authorized {
-                        verdict: Verdict::Denied(rule),
-                        shadow: None,
-                        audit: None,
-                    },
-                },
+                NetworkStage::Ask { provider, custom } => {
+                    match (custom.find(&subject, trace), provider) {
+                        (None, _) => continue,
+                        (Some(rule), Some(provider)) => {
+                            decision.ask = Some(Ask {
+                                provider,
+                                rule,
+                                stage: position,
+                            });
+                            break;
+                        }
+                        (rule, None) => Authorized {
+                            verdict: Verdict::Denied(rule),
+                            shadow: None,
+                            audit: None,
+                        },
+                    }
+                }
             };
-            last = Some(decided.after(last));
+            decision.authorized = Some(decided.after(decision.authorized));
             if matches!(decided.verdict, Verdict::Denied(_)) {
                 break;
             }
         }
-        last
+        decision
     }
 }
 
@@ -94,5 +115,19 @@ impl NetworkStage {
     fn authorize(authorization: &Authorization) -> Self {
         let compiled = CompiledAuthorization::new(&authorization.for_tcp());
         Self::Authorize(Box::new(compiled))
+    }
+
+    /// An authorizer over HTTP cannot be asked about connections.
+    fn ask(external: &ExternalAuthorization) -> Self {
+        let ExternalAuthorization { provider, policies } = external;
+        let by_grpc = |provider: &&ExternalAuthorizer| {
+            matches!(provider.protocol, ExternalAuthorizerProtocol::Grpc { .. })
+        };
+        let provider = provider.as_ref().filter(by_grpc);
+        let policies = AuthorizationAction::Custom.for_tcp(policies);
+        Self::Ask {
+            provider: provider.cloned().map(Box::new),
+            custom: CompiledCustom::new(&policies),
+        }
     }
 }

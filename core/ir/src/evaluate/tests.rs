@@ -74,6 +74,7 @@ fn decide<'a>(
         head: &PlainRequest::get("reviews", path),
         tokens,
         edits: None,
+        granted: None,
     };
     evaluate(server, &request, &mut || 95, &mut ())
 }
@@ -107,6 +108,7 @@ fn a_target_is_picked_by_weight_and_only_then_is_a_number_drawn() {
         head: &PlainRequest::get("reviews", "/one"),
         tokens: Tokens::None,
         edits: None,
+        granted: None,
     };
     let server = Server {
         policy: &policy,
@@ -250,6 +252,7 @@ fn a_wrong_token_gets_401_and_none_passes() {
         head: &preflight,
         tokens: wrong,
         edits: None,
+        granted: None,
     };
     let server = Server {
         policy: &policy,
@@ -344,6 +347,7 @@ proptest! {
             head: &PlainRequest::get(&host, &path),
             tokens: Tokens::None,
             edits: None,
+            granted: None,
         };
         let server = Server { policy: &policy, routes: Some(&table) };
         let quick = evaluate(server, &request, &mut || drawn, &mut ());
@@ -427,4 +431,145 @@ fn what_is_only_tried_in_one_filter_is_told_with_the_verdict_of_another() {
     assert!(
         matches!(authorized.shadow, Some(Verdict::Denied(Some(rule))) if &*rule.policy.name == "try")
     );
+}
+
+/// A server that asks about everything, then denies what the authorizer has marked.
+fn asks(clear_route_cache: bool) -> HttpPolicy {
+    let provider = policy::ExternalAuthorizer {
+        clear_route_cache,
+        ..policy::ExternalAuthorizer::grpc(
+            "check".into(),
+            "check".into(),
+            std::time::Duration::from_secs(1),
+        )
+    };
+    let marked = AuthorizationRule {
+        when: vec![policy::Condition::Text {
+            attribute: policy::TextAttribute::RequestHeader("x-mark".into()),
+            values: Constraint::any_of([StringPattern::parse("bad")]),
+        }],
+        ..AuthorizationRule::default()
+    };
+    HttpPolicy::builder()
+        .external(&ExternalAuthorization {
+            provider: Some(provider),
+            policies: vec![everything("ask")],
+        })
+        .authorize(&Authorization {
+            deny: vec![AuthorizationPolicy {
+                rules: vec![marked],
+                ..everything("marked")
+            }],
+            ..Authorization::default()
+        })
+        .build()
+}
+
+#[track_caller]
+fn after_grant(policy: &HttpPolicy, marks: &str, check: impl FnOnce(&Decision<'_>)) {
+    let (table, head) = (table(), PlainRequest::get("reviews", "/one"));
+    let connection = connection(None);
+    let decide = |granted| {
+        let request = Request {
+            connection: &connection,
+            head: &head,
+            tokens: Tokens::None,
+            edits: None,
+            granted,
+        };
+        let server = Server {
+            policy,
+            routes: Some(&table),
+        };
+        evaluate(server, &request, &mut || 0, &mut ())
+    };
+    let Action::Ask(ask) = decide(None).action else {
+        panic!("nobody is asked");
+    };
+    assert_eq!(&*ask.provider.name, "check");
+    let mut granted = Granted::default();
+    let grant = Grant {
+        set: vec![("x-mark".into(), marks.into())],
+        ..Grant::default()
+    };
+    granted.allow(ask, grant, &head);
+    check(&decide(Some(&granted)));
+}
+
+#[test]
+fn what_an_authorizer_allows_is_decided_about_from_there_on_by_what_it_has_made_of_it() {
+    after_grant(&asks(false), "good", |decision| {
+        assert!(matches!(decision.action, Action::Forward(_)));
+    });
+    after_grant(&asks(false), "bad", |decision| {
+        assert_eq!(rejection(decision).code(), 403);
+    });
+}
+
+#[test]
+fn a_request_is_routed_by_what_an_authorizer_has_made_of_it_where_that_is_asked_for() {
+    let by_mark = RouteMatch {
+        headers: vec![HeaderMatch {
+            name: "x-mark".into(),
+            value: ValueMatch::Text(StringMatch::Exact("vip".into())),
+            invert: false,
+        }],
+        ..RouteMatch::everything()
+    };
+    let route = |name: &str, matcher| Route {
+        name: name.into(),
+        ..Route::new(
+            matcher,
+            RouteAction::Forward(Forward::to(Target::Cluster(name.into()))),
+        )
+    };
+    let config = RouteConfig {
+        name: "80".into(),
+        virtual_hosts: vec![Arc::new(VirtualHost {
+            name: "all".into(),
+            domains: vec!["*".into()],
+            routes: vec![
+                route("vip", by_mark),
+                route("rest", RouteMatch::everything()),
+            ],
+        })],
+        discovers_virtual_hosts: false,
+        ignore_port_in_host: true,
+    };
+    let table = RouteTable::compile(Arc::new(config)).0;
+    let head = PlainRequest::get("a", "/");
+    let connection = connection(None);
+    for (clear_route_cache, expected) in [(false, "rest"), (true, "vip")] {
+        let policy = asks(clear_route_cache);
+        let server = Server {
+            policy: &policy,
+            routes: Some(&table),
+        };
+        let mut granted = Granted::default();
+        let decide = |granted: &Granted| {
+            let request = Request {
+                connection: &connection,
+                head: &head,
+                tokens: Tokens::None,
+                edits: None,
+                granted: Some(granted),
+            };
+            evaluate(server, &request, &mut || 0, &mut ())
+        };
+        let Action::Ask(ask) = decide(&granted).action else {
+            panic!("nobody is asked");
+        };
+        let grant = Grant {
+            set: vec![("x-mark".into(), b"vip".to_vec())],
+            ..Grant::default()
+        };
+        granted.allow(ask, grant, &head);
+        let Action::Forward(forwarding) = decide(&granted).action else {
+            panic!("not forwarded");
+        };
+        assert_eq!(
+            &**forwarding.picked.cluster, expected,
+            "{clear_route_cache}"
+        );
+    }
 }

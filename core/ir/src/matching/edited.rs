@@ -57,7 +57,29 @@ impl HeadEdits {
         self.remove.iter().any(same) || self.set.iter().any(|(known, _)| same(known))
     }
 
-    fn value(&self, lower_name: &str) -> Option<&[u8]> {
+    /// Removes a header, also one that was set before.
+    pub fn unset(&mut self, lower_name: &Arc<str>) {
+        self.set.retain(|(known, _)| known != lower_name);
+        self.remove(lower_name);
+    }
+
+    /// These changes, and others after them.
+    pub fn followed_by(mut self, later: &HeadEdits) -> Self {
+        let Self { remove, set, query } = later;
+        for name in remove {
+            self.unset(name);
+        }
+        for (name, value) in set {
+            self.set(name, value.clone());
+        }
+        if query.is_some() {
+            self.query.clone_from(query);
+        }
+        self
+    }
+
+    /// The value that a header is set to.
+    pub(crate) fn value(&self, lower_name: &str) -> Option<&[u8]> {
         let mut set = self.set.iter();
         let found = set.find(|(known, _)| **known == *lower_name);
         found.map(|(_, value)| value.as_slice())

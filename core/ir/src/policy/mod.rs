@@ -19,7 +19,10 @@ pub use authorization::{
     Condition, Operation, ServiceAccount, Source, TextAttribute,
 };
 pub use extension::{ExtensionConfig, ExtensionFilter};
-pub use external::{ExternalAuthorization, ExternalAuthorizer, ExternalAuthorizerProtocol};
+pub use external::{
+    CheckedBody, ExternalAuthorization, ExternalAuthorizer, ExternalAuthorizerProtocol,
+    HttpAuthorizer,
+};
 pub use fault::{AbortStatus, DelayDuration, Fault, FaultAbort, FaultDelay};
 pub use identity::{InvalidIdentity, PeerIdentity, TrustDomains};
 pub use jwt::{ClaimToHeader, JwtRule, RequestAuthentication, TokenLocation};

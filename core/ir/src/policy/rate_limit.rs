@@ -57,12 +57,24 @@ pub struct GlobalRateLimit {
     pub stage: u32,
     /// Cluster where the service is found.
     pub cluster: Arc<str>,
+    /// `:authority` of the call; empty stands for the cluster's name.
+    pub authority: Arc<str>,
     /// Limit of an answer; Envoy's default is 20 ms.
     pub timeout: Duration,
     /// Whether requests are refused when it cannot be asked.
     pub fail_closed: bool,
+    /// Status code of the answer when it cannot be asked and requests are refused; Envoy's default is 500.
+    pub status_on_error: u16,
     /// Status code of the answer to what is too much; Envoy's default is 429.
     pub status: u16,
+    /// Whether answers tell of the limit (`x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset`).
+    pub tells_limits: bool,
+    /// Whether `x-envoy-ratelimited` is left out of the answer to what is too much.
+    pub hides_limited: bool,
+    /// Whether clients of gRPC get RESOURCE_EXHAUSTED and not UNAVAILABLE.
+    pub as_resource_exhausted: bool,
+    /// Headers that the answer to what is too much gets.
+    pub response_headers: Vec<HeaderValue>,
 }
 
 /// What one descriptor is made from; without a value for one of the actions there is none.

@@ -6,6 +6,7 @@
 
 mod authentication;
 mod authorization;
+mod providers;
 mod trust_domains;
 
 use std::collections::BTreeMap;
@@ -56,11 +57,12 @@ impl WorkloadPolicies {
                 }
             }
         }
-        let asked = asked.into_values().map(|policies| ExternalAuthorization {
-            // Nobody is known yet, so that what would be asked about is denied.
-            provider: None,
-            policies,
-        });
+        let asked = asked
+            .into_iter()
+            .map(|(name, policies)| ExternalAuthorization {
+                provider: providers::authorizer(snapshot, name, namespace),
+                policies,
+            });
         let tokens = snapshot.policies_for(Kind::RequestAuthentication, namespace, labels);
         let tokens = authentication::merged(snapshot, tokens);
         Self::filters(asked.collect(), tokens, decided)

@@ -22,7 +22,8 @@ use envoy_types::pb::envoy::extensions::common::ratelimit::v3::{
     LocalRateLimitDescriptor, rate_limit_descriptor::Entry,
 };
 use envoy_types::pb::envoy::extensions::filters::http::{
-    local_ratelimit::v3::LocalRateLimit as LocalProto, ratelimit::v3::RateLimit as GlobalProto,
+    local_ratelimit::v3::LocalRateLimit as LocalProto,
+    ratelimit::v3::{RateLimit as GlobalProto, rate_limit::XRateLimitHeadersRfcVersion},
 };
 use envoy_types::pb::envoy::extensions::filters::network::{
     connection_limit::v3::ConnectionLimit as ConnectionProto,
@@ -46,6 +47,8 @@ pub(super) const CONNECTION: &str = "envoy.filters.network.connection_limit";
 
 /// Too Many Requests.
 const DEFAULT_STATUS: u16 = 429;
+/// Internal Server Error.
+const DEFAULT_STATUS_ON_ERROR: u16 = 500;
 /// Envoy's limit of the service's answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(20);
 /// Envoy refuses to fill a bucket more often.
@@ -223,20 +226,38 @@ pub(super) fn global(value: &GlobalRateLimit) -> GlobalProto {
         domain,
         stage,
         cluster,
+        authority,
         timeout,
         fail_closed,
+        status_on_error,
         status,
+        tells_limits,
+        hides_limited,
+        as_resource_exhausted,
+        response_headers,
     } = value;
     GlobalProto {
         domain: domain.to_string(),
         stage: *stage,
         timeout: values::duration(*timeout),
         failure_mode_deny: *fail_closed,
+        status_on_error: (*status_on_error != DEFAULT_STATUS_ON_ERROR).then(|| HttpStatus {
+            code: (*status_on_error).into(),
+        }),
         rate_limited_status: to_status(*status),
+        enable_x_ratelimit_headers: if *tells_limits {
+            XRateLimitHeadersRfcVersion::DraftVersion03.into()
+        } else {
+            XRateLimitHeadersRfcVersion::Off.into()
+        },
+        disable_x_envoy_ratelimited_header: *hides_limited,
+        rate_limited_as_resource_exhausted: *as_resource_exhausted,
+        response_headers_to_add: headers(response_headers),
         rate_limit_service: Some(RateLimitServiceConfig {
             grpc_service: Some(GrpcService {
                 target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
                     cluster_name: cluster.to_string(),
+                    authority: authority.to_string(),
                     ..EnvoyGrpc::default()
                 })),
                 ..GrpcService::default()
@@ -252,34 +273,46 @@ pub(super) fn from_global(
     at: &At<'_>,
 ) -> Result<GlobalRateLimit, InvalidResource> {
     open!(at, proto => GlobalProto {
-        keep { domain, stage, timeout, failure_mode_deny, rate_limit_service, rate_limited_status }
+        keep {
+            domain, stage, timeout, failure_mode_deny, rate_limit_service, rate_limited_status, status_on_error,
+            enable_x_ratelimit_headers, disable_x_envoy_ratelimited_header, rate_limited_as_resource_exhausted,
+            response_headers_to_add, request_type,
+        }
         refuse {
-            request_type, rate_limited_as_resource_exhausted, response_headers_to_add, status_on_error, filter_enabled,
-            filter_enforced, failure_mode_deny_percent, rate_limits,
+            filter_enabled, filter_enforced, failure_mode_deny_percent, rate_limits, enable_retry_after_header,
         }
-        ignore {
-            enable_x_ratelimit_headers, disable_x_envoy_ratelimited_header, stat_prefix, metadata_namespace,
-            enable_retry_after_header,
-        }
+        ignore { stat_prefix, metadata_namespace }
     });
+    if !["", "both"].contains(&&*request_type) {
+        return Err(at.field("request_type").unsupported());
+    }
     let RateLimitServiceConfig {
         grpc_service,
         transport_api_version: _,
     } = at.require("rate_limit_service", rate_limit_service)?;
     let at_service = at.field("rate_limit_service");
     let service = at_service.require("grpc_service", grpc_service)?;
-    let (cluster, _) =
-        external_authorization::from_grpc(service, &at_service.field("grpc_service"))?;
+    let service = external_authorization::from_grpc(service, &at_service.field("grpc_service"))?;
+    let code = status_on_error.map_or(i32::from(DEFAULT_STATUS_ON_ERROR), |status| status.code);
+    let draft = XRateLimitHeadersRfcVersion::DraftVersion03 as i32;
     Ok(GlobalRateLimit {
         domain: domain.into(),
         stage,
-        cluster,
+        cluster: service.cluster,
+        authority: service.authority,
         timeout: timeout
             .map(|timeout| values::from_duration(timeout, &at.field("timeout")))
             .transpose()?
+            .or(service.timeout)
             .unwrap_or(DEFAULT_TIMEOUT),
         fail_closed: failure_mode_deny,
+        status_on_error: u16::try_from(code)
+            .map_err(|_| at.field("status_on_error").unsupported())?,
         status: from_status(rate_limited_status, "rate_limited_status", at)?,
+        tells_limits: enable_x_ratelimit_headers == draft,
+        hides_limited: disable_x_envoy_ratelimited_header,
+        as_resource_exhausted: rate_limited_as_resource_exhausted,
+        response_headers: from_headers(response_headers_to_add, at)?,
     })
 }
 

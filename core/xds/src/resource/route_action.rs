@@ -101,11 +101,12 @@ pub(super) fn from_proto(proto: Proto, at: &At<'_>) -> Result<Forward, InvalidRe
         }
         refuse {
             cluster_not_found_response_code, metadata_match, path_rewrite_policy, path_rewrite, append_x_forwarded_host,
-            flush_timeout, early_data_policy, retry_policy_typed_config, priority, rate_limits, include_vh_rate_limits, cors,
+            flush_timeout, early_data_policy, retry_policy_typed_config, priority, rate_limits, cors,
             grpc_timeout_offset, upgrade_configs, internal_redirect_policy, internal_redirect_action,
             max_internal_redirects, hedge_policy,
         }
-        ignore { max_grpc_timeout }
+        // The virtual host looks at it.
+        ignore { max_grpc_timeout, include_vh_rate_limits }
     });
     let path_rewrite = match (prefix_rewrite.is_empty(), regex_rewrite) {
         (true, None) => None,

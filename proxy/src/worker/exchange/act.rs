@@ -58,6 +58,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 self.answer(reply, &matched.route.name, None).await
             }
             Action::Reject(rejection) => self.reject(rejection).await,
+            // Whoever is to be asked was asked before.
+            Action::Ask(ask) => self.reject(Rejection::UnknownProvider(ask.rule)).await,
         }
     }
 

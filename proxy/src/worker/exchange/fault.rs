@@ -62,7 +62,7 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             Action::Redirect { matched, .. }
             | Action::Direct { matched, .. }
             | Action::Preflight { matched, .. } => (&matched.route.name, None),
-            Action::NoRoute | Action::Reject(_) => ("", None),
+            Action::NoRoute | Action::Reject(_) | Action::Ask(_) => ("", None),
         }
     }
 }

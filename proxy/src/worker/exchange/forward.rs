@@ -259,6 +259,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.info.upstream_local = Some(up.local());
         let (line, edit) = self.outgoing(target.forwarding);
         up.request(self.stream.head(), line, &edit);
+        if let Some(buffered) = self.buffered.take() {
+            buffered.pass_on(&mut up.sink());
+        }
         if let Err(refusal) = self.stream.first_data(&mut up.sink()) {
             return (attempt, AttemptResult::Client(Some(refusal)));
         }

@@ -1,7 +1,7 @@
 //! One request: decided, sent upstream, answered, counted.
 //!
 //! ```text
-//! head --decide, share, inject, act--> forward --attempt, again--> response head --relay--> report
+//! head --decide, ask, limit, share, inject, act--> forward --attempt, again--> response head --relay--> report
 //!                               |             |
 //!                               |             +-- no upstream, no response --> answer of our own --> report
 //!                               +-- refused, no route, redirect, direct answer ------------^
@@ -9,11 +9,14 @@
 
 mod act;
 mod answer;
+mod buffered;
 mod connect;
 mod decide;
+pub mod external;
 mod failure;
 mod fault;
 mod forward;
+mod global_rate_limit;
 mod hash;
 mod mirror;
 mod outgoing;
@@ -32,7 +35,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mesh_ir::evaluate::{Decision, Forwarding, InjectedFault};
+use buffered::Buffered;
+use mesh_ir::evaluate::{Action, Decision, Forwarding, InjectedFault};
 use mesh_ir::{Direction, HeaderOps, ProxyKind};
 use tokio::time::Instant;
 
@@ -112,6 +116,8 @@ pub struct Exchange<'a, D> {
     trace: Option<Box<RequestTrace>>,
     /// Cookies that are made for the client, which its endpoint is chosen by.
     cookies: Vec<String>,
+    /// What was read of the body before the request went anywhere.
+    buffered: Option<Box<Buffered>>,
     info: StreamInfo,
 }
 
@@ -164,6 +170,7 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
             shared: None,
             trace: None,
             cookies: Vec::new(),
+            buffered: None,
             info: StreamInfo::default(),
         }
     }
@@ -190,26 +197,51 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
         if let Some(reply) = target::refusal(self.stream.head().head.form) {
             return self.answer(reply, "", None).await;
         }
+        let mut decision = self.decide();
+        let limits = &self.context.http.limits;
+        let mut first_limits = limits.all();
+        if let Action::Ask(_) = decision.action {
+            let (before, after) = limits.around_policies();
+            first_limits = after;
+            if !before.is_empty() && Box::pin(self.limit(before, &decision.action)).await {
+                return;
+            }
+            let Some(asked) = Box::pin(self.ask(decision)).await else {
+                return;
+            };
+            decision = asked;
+        }
         let Decision {
             fault,
             action,
             cors,
             authorized,
-            ..
-        } = self.decide();
+        } = decision;
         if let Some(authorized) = authorized {
             self.worker.count_policies(authorized);
         }
-        let limits = &self.context.http.limits;
-        if !limits.is_empty() && Box::pin(self.limit(limits, &action)).await {
+        if !first_limits.is_empty() && Box::pin(self.limit(first_limits, &action)).await {
+            return;
+        }
+        let services = &self.context.http.global_limits;
+        if !services.is_empty() && Box::pin(self.limit_globally(services, &action)).await {
             return;
         }
         let shared = self.share(&action, cors);
         if fault != InjectedFault::default() && Box::pin(self.inject(fault, &action)).await {
             return;
         }
-        self.shared = shared;
+        if let Some(shared) = shared {
+            self.add_shared(*shared);
+        }
         self.act(room, action).await;
+    }
+
+    /// Adds fields to the answer, whoever gives it.
+    fn add_shared(&mut self, ops: HeaderOps) {
+        let shared = self.shared.get_or_insert_default();
+        shared.remove.extend(ops.remove);
+        shared.set.extend(ops.set);
     }
 
     fn server(&self) -> &'static [u8] {

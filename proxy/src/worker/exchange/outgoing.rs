@@ -16,7 +16,16 @@ use crate::worker::stream::DownstreamStream;
 impl<D: DownstreamStream> Exchange<'_, D> {
     /// Computes what is written into the request: its id, the way it came, its path.
     pub(super) fn prepare(&mut self, target: UpstreamTarget<'_>) {
+        self.identify();
+        self.rewrite(target);
+    }
+
+    /// Computes what tells whose request it is, unless that is done.
+    pub(super) fn identify(&mut self) {
         let (request, written) = (self.stream.head(), &mut *self.written);
+        if std::mem::replace(&mut written.identified, true) {
+            return;
+        }
         let fields = request.fields();
         if fields.known(Known::RequestId).is_none() && written.request_id.is_empty() {
             let random = [self.worker.random(), self.worker.random()];
@@ -30,6 +39,9 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             write_ip(&mut written.forwarded_for, self.stream.remote());
         }
         self.tell_certificate();
+    }
+
+    fn rewrite(&mut self, target: UpstreamTarget<'_>) {
         let Some(forwarding) = target.forwarding else {
             return;
         };

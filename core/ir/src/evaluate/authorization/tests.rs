@@ -660,7 +660,8 @@ fn http_fields_make_an_allow_rule_unusable_on_tcp_and_are_ignored_in_deny() {
     let connection = ConnectionFacts::plaintext(source, "10.9.9.9:9080".parse().unwrap());
     let check = |authorization: Authorization, expect: bool| {
         let policy = crate::evaluate::NetworkPolicy::new([&authorization]);
-        let verdict = policy.decide(&connection, &mut ()).unwrap().verdict;
+        let decision = policy.decide(&connection, 0, &mut ());
+        let verdict = decision.authorized.unwrap().verdict;
         assert_eq!(
             matches!(verdict, Verdict::Allowed(_)),
             expect,

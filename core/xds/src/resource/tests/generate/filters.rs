@@ -202,7 +202,7 @@ fn authorization() -> BoxedStrategy<Authorization> {
 
 fn external(
     protocol: BoxedStrategy<ExternalAuthorizerProtocol>,
-    status: std::ops::Range<u16>,
+    about_requests: BoxedStrategy<AboutRequests>,
 ) -> BoxedStrategy<ExternalAuthorization> {
     let provider = (
         "[a-z.-]{1,5}",
@@ -210,16 +210,25 @@ fn external(
         protocol,
         duration(),
         any::<bool>(),
-        status,
+        about_requests,
     )
         .prop_map(
-            |(name, cluster, protocol, timeout, fail_open, status_on_error)| ExternalAuthorizer {
-                name: name.into(),
-                cluster,
-                protocol,
-                timeout,
-                fail_open,
-                status_on_error,
+            |(name, cluster, protocol, timeout, fail_open, about_requests)| {
+                let (tells_failure, status_on_error, body, clear_route_cache, told, hidden) =
+                    about_requests;
+                ExternalAuthorizer {
+                    name: name.into(),
+                    cluster,
+                    protocol,
+                    timeout,
+                    fail_open,
+                    tells_failure,
+                    status_on_error,
+                    body,
+                    clear_route_cache,
+                    request_headers: told,
+                    hidden_headers: hidden,
+                }
             },
         );
     (of(provider), policies(false))
@@ -227,19 +236,69 @@ fn external(
         .boxed()
 }
 
-fn http_authorizer() -> BoxedStrategy<ExternalAuthorizerProtocol> {
-    let headers = || vec(text(), 0..3);
-    let http = (path(), headers(), headers(), headers()).prop_map(
-        |(path_prefix, request_headers, upstream_headers, downstream_headers)| {
-            ExternalAuthorizerProtocol::Http {
-                path_prefix,
-                request_headers,
-                upstream_headers,
-                downstream_headers,
-            }
+/// What says nothing of connections.
+type AboutRequests = (
+    bool,
+    u16,
+    Option<CheckedBody>,
+    bool,
+    Option<Vec<StringPattern>>,
+    Vec<StringPattern>,
+);
+
+fn about_requests() -> BoxedStrategy<AboutRequests> {
+    let body = (1..1u32 << 23, any::<bool>(), any::<bool>()).prop_map(
+        |(max_bytes, allow_partial, as_bytes)| CheckedBody {
+            max_bytes,
+            allow_partial,
+            as_bytes,
         },
     );
-    prop_oneof![Just(ExternalAuthorizerProtocol::Grpc), http].boxed()
+    let flags = (any::<bool>(), 100..600u16, of(body), any::<bool>());
+    (flags, of(header_names()), header_names())
+        .prop_map(|((tells, status, body, clear), told, hidden)| {
+            (tells, status, body, clear, told, hidden)
+        })
+        .boxed()
+}
+
+fn header_names() -> BoxedStrategy<Vec<StringPattern>> {
+    let name = || "[a-z-]{1,6}".prop_map(Arc::<str>::from);
+    let pattern = prop_oneof![
+        name().prop_map(StringPattern::Exact),
+        name().prop_map(StringPattern::Prefix),
+        name().prop_map(StringPattern::Suffix),
+        Just(StringPattern::NotEmpty),
+    ];
+    vec(pattern, 0..3).boxed()
+}
+
+fn http_authorizer() -> BoxedStrategy<ExternalAuthorizerProtocol> {
+    let added = vec((word(), word()), 0..3);
+    let taken = (
+        header_names(),
+        header_names(),
+        header_names(),
+        header_names(),
+    );
+    let http = (path(), added, taken).prop_map(|(path_prefix, added_headers, taken)| {
+        let (upstream_headers, appended_headers, denial_headers, success_headers) = taken;
+        ExternalAuthorizerProtocol::Http(HttpAuthorizer {
+            path_prefix,
+            added_headers,
+            upstream_headers,
+            appended_headers,
+            denial_headers,
+            success_headers,
+        })
+    });
+    prop_oneof![grpc_authorizer(), http].boxed()
+}
+
+fn grpc_authorizer() -> BoxedStrategy<ExternalAuthorizerProtocol> {
+    text()
+        .prop_map(|authority| ExternalAuthorizerProtocol::Grpc { authority })
+        .boxed()
 }
 
 fn authentication() -> BoxedStrategy<RequestAuthentication> {
@@ -370,24 +429,34 @@ pub(super) fn local_rate_limit() -> BoxedStrategy<LocalRateLimit> {
 }
 
 fn global_rate_limit() -> BoxedStrategy<GlobalRateLimit> {
+    let service = (text(), of(text()), duration());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (
-        text(),
-        0u32..10,
-        text(),
-        duration(),
-        any::<bool>(),
-        400u16..600,
+        (text(), 0u32..10),
+        service,
+        (400u16..600, 400u16..600),
+        flags,
+        header_ops(),
     )
-        .prop_map(
-            |(domain, stage, cluster, timeout, fail_closed, status)| GlobalRateLimit {
+        .prop_map(|((domain, stage), service, statuses, flags, ops)| {
+            let (cluster, authority, timeout) = service;
+            let (status, status_on_error) = statuses;
+            let (fail_closed, tells_limits, hides_limited, as_resource_exhausted) = flags;
+            GlobalRateLimit {
                 domain,
                 stage,
                 cluster,
+                authority: authority.unwrap_or_default(),
                 timeout,
                 fail_closed,
+                status_on_error,
                 status,
-            },
-        )
+                tells_limits,
+                hides_limited,
+                as_resource_exhausted,
+                response_headers: ops.set,
+            }
+        })
         .boxed()
 }
 
@@ -423,7 +492,7 @@ fn http_filter() -> BoxedStrategy<HttpFilter> {
         Just(HttpFilter::Cors),
         authentication().prop_map(|it| HttpFilter::Authenticate(Arc::new(it))),
         authorization().prop_map(|it| HttpFilter::Authorize(Arc::new(it))),
-        external(http_authorizer(), 400..600)
+        external(http_authorizer(), about_requests())
             .prop_map(|it| HttpFilter::ExternalAuthorize(Arc::new(it))),
         local_rate_limit().prop_map(|it| HttpFilter::LocalRateLimit(Arc::new(it))),
         global_rate_limit().prop_map(|it| HttpFilter::RateLimit(Arc::new(it))),
@@ -451,10 +520,11 @@ pub(super) fn network_filter() -> BoxedStrategy<NetworkFilter> {
         stat_prefix,
         bucket,
     });
-    let grpc = Just(ExternalAuthorizerProtocol::Grpc).boxed();
+    let nothing = Just((false, 403, None, false, None, Vec::new())).boxed();
     prop_oneof![
         authorization().prop_map(|it| NetworkFilter::Authorize(Arc::new(it))),
-        external(grpc, 403..404).prop_map(|it| NetworkFilter::ExternalAuthorize(Arc::new(it))),
+        external(grpc_authorizer(), nothing)
+            .prop_map(|it| NetworkFilter::ExternalAuthorize(Arc::new(it))),
         limit.prop_map(|it| NetworkFilter::ConnectionLimit(Arc::new(it))),
         rate.prop_map(|it| NetworkFilter::RateLimit(Arc::new(it))),
         Just(NetworkFilter::SniCluster),

@@ -1,43 +1,35 @@
 //! Authorizers outside of the proxy: the filter that asks them, with the RBAC filter before it that says about what.
 
-#![expect(
-    deprecated,
-    reason = "messages are opened completely, deprecated fields included"
-)]
+mod names;
+mod service;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use envoy_types::pb::envoy::config::core::v3::{
-    ApiVersion, GrpcService, HttpUri,
-    grpc_service::{EnvoyGrpc, TargetSpecifier},
-    http_uri::HttpUpstreamType,
-};
+use envoy_types::pb::envoy::config::core::v3::ApiVersion;
 use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3::{
-    AuthorizationRequest, AuthorizationResponse, ExtAuthz as Proto, HttpService,
-    ext_authz::Services,
+    BufferSettings, ExtAuthz as Proto, ext_authz::Services,
 };
 use envoy_types::pb::envoy::extensions::filters::network::ext_authz::v3::ExtAuthz as NetworkProto;
 use envoy_types::pb::envoy::r#type::matcher::v3::{
-    ListStringMatcher, MetadataMatcher, StringMatcher, ValueMatcher,
+    MetadataMatcher, StringMatcher, ValueMatcher,
     metadata_matcher::{PathSegment, path_segment::Segment},
     string_matcher::MatchPattern,
     value_matcher,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use mesh_ir::policy::{
-    AuthorizationPolicy, AuthorizationRule, ExternalAuthorization, ExternalAuthorizer,
+    AuthorizationPolicy, AuthorizationRule, CheckedBody, ExternalAuthorization, ExternalAuthorizer,
     ExternalAuthorizerProtocol,
 };
 
-use super::border::{At, InvalidResource, refuse};
-use super::{authorization, values};
+use self::names::{all_names, from_names, names};
+use self::service::{from_grpc_service, from_http_service, to_grpc, to_http_service};
+use super::authorization;
+use super::border::{At, InvalidResource};
+
+pub(super) use self::service::from_grpc;
 
 pub(super) const HTTP: &str = "envoy.filters.http.ext_authz";
 pub(super) const NETWORK: &str = "envoy.filters.network.ext_authz";
 
-/// Envoy's own limit of an answer.
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(200);
 const FORBIDDEN: u16 = 403;
 /// What the RBAC filter leaves to the one that asks, after its prefix.
 const EFFECTIVE_POLICY: &str = "shadow_effective_policy_id";
@@ -120,46 +112,36 @@ pub(super) fn to_http(authorizer: &ExternalAuthorizer, gated: bool) -> Proto {
         protocol,
         timeout,
         fail_open,
+        tells_failure,
         status_on_error,
+        body,
+        clear_route_cache,
+        request_headers,
+        hidden_headers,
     } = authorizer;
-    let mut proto = Proto {
+    let service = match protocol {
+        ExternalAuthorizerProtocol::Grpc { authority } => {
+            Services::GrpcService(to_grpc(cluster, authority, *timeout))
+        }
+        ExternalAuthorizerProtocol::Http(http) => {
+            Services::HttpService(to_http_service(cluster, *timeout, http))
+        }
+    };
+    Proto {
         transport_api_version: ApiVersion::V3.into(),
         failure_mode_allow: *fail_open,
+        failure_mode_allow_header_add: *tells_failure,
         status_on_error: Some(HttpStatus {
             code: (*status_on_error).into(),
         }),
         filter_enabled_metadata: gated.then(|| gate(authorization::HTTP, name)),
+        with_request_body: body.map(to_body),
+        clear_route_cache: *clear_route_cache,
+        allowed_headers: request_headers.as_deref().map(all_names),
+        disallowed_headers: names(hidden_headers),
+        services: Some(service),
         ..Proto::default()
-    };
-    match protocol {
-        ExternalAuthorizerProtocol::Grpc => {
-            proto.services = Some(Services::GrpcService(grpc(cluster, *timeout)));
-        }
-        ExternalAuthorizerProtocol::Http {
-            path_prefix,
-            request_headers,
-            upstream_headers,
-            downstream_headers,
-        } => {
-            proto.allowed_headers = names(request_headers);
-            proto.services = Some(Services::HttpService(HttpService {
-                server_uri: Some(HttpUri {
-                    // Only needed by Envoy's check: the cluster says where.
-                    uri: ["http://", cluster].concat(),
-                    timeout: values::duration(*timeout),
-                    http_upstream_type: Some(HttpUpstreamType::Cluster(cluster.to_string())),
-                }),
-                path_prefix: path_prefix.to_string(),
-                authorization_response: Some(AuthorizationResponse {
-                    allowed_upstream_headers: names(upstream_headers),
-                    allowed_client_headers: names(downstream_headers),
-                    ..AuthorizationResponse::default()
-                }),
-                ..HttpService::default()
-            }));
-        }
     }
-    proto
 }
 
 /// None if it is asked over HTTP, which Envoy cannot do for connections.
@@ -170,11 +152,20 @@ pub(super) fn to_network(authorizer: &ExternalAuthorizer, gated: bool) -> Option
         protocol,
         timeout,
         fail_open,
+        // What is about requests says nothing of connections.
+        tells_failure: _,
         status_on_error: _,
+        body: _,
+        clear_route_cache: _,
+        request_headers: _,
+        hidden_headers: _,
     } = authorizer;
-    (*protocol == ExternalAuthorizerProtocol::Grpc).then(|| NetworkProto {
+    let ExternalAuthorizerProtocol::Grpc { authority } = protocol else {
+        return None;
+    };
+    Some(NetworkProto {
         stat_prefix: "tcp.".to_owned(),
-        grpc_service: Some(grpc(cluster, *timeout)),
+        grpc_service: Some(to_grpc(cluster, authority, *timeout)),
         failure_mode_allow: *fail_open,
         transport_api_version: ApiVersion::V3.into(),
         filter_enabled_metadata: gated.then(|| gate(authorization::NETWORK, name)),
@@ -182,55 +173,53 @@ pub(super) fn to_network(authorizer: &ExternalAuthorizer, gated: bool) -> Option
     })
 }
 
-fn grpc(cluster: &str, timeout: Duration) -> GrpcService {
-    GrpcService {
-        timeout: values::duration(timeout),
-        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
-            cluster_name: cluster.to_owned(),
-            ..EnvoyGrpc::default()
-        })),
-        ..GrpcService::default()
+fn to_body(value: CheckedBody) -> BufferSettings {
+    let CheckedBody {
+        max_bytes,
+        allow_partial,
+        as_bytes,
+    } = value;
+    BufferSettings {
+        max_request_bytes: max_bytes,
+        allow_partial_message: allow_partial,
+        pack_as_bytes: as_bytes,
     }
 }
 
-/// Names of headers, without case.
-fn names(names: &[Arc<str>]) -> Option<ListStringMatcher> {
-    let pattern = |name: &Arc<str>| StringMatcher {
-        ignore_case: true,
-        match_pattern: Some(MatchPattern::Exact(name.to_string())),
-    };
-    (!names.is_empty()).then(|| ListStringMatcher {
-        patterns: names.iter().map(pattern).collect(),
-    })
-}
-
-fn from_names(
-    proto: Option<ListStringMatcher>,
-    at: &At<'_>,
-) -> Result<Vec<Arc<str>>, InvalidResource> {
-    let ListStringMatcher { patterns } = proto.unwrap_or_default();
-    at.list("patterns", patterns, |pattern, at| {
-        match pattern.match_pattern {
-            Some(MatchPattern::Exact(name)) => Ok(name.to_ascii_lowercase().into()),
-            _ => Err(at.value("only whole names of headers can be compared")),
-        }
+fn from_body(proto: BufferSettings, at: &At<'_>) -> Result<CheckedBody, InvalidResource> {
+    /// Most of a body that is kept for an authorizer.
+    const MOST: u32 = 8 << 20;
+    let BufferSettings {
+        max_request_bytes,
+        allow_partial_message,
+        pack_as_bytes,
+    } = proto;
+    if !(1..=MOST).contains(&max_request_bytes) {
+        let at = at.field("max_request_bytes");
+        return Err(at.value(format!("must be from 1 to {MOST}")));
+    }
+    Ok(CheckedBody {
+        max_bytes: max_request_bytes,
+        allow_partial: allow_partial_message,
+        as_bytes: pack_as_bytes,
     })
 }
 
 pub(super) fn from_http(proto: Proto, at: &At<'_>) -> Result<Asks, InvalidResource> {
     open!(at, proto => Proto {
-        keep { failure_mode_allow, status_on_error, filter_enabled_metadata, allowed_headers, services }
+        keep {
+            failure_mode_allow, failure_mode_allow_header_add, status_on_error, filter_enabled_metadata, allowed_headers,
+            disallowed_headers, with_request_body, clear_route_cache, services,
+        }
         refuse {
-            failure_mode_allow_header_add, with_request_body, metadata_context_namespaces,
-            typed_metadata_context_namespaces, route_metadata_context_namespaces,
+            metadata_context_namespaces, typed_metadata_context_namespaces, route_metadata_context_namespaces,
             route_typed_metadata_context_namespaces, filter_enabled, deny_at_disable, include_peer_certificate,
-            bootstrap_metadata_labels_key, disallowed_headers, include_tls_session, encode_raw_headers,
+            bootstrap_metadata_labels_key, include_tls_session, encode_raw_headers,
             decoder_header_mutation_rules, enable_dynamic_metadata_ingestion, filter_metadata, shadow_mode,
             validate_mutations, max_denied_response_body_bytes, enforce_response_header_limits,
         }
         ignore {
-            transport_api_version, clear_route_cache, stat_prefix, charge_cluster_response_stats,
-            emit_filter_state_stats, emit_client_span,
+            transport_api_version, stat_prefix, charge_cluster_response_stats, emit_filter_state_stats, emit_client_span,
         }
     });
     let gate = from_gate(
@@ -239,15 +228,20 @@ pub(super) fn from_http(proto: Proto, at: &At<'_>) -> Result<Asks, InvalidResour
         &at.field("filter_enabled_metadata"),
     )?;
     let status = status_on_error.map_or(i32::from(FORBIDDEN), |status| status.code);
-    let (cluster, timeout, protocol) = match at.require("grpc_service", services)? {
+    let told = from_names(allowed_headers, &at.field("allowed_headers"))?;
+    let hidden = from_names(disallowed_headers, &at.field("disallowed_headers"))?;
+    let (service, told) = match at.require("grpc_service", services)? {
         Services::GrpcService(service) => {
-            let (cluster, timeout) = from_grpc(service, &at.field("grpc_service"))?;
-            (cluster, timeout, ExternalAuthorizerProtocol::Grpc)
+            let service = from_grpc_service(service, &at.field("grpc_service"))?;
+            (service, told)
         }
         Services::HttpService(service) => {
-            from_http_service(service, allowed_headers, &at.field("http_service"))?
+            let (service, of_service) = from_http_service(service, &at.field("http_service"))?;
+            (service, of_service.or(told))
         }
     };
+    let (cluster, timeout, protocol) = service;
+    let body = with_request_body.map(|body| from_body(body, &at.field("with_request_body")));
     Ok(Asks {
         authorizer: ExternalAuthorizer {
             name: gate.clone().unwrap_or_default().into(),
@@ -255,8 +249,13 @@ pub(super) fn from_http(proto: Proto, at: &At<'_>) -> Result<Asks, InvalidResour
             protocol,
             timeout,
             fail_open: failure_mode_allow,
+            tells_failure: failure_mode_allow_header_add,
             status_on_error: u16::try_from(status)
                 .map_err(|_| at.field("status_on_error").unsupported())?,
+            body: body.transpose()?,
+            clear_route_cache,
+            request_headers: told,
+            hidden_headers: hidden.unwrap_or_default(),
         },
         gate,
     })
@@ -277,91 +276,16 @@ pub(super) fn from_network(proto: NetworkProto, at: &At<'_>) -> Result<Asks, Inv
         &at.field("filter_enabled_metadata"),
     )?;
     let service = at.require("grpc_service", grpc_service)?;
-    let (cluster, timeout) = from_grpc(service, &at.field("grpc_service"))?;
+    let (cluster, timeout, protocol) = from_grpc_service(service, &at.field("grpc_service"))?;
+    let name = gate.clone().unwrap_or_default().into();
     Ok(Asks {
         authorizer: ExternalAuthorizer {
-            name: gate.clone().unwrap_or_default().into(),
-            cluster,
-            protocol: ExternalAuthorizerProtocol::Grpc,
-            timeout,
+            protocol,
             fail_open: failure_mode_allow,
-            status_on_error: FORBIDDEN,
+            ..ExternalAuthorizer::grpc(name, cluster, timeout)
         },
         gate,
     })
-}
-
-pub(super) fn from_grpc(
-    proto: GrpcService,
-    at: &At<'_>,
-) -> Result<(Arc<str>, Duration), InvalidResource> {
-    open!(at, proto => GrpcService {
-        keep { timeout, target_specifier }
-        refuse { initial_metadata, retry_policy }
-        ignore {}
-    });
-    let Some(TargetSpecifier::EnvoyGrpc(target)) = target_specifier else {
-        return Err(at.value("only envoy_grpc can be asked"));
-    };
-    open!(&at.field("envoy_grpc"), target => EnvoyGrpc {
-        keep { cluster_name }
-        refuse { authority, retry_policy, max_receive_message_length }
-        ignore { skip_envoy_headers }
-    });
-    let timeout = timeout.map(|timeout| values::from_duration(timeout, &at.field("timeout")));
-    Ok((
-        cluster_name.into(),
-        timeout.transpose()?.unwrap_or(DEFAULT_TIMEOUT),
-    ))
-}
-
-type Service = (Arc<str>, Duration, ExternalAuthorizerProtocol);
-
-fn from_http_service(
-    proto: HttpService,
-    allowed_headers: Option<ListStringMatcher>,
-    at: &At<'_>,
-) -> Result<Service, InvalidResource> {
-    open!(at, proto => HttpService {
-        keep { server_uri, path_prefix, authorization_request, authorization_response }
-        refuse { path_override, retry_policy }
-        ignore {}
-    });
-    let HttpUri {
-        uri: _,
-        timeout,
-        http_upstream_type,
-    } = at.require("server_uri", server_uri)?;
-    let Some(HttpUpstreamType::Cluster(cluster)) = http_upstream_type else {
-        return Err(at.field("server_uri").missing());
-    };
-    let timeout = timeout.map(|timeout| values::from_duration(timeout, &at.field("server_uri")));
-    let AuthorizationRequest {
-        allowed_headers: of_request,
-        headers_to_add,
-    } = authorization_request.unwrap_or_default();
-    refuse(
-        &at.field("authorization_request"),
-        "headers_to_add",
-        &headers_to_add,
-    )?;
-    open!(&at.field("authorization_response"), authorization_response.unwrap_or_default() => AuthorizationResponse {
-        keep { allowed_upstream_headers, allowed_client_headers }
-        refuse {
-            allowed_upstream_headers_to_append, allowed_client_headers_on_success, dynamic_metadata_from_headers,
-        }
-        ignore {}
-    });
-    Ok((
-        cluster.into(),
-        timeout.transpose()?.unwrap_or(DEFAULT_TIMEOUT),
-        ExternalAuthorizerProtocol::Http {
-            path_prefix: path_prefix.into(),
-            request_headers: from_names(of_request.or(allowed_headers), at)?,
-            upstream_headers: from_names(allowed_upstream_headers, at)?,
-            downstream_headers: from_names(allowed_client_headers, at)?,
-        },
-    ))
 }
 
 // === impl Asks ===

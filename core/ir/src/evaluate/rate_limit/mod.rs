@@ -1,5 +1,9 @@
 //! Descriptors: what rate limits know of a request.
 
+mod answer;
+
+pub use answer::{LimitStatus, RateLimitAnswer};
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -28,16 +32,19 @@ pub struct RateLimitFacts<'a> {
 }
 
 #[derive(Clone, Debug)]
-struct Rule(Box<[(RateLimitAction, HeaderCriteria)]>);
+struct Rule {
+    stage: u32,
+    actions: Box<[(RateLimitAction, HeaderCriteria)]>,
+}
 
 // === impl RateLimitRules ===
 
 impl RateLimitRules {
-    /// The rules for filters of a stage.
+    /// Compiles rules.
     ///
     /// # Errors
     /// When a header is compared with something that is no expression.
-    pub fn new(rules: &[RateLimitRule], stage: u32) -> Result<Self, InvalidRegex> {
+    pub fn new(rules: &[RateLimitRule]) -> Result<Self, InvalidRegex> {
         let compile = |action: &RateLimitAction| {
             let headers = match action {
                 RateLimitAction::HeaderValueMatch { headers, .. } => headers.as_slice(),
@@ -45,10 +52,12 @@ impl RateLimitRules {
             };
             Ok((action.clone(), HeaderCriteria::new(headers)?))
         };
-        let rules = rules.iter().filter(|rule| rule.stage == stage);
-        let rules = rules.map(|rule| {
+        let rules = rules.iter().map(|rule| {
             let actions = rule.actions.iter().map(compile);
-            Ok(Rule(actions.collect::<Result<_, InvalidRegex>>()?))
+            Ok(Rule {
+                stage: rule.stage,
+                actions: actions.collect::<Result<_, InvalidRegex>>()?,
+            })
         });
         Ok(Self(rules.collect::<Result<_, _>>()?))
     }
@@ -58,14 +67,16 @@ impl RateLimitRules {
         self.0.is_empty()
     }
 
-    /// The descriptors of a request.
+    /// The descriptors of a request for filters of a stage.
     pub fn descriptors<'a>(
         &'a self,
+        stage: u32,
         facts: RateLimitFacts<'a>,
         request: &'a impl RequestView,
     ) -> impl Iterator<Item = Descriptor<'a>> {
         self.0
             .iter()
+            .filter(move |rule| rule.stage == stage)
             .filter_map(move |rule| rule.descriptor(facts, request))
             .filter(|descriptor| !descriptor.is_empty())
     }
@@ -81,7 +92,7 @@ impl Rule {
         request: &'a impl RequestView,
     ) -> Option<Descriptor<'a>> {
         let mut entries = Descriptor::new();
-        for (action, criteria) in &self.0 {
+        for (action, criteria) in &self.actions {
             let entry = match action {
                 RateLimitAction::SourceCluster => {
                     Some(("source_cluster", facts.source_cluster.into()))
@@ -164,7 +175,7 @@ mod tests {
             stage: 1,
             ..rule.clone()
         };
-        let rules = RateLimitRules::new(&[rule, other_stage], 0).unwrap();
+        let rules = RateLimitRules::new(&[rule, other_stage]).unwrap();
         let facts = RateLimitFacts {
             peer: "10.0.0.1".parse().unwrap(),
             remote_address: RemoteAddress::default(),
@@ -172,7 +183,7 @@ mod tests {
             destination_cluster: Some("outbound|80||api"),
         };
         let found: Vec<String> = rules
-            .descriptors(facts, request)
+            .descriptors(0, facts, request)
             .map(|descriptor| {
                 let entries = descriptor
                     .iter()
