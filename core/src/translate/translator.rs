@@ -199,8 +199,7 @@ impl Translator {
     fn carry_over_own(&self, before: &Self, difference: &Difference) {
         let sends_elsewhere = telemetry::is_concerned(&self.snapshot, difference);
         for (scope, old, asked) in before.remembered(&before.own) {
-            let next = if sends_elsewhere
-                || concerns_own(difference, self.snapshot.mesh(), &scope)
+            let next = if sends_elsewhere || concerns_own(difference, self.snapshot.mesh(), &scope)
             {
                 Arc::new(Own::new(self, &scope, Some(&old.tables)))
             } else {

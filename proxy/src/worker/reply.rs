@@ -138,7 +138,7 @@ impl<'a> Reply<'a> {
         }
         for field in self.headers {
             let is_type = field.name.eq_ignore_ascii_case("content-type");
-            if !is_fixed(field.name.as_bytes()) && !(is_type && self.grpc_status.is_some()) {
+            if !(is_fixed(field.name.as_bytes()) || is_type && self.grpc_status.is_some()) {
                 fields.field(field.name.as_bytes(), field.value.as_bytes());
             }
         }
