@@ -36,6 +36,20 @@ const BY_TAG: &[(&str, &str, &str)] = &[
 /// Our own images are `meshctl/samples-NAME`, NAME being the program.
 const OWN: &str = "meshctl/samples-";
 
+/// The images that the bundles name, and our own ones below a registry's path, each with its program.
+pub fn images(hub: &str, tag: &str) -> Vec<(String, &'static str)> {
+    let lines = crate::BUNDLES.iter().flat_map(|bundle| bundle.yaml.lines());
+    let named = lines.filter_map(|line| line.trim_start().strip_prefix("image: "));
+    let mut all: Vec<_> = named
+        .filter_map(|image| Some((image.to_owned(), program_for_image(image)?)))
+        .collect();
+    let own = crate::names().iter();
+    all.extend(own.map(|name| (format!("{hub}/samples-{name}:{tag}"), *name)));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The program that runs a container of `image`, if it is one of the known sample images. The
 /// container's arguments go to the program as they are.
 pub fn program_for_image(image: &str) -> Option<&'static str> {

@@ -33,7 +33,7 @@ mod server;
 
 pub use bundles::{BUNDLES, Bundle, bundle};
 pub use config::{Config, ConfigError};
-pub use images::program_for_image;
+pub use images::{images, program_for_image};
 pub use program::{Program, names, programs, run, run_until};
 
 #[cfg(test)]

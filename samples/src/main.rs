@@ -4,11 +4,14 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use mesh_samples::{Config, names, programs, run};
+use mesh_samples::{Config, images, names, programs, run};
 use tracing_subscriber::EnvFilter;
 
 /// Exit code for a wrong command line, as in sysexits.h.
 const EX_USAGE: u8 = 64;
+
+/// Where images have this program.
+const BINARY: &str = "/usr/local/bin/mesh-samples";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -17,6 +20,18 @@ fn main() -> ExitCode {
             print(&usage());
             ExitCode::SUCCESS
         }
+        Some("--images") => match (args.next(), args.next()) {
+            (Some(hub), Some(tag)) => {
+                let lines = images(&hub, &tag).into_iter();
+                let lines = lines.map(|(image, program)| format!("{image} {BINARY} {program}\n"));
+                print(&lines.collect::<String>());
+                ExitCode::SUCCESS
+            }
+            _ => {
+                complain("error: --images needs a hub and a tag\n");
+                ExitCode::from(EX_USAGE)
+            }
+        },
         Some(name) if names().contains(&name) => match serve(name, args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -31,31 +31,26 @@ struct AllowedNames(Arc<Networks>);
 // === impl Fetcher ===
 
 impl Fetcher {
-    /// For public addresses and some networks.
+    /// For public addresses and some networks. On a system without certificates that it trusts, no address of https can be asked; that is
+    /// logged.
     ///
     /// # Errors
-    /// When the certificates of this system's trust cannot be read.
+    /// When the client cannot be set up.
     pub fn new(networks: Networks) -> anyhow::Result<Self> {
         let networks = Arc::new(networks);
-        let on_the_way = Arc::clone(&networks);
-        let redirects = Policy::custom(move |attempt| {
-            if attempt.previous().len() > REDIRECTS {
-                attempt.error("too many redirects")
-            } else {
-                match check(attempt.url(), &on_the_way) {
-                    Ok(()) => attempt.follow(),
-                    Err(error) => attempt.error(error.to_string()),
-                }
-            }
+        let client = || {
+            reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .connect_timeout(TIMEOUT)
+                .redirect(within(&networks))
+                .dns_resolver(Arc::new(AllowedNames(Arc::clone(&networks))))
+                .no_proxy()
+        };
+        let client = client().build().or_else(|error| {
+            tracing::warn!(%error, "failed to find certificates that this system trusts: keys of tokens cannot be fetched by https");
+            client().tls_certs_only([]).build()
         });
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(TIMEOUT)
-            .redirect(redirects)
-            .dns_resolver(Arc::new(AllowedNames(Arc::clone(&networks))))
-            .no_proxy()
-            .build()
-            .context("failed to set up a client for keys of tokens")?;
+        let client = client.context("failed to set up a client for keys of tokens")?;
         Ok(Self { client, networks })
     }
 
@@ -80,6 +75,20 @@ impl Fetcher {
         }
         Ok(value.to_string())
     }
+}
+
+/// Follows a few redirects, to where addresses may be asked.
+fn within(networks: &Arc<Networks>) -> Policy {
+    let networks = Arc::clone(networks);
+    Policy::custom(move |attempt| {
+        if attempt.previous().len() > REDIRECTS {
+            return attempt.error("too many redirects");
+        }
+        match check(attempt.url(), &networks) {
+            Ok(()) => attempt.follow(),
+            Err(error) => attempt.error(error.to_string()),
+        }
+    })
 }
 
 /// Whether an address may be asked, as far as it can be told without looking names up.

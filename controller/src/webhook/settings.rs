@@ -3,10 +3,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use mesh_core::inject::InjectConfig;
@@ -30,6 +32,7 @@ struct Texts {
 
 /// Keeps the settings until it is dropped.
 pub async fn watch(client: Client, namespace: String, revision: String, settings: Settings) {
+    let version = version(&client).await;
     let names = [INJECTOR_CONFIG_MAP, MESH_CONFIG_MAP].map(|name| revised(name, &revision));
     let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
     let stream = |name: &str| {
@@ -53,7 +56,10 @@ pub async fn watch(client: Client, namespace: String, revision: String, settings
         };
         texts.take(&map, &names[0]);
         match texts.read() {
-            Some(Ok(config)) => settings.store(Some(Arc::new(config))),
+            Some(Ok(mut config)) => {
+                config.for_version(&version.major, &version.minor);
+                settings.store(Some(Arc::new(config)));
+            }
             Some(Err(error)) => {
                 tracing::error!(
                     error,
@@ -61,6 +67,21 @@ pub async fn watch(client: Client, namespace: String, revision: String, settings
                 );
             }
             None => {}
+        }
+    }
+}
+
+/// The cluster's version, as soon as its API server tells it. Until then no pod is injected, rather than some in another way.
+async fn version(client: &Client) -> Info {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match client.apiserver_version().await {
+            Ok(version) => return version,
+            Err(error) => {
+                tracing::warn!(%error, "failed to read the API server's version; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
         }
     }
 }
@@ -96,6 +117,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn broken_settings_leave_the_last_good_ones() {
         let api = FakeApi::default();
+        api.put("/version", json!({"major": "1", "minor": "35+"}));
         let settings = Settings::default();
         let task = watch(
             api.client(),
@@ -122,6 +144,7 @@ mod tests {
         put("istio", "mesh", "accessLogFile: /dev/stdout");
         settle().await;
         assert_eq!(hub().as_deref(), Some("a"));
+        assert!(settings.load().as_ref().unwrap().has_native_sidecars);
         put("istio-sidecar-injector", "config", "values: [");
         settle().await;
         assert_eq!(hub().as_deref(), Some("a"));

@@ -29,6 +29,8 @@ pub struct InjectConfig {
     pub injector: InjectorSettings,
     /// The mesh's settings.
     pub mesh: MeshConfig,
+    /// Whether the cluster is known to have init containers that keep running. No text says it: who knows the cluster does.
+    pub has_native_sidecars: bool,
 }
 
 /// The injector's own settings: key `config` of the ConfigMap `istio-sidecar-injector`.
@@ -85,9 +87,10 @@ pub struct ProxyValues {
     /// Whether the application's probes go through the agent, so that they work whatever the proxy demands of clients.
     #[serde(rename = "rewriteAppHTTPProbe")]
     pub rewrite_app_http_probe: bool,
-    /// Whether the proxy is an init container that keeps running (Kubernetes 1.29 and later), which starts before the
-    /// application and ends after it.
-    pub native_sidecar: bool,
+    /// Whether the proxy is an init container that keeps running, which starts before the application and ends after it; none for
+    /// where the cluster has such containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_sidecar: Option<bool>,
     /// Resources of the proxy's container.
     pub resources: ResourceRequirements,
     /// Destination networks whose traffic is redirected: `*` or networks with commas.
@@ -131,7 +134,18 @@ impl InjectConfig {
                 injector,
             )?,
             mesh: read("key mesh of ConfigMap istio cannot be read", mesh)?,
+            has_native_sidecars: false,
         })
+    }
+
+    /// Takes down what a cluster of a version has. Init containers that keep running are there from Kubernetes 1.29 on.
+    pub fn for_version(&mut self, major: &str, minor: &str) {
+        // Some distributions write `29+`.
+        let number = |text: &str| {
+            let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+            digits.parse::<u32>().unwrap_or(0)
+        };
+        self.has_native_sidecars = (number(major), number(minor)) >= (1, 29);
     }
 
     /// Address of the control plane, `istiod.istio-system.svc:15012`.
@@ -186,7 +200,7 @@ impl Default for ProxyValues {
             istio_namespace: "istio-system".into(),
             log_level: "warning".into(),
             rewrite_app_http_probe: true,
-            native_sidecar: false,
+            native_sidecar: None,
             resources: ResourceRequirements {
                 requests: quantities("10m", "40Mi"),
                 limits: quantities("2", "1Gi"),
@@ -209,6 +223,26 @@ impl ProxyValues {
             name.to_owned()
         } else {
             format!("{}/{name}:{}", self.hub, self.tag)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_containers_keep_running_from_a_version_on() {
+        for (version, expected) in [
+            (("1", "28"), false),
+            (("1", "29+"), true),
+            (("1", "35"), true),
+            (("2", "0"), true),
+            (("", ""), false),
+        ] {
+            let mut config = InjectConfig::default();
+            config.for_version(version.0, version.1);
+            assert_eq!(config.has_native_sidecars, expected, "{version:?}");
         }
     }
 }

@@ -130,8 +130,10 @@ impl<'a> Plan<'a> {
         let image = given(all, "sidecar.istio.io/proxyImage");
         let values = &config.injector.values;
         // Holding the application back needs a proxy that starts before it, which is what a native sidecar is.
-        let native = annotations::switch(all, "sidecar.istio.io/nativeSidecar")?
-            .unwrap_or(values.native_sidecar || proxy.flag("holdApplicationUntilProxyStarts"));
+        let hold = proxy.flag("holdApplicationUntilProxyStarts");
+        let usual = values.native_sidecar.unwrap_or(config.has_native_sidecars);
+        let native = annotations::switch(all, "sidecar.istio.io/nativeSidecar")?;
+        let native = native.unwrap_or(usual || hold);
         Ok(Self {
             mode: Interception::read(all, proxy.text("interceptionMode"))?,
             traffic: Traffic::read(all, config)?,

@@ -77,6 +77,8 @@ pub(super) fn usual_ports(ingress: bool) -> Vec<ServicePort> {
     let mut ports = vec![port("http2", 80, 8080), port("https", 443, 8443)];
     if ingress {
         ports.insert(0, port("status-port", 15021, 15021));
+        // For TCP, and for TLS that is handed on to another cluster's mesh.
+        ports.extend([port("tcp", 31400, 31400), port("tls", 15443, 15443)]);
     }
     ports
 }

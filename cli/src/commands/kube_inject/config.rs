@@ -89,7 +89,12 @@ impl ConfigArgs {
         };
         let inject = map(&self.inject_config_file, &self.inject_config_map, "config").await?;
         let mesh = map(&self.mesh_config_file, &self.mesh_config_map, "mesh").await?;
-        self.settings(inject, mesh, context, Some(cluster.namespace.clone()))
+        let version = cluster.client.apiserver_version().await;
+        let version = version.map_err(|error| cluster.explain(error));
+        let version = version.context("failed to read the cluster's version")?;
+        let mut settings = self.settings(inject, mesh, context, Some(cluster.namespace.clone()))?;
+        settings.inject.for_version(&version.major, &version.minor);
+        Ok(settings)
     }
 
     /// The text of a ConfigMap's key; an empty text, which means built-in settings, where there is none.

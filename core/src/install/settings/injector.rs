@@ -39,7 +39,7 @@ pub(super) fn decide(
             rewrite_app_http_probe: webhook
                 .rewrite_app_http_probe
                 .unwrap_or(defaults.rewrite_app_http_probe),
-            native_sidecar: native.map_or(defaults.native_sidecar, |value| value == "true"),
+            native_sidecar: native.map(|value| value == "true"),
             resources: match &proxy.resources {
                 Some(given) => requirements(given),
                 None => defaults.resources,

@@ -76,6 +76,7 @@ impl Settings {
         let inject = InjectConfig {
             injector: injector::decide(spec, &namespace, domain),
             mesh: typed,
+            has_native_sidecars: false,
         };
         let pilot = spec.components.pilot.enabled.unwrap_or(false);
         let pilot = pilot.then(|| Pilot::decide(spec, &inject.injector.values));
