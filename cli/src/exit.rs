@@ -32,6 +32,15 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// How this program ended in another process.
+    pub fn of(code: u8) -> Self {
+        let all = [Self::Success, Self::Usage, Self::Data, Self::Findings];
+        let known = all.into_iter().find(|exit| exit.code() == code);
+        known.unwrap_or(Self::Failure)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())

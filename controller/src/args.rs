@@ -1,11 +1,12 @@
 //! Options of the control plane. Names follow Istio's `pilot-discovery discovery` where it has them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use mesh_core::install::{DEFAULT_REVISION, check_revision};
+use mesh_ir::HostView;
 
 use crate::run::BadUsage;
 
@@ -91,22 +92,20 @@ impl Args {
         own.chain(&self.debug_namespaces).cloned().collect()
     }
 
-    /// Resolves `:PORT` to the address this process should bind: the pod's own address where one is given
-    /// (`MESH_BIND_ADDRESS`), else all interfaces.
+    /// Resolves `:PORT` to the address this process should bind: the one that its host gives it, else all interfaces.
     ///
     /// # Errors
     /// When the text is no address.
-    pub fn address(&self, text: &str) -> anyhow::Result<Option<SocketAddr>> {
+    pub fn address(&self, text: &str, view: &HostView) -> anyhow::Result<Option<SocketAddr>> {
         if text.is_empty() {
             return Ok(None);
         }
-        let host = std::env::var("MESH_BIND_ADDRESS").unwrap_or_else(|_| "0.0.0.0".to_owned());
-        let full = if text.starts_with(':') {
-            format!("{host}{text}")
-        } else {
-            text.to_owned()
+        let bind = view.bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let address = match text.strip_prefix(':') {
+            Some(port) => port.parse().map(|port| SocketAddr::new(bind, port)).ok(),
+            None => text.parse().ok(),
         };
-        full.parse().map(Some).map_err(|_| {
+        address.map(Some).ok_or_else(|| {
             BadUsage(format!(
                 "{text:?} is no address to listen on; write IP:PORT or :PORT"
             ))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kube::Client;
 use mesh_core::snapshot::SnapshotOptions;
+use mesh_ir::HostView;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -44,7 +45,8 @@ pub struct BadUsage(pub String);
 /// away) is waited for.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
-    let client = client(&args).await?;
+    let view = host_view()?;
+    let client = client(&args, &view).await?;
     let ledger = Arc::<Ledger>::default();
     let reader = Reader::new(&args.namespace, &args.revision, Arc::clone(&ledger));
     let (events, receiver) = mpsc::channel(config::QUEUE);
@@ -105,7 +107,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics,
     };
     for address in [&args.monitoring, &args.http] {
-        if let Some(address) = args.address(address)? {
+        if let Some(address) = args.address(address, &view)? {
             monitor.serve(address, &mut tasks).await?;
         }
     }
@@ -120,7 +122,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     let cluster = client.zip(leadership).zip(tokens);
     let serve = async {
-        serve_xds(&args, cluster, snapshots, &ads, &mut tasks).await?;
+        serve_xds((&args, &view), cluster, snapshots, &ads, &mut tasks).await?;
         until_a_part_ends(&mut tasks).await
     };
     let outcome = tokio::select! {
@@ -160,7 +162,7 @@ fn debug_answers(args: &Args, debug: &Debug, access: &Access) -> DebugAnswers {
 }
 
 async fn serve_xds(
-    args: &Args,
+    (args, view): (&Args, &HostView),
     cluster: Option<((Client, Leadership), Arc<Tokens>)>,
     snapshots: watch::Receiver<Arc<Published>>,
     ads: &Ads,
@@ -177,18 +179,27 @@ async fn serve_xds(
         }
         return Ok(());
     };
-    let Some(address) = args.address(&args.secure_xds)? else {
+    let Some(address) = args.address(&args.secure_xds, view)? else {
         return Ok(());
     };
     let (serving, authority) =
         cluster::certificates(&client, args, leadership.clone(), tasks).await?;
-    if let Some(address) = args.address(&args.webhooks)? {
+    if let Some(address) = args.address(&args.webhooks, view)? {
         let root = Arc::clone(authority.root_pem());
         cluster::webhooks(&client, args, address, &serving, root, leadership, tasks).await?;
     }
     let config = serving.server_config(&[b"h2"]);
     let issuer = CertificateIssuer::new(authority, Arc::clone(&tokens), snapshots);
     ads.serve_tls(address, config, tokens, issuer, tasks).await
+}
+
+/// What is different where this process runs.
+fn host_view() -> anyhow::Result<HostView> {
+    let (view, mistakes) = HostView::read(|name| std::env::var(name).ok());
+    match mistakes.as_slice() {
+        [] => Ok(view),
+        mistakes => Err(BadUsage(mistakes.join("; ")).into()),
+    }
 }
 
 /// Waits until a part ends that should never end.

@@ -36,6 +36,7 @@ mod applier;
 mod calendar;
 mod file_limit;
 mod http_client;
+mod outgoing;
 mod program;
 mod run;
 

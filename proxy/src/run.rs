@@ -155,7 +155,9 @@ fn reporter(bootstrap: &Bootstrap) -> Reporter {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }),
     );
-    let mut reporter = Reporter::new(Arc::new(AccessLogs::new(bootstrap.root.clone())));
+    let mut reporter = Reporter::new(Arc::new(AccessLogs::new(
+        bootstrap.network.view.root.clone(),
+    )));
     reporter.service = bootstrap.node.cluster.as_str().into();
     reporter.node_id = node.id.into();
     let zone = node.locality.map(|locality| locality.zone);
@@ -173,15 +175,12 @@ fn options(state: &State) -> Options {
         capture: bootstrap.node.scope().capture,
         concurrency: bootstrap.workers,
         max_connections: file_limit::client_connections(file_limit::current()),
-        bind_address: network.loopback.map(|loopback| loopback.pod),
-        low_port_offset: network.low_port_offset,
+        view: network.view.clone(),
         namespace: bootstrap.node.namespace.as_str().into(),
         service_cluster: bootstrap.node.cluster.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
         metrics: state.metrics.clone(),
         reporter: state.reporter.clone(),
-        root: bootstrap.root.clone(),
-        hosts: network.hosts.clone(),
     }
 }
 

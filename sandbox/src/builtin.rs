@@ -11,6 +11,7 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp};
 
+use mesh_node::namespaces::{FIRST_WORD, mount_processes};
 use mesh_node::{LowPorts, WATCH_VARIABLE};
 
 /// Watches for the sandbox's end on a thread of its own, and then kills the process group. Does nothing in a process
@@ -50,10 +51,10 @@ pub fn supervise(command: &[OsString]) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let mut child = Command::new(program);
-    child
-        .args(arguments)
-        .env_remove(WATCH_VARIABLE)
-        .stdin(Stdio::null());
+    child.args(arguments);
+    if std::env::var_os(WATCH_VARIABLE).is_some() {
+        child.env_remove(WATCH_VARIABLE).stdin(Stdio::null());
+    }
     runtime.block_on(async {
         // Caught, not ignored: an ignored signal would stay ignored in the command.
         let mut terminate =
@@ -73,6 +74,25 @@ pub fn supervise(command: &[OsString]) -> anyhow::Result<ExitCode> {
             }
         }
     })
+}
+
+/// Goes on with other words when something could be done before.
+fn after(done: anyhow::Result<()>, words: &[OsString]) -> ExitCode {
+    match done {
+        Ok(()) => main(words.to_vec()),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes this process the leader of a session whose terminal is its standard input.
+fn in_session() -> anyhow::Result<()> {
+    nix::unistd::setsid().context("failed to make a session")?;
+    // The first terminal that the leader of a session opens is the session's.
+    std::fs::File::open("/proc/self/fd/0").context("failed to open the terminal")?;
+    Ok(())
 }
 
 /// The command's exit code, or its signal sent to ourselves so that the node sees the same end.
@@ -107,6 +127,12 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Some((Some("supervise"), rest)) => {
             supervise(rest.strip_prefix(&[OsString::from("--")]).unwrap_or(rest))
         }
+        Some((Some("terminal"), rest)) => return after(in_session(), rest),
+        Some((Some(FIRST_WORD), rest)) => {
+            let mounted = mount_processes().context("failed to mount /proc");
+            return after(mounted, rest);
+        }
+        Some((Some("probe-namespaces"), rest)) => return crate::world::probe(rest),
         Some((Some("sample"), [name, rest @ ..])) => sample(name, rest),
         Some((Some("pilot-discovery"), rest)) => {
             watch_parent();

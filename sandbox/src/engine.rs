@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use mesh_node::controllers::{self, Caches};
-use mesh_node::{self as node, Backend, Events, Images, Ingress, NodeContext, Processes};
+use mesh_node::{
+    self as node, Events, Images, Ingress, NodeContext, PodRuntime, Pods, ServiceNetwork,
+};
 
 use crate::images;
 use crate::state::Paths;
@@ -20,10 +22,23 @@ use crate::state::Paths;
 /// How long tasks get to end after they were told to.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// A back end whole: where pods run, and what Services mean there.
+pub struct Backend {
+    pub runtime: Arc<dyn PodRuntime>,
+    pub services: ServicesOf,
+}
+
+/// Makes the Services' part of a back end, all of which ends with the token.
+pub type ServicesOf = Box<
+    dyn FnOnce(CancellationToken, TaskTracker) -> anyhow::Result<Box<dyn ServiceNetwork>> + Send,
+>;
+
 /// What an engine runs on.
 pub struct EngineOptions {
     pub client: Client,
-    pub backend: Arc<dyn Backend>,
+    pub backend: Backend,
+    /// The pods that run.
+    pub pods: Pods,
     pub paths: Paths,
     /// Commands for images, by name.
     pub images: BTreeMap<String, String>,
@@ -45,7 +60,8 @@ impl Engine {
     pub async fn start(options: EngineOptions) -> anyhow::Result<Self> {
         let EngineOptions {
             client,
-            backend,
+            backend: Backend { runtime, services },
+            pods,
             paths,
             images: mapped,
             ingress,
@@ -56,7 +72,7 @@ impl Engine {
             CancellationToken::new(),
         );
         let tasks = TaskTracker::new();
-        node::register(&client, backend.host())
+        node::register(&client, runtime.node_address())
             .await
             .context("failed to register the sandbox's node")?;
         let caches = Caches::start(&client, &stop_rest, &tasks);
@@ -67,24 +83,22 @@ impl Engine {
         ));
         let network = node::run_network(
             caches.clone(),
-            backend.clone(),
-            paths.hosts(),
+            runtime.clone(),
+            services(stop_rest.clone(), tasks.clone())?,
             ingress,
             stop_rest.clone(),
             tasks.clone(),
         );
         tasks.spawn(network);
         let (cpus, memory) = node::machine();
-        let processes =
-            Processes::new(paths.groups()).context("failed to prepare for processes")?;
         let events = Events::start(client.clone(), stop_rest.clone(), &tasks);
         let context = Arc::new(NodeContext {
             client,
             events,
             caches: caches.clone(),
-            backend,
+            runtime,
+            pods,
             images: Images::new(mapped, images::builtin),
-            processes,
             directory: paths.directory().to_owned(),
             cpus,
             memory,

@@ -3,7 +3,7 @@
 use mesh_node::{Builtin, Program, repository};
 
 /// What is built in for an image.
-pub fn builtin(image: &str, container: &str, args: &[String]) -> Option<Builtin> {
+pub fn builtin(image: &str, args: &[String]) -> Option<Builtin> {
     let sample = || {
         let program = mesh_samples::program_for_image(image)?;
         Some(Builtin {
@@ -11,11 +11,11 @@ pub fn builtin(image: &str, container: &str, args: &[String]) -> Option<Builtin>
             is_platform: false,
         })
     };
-    mesh(image, container, args).or_else(sample)
+    mesh(image, args).or_else(sample)
 }
 
 /// The mesh's own images.
-fn mesh(image: &str, container: &str, args: &[String]) -> Option<Builtin> {
+fn mesh(image: &str, args: &[String]) -> Option<Builtin> {
     let mut parts = repository(image).rsplit('/');
     let (name, owner) = (parts.next()?, parts.next().unwrap_or_default());
     // Istio's images are mirrored under many registries; ours and theirs are told by the last part.
@@ -23,14 +23,8 @@ fn mesh(image: &str, container: &str, args: &[String]) -> Option<Builtin> {
         owner,
         "meshctl" | "istio" | "istio-release" | "release" | "testing"
     );
-    let is_init =
-        container == "istio-init" || args.first().is_some_and(|arg| arg == "istio-iptables");
     let program = match name {
         "pilot" if ours => with(&["pilot-discovery"], args),
-        "proxyv2" if is_init => Program::Nothing(
-            "traffic is not redirected in the loopback back end: apps reach the sidecar through http_proxy, and \
-             its inbound listeners hold the pod's address; nothing to set up",
-        ),
         "proxyv2" if ours => with(&["pilot-agent"], args),
         _ => return None,
     };
@@ -52,26 +46,26 @@ mod tests {
     #[test]
     fn the_images_of_mesh_and_samples_are_programs() {
         let args = ["a".to_owned()];
-        let program = |image: &str, container: &str| {
-            let builtin = builtin(image, container, &args)?;
+        let program = |image: &str| {
+            let builtin = builtin(image, &args)?;
             Some((builtin.program, builtin.is_platform))
         };
         let pilot = Some((with(&["pilot-discovery"], &args), true));
-        assert_eq!(program("meshctl/pilot:0.1.0", "discovery"), pilot);
-        assert_eq!(program("docker.io/istio/pilot:1.28.0", "discovery"), pilot);
+        assert_eq!(program("meshctl/pilot:0.1.0"), pilot);
+        assert_eq!(program("docker.io/istio/pilot:1.28.0"), pilot);
         assert_eq!(
-            program("meshctl/proxyv2:1@sha256:00", "istio-proxy"),
+            program("meshctl/proxyv2:1@sha256:00"),
             Some((with(&["pilot-agent"], &args), true))
         );
-        assert!(matches!(
-            program("istio/proxyv2:1", "istio-init"),
-            Some((Program::Nothing(_), true))
-        ));
-        let reviews = program("docker.io/istio/examples-bookinfo-reviews-v1:1", "c");
+        assert_eq!(
+            program("istio/proxyv2:1"),
+            Some((with(&["pilot-agent"], &args), true))
+        );
+        let reviews = program("docker.io/istio/examples-bookinfo-reviews-v1:1");
         assert!(
             matches!(reviews, Some((Program::Builtin(_), false))),
             "{reviews:?}"
         );
-        assert_eq!(program("busybox", "c"), None);
+        assert_eq!(program("busybox"), None);
     }
 }

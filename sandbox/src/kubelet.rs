@@ -9,13 +9,14 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
-use mesh_apiserver::{ContainerRun, HasEnded, Kubelet, LogOptions};
-use mesh_node::{self as node, Backend, Selection};
+use mesh_apiserver::{ContainerRun, ExecRequest, HasEnded, Kubelet, LogOptions, Session};
+use mesh_node::{self as node, PodRuntime, Pods, Selection};
 use tokio::net::TcpStream;
 
 /// The node of this process.
 pub struct LocalKubelet {
-    backend: Arc<dyn Backend>,
+    runtime: Arc<dyn PodRuntime>,
+    pods: Pods,
     /// The sandbox's state directory, where the node keeps logs.
     directory: PathBuf,
 }
@@ -23,10 +24,11 @@ pub struct LocalKubelet {
 // === impl LocalKubelet ===
 
 impl LocalKubelet {
-    /// The node of a back end and a state directory.
-    pub fn new(backend: Arc<dyn Backend>, directory: &Path) -> Self {
+    /// The node of a back end, its pods and a state directory.
+    pub fn new(runtime: Arc<dyn PodRuntime>, pods: Pods, directory: &Path) -> Self {
         Self {
-            backend,
+            runtime,
+            pods,
             directory: directory.to_owned(),
         }
     }
@@ -62,12 +64,58 @@ impl Kubelet for LocalKubelet {
         async move { Ok(node::read_log(path, selection, ended).boxed()) }.boxed()
     }
 
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'static, io::Result<Session>> {
+        let pods = self.pods.clone();
+        async move {
+            let ExecRequest {
+                pod,
+                container,
+                command,
+                has_input,
+                has_output,
+                has_errors,
+                has_terminal,
+            } = request;
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let program = if command.is_empty() {
+                node::attach(&pods, uid, &container, has_input)?
+            } else {
+                node::exec(&pods, uid, &container, command, has_terminal).await?
+            };
+            let node::ExecProgram {
+                input,
+                output,
+                errors,
+                resize,
+                ended,
+            } = program;
+            Ok(Session {
+                // Without its writer the input of a program has ended.
+                input: input.filter(|_| has_input),
+                output: output.filter(|_| has_output),
+                errors: errors.filter(|_| has_errors),
+                resize,
+                ended,
+            })
+        }
+        .boxed()
+    }
+
     fn dial_pod(&self, pod: Arc<Pod>, port: u16) -> BoxFuture<'static, io::Result<TcpStream>> {
-        let backend = self.backend.clone();
-        async move { node::dial_pod(&*backend, &pod, port).await }.boxed()
+        let handle = self
+            .pods
+            .get(pod.metadata.uid.as_deref().unwrap_or_default());
+        match handle {
+            Some(handle) => handle.dial(port),
+            None => std::future::ready(Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the pod does not run",
+            )))
+            .boxed(),
+        }
     }
 
     fn dial(&self, address: IpAddr, port: u16) -> BoxFuture<'static, io::Result<TcpStream>> {
-        self.backend.dial(address, port)
+        self.runtime.dial(address, port)
     }
 }

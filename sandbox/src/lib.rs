@@ -8,6 +8,7 @@
 //! state: what of all that lies on disk and outlives a process
 //! ```
 
+mod backend;
 mod background;
 mod engine;
 mod images;
@@ -15,15 +16,16 @@ mod kubelet;
 mod state;
 mod up;
 mod workloads;
+pub mod world;
 
 pub mod builtin;
 
 pub use background::{background_log, begin_background};
-pub use engine::{Engine, EngineOptions, own_executable};
+pub use engine::{Backend, Engine, EngineOptions, ServicesOf, own_executable};
 pub use mesh_samples as samples;
 pub use state::{
-    DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, client, down, find, list,
-    names, root, status,
+    BackendName, DEFAULT_NAME, IngressRecord, Paths, PodSummary, Record, Status, client, down,
+    find, list, names, root, status,
 };
 pub use up::{Running, UpOptions, up};
 pub use workloads::{WORKLOAD_KINDS, Workload, endpoint_versions, workloads};

@@ -8,6 +8,7 @@
 //!   log           of a detached sandbox
 //!   hosts/        cluster names for programs, a file per namespace
 //!   groups/       one file per process group, for what must be killed after a crash
+//!   program       the running program, for pods in namespaces
 //!   pods/ claims/ what containers see
 //! ```
 
@@ -94,6 +95,11 @@ impl Paths {
         self.directory.join("hosts")
     }
 
+    /// The program that pods in namespaces run built-in programs with.
+    pub fn program(&self) -> PathBuf {
+        self.directory.join("program")
+    }
+
     /// The records of process groups.
     pub fn groups(&self) -> PathBuf {
         self.directory.join("groups")
@@ -163,7 +169,7 @@ impl Paths {
         for directory in ["groups", "hosts", "pods", "claims"] {
             let _ = std::fs::remove_dir_all(self.directory.join(directory));
         }
-        for file in [self.record(), self.kubeconfig()] {
+        for file in [self.record(), self.kubeconfig(), self.program()] {
             let _ = std::fs::remove_file(file);
         }
     }
@@ -210,10 +216,28 @@ pub struct Record {
     pub started: Option<String>,
     /// The second number of its addresses: 127.BLOCK.0.0/16.
     pub block: u8,
+    pub backend: BackendName,
     pub kubeconfig: PathBuf,
     pub ingress: IngressRecord,
     /// True once all that `up` was asked for is there.
     pub ready: bool,
+}
+
+/// Where pods run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    Namespaces,
+    Loopback,
+}
+
+impl std::fmt::Display for BackendName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Namespaces => "namespaces",
+            Self::Loopback => "loopback",
+        })
+    }
 }
 
 /// Where requests from outside go in.

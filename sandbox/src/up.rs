@@ -16,18 +16,20 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use kube::Client;
-use mesh_apiserver::{Identity, Server, ServerOptions};
-use mesh_node::{API_PORT, Backend, Block, Ingress, IngressTarget, Loopback, start_time};
+use mesh_apiserver::{Identity, Server, ServerOptions, ServiceAddresses};
+use mesh_node::{API_PORT, Block, Ingress, IngressTarget, Pods, start_time};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::engine::{Engine, EngineOptions, lasting_executable};
+use crate::backend::{self, Place};
+use crate::engine::{Engine, EngineOptions};
 use crate::kubelet::LocalKubelet;
-use crate::state::{IngressRecord, Paths, PodSummary, Record, client, write_private};
+use crate::state::{BackendName, IngressRecord, Paths, PodSummary, Record, client, write_private};
 use crate::workloads::{Workload, endpoint_versions, workloads};
+use crate::world::{HostSockets, Inside};
 
 /// Open files that are enough for any sandbox: every connection to a Service is two.
 const FILES: u64 = 1 << 16;
@@ -49,6 +51,8 @@ pub struct UpOptions {
     pub images: BTreeMap<String, String>,
     /// The port of localhost that leads to the ingress gateway; without one 8080, or any that is free.
     pub ingress_port: Option<u16>,
+    /// The world that this process is in, if it is in one: pods are then in namespaces.
+    pub world: Option<Inside>,
 }
 
 /// A running sandbox.
@@ -108,20 +112,41 @@ impl Started {
 }
 
 async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
-    let ingress = open_ingress(options.ingress_port)?;
-    let (block, listener) = claim(&options.name).await?;
-    let exe = lasting_executable()?;
-    let backend: Arc<dyn Backend> = Arc::new(Loopback::new(block, exe, paths.hosts()));
-    let addresses = [IpAddr::V4(block.host()), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let world = options.world.as_ref();
+    let sockets = world.map_or_else(HostSockets::default, |world| world.sockets.clone());
+    let ingress = open_ingress(options.ingress_port, &sockets)?;
+    let (block, listener) = claim(&options.name, &sockets)?;
+    let Place {
+        backend,
+        listeners,
+        service_range,
+    } = match world {
+        Some(world) => backend::namespaces(paths, world, listener)?,
+        None => backend::loopback(paths, block, listener)?,
+    };
+    let pods = Pods::default();
+    let node = backend.runtime.node_address();
+    let service = ServiceAddresses::parse(&service_range)?.first();
+    let addresses = [
+        IpAddr::V4(service),
+        IpAddr::V4(node),
+        IpAddr::V4(block.host()),
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+    ];
     let identity = Identity::generate(&addresses)?;
     let token = token();
     let kubeconfig = kubeconfig(&options.name, block.host(), &identity.ca, &token);
     let server = Server::start(ServerOptions {
-        listener,
+        listeners,
+        address: SocketAddr::from((node, API_PORT)),
         identity,
         token,
-        service_range: block.service_range(),
-        kubelet: Arc::new(LocalKubelet::new(backend.clone(), paths.directory())),
+        service_range,
+        kubelet: Arc::new(LocalKubelet::new(
+            backend.runtime.clone(),
+            pods.clone(),
+            paths.directory(),
+        )),
     })
     .context("failed to start the API server")?;
     write_private(&paths.kubeconfig(), &kubeconfig).context("failed to write the kubeconfig")?;
@@ -130,16 +155,26 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
     let engine = Engine::start(EngineOptions {
         client: client.clone(),
         backend,
+        pods,
         paths: paths.clone(),
         images: options.images,
         ingress,
     })
     .await?;
+    let own = Pid::this();
     let record = Record {
         name: options.name,
-        pid: Pid::this().as_raw(),
-        started: start_time(Pid::this()),
+        pid: world.map_or(own.as_raw(), |world| world.process),
+        started: match world {
+            Some(world) => world.started.clone(),
+            None => start_time(own),
+        },
         block: block.number(),
+        backend: if world.is_some() {
+            BackendName::Namespaces
+        } else {
+            BackendName::Loopback
+        },
         kubeconfig: paths.kubeconfig(),
         ingress: IngressRecord { url },
         ready: false,
@@ -163,8 +198,9 @@ fn raise_file_limit() {
     }
 }
 
-fn open_ingress(port: Option<u16>) -> anyhow::Result<Ingress> {
-    Ingress::open(port, INGRESS).with_context(|| match port {
+fn open_ingress(port: Option<u16>, sockets: &HostSockets) -> anyhow::Result<Ingress> {
+    let opened = Ingress::open(port, INGRESS, |address| sockets.listen(address));
+    opened.with_context(|| match port {
         Some(port) => format!(
             "failed to listen on port {port} of localhost for the ingress gateway; choose another one with --ingress-port, \
              or leave it out to get one that is free"
@@ -174,9 +210,9 @@ fn open_ingress(port: Option<u16>) -> anyhow::Result<Ingress> {
 }
 
 /// The first block of addresses that nobody has: its API server's port can be bound.
-async fn claim(name: &str) -> anyhow::Result<(Block, TcpListener)> {
+fn claim(name: &str, sockets: &HostSockets) -> anyhow::Result<(Block, TcpListener)> {
     for block in Block::candidates(name) {
-        match TcpListener::bind(SocketAddr::from((block.host(), API_PORT))).await {
+        match sockets.listen(SocketAddr::from((block.host(), API_PORT))) {
             Ok(listener) => return Ok((block, listener)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => bail!(
@@ -261,7 +297,7 @@ impl Running {
     pub async fn stop(self) {
         let Self {
             paths,
-            record: _,
+            record,
             client,
             engine,
             server,
@@ -270,6 +306,9 @@ impl Running {
         engine.stop().await;
         drop(client);
         server.stop().await;
+        if record.backend == BackendName::Namespaces {
+            backend::release(&paths);
+        }
         paths.clean();
         paths.abandon(lock);
     }

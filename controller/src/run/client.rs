@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use mesh_ir::HostView;
 
 use super::{BadInput, BadUsage};
 use crate::args::Args;
@@ -13,7 +14,7 @@ use crate::args::Args;
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The cluster's client, unless configuration comes from a directory.
-pub async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
+pub async fn client(args: &Args, view: &HostView) -> anyhow::Result<Option<Client>> {
     if args.config_dir.is_some() {
         return Ok(None);
     }
@@ -31,7 +32,7 @@ pub async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
                 .await
                 .with_context(unusable)?
         }
-        None => in_cluster()?,
+        None => in_cluster(view)?,
     };
     // The client's own retries begin after 5 ms and end up minutes apart; who asks has a pause of its own.
     config.default_retry = false;
@@ -39,9 +40,9 @@ pub async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
     Ok(Some(Client::try_from(config)?))
 }
 
-/// The configuration that a pod finds in its environment and its service account's directory, below `MESH_ROOT` where the
+/// The configuration that a pod finds in its environment and its service account's directory, below its root where the
 /// container has no file system of its own.
-fn in_cluster() -> anyhow::Result<kube::Config> {
+fn in_cluster(view: &HostView) -> anyhow::Result<kube::Config> {
     let variable = |name: &str| {
         std::env::var(name).map_err(|_| {
             BadUsage(format!("failed to find a cluster: {name} is not set; give --kubeconfig or --configDir outside of one"))
@@ -51,8 +52,7 @@ fn in_cluster() -> anyhow::Result<kube::Config> {
         variable("KUBERNETES_SERVICE_HOST")?,
         variable("KUBERNETES_SERVICE_PORT")?,
     );
-    let root = std::env::var("MESH_ROOT").unwrap_or_default();
-    let directory = format!("{root}{SERVICE_ACCOUNT}");
+    let directory = view.path(SERVICE_ACCOUNT).display().to_string();
     let read = |file: &str| {
         let path = format!("{directory}/{file}");
         std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))

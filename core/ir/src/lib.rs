@@ -25,6 +25,7 @@ pub mod expression;
 pub mod fraction;
 pub mod headers;
 pub mod health;
+pub mod host_view;
 pub mod http;
 pub mod listener;
 pub mod matching;
@@ -51,6 +52,7 @@ pub use endpoint::{Endpoint, EndpointHealth, Endpoints, Locality, LocalityEndpoi
 pub use fraction::{Denominator, Fraction};
 pub use headers::{HeaderAppend, HeaderOps, HeaderValue};
 pub use health::{HealthCheck, OutlierDetection, Probe};
+pub use host_view::{HostView, PodAddresses};
 pub use http::{
     CertificateDetails, ForwardClientCertificate, HttpCodec, HttpConnectionManager, HttpFilter,
     PathNormalization, Routes, StripPort, Trust,

@@ -116,5 +116,6 @@ fn criterion(one: &Match) -> String {
         Match::ToInterface(name) => format!("-o {name}"),
         Match::User(id, equal) => format!("-m owner {}--uid-owner {id}", not(equal)),
         Match::Group(id, equal) => format!("-m owner {}--gid-owner {id}", not(equal)),
+        Match::Mark(mark, equal) => format!("-m mark {}--mark {mark}", not(equal)),
     }
 }

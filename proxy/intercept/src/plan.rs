@@ -207,11 +207,8 @@ fn output(settings: &Settings) -> Vec<Rule> {
         let source = Match::Source(Cidr::single(source));
         rules.push(rule([loopback(), source], Action::Return));
     }
-    for id in &settings.proxy_users {
-        rules.extend(of_owner(settings, |equal| Match::User(*id, equal)));
-    }
-    for id in &settings.proxy_groups {
-        rules.extend(of_owner(settings, |equal| Match::Group(*id, equal)));
+    for owner in owners(settings) {
+        rules.extend(of_owner(settings, owner));
     }
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         rules.extend(queries(settings, protocol));
@@ -245,6 +242,22 @@ fn output(settings: &Settings) -> Vec<Rule> {
 
 fn loopback() -> Match {
     Match::ToInterface("lo".to_owned())
+}
+
+/// By what packets are known to be the proxy's, or not: any of these.
+fn owners(settings: &Settings) -> Vec<Box<dyn Fn(bool) -> Match>> {
+    if let Some(mark) = settings.proxy_mark {
+        return vec![Box::new(move |equal| Match::Mark(mark, equal))];
+    }
+    let of = |id: u32, of: fn(u32, bool) -> Match| -> Box<dyn Fn(bool) -> Match> {
+        Box::new(move |equal| of(id, equal))
+    };
+    let users = settings.proxy_users.iter();
+    let groups = settings.proxy_groups.iter();
+    users
+        .map(|id| of(*id, Match::User))
+        .chain(groups.map(|id| of(*id, Match::Group)))
+        .collect()
 }
 
 /// The proxy's own connections, told by an owner, and those of the application to itself.
@@ -303,16 +316,11 @@ fn queries(settings: &Settings, protocol: Protocol) -> Vec<Rule> {
 /// Keeps the application's queries and the proxy's apart where the kernel tracks them.
 fn zones(settings: &Settings) -> [Chain; 2] {
     let udp = || Match::Protocol(Protocol::Udp);
-    let owners = || {
-        let users = settings.proxy_users.iter();
-        let users = users.map(|id| Match::User(*id, true));
-        let groups = settings.proxy_groups.iter();
-        users.chain(groups.map(|id| Match::Group(*id, true)))
-    };
     let mut out = Vec::new();
     // The first zone that a packet is given counts.
     let query = || Match::DestinationPort(DNS_PORT, true);
-    for owner in owners() {
+    for owner in owners(settings) {
+        let owner = owner(true);
         let answer = Match::SourcePort(ports::PROXY_DNS);
         out.push(rule(
             [udp(), query(), owner.clone()],

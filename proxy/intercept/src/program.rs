@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
+use mesh_ir::HostView;
+
 use crate::apply::{Backend, apply, cleanup};
 use crate::options::{self, Command, Run};
 use crate::plan::plan;
@@ -29,6 +31,16 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Err(error) => return fail(&error.to_string(), USAGE),
     };
     run.cleanup |= clean;
+    let (view, mistakes) = HostView::read(|name| std::env::var(name).ok());
+    if !mistakes.is_empty() {
+        return fail(&mistakes.join("; "), USAGE);
+    }
+    if view.addresses.is_some() && !run.dry_run {
+        return say(
+            "nothing to redirect: the proxy holds the pod's address, and programs reach it as an HTTP proxy",
+        );
+    }
+    run.settings.proxy_mark = view.proxy_mark;
     resolve(&mut run);
     let ruleset = plan(&run.settings);
     if run.dry_run {

@@ -84,6 +84,8 @@ pub enum Match {
     User(u32, bool),
     /// The group of the socket is this one, or another one.
     Group(u32, bool),
+    /// The packet's mark is this one, or another one.
+    Mark(u32, bool),
 }
 
 /// A transport protocol.
@@ -229,6 +231,7 @@ impl Match {
             Self::ToInterface(name) => write!(f, "oifname \"{}\"", wildcard(name)),
             Self::User(id, equal) => write!(f, "meta skuid {}{id}", not(*equal)),
             Self::Group(id, equal) => write!(f, "meta skgid {}{id}", not(*equal)),
+            Self::Mark(mark, equal) => write!(f, "meta mark {}{mark}", not(*equal)),
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub proxy_users: Vec<u32>,
     /// Groups whose connections are the proxy's.
     pub proxy_groups: Vec<u32>,
+    /// The mark of the proxy's packets, where it has no user of its own; users and groups then count for nothing.
+    pub proxy_mark: Option<u32>,
     /// Inbound ports that are redirected.
     pub include_inbound_ports: Selection<u16>,
     /// Inbound ports that are not, whatever `include_inbound_ports` says.
@@ -73,6 +75,7 @@ impl Default for Settings {
             tunnel_port: ports::PROXY_HBONE,
             proxy_users: vec![PROXY_ID],
             proxy_groups: vec![PROXY_ID],
+            proxy_mark: None,
             include_inbound_ports: Selection::All,
             exclude_inbound_ports: Vec::new(),
             include_outbound_networks: Selection::All,

@@ -89,7 +89,8 @@ async fn run(state: &State, action: &ProbeAction) -> Result<StatusCode, String> 
 
 fn app(state: &State, port: u16) -> SocketAddr {
     let network = &state.bootstrap.network;
-    network.at_socket(SocketAddr::new(network.app, port))
+    let address = SocketAddr::new(network.app, port);
+    network.view.at_socket(address)
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, String> {

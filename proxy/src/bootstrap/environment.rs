@@ -1,8 +1,10 @@
 //! Variables and files of the container, with the mistakes that were found while reading them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
+
+use mesh_ir::HostView;
 
 /// Largest file of the pod's that is read.
 const MAX_FILE: u64 = 1 << 20;
@@ -11,6 +13,8 @@ const MAX_FILE: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    /// What is different here from a pod of a cluster.
+    view: HostView,
     mistakes: Vec<String>,
 }
 
@@ -59,8 +63,12 @@ impl Environment {
 
     /// Where a path of the container is found in this process's file system.
     pub fn path(&self, path: &str) -> PathBuf {
-        let root = Path::new(self.text("MESH_ROOT").unwrap_or("/"));
-        root.join(path.trim_start_matches('/'))
+        self.view.path(path)
+    }
+
+    /// What is different here from a pod of a cluster.
+    pub fn view(&self) -> &HostView {
+        &self.view
     }
 
     /// A small file of the container, if it is there.
@@ -83,12 +91,15 @@ impl Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let variables: BTreeMap<String, String> = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let (view, mistakes) = HostView::read(|name| variables.get(name).cloned());
         Self {
-            variables: variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-            mistakes: vec![],
+            variables,
+            view,
+            mistakes,
         }
     }
 }

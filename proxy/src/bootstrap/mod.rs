@@ -6,8 +6,8 @@
 //! pod's files -+      (or every mistake at once)
 //! ```
 //!
-//! The environment is what Istio's injector puts into the container. In the sandbox's loopback back end some variables more say
-//! which addresses stand for the pod (`MESH_...`); in a cluster they are absent and the ordinary addresses and paths hold.
+//! The environment is what Istio's injector puts into the container. In the sandbox some variables more say what is different there
+//! (`MESH_...`, see [`HostView`]); in a cluster they are absent and the ordinary addresses and paths hold.
 
 mod app;
 mod environment;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_ir::{ProxyKind, ports};
+use mesh_ir::{HostView, ProxyKind, ports};
 use mesh_xds::NodeInfo;
 
 use crate::args::Args;
@@ -46,8 +46,6 @@ pub struct Bootstrap {
     pub drain: Duration,
     /// Addresses and ports.
     pub network: Network,
-    /// Where the container's file system begins; `/` in a cluster.
-    pub root: PathBuf,
     /// A certificate that somebody else keeps; none where the control plane is asked for one.
     pub mounted: Option<Mounted>,
     /// The application's probes by path.
@@ -81,12 +79,8 @@ pub enum Discovery {
 /// Addresses and ports of this proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// The sandbox's addresses, when nothing redirects traffic.
-    pub loopback: Option<Loopback>,
-    /// Hosts file with the names of services, where there is no DNS.
-    pub hosts: Option<PathBuf>,
-    /// What is added to ports below 1024 of loopback addresses when they are bound or connected to.
-    pub low_port_offset: u16,
+    /// What is different where the proxy runs.
+    pub view: Arc<HostView>,
     /// Admin interface.
     pub admin: SocketAddr,
     /// Agent: merged metrics, health, application probes.
@@ -96,15 +90,6 @@ pub struct Network {
     /// The proxy's metrics.
     pub metrics: SocketAddr,
     /// Where the application listens, for probes and its metrics.
-    pub app: IpAddr,
-}
-
-/// The addresses that stand for a pod in the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loopback {
-    /// The pod's.
-    pub pod: IpAddr,
-    /// The application's.
     pub app: IpAddr,
 }
 
@@ -121,15 +106,13 @@ impl Bootstrap {
     /// With all that is wrong, not only the first.
     pub fn new(args: &Args, mut env: Environment) -> Result<Self, InvalidEnvironment> {
         let config = ProxyConfig::read(&mut env);
-        let loopback = loopback(&mut env);
-        let node = node::read(args, &mut env, &config, loopback);
+        let node = node::read(args, &mut env, &config);
         let bootstrap = Self {
             peer: Arc::new(node::peer(&node)),
             discovery: discovery(args, &mut env, &config),
             workers: workers(args, &config),
             drain: config.drain(&mut env),
-            network: network(args, &mut env, &config, loopback),
-            root: env.path("/"),
+            network: network(args, &env, &config),
             mounted: mounted(&mut env),
             probes: app::probes(&mut env),
             app_metrics: app::metrics(&mut env),
@@ -156,48 +139,23 @@ fn mounted(env: &mut Environment) -> Option<Mounted> {
     })
 }
 
-/// The loopback addresses: both or none.
-fn loopback(env: &mut Environment) -> Option<Loopback> {
-    let pod = env.parse("MESH_POD_ADDRESS", "an IP address");
-    let app = env.parse("MESH_APP_ADDRESS", "an IP address");
-    match (pod, app) {
-        (Some(pod), Some(app)) => Some(Loopback { pod, app }),
-        (None, None) => None,
-        _ => {
-            env.mistake("MESH_POD_ADDRESS and MESH_APP_ADDRESS belong together: set both or none");
-            None
-        }
-    }
-}
-
-fn network(
-    args: &Args,
-    env: &mut Environment,
-    config: &ProxyConfig,
-    loopback: Option<Loopback>,
-) -> Network {
+fn network(args: &Args, env: &Environment, config: &ProxyConfig) -> Network {
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let bind = env
-        .parse("MESH_BIND_ADDRESS", "an IP address")
-        .or(loopback.map(|loopback| loopback.pod));
+    let view = env.view();
+    let bind = view.bind.or(view.addresses.map(|addresses| addresses.pod));
     let served = bind.unwrap_or(any);
     let admin = SocketAddr::new(
         bind.unwrap_or(local),
         config.admin_port().unwrap_or(ports::PROXY_ADMIN),
     );
     let agent = config.status_port().unwrap_or(ports::PROXY_AGENT);
-    let app = match (args.kind, loopback) {
-        (ProxyKind::Sidecar, Some(loopback)) => loopback.app,
+    let app = match (args.kind, view.addresses) {
+        (ProxyKind::Sidecar, Some(addresses)) => addresses.app,
         _ => local,
     };
     Network {
-        loopback,
-        hosts: env.text("MESH_HOSTS").map(PathBuf::from),
-        low_port_offset: env
-            .parse("MESH_LOW_PORT_OFFSET", "a whole number below 64512")
-            .filter(|offset| *offset <= u16::MAX - 1024)
-            .unwrap_or(0),
+        view: Arc::new(view.clone()),
         admin: args.admin_address.unwrap_or(admin),
         agent: SocketAddr::new(served, agent),
         health: SocketAddr::new(served, ports::PROXY_HEALTH),
@@ -289,19 +247,6 @@ pub fn parse_level(text: &str) -> Option<tracing::level_filters::LevelFilter> {
         "off" | "none" => LevelFilter::OFF,
         _ => return None,
     })
-}
-
-// === impl Network ===
-
-impl Network {
-    /// The address to use on a socket: low ports of the sandbox's addresses are found higher up where they cannot be bound.
-    pub fn at_socket(&self, address: SocketAddr) -> SocketAddr {
-        if address.port() < 1024 && address.ip().is_loopback() {
-            SocketAddr::new(address.ip(), address.port() + self.low_port_offset)
-        } else {
-            address
-        }
-    }
 }
 
 // === impl InvalidEnvironment ===

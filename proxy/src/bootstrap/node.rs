@@ -9,8 +9,8 @@ use mesh_xds::NodeInfo;
 use mesh_xds::node::keys;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 
+use super::Environment;
 use super::proxy_config::ProxyConfig;
-use super::{Environment, Loopback};
 use crate::args::Args;
 use crate::telemetry::metrics::Peer;
 
@@ -23,17 +23,13 @@ const META_JSON: &str = "ISTIO_METAJSON_";
 /// The version that control planes are told.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-pub(super) fn read(
-    args: &Args,
-    env: &mut Environment,
-    config: &ProxyConfig,
-    loopback: Option<Loopback>,
-) -> NodeInfo {
+pub(super) fn read(args: &Args, env: &mut Environment, config: &ProxyConfig) -> NodeInfo {
+    let addresses = env.view().addresses;
     let pod = required(env, "POD_NAME", "the pod's name");
     let namespace = required(env, "POD_NAMESPACE", "the pod's namespace");
     let ips = env.text("INSTANCE_IP").unwrap_or_default().to_owned();
-    let address = loopback
-        .map(|loopback| loopback.pod)
+    let address = addresses
+        .map(|addresses| addresses.pod)
         .or_else(|| instance_address(env, &ips));
     let mut node = NodeInfo::new(args.kind, address, &pod, &namespace);
     if let Some(domain) = &args.domain {
@@ -43,9 +39,9 @@ pub(super) fn read(
     node.version = VERSION.to_owned();
     free_metadata(&mut node, env);
     known_metadata(&mut node, env, config, &ips);
-    if let Some(loopback) = loopback {
+    if let Some(addresses) = addresses {
         node.set_text(keys::INTERCEPTION_MODE, "NONE");
-        node.set_text(keys::MESH_APP_ADDRESS, loopback.app.to_string());
+        node.set_text(keys::MESH_APP_ADDRESS, addresses.app.to_string());
     }
     let app = node.labels().remove("app");
     node.cluster = args

@@ -107,7 +107,7 @@ fn in_the_sandbox_the_pods_addresses_hold() {
         (([127, 8, 0, 9], 8080), ([127, 8, 0, 9], 8080)),
         (([192, 0, 2, 1], 80), ([192, 0, 2, 1], 80)),
     ] {
-        assert_eq!(it.network.at_socket(from.into()), to.into());
+        assert_eq!(it.network.view.at_socket(from.into()), to.into());
     }
 }
 
@@ -169,7 +169,7 @@ proptest! {
             ];
             let args = Args::new(ProxyKind::Gateway);
             if let Ok(it) = Bootstrap::new(&args, variables.into_iter().collect()) {
-                it.network.at_socket(([127, 0, 0, 1], 1023).into());
+                it.network.view.at_socket(([127, 0, 0, 1], 1023).into());
             }
         }
     }

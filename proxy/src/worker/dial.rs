@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_ir::TcpKeepalive;
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::endpoint::{Connection, LocalEndpoint, Slot};
 use super::local::Worker;
 use super::upstream::LocalCluster;
+use crate::outgoing;
 use crate::runtime::Transport;
 use crate::tls::Offer;
 
@@ -55,20 +55,8 @@ pub async fn connect(
         return Err(Failure::NotReady(reason));
     }
     let options = &worker.shared.options;
-    let address = options.at_socket(endpoint.address);
     let source = cluster.cluster.config.client.source_address;
-    let open = async || match source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
-        Some(source) => {
-            let socket = if source.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket.bind(SocketAddr::new(source, 0))?;
-            socket.connect(address).await
-        }
-        None => TcpStream::connect(address).await,
-    };
+    let open = || outgoing::connect(endpoint.address, source, &options.view);
     let connecting = async {
         let stream = match open().await {
             // Idle connections are worth less than this one.

@@ -140,8 +140,8 @@ impl Workers {
             move |cluster| {
                 let shared = shared.upgrade()?;
                 let runtime = shared.runtime.load_full();
-                let collector = Collector::of(runtime.cluster_named(cluster)?, rand::random())?;
-                Some(collector.at(|address| shared.options.at_socket(address)))
+                let view = shared.options.view.clone();
+                Collector::of(runtime.cluster_named(cluster)?, rand::random(), view)
             }
         });
         let ejections = {
@@ -150,10 +150,9 @@ impl Workers {
         };
         let checks = {
             let (shared, options) = (shared.clone(), shared.options.clone());
-            let at_socket = move |address| options.at_socket(address);
             tokio::spawn(health::active::keep(
                 move || shared.runtime.load_full(),
-                at_socket,
+                options.view.clone(),
             ))
         };
         Ok(Self {
@@ -172,7 +171,7 @@ impl Workers {
         let before = self.shared.runtime.load_full();
         let reporter = &self.shared.options.reporter;
         let telemetry = |policy: &mesh_ir::TelemetryPolicy| reporter.open(policy);
-        let read_file = |path: &str| std::fs::read(self.shared.options.in_root(path));
+        let read_file = |path: &str| std::fs::read(self.shared.options.view.path(path));
         let compiler = Compiler {
             before: &before,
             telemetry: &telemetry,
@@ -215,7 +214,7 @@ impl Workers {
             .listeners
             .iter()
             .filter(|listener| listener.bind && !closed.covers(listener.direction))
-            .map(|listener| (&listener.name, options.to_bind(listener.address)))
+            .map(|listener| (&listener.name, options.view.to_bind(listener.address)))
             .collect();
         let gone: Vec<Arc<str>> = bound
             .iter()

@@ -50,7 +50,7 @@ type Lookup = BoxFuture<'static, (Arc<str>, Vec<IpAddr>)>;
 /// Looks names up for as long as it is not aborted.
 pub async fn keep(shared: Arc<Shared>) {
     let lookup = |host: Arc<str>| -> Lookup {
-        let hosts = shared.options.hosts.clone();
+        let hosts = shared.options.view.hosts.clone();
         Box::pin(async move {
             let found = resolve::host_addresses(hosts.as_deref(), &host).await;
             (host, found)

@@ -43,7 +43,7 @@ pub async fn lookup(worker: &Rc<Worker>, authority: &str, default_port: u16) -> 
     if let Some(address) = known(&worker.runtime().shared, host) {
         return Some(SocketAddr::new(address, port));
     }
-    let hosts = worker.shared.options.hosts.as_deref();
+    let hosts = worker.shared.options.view.hosts.as_deref();
     let found = host_addresses(hosts, host).await;
     found.first().map(|address| SocketAddr::new(*address, port))
 }

@@ -20,6 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::resolve::resolve;
 use crate::bootstrap::{Discovery, Network};
+use crate::outgoing;
 
 /// Limit for name, TCP and TLS together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -187,7 +188,7 @@ impl Dial {
     }
 
     async fn dial(self) -> io::Result<TokioIo<Box<dyn Transport>>> {
-        let addresses = resolve(&self.host, self.port, self.network.hosts.as_deref()).await?;
+        let addresses = resolve(&self.host, self.port, self.network.view.hosts.as_deref()).await?;
         let stream = connect_any(&addresses, &self.network).await?;
         stream.set_nodelay(true)?;
         let transport: Box<dyn Transport> = match self.tls {
@@ -205,7 +206,7 @@ impl Dial {
 async fn connect_any(addresses: &[SocketAddr], network: &Network) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match TcpStream::connect(network.at_socket(*address)).await {
+        match outgoing::connect(*address, None, &network.view).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mesh_ir::ProxyTables;
-use mesh_ir::{Cluster, ClusterKind, ProxyKind};
+use mesh_ir::{Cluster, ClusterKind, HostView, ProxyKind};
 use mesh_xds::discovery::DiscoveryRequest;
 use mesh_xds::resource::{Encoder, Entry, ResourceSet, ResourceSnapshot};
 use mesh_xds::server::DeltaStream;
@@ -171,9 +171,10 @@ fn follow(address: SocketAddr, roots: &str) -> Followed {
             token: file("istio-token", "first\n"),
         },
         Network {
-            loopback: None,
-            hosts: Some(file("hosts", "127.0.0.1 istiod.test\n")),
-            low_port_offset: 0,
+            view: Arc::new(HostView {
+                hosts: Some(file("hosts", "127.0.0.1 istiod.test\n")),
+                ..HostView::default()
+            }),
             admin: address,
             agent: address,
             health: address,
@@ -275,9 +276,10 @@ async fn only_the_right_control_plane_is_trusted() {
         token: token.to_owned(),
     };
     let network = Network {
-        loopback: None,
-        hosts: Some(path("hosts")),
-        low_port_offset: 0,
+        view: Arc::new(HostView {
+            hosts: Some(path("hosts")),
+            ..HostView::default()
+        }),
         admin: address,
         agent: address,
         health: address,

@@ -40,7 +40,7 @@ impl ServiceAddresses {
         })
     }
 
-    /// The address of the Service `kubernetes`.
+    /// The address of the Service `kubernetes`, the first of the range.
     pub fn first(&self) -> Ipv4Addr {
         Ipv4Addr::from(self.base + 1)
     }

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::net::TcpStream;
 
+use super::exec::Session;
+
 /// One run of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRun {
@@ -36,6 +38,19 @@ pub struct LogOptions {
     pub limit: Option<usize>,
 }
 
+/// A program to run in a container, or to be attached to.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    pub pod: Arc<Pod>,
+    pub container: String,
+    /// The program with its arguments; empty to attach to the container's own.
+    pub command: Vec<String>,
+    pub has_input: bool,
+    pub has_output: bool,
+    pub has_errors: bool,
+    pub has_terminal: bool,
+}
+
 /// Tells whether the run that writes a log is over.
 pub type HasEnded = Box<dyn Fn() -> bool + Send + Sync>;
 
@@ -48,6 +63,9 @@ pub trait Kubelet: Send + Sync + 'static {
         options: LogOptions,
         ended: HasEnded,
     ) -> BoxFuture<'static, io::Result<BoxStream<'static, Bytes>>>;
+
+    /// Runs a program in a container, or attaches to the container's own.
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'static, io::Result<Session>>;
 
     /// Connects to a port of a pod as from inside it.
     fn dial_pod(&self, pod: Arc<Pod>, port: u16) -> BoxFuture<'static, io::Result<TcpStream>>;

@@ -22,6 +22,7 @@ mod response;
 mod state;
 mod status;
 
+mod exec;
 mod extensions;
 mod pages;
 mod verbs;
@@ -51,7 +52,9 @@ mod store;
 mod strategic;
 mod table;
 
-pub use kubelet::{ContainerRun, HasEnded, Kubelet, LogOptions};
+pub use addresses::ServiceAddresses;
+pub use exec::{Reader, Session, Writer};
+pub use kubelet::{ContainerRun, ExecRequest, HasEnded, Kubelet, LogOptions};
 pub use server::{Server, ServerOptions};
 pub use table::pod_status;
 pub use tls::Identity;

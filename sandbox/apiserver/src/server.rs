@@ -1,6 +1,7 @@
 //! The server: accepts connections, speaks TLS and HTTP on them, and ends with all of them.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server is started with.
 pub struct ServerOptions {
-    pub listener: TcpListener,
+    /// Where it listens, one or more.
+    pub listeners: Vec<TcpListener>,
+    /// Where the pods of the cluster find it: the endpoint of the Service `kubernetes`.
+    pub address: SocketAddr,
     pub identity: Identity,
     /// The token of the kubeconfig.
     pub token: String,
@@ -42,7 +46,7 @@ pub struct ServerOptions {
 /// A running server.
 pub struct Server {
     api: Arc<Api>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
 }
 
@@ -52,13 +56,13 @@ impl Server {
     /// Starts to serve.
     pub fn start(options: ServerOptions) -> anyhow::Result<Self> {
         let ServerOptions {
-            listener,
+            listeners,
+            address,
             identity,
             token,
             service_range,
             kubelet,
         } = options;
-        let address = listener.local_addr()?;
         let Identity { ca, server } = identity;
         let api = Api::new(ApiOptions {
             token,
@@ -70,7 +74,15 @@ impl Server {
         let tasks = TaskTracker::new();
         tasks.spawn(garbage::run(api.clone()));
         let acceptor = TlsAcceptor::from(server);
-        let accepting = tokio::spawn(accept(api.clone(), listener, acceptor, tasks.clone()));
+        let accepting = listeners.into_iter().map(|listener| {
+            tokio::spawn(accept(
+                api.clone(),
+                listener,
+                acceptor.clone(),
+                tasks.clone(),
+            ))
+        });
+        let accepting = accepting.collect();
         Ok(Self {
             api,
             accepting,
@@ -85,7 +97,9 @@ impl Server {
         if timeout(STOP_LIMIT, self.tasks.wait()).await.is_err() {
             tracing::debug!("some connections of the API server did not end in time");
         }
-        let _ = self.accepting.await;
+        for accepting in self.accepting {
+            let _ = accepting.await;
+        }
     }
 }
 

@@ -5,28 +5,32 @@
 //!                \___________ stop: preStop, SIGTERM, grace period, SIGKILL
 //! ```
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use kube::ResourceExt;
 use nix::sys::signal::Signal;
-use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
+use super::attachment::Attachment;
 use super::context::PodContext;
 use super::events::Level;
-use super::images::Program;
+use super::exec;
+use super::images::{self, Program};
 use super::logs::Log;
 use super::probe::{self, Check, Prober, Timing};
-use super::process::{Exit, Process};
+use super::runtime::{Exit, Launch, Process, RunningContainer, Streams};
 use super::state::{Ended, Run};
+use super::terminal::Terminal;
 use super::volumes;
 
 /// A container that ran this long starts again without delay.
@@ -75,8 +79,11 @@ struct Runner {
 
 /// What is needed to start a container once.
 struct Prepared {
-    program: Program,
-    command: Option<Command>,
+    /// Taken at the start.
+    launch: Option<Launch>,
+    /// The person's side of the container's terminal, where it has one.
+    terminal: Option<Terminal>,
+    variables: BTreeMap<String, String>,
     log: Log,
     prober: Prober,
 }
@@ -173,20 +180,8 @@ impl Runner {
             }
         };
         let started = now();
-        let Some(command) = prepared.command.take() else {
-            if let Program::Nothing(why) = &prepared.program {
-                prepared.log.note(why).await;
-            }
-            return Some(self.ended(
-                started,
-                Exit {
-                    code: 0,
-                    signal: None,
-                },
-                String::new(),
-            ));
-        };
-        match self.pod.node.processes.spawn(command) {
+        let launch = prepared.launch.take()?;
+        match self.pod.handle.spawn(&self.container.name, launch).await {
             Ok(process) => Some(self.attend(process, &prepared, started).await),
             Err(error) => {
                 let message = format!("failed to start the container's program: {error}");
@@ -237,59 +232,80 @@ impl Runner {
         let program = pod
             .program(container, &variables)
             .map_err(|error| ("ImageNotRunnable", error.to_string()))?;
-        let object = pod.pod();
         let mounts = volumes::mounts(container, &variables).map_err(config)?;
-        let root = pod.root(&container.name);
-        let targets = mounts.iter().map(|mount| {
-            let (target, writable) = pod.volume(&object, &mount.volume);
-            (mount, target, writable)
-        });
-        volumes::lay_out(&root, targets).map_err(failed)?;
-        let directory = pod.working_directory(container);
-        std::fs::create_dir_all(&directory).map_err(failed)?;
+        let mounts = pod.mounts(mounts);
+        pod.handle
+            .mount(&container.name, mounts)
+            .await
+            .map_err(failed)?;
         let log = Log::open(pod.log_path(&container.name, attempt))
             .await
             .map_err(failed)?;
         let _ = std::fs::remove_file(pod.log_path(&container.name, attempt - 2));
-        let dress = move |mut command: Command| {
-            command.env_clear().envs(&variables).current_dir(&directory);
-            command
+        let (words, is_builtin) = match program {
+            Program::Builtin(words) => (words, true),
+            Program::Foreign(words) => (words, false),
         };
-        let command = program.command(&*pod.node.backend).map(&dress);
+        let (terminal, streams) = self.streams().map_err(failed)?;
+        let launch = Launch {
+            words,
+            is_builtin,
+            environment: variables.clone(),
+            directory: container.working_dir.clone().unwrap_or_default(),
+            streams,
+        };
         Ok(Prepared {
-            program,
-            command,
+            launch: Some(launch),
+            terminal,
             log,
-            prober: self.prober(dress),
+            prober: self.prober(variables.clone()),
+            variables,
         })
     }
 
-    fn prober(&self, dress: impl Fn(Command) -> Command + Send + Sync + 'static) -> Prober {
-        let pod = self.pod.clone();
-        let backend = pod.node.backend.clone();
-        let (object, addresses) = (pod.pod(), pod.addresses);
-        let at = backend.clone();
-        let address = move |port: u16| IpAddr::V4(at.port_address(&object, addresses, port));
-        let exec =
-            move |words: Vec<String>| -> futures::future::BoxFuture<'static, Result<(), String>> {
-                let builtin = matches!(
-                    words.first().map(String::as_str),
-                    Some("pilot-agent" | "pilot-discovery")
-                );
-                let command = dress(pod.node.backend.command(&words, builtin));
-                let process = pod.node.processes.spawn(command);
-                Box::pin(async move {
-                    let mut process =
-                        process.map_err(|error| format!("failed to start the command: {error}"))?;
-                    match process.wait_discarding_output().await.code {
-                        0 => Ok(()),
-                        code => Err(format!("the command ended with exit code {code}")),
-                    }
-                })
+    /// What the container's program reads and writes, as its spec asks.
+    fn streams(&self) -> std::io::Result<(Option<Terminal>, Streams)> {
+        if self.container.tty.unwrap_or(false) {
+            let (terminal, side) = Terminal::open()?;
+            return Ok((Some(terminal), Streams::Terminal(side)));
+        }
+        let has_input = self.container.stdin.unwrap_or(false);
+        Ok((
+            None,
+            if has_input {
+                Streams::Pipes
+            } else {
+                Streams::Output
+            },
+        ))
+    }
+
+    fn prober(&self, variables: BTreeMap<String, String>) -> Prober {
+        let (pod, name) = (self.pod.clone(), self.container.name.clone());
+        let directory = self.container.working_dir.clone().unwrap_or_default();
+        let exec = move |words: Vec<String>| {
+            let launch = Launch {
+                is_builtin: images::is_builtin_word(&words),
+                words,
+                environment: variables.clone(),
+                directory: directory.clone(),
+                streams: Streams::Output,
             };
+            let (pod, name) = (pod.clone(), name.clone());
+            let run = async move {
+                let process = pod.handle.exec(&name, launch).await;
+                let mut process =
+                    process.map_err(|error| format!("failed to start the command: {error}"))?;
+                match process.wait_discarding_output().await.code {
+                    0 => Ok(()),
+                    code => Err(format!("the command ended with exit code {code}")),
+                }
+            };
+            run.boxed()
+        };
         Prober {
-            backend,
-            address: Arc::new(address),
+            runtime: self.pod.node.runtime.clone(),
+            pod: self.pod.handle.clone(),
             exec: Arc::new(exec),
         }
     }
@@ -315,13 +331,26 @@ impl Runner {
         });
         let started_message = format!("Started container {name}");
         self.tell(Level::Normal, "Started", &started_message);
+        let attachment = self.attachment(&mut process, prepared);
         let mut copies = JoinSet::new();
         let (stdout, stderr) = process.output();
+        let shown = |is_error: bool| {
+            let attachment = attachment.clone();
+            move |data: &[u8]| attachment.note(is_error, data)
+        };
+        let log = || prepared.log.clone();
         if let Some(stream) = stdout {
-            copies.spawn(prepared.log.clone().copy(stream, "stdout"));
+            copies.spawn(log().copy(InspectReader::new(stream, shown(false)), "stdout"));
         }
         if let Some(stream) = stderr {
-            copies.spawn(prepared.log.clone().copy(stream, "stderr"));
+            copies.spawn(log().copy(InspectReader::new(stream, shown(true)), "stderr"));
+        }
+        if let Some(stream) = prepared
+            .terminal
+            .as_ref()
+            .and_then(|terminal| terminal.reader().ok())
+        {
+            copies.spawn(log().copy(InspectReader::new(stream, shown(false)), "stdout"));
         }
         let group = process.group();
         let mut message = String::new();
@@ -345,7 +374,29 @@ impl Runner {
             while copies.join_next().await.is_some() {}
         })
         .await;
+        self.pod.node.pods.ended(&self.pod.uid, name);
+        attachment.end(exit.code);
         self.ended(started, exit, message)
+    }
+
+    /// Lets programs be run beside the one that has started, and somebody attach to it.
+    fn attachment(&self, process: &mut Process, prepared: &Prepared) -> Arc<Attachment> {
+        let has_input = self.container.stdin.unwrap_or(false);
+        let input = match &prepared.terminal {
+            Some(terminal) => terminal.writer().ok().filter(|_| has_input),
+            None => process.input().map(|input| Box::pin(input) as exec::Writer),
+        };
+        let is_once = self.container.stdin_once.unwrap_or(false);
+        let attachment = Attachment::new(input, prepared.terminal.clone(), is_once);
+        let attachment = Arc::new(attachment);
+        let running = RunningContainer {
+            environment: prepared.variables.clone(),
+            directory: self.container.working_dir.clone().unwrap_or_default(),
+            attachment: attachment.clone(),
+        };
+        let pods = &self.pod.node.pods;
+        pods.started(&self.pod.uid, &self.container.name, running);
+        attachment
     }
 
     /// The stop hook, then the signal, then the wait for the end.

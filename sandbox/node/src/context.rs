@@ -9,23 +9,22 @@ use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::address::PodAddresses;
-use super::backend::Backend;
 use super::environment::{self, ConfigError, Facts, Sources};
 use super::events::{Events, Level};
 use super::images::{Images, Program};
-use super::process::Processes;
+use super::runtime::{PodHandle, PodRuntime, Pods, VolumeMount};
 use super::state::StateCell;
-use super::volumes::TokenKey;
+use super::volumes::{Mount, TokenKey};
 use crate::controllers::{Caches, NODE_NAME};
 
 /// The node's means.
 pub struct NodeContext {
     pub client: Client,
     pub caches: Caches,
-    pub backend: Arc<dyn Backend>,
+    pub runtime: Arc<dyn PodRuntime>,
+    /// The pods that run.
+    pub pods: Pods,
     pub images: Images,
-    pub processes: Processes,
     pub events: Events,
     /// The sandbox's state directory.
     pub directory: PathBuf,
@@ -37,7 +36,7 @@ pub struct NodeContext {
 pub struct PodContext {
     pub node: Arc<NodeContext>,
     pub uid: String,
-    pub addresses: PodAddresses,
+    pub handle: Arc<dyn PodHandle>,
     pub state: StateCell,
     /// The latest state of the object.
     pub pod: watch::Receiver<Arc<Pod>>,
@@ -64,8 +63,28 @@ impl PodContext {
         self.node.directory.join("pods").join(&self.uid)
     }
 
+    /// The mounts of a container with what is found there.
+    pub fn mounts(&self, mounts: Vec<Mount>) -> Vec<VolumeMount> {
+        let pod = self.pod();
+        let place = |mount: Mount| {
+            let (directory, is_made) = self.volume(&pod, &mount.volume);
+            let is_whole = mount.sub_path.as_os_str().is_empty();
+            VolumeMount {
+                at: mount.at,
+                source: if is_whole {
+                    directory
+                } else {
+                    directory.join(&mount.sub_path)
+                },
+                is_made,
+                is_read_only: mount.is_read_only,
+            }
+        };
+        mounts.into_iter().map(place).collect()
+    }
+
     /// The directory of a volume, and whether containers may create directories in it.
-    pub fn volume(&self, pod: &Pod, name: &str) -> (PathBuf, bool) {
+    fn volume(&self, pod: &Pod, name: &str) -> (PathBuf, bool) {
         let volumes = pod
             .spec
             .iter()
@@ -96,11 +115,6 @@ impl PodContext {
             .join(name)
     }
 
-    /// The root of a container: what `MESH_ROOT` points at.
-    pub fn root(&self, container: &str) -> PathBuf {
-        self.directory().join(container).join("root")
-    }
-
     /// The log of one run of a container.
     pub fn log_path(&self, container: &str, run: i32) -> PathBuf {
         log_path(&self.node.directory, &self.uid, container, run)
@@ -109,8 +123,8 @@ impl PodContext {
     /// What the downward API tells.
     pub fn facts(&self) -> Facts {
         Facts {
-            pod_ip: self.addresses.pod.to_string(),
-            host_ip: self.node.backend.host().to_string(),
+            pod_ip: self.handle.address().to_string(),
+            host_ip: self.node.runtime.node_address().to_string(),
             node_name: NODE_NAME.to_owned(),
             cpus: self.node.cpus,
             memory: self.node.memory,
@@ -139,24 +153,17 @@ impl PodContext {
         container: &Container,
     ) -> Result<BTreeMap<String, String>, ConfigError> {
         let pod = self.pod();
-        let root = self.root(&container.name);
-        let mut base = self
-            .node
-            .backend
-            .environment(&pod, &container.name, self.addresses);
+        let mut base = self.handle.environment(&container.name);
         let hostname = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
         base.extend([
             (
                 "PATH".to_owned(),
                 std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             ),
-            ("HOME".to_owned(), root.display().to_string()),
-            ("TMPDIR".to_owned(), root.join("tmp").display().to_string()),
             (
                 "HOSTNAME".to_owned(),
                 hostname.unwrap_or_else(|| pod.name_any()),
             ),
-            ("MESH_ROOT".to_owned(), root.display().to_string()),
         ]);
         environment::resolve(&pod, container, &self.facts(), base, &self.sources())
     }
@@ -178,16 +185,6 @@ impl PodContext {
         self.node
             .images
             .program(container, self.pod().annotations(), command, args)
-    }
-
-    /// The directory a container starts in.
-    pub fn working_directory(&self, container: &Container) -> PathBuf {
-        let root = self.root(&container.name);
-        let wanted = container.working_dir.as_deref().unwrap_or_default();
-        let relative = Path::new(wanted)
-            .components()
-            .filter(|part| matches!(part, std::path::Component::Normal(_)));
-        relative.fold(root, |directory, part| directory.join(part))
     }
 }
 

@@ -20,9 +20,8 @@ use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::backend::Backend;
 use super::connections::{Activity, Connections};
-use super::hosts::cluster_ip;
+use super::runtime::{Loopback, PodRuntime, cluster_ip};
 
 /// Connections one listener carries at once. When all are taken the idlest makes room, and more wait while all are busy.
 const CONNECTIONS: usize = 512;
@@ -39,11 +38,11 @@ const ATTEMPTS: usize = 3;
 /// Endpoints in the order they are used.
 pub type Targets = Vec<(IpAddr, u16)>;
 
+/// The endpoints of ClusterIPs and TCP ports.
+pub type Plan = BTreeMap<(IpAddr, u16), Targets>;
+
 /// For every ClusterIP and TCP port, the ready endpoints.
-pub fn plan(
-    services: &[Arc<Service>],
-    slices: &[Arc<EndpointSlice>],
-) -> BTreeMap<(IpAddr, u16), Targets> {
+pub fn plan(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> Plan {
     let mut plan = BTreeMap::new();
     for service in services {
         let Some(address) = cluster_ip(service) else {
@@ -101,7 +100,7 @@ pub fn targets(service: &Service, port: &ServicePort, slices: &[Arc<EndpointSlic
 
 /// The open listeners.
 pub struct Forwarder {
-    backend: Arc<dyn Backend>,
+    runtime: Loopback,
     stop: CancellationToken,
     tasks: TaskTracker,
     open: BTreeMap<(IpAddr, u16), Listening>,
@@ -114,9 +113,9 @@ struct Listening {
 
 impl Forwarder {
     /// A forwarder without listeners; all of it ends with `stop`.
-    pub fn new(backend: Arc<dyn Backend>, stop: CancellationToken, tasks: TaskTracker) -> Self {
+    pub fn new(runtime: Loopback, stop: CancellationToken, tasks: TaskTracker) -> Self {
         Self {
-            backend,
+            runtime,
             stop,
             tasks,
             open: BTreeMap::new(),
@@ -124,7 +123,7 @@ impl Forwarder {
     }
 
     /// Makes the listeners those of the plan; true when some could not be opened and it should be tried again.
-    pub fn apply(&mut self, plan: BTreeMap<(IpAddr, u16), Targets>) -> bool {
+    pub fn apply(&mut self, plan: Plan) -> bool {
         self.open.retain(|key, listening| {
             let keep = plan.contains_key(key);
             if !keep {
@@ -142,7 +141,7 @@ impl Forwarder {
                 continue;
             }
             let IpAddr::V4(v4) = address else { continue };
-            match listen(self.backend.socket(v4, port)) {
+            match listen(self.runtime.socket(v4, port)) {
                 Ok(listener) => {
                     let listening = self.serve(listener, targets);
                     self.open.insert((address, port), listening);
@@ -162,7 +161,7 @@ impl Forwarder {
         self.tasks.spawn(accept(
             listener,
             targets.clone(),
-            self.backend.clone(),
+            Arc::new(self.runtime.clone()),
             stop.clone(),
         ));
         Listening { targets, stop }
@@ -180,7 +179,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn accept(
     listener: TcpListener,
     targets: Arc<RwLock<Targets>>,
-    backend: Arc<dyn Backend>,
+    runtime: Arc<dyn PodRuntime>,
     stop: CancellationToken,
 ) {
     let connections = Connections::new(CONNECTIONS);
@@ -209,12 +208,12 @@ pub async fn accept(
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let start = turn.fetch_add(1, Ordering::Relaxed);
-        let (backend, stop) = (backend.clone(), stop.clone());
+        let (runtime, stop) = (runtime.clone(), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = place.activity.stop.cancelled() => {}
-                () = carry(client, &candidates, start, &*backend, &place.activity) => {}
+                () = carry(client, &candidates, start, &*runtime, &place.activity) => {}
             }
         });
     }
@@ -225,7 +224,7 @@ async fn carry(
     client: TcpStream,
     targets: &Targets,
     start: usize,
-    backend: &dyn Backend,
+    runtime: &dyn PodRuntime,
     activity: &Activity,
 ) {
     let order = targets
@@ -234,7 +233,7 @@ async fn carry(
         .skip(start % targets.len().max(1))
         .take(targets.len().min(ATTEMPTS));
     for (address, port) in order {
-        let Ok(Ok(endpoint)) = timeout(CONNECT_LIMIT, backend.dial(*address, *port)).await else {
+        let Ok(Ok(endpoint)) = timeout(CONNECT_LIMIT, runtime.dial(*address, *port)).await else {
             continue;
         };
         let _ = (client.set_nodelay(true), endpoint.set_nodelay(true));
@@ -291,7 +290,9 @@ mod tests {
             }
         });
         let block = crate::Block::new(253).unwrap();
-        let backend = crate::Loopback::new(block, Default::default(), Default::default());
+        let directory = tempfile::tempdir().unwrap();
+        let processes = crate::Processes::new(directory.path().join("groups")).unwrap();
+        let backend = Loopback::new(block, Default::default(), Default::default(), processes);
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let targets = Arc::new(RwLock::new(vec![(target.ip(), target.port())]));

@@ -14,8 +14,6 @@ pub enum Program {
     Builtin(Vec<String>),
     /// A command of this machine.
     Foreign(Vec<String>),
-    /// Nothing: the container succeeds at once, for the reason given (written to its log).
-    Nothing(&'static str),
 }
 
 /// Why an image cannot be run; the message says what to do.
@@ -38,8 +36,8 @@ pub struct Builtin {
     pub is_platform: bool,
 }
 
-/// Looks up what is built in for an image: by image, name of the container, and arguments.
-pub type BuiltinLookup = fn(&str, &str, &[String]) -> Option<Builtin>;
+/// Looks up what is built in for an image: by image and arguments.
+pub type BuiltinLookup = fn(&str, &[String]) -> Option<Builtin>;
 
 /// The table of images: what the user mapped, then what is built in.
 #[derive(Clone)]
@@ -63,7 +61,7 @@ impl Images {
         args: Vec<String>,
     ) -> Result<Program, NotRunnable> {
         let image = container.image.as_deref().unwrap_or_default();
-        let builtin = (self.builtin)(image, &container.name, &args);
+        let builtin = (self.builtin)(image, &args);
         let is_platform = builtin.as_ref().is_some_and(|builtin| builtin.is_platform);
         let of_pod = annotations.get(COMMAND_ANNOTATION).filter(|_| !is_platform);
         let own = annotations.get(&format!("{COMMAND_ANNOTATION}.{}", container.name));
@@ -108,6 +106,14 @@ pub fn repository(image: &str) -> &str {
     names(image)[2]
 }
 
+/// True for a command that names one of the mesh's own programs, as probes and hooks of its containers do.
+pub fn is_builtin_word(words: &[String]) -> bool {
+    matches!(
+        words.first().map(String::as_str),
+        Some("pilot-agent" | "pilot-discovery")
+    )
+}
+
 /// A command of this machine: a mapped command line goes through the shell and gets the container's arguments; an
 /// empty one stands for the container's own command.
 fn foreign(shell: &str, command: Vec<String>, args: Vec<String>) -> Vec<String> {
@@ -143,7 +149,7 @@ mod tests {
             .iter()
             .map(|(name, command)| ((*name).into(), (*command).into()))
             .collect();
-        let builtin = |image: &str, _: &str, args: &[String]| {
+        let builtin = |image: &str, args: &[String]| {
             let is_platform = image.contains("proxy");
             let known = is_platform || image.contains("bookinfo");
             known.then(|| Builtin {

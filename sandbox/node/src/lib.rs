@@ -7,41 +7,43 @@
 //!                                  +-- status -> API server
 //! ```
 //!
-//! [`Backend`] is the one place where plain loopback processes differ from pods in namespaces.
+//! [`PodRuntime`] and [`ServiceNetwork`] are what back ends are behind; nothing else differs between them.
 
 pub mod controllers;
 
-mod address;
-mod backend;
+mod attachment;
 mod connections;
 mod container;
 mod context;
 mod environment;
 mod events;
+mod exec;
 mod forward;
-mod hosts;
 mod images;
 mod log_reader;
 mod logs;
-mod low_ports;
 mod manager;
 mod network;
 mod pod;
 mod probe;
-mod process;
 mod quantity;
 mod register;
+mod runtime;
 mod state;
+mod terminal;
 mod volumes;
 
-pub use address::{API_PORT, Block, PodAddresses};
-pub use backend::{Backend, Loopback, SIDECAR, dial_pod, has_sidecar};
 pub use context::{NodeContext, log_path};
 pub use events::Events;
+pub use exec::{Program as ExecProgram, attach, exec};
 pub use images::{Builtin, BuiltinLookup, COMMAND_ANNOTATION, Images, Program, repository};
 pub use log_reader::{Selection, read as read_log};
-pub use low_ports::LowPorts;
 pub use manager::run;
 pub use network::{Ingress, IngressTarget, run as run_network};
-pub use process::{Processes, WATCH_VARIABLE, kill_recorded, start_time};
 pub use register::{machine, register};
+pub use runtime::namespaces;
+pub use runtime::{
+    API_PORT, Block, Exit, Group, KnownServices, Launch, Loopback, LoopbackServices, LowPorts,
+    PodError, PodHandle, PodRuntime, PodSpec, Pods, Process, Processes, ServiceNetwork, Streams,
+    VolumeMount, WATCH_VARIABLE, kill_recorded, start_time,
+};

@@ -1,8 +1,6 @@
-//! The node's part of the network: hosts files, the service forwarder, and the ingress port.
+//! The node's part of the network: what Services mean, kept current, and the ingress port.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,9 +11,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::backend::Backend;
-use super::forward::{self, Forwarder, Targets};
-use super::hosts;
+use super::forward::{self, Targets};
+use super::runtime::{KnownServices, PodRuntime, ServiceNetwork};
 use crate::controllers::Caches;
 
 /// The port to offer first when the user names none.
@@ -38,9 +35,13 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    /// Takes the port asked for, or 8080 if it is free, or any that is.
-    pub fn open(port: Option<u16>, target: IngressTarget) -> std::io::Result<Self> {
-        let at = |port: u16| forward::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    /// Takes the port asked for, or 8080 if it is free, or any that is. `listen` opens a socket of this machine.
+    pub fn open(
+        port: Option<u16>,
+        target: IngressTarget,
+        listen: impl Fn(SocketAddr) -> std::io::Result<TcpListener>,
+    ) -> std::io::Result<Self> {
+        let at = |port: u16| listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let listener = match port {
             Some(port) => at(port)?,
             None => at(USUAL_INGRESS_PORT).or_else(|_| at(0))?,
@@ -76,39 +77,30 @@ fn ingress_targets(
 /// Keeps the network current until `stop` is cancelled.
 pub async fn run(
     caches: Caches,
-    backend: Arc<dyn Backend>,
-    hosts_directory: PathBuf,
+    runtime: Arc<dyn PodRuntime>,
+    mut services: Box<dyn ServiceNetwork>,
     ingress: Ingress,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
     let mut changes = caches.changes();
-    let mut forwarder = Forwarder::new(backend.clone(), stop.clone(), tasks.clone());
     let ingress_to = Arc::new(RwLock::new(Targets::new()));
     tasks.spawn(forward::accept(
         ingress.listener,
         ingress_to.clone(),
-        backend,
+        runtime,
         stop.clone(),
     ));
-    let mut planned = BTreeMap::new();
-    let mut failed = false;
     loop {
-        let (services, slices) = (caches.services.list(), caches.endpoint_slices.list());
-        let plan = forward::plan(&services, &slices);
-        if failed || plan != planned {
-            failed = forwarder.apply(plan.clone());
-            planned = plan;
-        }
+        let known = KnownServices {
+            namespaces: caches.namespaces.list(),
+            services: caches.services.list(),
+            slices: caches.endpoint_slices.list(),
+            pods: caches.pods.list(),
+        };
         *ingress_to.write().unwrap_or_else(PoisonError::into_inner) =
-            ingress_targets(ingress.target, &services, &slices);
-        for namespace in caches.namespaces.list() {
-            let path = hosts_directory.join(namespace.name_any());
-            let text = hosts::render(&namespace.name_any(), &services, &slices);
-            if let Err(error) = hosts::write(&path, &text) {
-                tracing::warn!(path = %path.display(), %error, "failed to write a hosts file");
-            }
-        }
+            ingress_targets(ingress.target, &known.services, &known.slices);
+        let failed = services.publish(&known).await;
         tokio::select! {
             () = stop.cancelled() => return,
             _ = changes.changed() => {}

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::container::{self, Role, now};
 use super::context::{NodeContext, PodContext};
 use super::environment::ConfigError;
+use super::events::Level;
+use super::runtime::{PodHandle, PodSpec};
 use super::state::{PodState, Run, StateCell, is_native_sidecar, pod_status};
 use super::volumes::{self, Content, TokenKey};
 
@@ -40,24 +42,29 @@ pub struct Signals {
 pub async fn run(node: Arc<NodeContext>, signals: Signals) {
     let pod = signals.pod.borrow().clone();
     let uid = pod.uid().unwrap_or_default();
-    let Some(addresses) = node.backend.claim(&uid) else {
-        tracing::error!(pod = %pod.name_any(), "no address is free for the pod");
+    let Some(handle) = create(&node, &signals).await else {
+        if pod.metadata.deletion_timestamp.is_some() || signals.is_over() {
+            let pod = signals.pod.borrow().clone();
+            let namespace = pod.namespace().unwrap_or_default();
+            remove_object(&Api::namespaced(node.client.clone(), &namespace), &pod).await;
+        }
         return;
     };
+    node.pods.insert(&uid, handle.clone());
     let started = pod
         .status
         .as_ref()
         .and_then(|status| status.start_time.clone());
     let state = PodState {
-        pod_ip: addresses.pod.to_string(),
-        host_ip: node.backend.host().to_string(),
+        pod_ip: handle.address().to_string(),
+        host_ip: node.runtime.node_address().to_string(),
         started: started.map_or_else(now, |time| time.0),
         ..PodState::default()
     };
     let context = Arc::new(PodContext {
         node: node.clone(),
         uid: uid.clone(),
-        addresses,
+        handle: handle.clone(),
         state: StateCell::new(state),
         pod: signals.pod.clone(),
         deadline: signals.deadline.clone(),
@@ -68,7 +75,45 @@ pub async fn run(node: Arc<NodeContext>, signals: Signals) {
         stop: CancellationToken::new(),
     };
     Box::pin(worker.run(signals.deadline)).await;
-    node.backend.release(&uid);
+    node.pods.remove(&uid);
+    handle.teardown().await;
+}
+
+/// Makes the pod in its back end, for as long as it takes; nothing when the pod is to go before.
+async fn create(node: &NodeContext, signals: &Signals) -> Option<Arc<dyn PodHandle>> {
+    let pod = signals.pod.borrow().clone();
+    let spec = PodSpec {
+        directory: node
+            .directory
+            .join("pods")
+            .join(pod.uid().unwrap_or_default()),
+        pod: pod.clone(),
+    };
+    let mut deadline = signals.deadline.clone();
+    let mut told = String::new();
+    loop {
+        let failure = match node.runtime.create(spec.clone()).await {
+            Ok(handle) => return Some(handle),
+            Err(error) => error.to_string(),
+        };
+        if failure != told {
+            let message = format!("failed to create the pod's sandbox: {failure}");
+            node.events
+                .tell(&pod, "", Level::Warning, "FailedCreatePodSandBox", &message);
+            told = failure;
+        }
+        tokio::select! {
+            _ = deadline.wait_for(Option::is_some) => return None,
+            () = sleep(RETRY * 4) => {}
+        }
+    }
+}
+
+impl Signals {
+    /// True once the pod is to go.
+    fn is_over(&self) -> bool {
+        self.deadline.borrow().is_some()
+    }
 }
 
 struct Worker {
@@ -124,7 +169,7 @@ impl Worker {
                 if !self.wait_started(&name).await {
                     return None;
                 }
-            } else if !self.container(container, Role::Init).await {
+            } else if !Box::pin(self.container(container, Role::Init)).await {
                 return (!self.stop.is_cancelled()).then_some(false);
             }
         }

@@ -4,8 +4,12 @@
 //! also runs right away and then at growing intervals, so that a pod that is ready after 30 ms does not wait for the
 //! end of a period of ten seconds.
 
+mod grpc;
+mod tls;
+
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +19,11 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::backend::Backend;
+use super::runtime::{PodHandle, PodRuntime};
 
 /// The first pause of an eager probe, and the longest.
 const EAGER_FIRST: Duration = Duration::from_millis(20);
@@ -27,6 +33,8 @@ const EAGER_LONGEST: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
     Http {
+        /// Over TLS, whoever holds the certificate.
+        is_secure: bool,
         host: Option<IpAddr>,
         port: u16,
         path: String,
@@ -37,6 +45,11 @@ pub enum Check {
         port: u16,
     },
     Exec(Vec<String>),
+    /// A call of the health checking protocol.
+    Grpc {
+        port: u16,
+        service: String,
+    },
     /// What the node cannot ask, with the reason; such a probe never succeeds.
     Unsupported(String),
 }
@@ -46,16 +59,12 @@ impl Check {
     pub fn of(probe: &Probe, container: &Container) -> Self {
         let number = |port: &IntOrString| port_number(port, container);
         if let Some(get) = &probe.http_get {
-            if get.scheme.as_deref() == Some("HTTPS") {
-                return Self::Unsupported(
-                    "HTTPS probes are not supported by the sandbox".to_owned(),
-                );
-            }
             let Some(port) = number(&get.port) else {
                 return Self::no_port(&get.port);
             };
             let headers = get.http_headers.iter().flatten();
             return Self::Http {
+                is_secure: get.scheme.as_deref() == Some("HTTPS"),
                 host: get.host.as_deref().and_then(|host| host.parse().ok()),
                 port,
                 path: get.path.clone().unwrap_or_else(|| "/".to_owned()),
@@ -76,7 +85,16 @@ impl Check {
         if let Some(exec) = &probe.exec {
             return Self::Exec(exec.command.clone().unwrap_or_default());
         }
-        Self::Unsupported("gRPC probes are not supported by the sandbox".to_owned())
+        if let Some(call) = &probe.grpc {
+            return match u16::try_from(call.port) {
+                Ok(port) => Self::Grpc {
+                    port,
+                    service: call.service.clone().unwrap_or_default(),
+                },
+                Err(_) => Self::no_port(&IntOrString::Int(call.port)),
+            };
+        }
+        Self::Unsupported("the probe asks nothing".to_owned())
     }
 
     fn no_port(port: &IntOrString) -> Self {
@@ -106,9 +124,8 @@ pub type Exec = Arc<
 /// Asks on behalf of one container.
 #[derive(Clone)]
 pub struct Prober {
-    pub backend: Arc<dyn Backend>,
-    /// Where a port of the pod is found.
-    pub address: Arc<dyn Fn(u16) -> IpAddr + Send + Sync>,
+    pub runtime: Arc<dyn PodRuntime>,
+    pub pod: Arc<dyn PodHandle>,
     pub exec: Exec,
 }
 
@@ -122,73 +139,88 @@ impl Prober {
     async fn ask_unlimited(&self, check: &Check) -> Result<(), String> {
         match check {
             Check::Http {
+                is_secure,
                 host,
                 port,
                 path,
                 headers,
             } => {
-                let host = host.unwrap_or_else(|| (self.address)(*port));
-                self.get(host, *port, path, headers).await
+                let stream = self.connect(*host, *port).await;
+                let stream = stream.map_err(|error| error.to_string())?;
+                let host = host.unwrap_or_else(|| IpAddr::V4(self.pod.address()));
+                if *is_secure {
+                    let stream = tls::connect(stream, host).await?;
+                    get(stream, (host, *port), path, headers).await
+                } else {
+                    get(stream, (host, *port), path, headers).await
+                }
             }
             Check::Tcp { host, port } => {
-                let host = host.unwrap_or_else(|| (self.address)(*port));
-                let stream = self.backend.dial(host, *port).await;
+                let stream = self.connect(*host, *port).await;
                 stream.map(drop).map_err(|error| error.to_string())
+            }
+            Check::Grpc { port, service } => {
+                let stream = self.connect(None, *port).await;
+                let stream = stream.map_err(|error| error.to_string())?;
+                grpc::check(stream, service).await
             }
             Check::Exec(command) => (self.exec)(command.clone()).await,
             Check::Unsupported(reason) => Err(reason.clone()),
         }
     }
 
-    async fn get(
-        &self,
-        host: IpAddr,
-        port: u16,
-        path: &str,
-        headers: &[(String, String)],
-    ) -> Result<(), String> {
-        let stream = self
-            .backend
-            .dial(host, port)
-            .await
-            .map_err(|error| error.to_string())?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
-        let mut request = http::Request::get(path)
-            .header("user-agent", "kube-probe/1.35")
-            .header("accept", "*/*");
-        if !headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-        {
-            request = request.header("host", format!("{host}:{port}"));
+    /// Connects to a port of the pod, or of an address that the probe names.
+    async fn connect(&self, host: Option<IpAddr>, port: u16) -> io::Result<TcpStream> {
+        match host {
+            Some(address) => self.runtime.dial(address, port).await,
+            None => self.pod.reach(port).await,
         }
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| error.to_string())?;
-        // The connection is driven here and dropped with the answer's head: nothing is left running.
-        tokio::select! {
-            answer = sender.send_request(request) => {
-                let status = answer.map_err(|error| error.to_string())?.status();
-                if status.is_success() || status.is_redirection() {
-                    Ok(())
-                } else {
-                    Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
-                }
+    }
+}
+
+/// One GET request on a connection of its own.
+async fn get(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    (host, port): (IpAddr, u16),
+    path: &str,
+    headers: &[(String, String)],
+) -> Result<(), String> {
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    let mut request = http::Request::get(path)
+        .header("user-agent", "kube-probe/1.35")
+        .header("accept", "*/*");
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
+        request = request.header("host", format!("{host}:{port}"));
+    }
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    // The connection is driven here and dropped with the answer's head: nothing is left running.
+    tokio::select! {
+        answer = sender.send_request(request) => {
+            let status = answer.map_err(|error| error.to_string())?.status();
+            if status.is_success() || status.is_redirection() {
+                Ok(())
+            } else {
+                Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
             }
-            ended = connection => Err(match ended {
-                Ok(()) => "the connection ended without an answer".to_owned(),
-                Err(error) => error.to_string(),
-            }),
         }
+        ended = connection => Err(match ended {
+            Ok(()) => "the connection ended without an answer".to_owned(),
+            Err(error) => error.to_string(),
+        }),
     }
 }
 

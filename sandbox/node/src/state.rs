@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::watch;
 
-use super::process::Exit;
+use super::runtime::Exit;
 
 /// One container as the node sees it.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::environment::{self, ConfigError, Facts, Sources};
+use super::runtime::VolumeMount;
 
 /// The mode of whatever is secret.
 const PRIVATE: u32 = 0o600;
@@ -359,7 +360,7 @@ fn inside(path: &str) -> Result<PathBuf, ConfigError> {
     Ok(relative)
 }
 
-/// One link of a container's root.
+/// Where a volume is found in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// Relative to the container's root.
@@ -367,6 +368,7 @@ pub struct Mount {
     pub volume: String,
     /// Relative to the volume, empty for all of it.
     pub sub_path: PathBuf,
+    pub is_read_only: bool,
 }
 
 /// The mounts of a container, outer ones first.
@@ -383,10 +385,16 @@ pub fn mounts(
         let sub_path = expression
             .or_else(|| mount.sub_path.clone())
             .unwrap_or_default();
+        let at = inside(&mount.mount_path)?;
+        if at.as_os_str().is_empty() {
+            let message = "a volume cannot be mounted at /".to_owned();
+            return Err(ConfigError::Unsupported(message));
+        }
         mounts.push(Mount {
-            at: inside(&mount.mount_path)?,
+            at,
             volume: single(&mount.name)?.to_owned(),
             sub_path: inside(&sub_path)?,
+            is_read_only: mount.read_only.unwrap_or(false),
         });
     }
     mounts.sort_by_key(|mount| mount.at.components().count());
@@ -440,44 +448,35 @@ fn remove_others(root: &Path, below: &Path, files: &Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Links all mounts into a container's root, outer ones first, and makes what programs expect beside them.
-pub fn lay_out<'a>(
-    root: &Path,
-    mounts: impl IntoIterator<Item = (&'a Mount, PathBuf, bool)>,
-) -> io::Result<()> {
-    for (mount, target, writable) in mounts {
-        link(root, mount, &target, writable)?;
+/// Links all mounts into a directory that stands for a container's root, and makes what programs expect beside them.
+pub fn lay_out(root: &Path, mounts: &[VolumeMount]) -> io::Result<()> {
+    for mount in mounts {
+        link(root, mount)?;
     }
     // A volume may be mounted there.
     std::fs::create_dir_all(root.join("tmp"))
 }
 
-/// Links a mount into a container's root. `target` is the volume's directory.
-fn link(root: &Path, mount: &Mount, target: &Path, writable: bool) -> io::Result<()> {
-    let target = if mount.sub_path.as_os_str().is_empty() {
-        target.to_owned()
-    } else {
-        target.join(&mount.sub_path)
-    };
-    if writable {
-        std::fs::create_dir_all(&target)?;
+fn link(root: &Path, mount: &VolumeMount) -> io::Result<()> {
+    let VolumeMount {
+        at,
+        source,
+        is_made,
+        is_read_only: _,
+    } = mount;
+    if *is_made {
+        std::fs::create_dir_all(source)?;
     }
-    let at = root.join(&mount.at);
-    if mount.at.as_os_str().is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a volume cannot be mounted at /",
-        ));
-    }
+    let at = root.join(at);
     if let Some(parent) = at.parent() {
         std::fs::create_dir_all(parent)?;
     }
     match std::fs::read_link(&at) {
-        Ok(present) if present == target => return Ok(()),
+        Ok(present) if present == *source => return Ok(()),
         Ok(_) => std::fs::remove_file(&at)?,
         Err(_) => {}
     }
-    std::os::unix::fs::symlink(target, at)
+    std::os::unix::fs::symlink(source, at)
 }
 
 #[cfg(test)]

@@ -34,7 +34,11 @@ fn black(page: &str) -> bool {
 
 #[test]
 fn bookinfo_by_weight_user_and_source() {
-    let sandbox = Sandbox::up("bookinfo", &["--sample", "bookinfo"]);
+    // Pods are asked from here, by their own addresses.
+    let sandbox = Sandbox::up(
+        "bookinfo",
+        &["--sample", "bookinfo", "--backend", "loopback"],
+    );
     assert!(
         sandbox
             .page(PAGE, &[])
@@ -68,7 +72,7 @@ fn every_pod_has_two_containers(sandbox: &Sandbox) {
         assert_eq!(pod["ready"], true, "{pod}");
         let name = pod["name"].as_str().expect("a name");
         let variable = format!("POD_NAME={name}\n");
-        processes::one(sandbox.state.path(), "builtin pilot-agent", &variable);
+        processes::one(sandbox.state.path(), "pilot-agent proxy", &variable);
         assert_ne!(sandbox.run(&["sandbox", "logs", name]), "", "{name}");
     }
 }

@@ -1,5 +1,6 @@
 //! The processes of a sandbox, told by the state directory in their environment.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -13,10 +14,38 @@ pub struct Process {
     pub environment: String,
 }
 
-/// All processes that know the state directory, except this one.
+/// All processes that know the state directory, and those that they have started, except this one.
 pub fn of(state: &Path) -> Vec<Process> {
     let needle = state.display().to_string();
-    let mut found: Vec<Process> = fs::read_dir("/proc")
+    let all = all();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut ours: BTreeSet<i32> = all
+        .iter()
+        .filter(|(process, _)| {
+            process.environment.contains(&needle) || process.words.contains(&needle)
+        })
+        .map(|(process, _)| process.id)
+        .filter(|id| *id != own)
+        .collect();
+    loop {
+        let children = all
+            .iter()
+            .filter(|(process, parent)| ours.contains(parent) && !ours.contains(&process.id));
+        let children: Vec<i32> = children.map(|(process, _)| process.id).collect();
+        if children.is_empty() {
+            break;
+        }
+        ours.extend(children);
+    }
+    let found = all.into_iter().map(|(process, _)| process);
+    let mut found: Vec<Process> = found.filter(|process| ours.contains(&process.id)).collect();
+    found.sort();
+    found
+}
+
+/// All processes with their parents.
+fn all() -> Vec<(Process, i32)> {
+    fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
@@ -29,16 +58,17 @@ pub fn of(state: &Path) -> Vec<Process> {
             // What has ended and is not collected yet has no words.
             let words = text("cmdline", " ").filter(|words| !words.is_empty())?;
             let environment = text("environ", "\n")?;
-            (environment.contains(&needle) || words.contains(&needle)).then_some(Process {
+            // The parent is the second field behind the program's name, which stands in parentheses.
+            let stat = text("stat", " ")?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+            let process = Process {
                 id,
                 words,
                 environment,
-            })
+            };
+            Some((process, parent.parse().ok()?))
         })
-        .filter(|process| process.id != i32::try_from(std::process::id()).unwrap_or(0))
-        .collect();
-    found.sort();
-    found
+        .collect()
 }
 
 /// The one process among them whose words hold `words` and whose environment holds `variable`.

@@ -12,6 +12,7 @@ use mesh_sandbox::Record;
 
 use super::Name;
 use super::apply;
+use super::place::Place;
 use crate::context::{Context, SANDBOX_VARIABLE};
 use crate::exit::Exit;
 use crate::failure::Advice as _;
@@ -51,12 +52,14 @@ spec:
 pub struct Args {
     #[command(flatten)]
     name: Name,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let name = &args.name.name;
-    let record = started(name, context)?;
+    let record = started(name, &args.place, context)?;
     let page = format!("{}/productpage", record.ingress.url);
     let visitor = Visitor::new(page.clone())?;
     let printer = &context.printer;
@@ -101,7 +104,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
 }
 
 /// The sandbox that runs already, or a new one.
-fn started(name: &str, context: &Context) -> anyhow::Result<Record> {
+fn started(name: &str, place: &Place, context: &Context) -> anyhow::Result<Record> {
     let root = mesh_sandbox::root()?;
     if let Ok(record) = mesh_sandbox::find(&root, name)
         && record.ready
@@ -114,6 +117,7 @@ fn started(name: &str, context: &Context) -> anyhow::Result<Record> {
     let words = [
         "sandbox", "up", "--detach", "--sample", "bookinfo", "--name", name,
     ];
+    let words: Vec<&str> = words.into_iter().chain(place.words()).collect();
     if !meshctl(name, &words)? {
         bail!("the sandbox could not be started");
     }

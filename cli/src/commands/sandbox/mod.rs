@@ -14,6 +14,7 @@ mod end;
 mod env;
 mod list;
 mod logs;
+mod place;
 mod pods;
 mod ready;
 mod status;

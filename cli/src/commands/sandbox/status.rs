@@ -39,13 +39,14 @@ fn show(status: &Status, context: &Context) -> anyhow::Result<()> {
     let Status { record, pods } = status;
     let ready = pods.iter().filter(|pod| pod.ready).count();
     let text = format!(
-        "sandbox:     {}{}\nkubeconfig:  {}\ningress:     {}\npods:        {ready} of {} ready\n\n",
+        "sandbox:     {}{}\nbackend:     {}\nkubeconfig:  {}\ningress:     {}\npods:        {ready} of {} ready\n\n",
         record.name,
         if record.ready {
             ""
         } else {
             " (still starting)"
         },
+        record.backend,
         record.kubeconfig.display(),
         record.ingress.url,
         pods.len(),

@@ -9,11 +9,13 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use mesh_core::install::FIELD_MANAGER;
 use mesh_core::source::Document;
+use mesh_sandbox::world::{Entry, Inside};
 use mesh_sandbox::{Running, UpOptions, samples};
 use serde_json::json;
 
 use super::apply::{self, Applied};
 use super::end::EndSignals;
+use super::place::Place;
 use super::pods::Pods;
 use super::ready::{self, Readiness};
 use super::summary::summary;
@@ -36,8 +38,9 @@ use crate::runtime;
   meshctl sandbox up --detach --name second -f app.yaml --image app='python3 app.py'
   meshctl sandbox up --empty      # only an API server and a node; install the mesh with `meshctl install`
 
-An image that is not known runs what --image, or the pod's annotation sandbox.meshctl.io/command, says. Programs find the
-address to listen on in MESH_BIND_ADDRESS.")]
+An image that is not known runs what --image, or the pod's annotation sandbox.meshctl.io/command, says. Pods are in namespaces of
+the kernel where that is possible; with --backend loopback they share this machine's network, and programs find the address to listen
+on in MESH_BIND_ADDRESS.")]
 pub struct Args {
     #[command(flatten)]
     name: Name,
@@ -73,6 +76,8 @@ pub struct Args {
     /// How long to wait until all is ready
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,
+    #[command(flatten)]
+    place: Place,
     /// This is the process in the background
     #[arg(long, hide = true)]
     background: bool,
@@ -87,8 +92,8 @@ struct Wanted {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let wanted = wanted(args)?;
-    if wanted.args.detach {
+    if args.detach {
+        let wanted = wanted(args)?;
         let Args {
             name,
             timeout,
@@ -98,10 +103,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         } = &wanted.args;
         return detach::run(&name.name, *timeout, samples, *empty, context);
     }
-    if wanted.args.background {
-        mesh_sandbox::begin_background()?;
-    }
-    runtime::block_on(Box::pin(serve(wanted, context)))
+    let world = match args.place.enter(args.background, context)? {
+        Entry::Inside(world) => Some(world),
+        Entry::Loopback(_) => None,
+        Entry::Ended(code) => return Ok(Exit::of(code)),
+    };
+    let wanted = wanted(args)?;
+    runtime::block_on(Box::pin(serve(wanted, world, context)))
 }
 
 fn wanted(args: Args) -> anyhow::Result<Wanted> {
@@ -150,7 +158,7 @@ fn wanted(args: Args) -> anyhow::Result<Wanted> {
 }
 
 /// The whole life of a sandbox in this process.
-async fn serve(wanted: Wanted, context: &Context) -> anyhow::Result<Exit> {
+async fn serve(wanted: Wanted, world: Option<Inside>, context: &Context) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let mut end = EndSignals::listen()?;
     let reporter = context.reporter();
@@ -159,11 +167,13 @@ async fn serve(wanted: Wanted, context: &Context) -> anyhow::Result<Exit> {
         name: wanted.args.name.name.clone(),
         images: wanted.images.clone(),
         ingress_port: wanted.args.ingress_port,
+        world,
     };
     let step = reporter.step("starting the API server and the node");
     let mut running = Box::pin(mesh_sandbox::up(options)).await?;
     step.done(&format!(
-        "API server and node run (kubeconfig {})",
+        "API server and node run, pods in {} (kubeconfig {})",
+        running.record().backend,
         running.record().kubeconfig.display()
     ));
     let outcome = tokio::select! {

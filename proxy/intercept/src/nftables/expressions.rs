@@ -18,6 +18,7 @@ const DATA: u16 = 2;
 /// What `meta` loads.
 const INPUT_INTERFACE: u32 = 6;
 const OUTPUT_INTERFACE: u32 = 7;
+const MARK: u32 = 3;
 const SOCKET_USER: u32 = 10;
 const SOCKET_GROUP: u32 = 11;
 const NETWORK_PROTOCOL: u32 = 15;
@@ -81,6 +82,10 @@ fn criterion(list: &mut Attributes<'_>, one: &Match) {
         Match::Group(id, equal) => {
             meta(list, SOCKET_GROUP);
             compare(list, *equal, &id.to_ne_bytes());
+        }
+        Match::Mark(mark, equal) => {
+            meta(list, MARK);
+            compare(list, *equal, &mark.to_ne_bytes());
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The rules that settings make.
+
 use crate::iptables;
 use crate::rule::Family;
 use crate::{Dns, Selection, Settings, plan};
@@ -13,6 +15,27 @@ fn rules(settings: &Settings, chain: &str) -> Vec<String> {
 #[track_caller]
 fn check(settings: &Settings, chain: &str, expected: &[&str]) {
     assert_eq!(rules(settings, chain), expected, "{chain}");
+}
+
+#[test]
+fn a_mark_stands_for_users_and_groups() {
+    let settings = Settings {
+        proxy_mark: Some(1337),
+        ipv6: false,
+        ..Settings::default()
+    };
+    check(
+        &settings,
+        "ISTIO_OUTPUT",
+        &[
+            "oifname \"lo\" ip saddr 127.0.0.6/32 return",
+            "oifname \"lo\" ip daddr != 127.0.0.1/32 meta l4proto tcp tcp dport != 15008 meta mark 1337 jump ISTIO_IN_REDIRECT",
+            "oifname \"lo\" meta mark != 1337 return",
+            "meta mark 1337 return",
+            "ip daddr 127.0.0.1/32 return",
+            "meta l4proto tcp jump ISTIO_REDIRECT",
+        ],
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod probe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_ir::HostView;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -22,11 +23,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Least time between two looks.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-/// Asks for as long as it is not aborted. `at_socket` is where an endpoint's address is found.
-pub async fn keep(
-    runtime: impl Fn() -> Arc<Runtime>,
-    at_socket: impl Fn(std::net::SocketAddr) -> std::net::SocketAddr,
-) {
+/// Asks for as long as it is not aborted.
+pub async fn keep(runtime: impl Fn() -> Arc<Runtime>, view: Arc<HostView>) {
     let room = Arc::new(Semaphore::new(MAX_CHECKS));
     // Dropped with this, so that no check outlives it.
     let mut checks = tokio::task::JoinSet::new();
@@ -35,7 +33,7 @@ pub async fn keep(
         let now = Instant::now();
         let mut next = now + LONGEST;
         for cluster in runtime().clusters() {
-            if let Some(due) = look(cluster, now, &room, &at_socket, &mut checks) {
+            if let Some(due) = look(cluster, now, &room, &view, &mut checks) {
                 next = next.min(due);
             }
         }
@@ -48,7 +46,7 @@ fn look(
     cluster: &Arc<Cluster>,
     now: Instant,
     room: &Arc<Semaphore>,
-    at_socket: &impl Fn(std::net::SocketAddr) -> std::net::SocketAddr,
+    view: &Arc<HostView>,
     checks: &mut tokio::task::JoinSet<()>,
 ) -> Option<Instant> {
     // Several are refused.
@@ -71,7 +69,8 @@ fn look(
         };
         host.begin_check();
         let target = Target {
-            address: at_socket(endpoint.address),
+            address: endpoint.address,
+            view: view.clone(),
             transport: cluster.transport(endpoint.offers_mtls).clone(),
             authority: cluster.name().clone(),
         };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::Empty;
-use mesh_ir::Probe;
-use tokio::net::TcpStream;
+use mesh_ir::{HostView, Probe};
 
 use super::grpc;
 use crate::health::CheckOutcome;
 use crate::http_client;
+use crate::outgoing;
 use crate::runtime::Transport;
 use crate::tls::Offer;
 use crate::worker::Io;
@@ -25,6 +25,7 @@ const MAX_BODY: usize = 64 << 10;
 /// Whom to ask.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
+    pub(super) view: Arc<HostView>,
     pub(super) transport: Transport,
     /// The cluster's name, which counts where no host is configured.
     pub(super) authority: Arc<str>,
@@ -66,7 +67,8 @@ pub(super) async fn check(probe: &Probe, target: &Target) -> CheckOutcome {
 }
 
 async fn connect(target: &Target, offer: Offer) -> Option<Io> {
-    let stream = TcpStream::connect(target.address).await.ok()?;
+    let connecting = outgoing::connect(target.address, None, &target.view);
+    let stream = connecting.await.ok()?;
     let io = Io::Plain(stream);
     match &target.transport {
         Transport::Plaintext => Some(io),

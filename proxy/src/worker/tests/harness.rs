@@ -51,15 +51,12 @@ pub fn start_with(
         capture,
         concurrency: 1,
         max_connections,
-        bind_address: None,
-        low_port_offset: 0,
+        view: Arc::default(),
         namespace: "default".into(),
         service_cluster: "test".into(),
         identity: None,
         metrics: metrics.clone(),
         reporter: Arc::new(Reporter::new(Arc::new(AccessLogs::new("/".into())))),
-        root: "/".into(),
-        hosts: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Parts of pods that are not stored: their logs, and connections to their ports.
+//! Parts of pods that are not stored: their logs, connections to their ports, and programs run in them.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::call::{Call, Extension};
+use crate::exec;
+use crate::kubelet::ExecRequest;
 use crate::logs::LogQuery;
 use crate::portforward::{self, Dial};
 use crate::response::{self, Answer};
@@ -27,8 +29,8 @@ use crate::status::Status;
 pub const ROWS: &[Extension] = &[
     row("log", &["GET"], log),
     row("portforward", &["GET", "POST"], forward),
-    row("exec", &["GET", "POST"], refuse),
-    row("attach", &["GET", "POST"], refuse),
+    row("exec", &["GET", "POST"], run),
+    row("attach", &["GET", "POST"], run),
     row("ephemeralcontainers", &["GET", "PUT", "PATCH"], refuse),
 ];
 
@@ -97,10 +99,10 @@ fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
                 "port forwarding needs an upgrade of the connection",
             ));
         };
-        let (accept, protocol) = websocket(&call.headers)?;
+        let (accept, protocol) = websocket(&call.headers, &[Protocol::Channels, Protocol::Spdy])?;
         let ports = match protocol {
-            Protocol::Channels => ports(&call)?,
             Protocol::Spdy => Vec::new(),
+            _ => ports(&call)?,
         };
         let (api, stop) = (call.api.clone(), call.api.stop.clone());
         let carry = async move {
@@ -110,8 +112,8 @@ fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
             let dial = dialler(api, pod);
             let served = async {
                 match protocol {
-                    Protocol::Channels => portforward::serve(socket, &ports, &*dial).await,
                     Protocol::Spdy => spdy::serve(socket, dial).await,
+                    _ => portforward::serve(socket, &ports, &*dial).await,
                 }
             };
             tokio::select! {
@@ -121,17 +123,22 @@ fn forward(mut call: Call) -> BoxFuture<'static, Answer> {
         };
         // The task ends with the connection, the pod's side, or the server.
         tokio::spawn(carry);
-        let mut answer = Response::new(response::nothing());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        let name = HeaderValue::from_static(protocol.name());
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
-        Ok(answer)
+        Ok(switched(accept, protocol))
     }
     .boxed()
+}
+
+/// The answer that turns a request into a WebSocket.
+fn switched(accept: HeaderValue, protocol: Protocol) -> Response<response::Body> {
+    let mut answer = Response::new(response::nothing());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    let name = HeaderValue::from_static(protocol.name());
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
+    answer
 }
 
 fn dialler(api: Arc<Api>, pod: Pod) -> Arc<Dial> {
@@ -139,26 +146,29 @@ fn dialler(api: Arc<Api>, pod: Pod) -> Arc<Dial> {
     Arc::new(move |port| api.kubelet.dial_pod(pod.clone(), port))
 }
 
-/// The protocols of port forwarding that are spoken.
+/// The protocols that are spoken in WebSockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
-    /// kube-rs: a channel for each port.
+    /// Channels whose ends are told one by one: kubectl, for programs.
+    ChannelsWithEnds,
+    /// Channels: kube-rs, for programs and, with some for each port, for ports.
     Channels,
-    /// kubectl: frames of SPDY.
+    /// Frames of SPDY: kubectl, for ports.
     Spdy,
 }
 
 impl Protocol {
     fn name(self) -> &'static str {
         match self {
+            Self::ChannelsWithEnds => "v5.channel.k8s.io",
             Self::Channels => "v4.channel.k8s.io",
             Self::Spdy => spdy::PROTOCOL,
         }
     }
 }
 
-/// Checks the handshake, and gives the answer to its key and the protocol to speak.
-fn websocket(headers: &HeaderMap) -> Result<(HeaderValue, Protocol), Status> {
+/// Checks the handshake, and gives the answer to its key and the first of some protocols that the client speaks.
+fn websocket(headers: &HeaderMap, spoken: &[Protocol]) -> Result<(HeaderValue, Protocol), Status> {
     let text = |name: http::HeaderName| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default()
@@ -170,13 +180,14 @@ fn websocket(headers: &HeaderMap) -> Result<(HeaderValue, Protocol), Status> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
-    let mut spoken = [Protocol::Channels, Protocol::Spdy].into_iter();
     let protocol = spoken
+        .iter()
+        .copied()
         .find(|protocol| offered.contains(&protocol.name()))
         .filter(|_| text(UPGRADE).eq_ignore_ascii_case("websocket"));
     let protocol = protocol.ok_or_else(|| {
         Status::bad_request(
-            "the sandbox forwards ports by WebSocket, with the protocols of kube-rs and of kubectl 1.31 and later",
+            "the sandbox speaks WebSocket, with the protocols of kube-rs and of kubectl 1.31 and later",
         )
     })?;
     let accept = derive_accept_key(text(SEC_WEBSOCKET_KEY).as_bytes());
@@ -207,12 +218,113 @@ fn ports(call: &Call) -> Result<Vec<u16>, Status> {
     }
 }
 
+// === exec and attach ===
+
+fn run(mut call: Call) -> BoxFuture<'static, Answer> {
+    async move {
+        let pod = pod(&call.api, call.path.namespace(), call.path.name())?;
+        let request = exec_request(&call, pod)?;
+        let spoken = [Protocol::ChannelsWithEnds, Protocol::Channels];
+        let (accept, protocol) = websocket(&call.headers, &spoken)?;
+        let Some(upgrade) = call.upgrade.take() else {
+            return Err(Status::bad_request("Upgrade request required"));
+        };
+        let (kubelet, stop) = (call.api.kubelet.clone(), call.api.stop.clone());
+        let carry = async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let socket =
+                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+            let session = kubelet.exec(request).await;
+            let has_ends = protocol == Protocol::ChannelsWithEnds;
+            tokio::select! {
+                () = exec::serve(socket, session, has_ends) => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        // The task ends with the connection, the program, or the server.
+        tokio::spawn(carry);
+        Ok(switched(accept, protocol))
+    }
+    .boxed()
+}
+
+/// What is to be run, and in which container: the one named, else the pod's default, else its first.
+fn exec_request(call: &Call, pod: Pod) -> Result<ExecRequest, Status> {
+    let query = &call.request.query;
+    let command: Vec<String> = query.all("command").map(str::to_owned).collect();
+    let is_exec = call.path.subresource == "exec";
+    if is_exec && command.is_empty() {
+        return Err(Status::bad_request(
+            "you must specify at least one command for the container",
+        ));
+    }
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.clone().unwrap_or_default();
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        let phase = status.phase.unwrap_or_default();
+        return Err(Status::internal(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let annotated = pod.metadata.annotations.as_ref().and_then(|annotations| {
+        annotations
+            .get("kubectl.kubernetes.io/default-container")
+            .cloned()
+    });
+    let spec = pod.spec.clone().unwrap_or_default();
+    let all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let names: Vec<&str> = all.map(|container| container.name.as_str()).collect();
+    let first = spec.containers.first();
+    let wanted = query
+        .get("container")
+        .filter(|container| !container.is_empty())
+        .map(str::to_owned)
+        .or(annotated.filter(|container| names.contains(&container.as_str())))
+        .or_else(|| first.map(|container| container.name.clone()))
+        .unwrap_or_default();
+    if !names.contains(&wanted.as_str()) {
+        return Err(Status::bad_request(format!(
+            "container {wanted} is not valid for pod {name}"
+        )));
+    }
+    let statuses = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten();
+    let runs = statuses
+        .filter(|status| status.name == wanted)
+        .any(|status| {
+            status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        });
+    if !runs {
+        return Err(Status::internal(format!(
+            "unable to upgrade connection: container not found (\"{wanted}\")"
+        )));
+    }
+    let has_terminal = query.flag("tty")?;
+    Ok(ExecRequest {
+        pod: Arc::new(pod),
+        container: wanted,
+        command: if is_exec { command } else { Vec::new() },
+        has_input: query.flag("stdin")?,
+        has_output: query.flag("stdout")?,
+        has_errors: query.flag("stderr")? && !has_terminal,
+        has_terminal,
+    })
+}
+
 // === what the sandbox does not do ===
 
 fn refuse(call: Call) -> BoxFuture<'static, Answer> {
     let part = call.path.subresource;
-    let text = format!(
-        "the sandbox does not do {part}: its pods are processes of this machine, which run without a file system of their own"
-    );
+    let text = format!("the sandbox does not support pods/{part}");
     async move { Err(Status::bad_request(text)) }.boxed()
 }

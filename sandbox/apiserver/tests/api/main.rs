@@ -19,7 +19,8 @@ use kube::api::{
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use mesh_apiserver::{
-    ContainerRun, HasEnded, Identity, Kubelet, LogOptions, Server, ServerOptions,
+    ContainerRun, ExecRequest, HasEnded, Identity, Kubelet, LogOptions, Server, ServerOptions,
+    Session,
 };
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +48,10 @@ impl Kubelet for NoPods {
         no_pods()
     }
 
+    fn exec(&self, _: ExecRequest) -> BoxFuture<'static, io::Result<Session>> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::NotFound.into())))
+    }
+
     fn dial_pod(&self, _: Arc<Pod>, _: u16) -> BoxFuture<'static, io::Result<TcpStream>> {
         no_pods()
     }
@@ -71,7 +76,8 @@ impl World {
         let identity = Identity::generate(&[IpAddr::V4(Ipv4Addr::LOCALHOST)]).unwrap();
         let ca = identity.ca.clone();
         let server = Server::start(ServerOptions {
-            listener,
+            listeners: vec![listener],
+            address,
             identity,
             token: "secret".to_owned(),
             service_range: "127.254.128.0/17".to_owned(),

@@ -28,16 +28,26 @@ fn checks_are_read() {
     assert_eq!(
         http,
         Check::Http {
+            is_secure: false,
             host: None,
             port: 15021,
             path: "/healthz/ready".into(),
             headers: vec![]
         }
     );
+    let secure = of(json!({"httpGet": {"port": 8443, "scheme": "HTTPS"}}));
     assert!(matches!(
-        of(json!({"grpc": {"port": 1}})),
-        Check::Unsupported(_)
+        secure,
+        Check::Http {
+            is_secure: true,
+            ..
+        }
     ));
+    let service = "a.B".to_owned();
+    assert_eq!(
+        of(json!({"grpc": {"port": 1, "service": "a.B"}})),
+        Check::Grpc { port: 1, service }
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -135,13 +135,14 @@ fn files_are_replaced_removed_and_linked() {
     let first = Files::from([("a".into(), file("1")), ("d/b".into(), file("2"))]);
     write_files(&volume, &first).unwrap();
     let root = directory.path().join("root");
-    let mount = Mount {
+    let mount = VolumeMount {
         at: "etc/conf".into(),
-        volume: "v".into(),
-        sub_path: PathBuf::new(),
+        source: volume.clone(),
+        is_made: false,
+        is_read_only: true,
     };
-    link(&root, &mount, &volume, false).unwrap();
-    link(&root, &mount, &volume, false).unwrap();
+    link(&root, &mount).unwrap();
+    link(&root, &mount).unwrap();
     write_files(&volume, &Files::from([("a".into(), file("3"))])).unwrap();
     assert_eq!(
         std::fs::read_to_string(root.join("etc/conf/a")).unwrap(),
@@ -171,19 +172,19 @@ fn names_lead_nowhere_else() {
 fn a_volume_can_be_mounted_where_programs_have_their_temporary_files() {
     let directory = tempfile::tempdir().unwrap();
     let (root, volume) = (directory.path().join("root"), directory.path().join("v"));
-    let mount = |at: &str| Mount {
-        at: at.into(),
-        volume: "v".into(),
-        sub_path: PathBuf::new(),
+    let own = VolumeMount {
+        at: "tmp".into(),
+        source: volume.clone(),
+        is_made: true,
+        is_read_only: false,
     };
-    let own = mount("tmp");
     // As bookinfo has it; and once more, as when the container is started again.
     for _ in 0..2 {
-        lay_out(&root, [(&own, volume.clone(), true)]).unwrap();
+        lay_out(&root, std::slice::from_ref(&own)).unwrap();
     }
     std::fs::write(root.join("tmp/a"), "1").unwrap();
     assert_eq!(std::fs::read_to_string(volume.join("a")).unwrap(), "1");
     let other = directory.path().join("other");
-    lay_out(&other, []).unwrap();
+    lay_out(&other, &[]).unwrap();
     assert!(other.join("tmp").is_dir());
 }

@@ -14,13 +14,20 @@ use std::process::{ExitStatus, Stdio};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use super::Streams;
 
 /// The variable that tells a built-in program to watch its standard input for the sandbox's end.
 pub const WATCH_VARIABLE: &str = "MESH_WATCH_STDIN";
 
 /// Starts processes and keeps the records of their groups.
 pub struct Processes {
+    /// None where processes end with the namespace that they are in.
+    record: Option<Record>,
+}
+
+struct Record {
     groups: PathBuf,
     lifeline: PipeReader,
     /// Never written to: its closing, by whatever way this process ends, is the message.
@@ -32,22 +39,54 @@ impl Processes {
     pub fn new(groups: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&groups)?;
         let (lifeline, held) = io::pipe()?;
-        Ok(Self {
+        let record = Record {
             groups,
             lifeline,
             _held: held,
+        };
+        Ok(Self {
+            record: Some(record),
         })
     }
 
+    /// Keeps no records: something else ends all processes with the sandbox.
+    pub fn unrecorded() -> Self {
+        Self { record: None }
+    }
+
     /// Starts a command as the leader of a new group.
-    pub fn spawn(&self, mut command: Command) -> io::Result<Process> {
-        command
-            .env(WATCH_VARIABLE, "1")
-            .stdin(Stdio::from(self.lifeline.try_clone()?))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+    pub fn spawn(&self, mut command: Command, streams: Streams) -> io::Result<Process> {
+        let mut is_session = false;
+        match streams {
+            Streams::Output => {
+                if let Some(record) = &self.record {
+                    command
+                        .env(WATCH_VARIABLE, "1")
+                        .stdin(Stdio::from(record.lifeline.try_clone()?));
+                } else {
+                    command.stdin(Stdio::null());
+                }
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            }
+            Streams::Pipes => {
+                command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped());
+            }
+            Streams::Terminal(side) => {
+                // The program makes a session of its own, which is a group too.
+                is_session = true;
+                command
+                    .stdin(Stdio::from(side.try_clone()?))
+                    .stdout(Stdio::from(side.try_clone()?))
+                    .stderr(Stdio::from(side));
+            }
+        }
+        if !is_session {
+            command.process_group(0);
+        }
+        command.kill_on_drop(true);
         let child = command.spawn()?;
         let group = child
             .id()
@@ -55,11 +94,16 @@ impl Processes {
             .map(Pid::from_raw);
         let group = group
             .ok_or_else(|| io::Error::other("the process ended before it could be followed"))?;
-        let record = self.groups.join(group.to_string());
-        let started = start_time(group).unwrap_or_default();
-        if let Err(error) = std::fs::write(&record, started) {
-            kill(group, Signal::SIGKILL);
-            return Err(error);
+        let record = self
+            .record
+            .as_ref()
+            .map(|record| record.groups.join(group.to_string()));
+        if let Some(record) = &record {
+            let started = start_time(group).unwrap_or_default();
+            if let Err(error) = std::fs::write(record, started) {
+                kill(group, Signal::SIGKILL);
+                return Err(error);
+            }
         }
         Ok(Process {
             child,
@@ -73,13 +117,18 @@ impl Processes {
 pub struct Process {
     child: Child,
     group: Pid,
-    record: PathBuf,
+    record: Option<PathBuf>,
 }
 
 impl Process {
     /// The process id, which is the group's as well.
     pub fn id(&self) -> i32 {
         self.group.as_raw()
+    }
+
+    /// The input stream, once, where it was asked for.
+    pub fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// The output streams, once.
@@ -115,7 +164,7 @@ impl Process {
     pub async fn wait(&mut self) -> Exit {
         let status = self.child.wait().await;
         kill(self.group, Signal::SIGKILL);
-        forget(&self.record);
+        self.record.iter().for_each(|record| forget(record));
         status.map_or(
             Exit {
                 code: 255,
@@ -131,7 +180,7 @@ impl Drop for Process {
         // After a completed wait the number may belong to someone else.
         if self.child.id().is_some() {
             kill(self.group, Signal::SIGKILL);
-            forget(&self.record);
+            self.record.iter().for_each(|record| forget(record));
         }
     }
 }
@@ -231,7 +280,9 @@ mod tests {
     #[tokio::test]
     async fn a_process_leaves_code_and_no_record() {
         let directory = tempfile::tempdir().unwrap();
-        let mut process = processes(directory.path()).spawn(shell("exit 3")).unwrap();
+        let mut process = processes(directory.path())
+            .spawn(shell("exit 3"), Streams::Output)
+            .unwrap();
         assert_eq!(
             process.wait().await,
             Exit {
@@ -251,7 +302,7 @@ mod tests {
     async fn recorded_groups_are_killed_whole() {
         let directory = tempfile::tempdir().unwrap();
         let mut process = processes(directory.path())
-            .spawn(shell("sleep 600 & wait"))
+            .spawn(shell("sleep 600 & wait"), Streams::Output)
             .unwrap();
         let groups = directory.path().join("groups");
         std::fs::write(groups.join("1"), "not the start time of process 1").unwrap();
@@ -263,7 +314,9 @@ mod tests {
     async fn the_lifeline_ends_with_its_holder() {
         let directory = tempfile::tempdir().unwrap();
         let processes = processes(directory.path());
-        let mut process = processes.spawn(shell("cat; exit 7")).unwrap();
+        let mut process = processes
+            .spawn(shell("cat; exit 7"), Streams::Output)
+            .unwrap();
         drop(processes);
         assert_eq!(process.wait().await.code, 7);
     }

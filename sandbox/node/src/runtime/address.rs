@@ -1,4 +1,4 @@
-//! Addresses of the loopback back end: one block `127.B.0.0/16` per sandbox.
+//! Numbers of pods, and the addresses of the loopback back end: one block `127.B.0.0/16` per sandbox.
 //!
 //! ```text
 //! 127.B.0.1                    the node and the API server (whose port, bound by one process only, claims the block)
@@ -18,7 +18,8 @@ pub const API_PORT: u16 = 6443;
 
 const FIRST_BLOCK: u8 = 16;
 const LAST_BLOCK: u8 = 254;
-const PODS: u16 = 63 * 254;
+/// Pods that a block has addresses for.
+pub const PODS: u16 = 63 * 254;
 
 /// The second number of a sandbox's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +64,8 @@ impl Block {
         first == 127 && second == self.0
     }
 
-    fn pod(self, index: u16) -> PodAddresses {
+    /// The addresses of the pod of a number.
+    pub fn pod(self, index: u16) -> PodAddresses {
         let third = u8::try_from(index / 254 + 1).unwrap_or(63);
         let fourth = u8::try_from(index % 254 + 1).unwrap_or(254);
         PodAddresses {
@@ -82,9 +84,9 @@ pub struct PodAddresses {
     pub app: Ipv4Addr,
 }
 
-/// Hands out pod addresses; a freed one is not used again until all others had their turn.
+/// Hands out numbers to pods; a freed one is not used again until all others had their turn.
 pub struct Pool {
-    block: Block,
+    size: u16,
     state: Mutex<PoolState>,
 }
 
@@ -96,37 +98,31 @@ struct PoolState {
 }
 
 impl Pool {
-    /// An empty pool over a block.
-    pub fn new(block: Block) -> Self {
+    /// The numbers below a size, all of them free.
+    pub fn new(size: u16) -> Self {
         Self {
-            block,
+            size,
             state: Mutex::default(),
         }
     }
 
-    /// The addresses of a pod, the same each time; `None` when none is free.
-    pub fn claim(&self, uid: &str) -> Option<PodAddresses> {
+    /// The number of a pod, the same each time; `None` when none is free.
+    pub fn claim(&self, uid: &str) -> Option<u16> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = state.by_pod.get(uid) {
-            return Some(self.block.pod(*index));
+            return Some(*index);
         }
         let start = state.next;
-        let index = (0..PODS)
-            .map(|step| (start + step) % PODS)
+        let index = (0..self.size)
+            .map(|step| (start + step) % self.size)
             .find(|index| !state.used.contains(index))?;
-        state.next = (index + 1) % PODS;
+        state.next = (index + 1) % self.size;
         state.used.insert(index);
         state.by_pod.insert(uid.to_owned(), index);
-        Some(self.block.pod(index))
+        Some(index)
     }
 
-    /// The addresses that a pod has.
-    pub fn addresses(&self, uid: &str) -> Option<PodAddresses> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.by_pod.get(uid).map(|index| self.block.pod(*index))
-    }
-
-    /// Gives a pod's addresses back.
+    /// Gives a pod's number back.
     pub fn release(&self, uid: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = state.by_pod.remove(uid) {
@@ -142,27 +138,23 @@ mod tests {
     #[test]
     fn every_pod_has_its_own_pair_within_the_ranges() {
         let block = Block::new(42).unwrap();
-        let pool = Pool::new(block);
+        let pool = Pool::new(PODS);
         let mut seen = BTreeSet::new();
         for pod in 0..PODS {
-            let addresses = pool.claim(&pod.to_string()).unwrap();
+            let addresses = block.pod(pool.claim(&pod.to_string()).unwrap());
             assert!((1..=63).contains(&addresses.pod.octets()[2]));
             assert!((65..=127).contains(&addresses.app.octets()[2]));
             assert!(seen.insert(addresses.pod) && seen.insert(addresses.app));
         }
         assert_eq!(pool.claim("one more"), None);
-        assert_eq!(
-            pool.claim("7"),
-            Some(block.pod(7)),
-            "the same pod keeps its addresses"
-        );
+        assert_eq!(pool.claim("7"), Some(7), "the same pod keeps its addresses");
         pool.release("7");
-        assert_eq!(pool.claim("one more"), Some(block.pod(7)));
+        assert_eq!(pool.claim("one more"), Some(7));
     }
 
     #[test]
     fn a_freed_address_waits_for_its_turn() {
-        let pool = Pool::new(Block::new(42).unwrap());
+        let pool = Pool::new(PODS);
         let first = pool.claim("a").unwrap();
         pool.release("a");
         assert_ne!(pool.claim("b").unwrap(), first);

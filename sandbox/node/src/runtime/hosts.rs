@@ -14,6 +14,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 
+use super::cluster_ip;
+
 /// The text of the file that programs of a namespace read.
 pub fn render(viewer: &str, services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> String {
     let mut lines: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
@@ -42,11 +44,6 @@ pub fn render(viewer: &str, services: &[Arc<Service>], slices: &[Arc<EndpointSli
         }
     }
     text
-}
-
-/// The ClusterIP of a service that has one.
-pub fn cluster_ip(service: &Service) -> Option<IpAddr> {
-    service.spec.as_ref()?.cluster_ip.as_deref()?.parse().ok()
 }
 
 fn names(name: &str, namespace: &str, viewer: &str) -> Vec<String> {
