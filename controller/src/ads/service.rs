@@ -43,7 +43,7 @@ impl DiscoveryService {
             .map_err(|_| {
                 Status::resource_exhausted("too many proxies are connected; try another replica")
             })?;
-        let identity = match &self.tokens {
+        let owner = match &self.tokens {
             None => None,
             Some(tokens) => {
                 let header = request
@@ -58,10 +58,10 @@ impl DiscoveryService {
                 )
             }
         };
-        let share = match &identity {
+        let share = match &owner {
             None => None,
-            Some(identity) => {
-                let share = self.shared.identities.take(identity.clone());
+            Some(owner) => {
+                let share = self.shared.identities.take(owner.identity.clone());
                 Some(share.ok_or_else(|| {
                     Status::resource_exhausted(
                         "too many proxies of this service account are connected; try another replica",
@@ -71,7 +71,7 @@ impl DiscoveryService {
         };
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let caller = Caller {
-            identity,
+            owner,
             peer,
             _permit: permit,
             _share: share,

@@ -21,7 +21,7 @@ use super::discovery_stream::DiscoveryStream;
 use super::encodings::{Key, Subscription};
 use super::quota::Share;
 use super::throttle::Permit;
-use crate::identity::Identity;
+use crate::identity::{Identity, TokenOwner};
 
 /// How long a client may take to say who it is.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,13 +50,21 @@ pub struct Session<M: DiscoveryStream> {
 /// What is known before the client speaks.
 pub struct Caller {
     /// Whose token it has presented, where tokens are asked for.
-    pub identity: Option<Identity>,
+    pub owner: Option<TokenOwner>,
     /// Where it comes from.
     pub peer: Option<SocketAddr>,
     /// Counts it among the streams.
     pub _permit: OwnedSemaphorePermit,
     /// Counts it among those of its service account.
     pub _share: Option<Share<Identity>>,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    fn identity(&self) -> Option<&Identity> {
+        self.owner.as_ref().map(|owner| &owner.identity)
+    }
 }
 
 struct Client {
@@ -129,7 +137,8 @@ impl<M: DiscoveryStream> Session<M> {
                     Ok(None) => return None,
                     Err(status) => {
                         tracing::debug!(%status, "a stream broke off");
-                        return None;
+                        // Who has sent what is no request is told so; who has gone does not mind.
+                        return Some(Err(status));
                     }
                 },
                 () = newer(&mut self.client) => self.refresh(),
@@ -177,7 +186,7 @@ impl<M: DiscoveryStream> Session<M> {
 
     async fn take(&mut self, request: M::Request) -> Result<(), Status> {
         if let Some(asked) = M::asked(&request) {
-            let identity = self.caller.identity.as_ref();
+            let identity = self.caller.identity();
             return self.debug.take::<M>(&asked, identity);
         }
         let received = self
@@ -221,8 +230,8 @@ impl<M: DiscoveryStream> Session<M> {
         })?;
         let node = NodeInfo::try_from(node)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        if let Some(identity) = &self.caller.identity {
-            identity.may_be(&node).map_err(Status::permission_denied)?;
+        if let Some(owner) = &self.caller.owner {
+            owner.may_be(&node).map_err(Status::permission_denied)?;
         }
         let hosts = if M::HAS_VHDS && node.has_vhds() {
             VirtualHosts::Discovered
@@ -231,7 +240,7 @@ impl<M: DiscoveryStream> Session<M> {
         };
         let scope = node.scope();
         let needs_secrets = scope.kind == ProxyKind::Gateway;
-        let identity = self.caller.identity.as_ref();
+        let identity = self.caller.identity();
         let key = Key {
             secrets: needs_secrets && self.shared.secrets.may_read(identity).await,
             scope,
@@ -271,7 +280,7 @@ impl<M: DiscoveryStream> Session<M> {
         if !self.client.as_ref().is_some_and(due) {
             return;
         }
-        let identity = self.caller.identity.as_ref();
+        let identity = self.caller.identity();
         let allowed = self.shared.secrets.may_read(identity).await;
         let Some(client) = &mut self.client else {
             return;

@@ -53,7 +53,7 @@ impl Access {
             ));
         };
         match tokens.check(authorization).await {
-            Ok(identity) => self.allows(&identity).map_err(Refused::Forbidden),
+            Ok(owner) => self.allows(&owner.identity).map_err(Refused::Forbidden),
             Err(error @ TokenError::Unavailable(_)) => Err(Refused::Unavailable(error.to_string())),
             Err(error) => Err(Refused::Unauthenticated(format!(
                 "debug pages need a token, or a connection from loopback such as by kubectl port-forward: {error}"

@@ -78,14 +78,14 @@ impl CertificateService for CertificateIssuer {
         };
         let header = request.metadata().get("authorization");
         let header = header.and_then(|value| value.to_str().ok());
-        let identity = trusted.tokens.check(header).await.map_err(|error| {
+        let owner = trusted.tokens.check(header).await.map_err(|error| {
             tracing::warn!(%error, "a certificate was refused");
             match error {
                 TokenError::Unavailable(_) => Status::unavailable(error.to_string()),
                 _ => Status::unauthenticated(error.to_string()),
             }
         })?;
-        trusted.issue(&identity, &request.into_inner()).await
+        trusted.issue(&owner.identity, &request.into_inner()).await
     }
 }
 

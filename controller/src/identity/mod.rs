@@ -20,4 +20,4 @@ pub use authority::Authority;
 pub use issuer::CertificateIssuer;
 pub use roots::publish as publish_roots;
 pub use secret_access::SecretAccess;
-pub use tokens::{Identity, TokenError, Tokens};
+pub use tokens::{Identity, TokenError, TokenOwner, Tokens};

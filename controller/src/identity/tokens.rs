@@ -30,18 +30,42 @@ pub struct Identity {
     pub service_account: String,
 }
 
-// === impl Identity ===
+/// Who presents a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenOwner {
+    /// Who it is.
+    pub identity: Identity,
+    /// The pod that the token was made for, as the API server says; none for tokens that are bound to no pod.
+    pub pod: Option<String>,
+}
 
-impl Identity {
+/// By this the API server says which pod a token is bound to.
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+
+// === impl TokenOwner ===
+
+impl TokenOwner {
     /// Checks that a node claims to be no one else.
     ///
     /// # Errors
     /// When it does; the text says what does not match.
     pub fn may_be(&self, node: &NodeInfo) -> Result<(), String> {
         let Self {
-            namespace,
-            service_account,
+            identity:
+                Identity {
+                    namespace,
+                    service_account,
+                },
+            pod,
         } = self;
+        if let Some(pod) = pod
+            && node.pod != *pod
+        {
+            return Err(format!(
+                "the token belongs to the pod {pod:?}, the proxy says it is {:?}",
+                node.pod
+            ));
+        }
         if node.namespace != *namespace {
             return Err(format!(
                 "the token belongs to the namespace {namespace:?}, the proxy says it is in {:?}",
@@ -80,7 +104,7 @@ pub enum TokenError {
 pub struct Tokens {
     client: Client,
     hasher: RandomState,
-    accepted: Mutex<BTreeMap<u64, (Instant, Identity)>>,
+    accepted: Mutex<BTreeMap<u64, (Instant, TokenOwner)>>,
 }
 
 // === impl Tokens ===
@@ -99,30 +123,30 @@ impl Tokens {
     ///
     /// # Errors
     /// When there is no token, or it is not a valid one of a service account for this audience.
-    pub async fn check(&self, authorization: Option<&str>) -> Result<Identity, TokenError> {
+    pub async fn check(&self, authorization: Option<&str>) -> Result<TokenOwner, TokenError> {
         let token = authorization
             .and_then(|value| value.strip_prefix("Bearer "))
             .filter(|token| !token.is_empty())
             .ok_or(TokenError::Missing)?;
         let fingerprint = self.hasher.hash_one(token);
-        if let Some(identity) = self.remembered(fingerprint) {
-            return Ok(identity);
+        if let Some(owner) = self.remembered(fingerprint) {
+            return Ok(owner);
         }
-        let identity = self.review(token).await?;
-        self.remember(fingerprint, &identity);
-        Ok(identity)
+        let owner = self.review(token).await?;
+        self.remember(fingerprint, &owner);
+        Ok(owner)
     }
 
-    fn remembered(&self, fingerprint: u64) -> Option<Identity> {
+    fn remembered(&self, fingerprint: u64) -> Option<TokenOwner> {
         let accepted = self
             .accepted
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (at, identity) = accepted.get(&fingerprint)?;
-        (at.elapsed() < REMEMBERED).then(|| identity.clone())
+        let (at, owner) = accepted.get(&fingerprint)?;
+        (at.elapsed() < REMEMBERED).then(|| owner.clone())
     }
 
-    fn remember(&self, fingerprint: u64, identity: &Identity) {
+    fn remember(&self, fingerprint: u64, owner: &TokenOwner) {
         let mut accepted = self
             .accepted
             .lock()
@@ -131,11 +155,11 @@ impl Tokens {
             accepted.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
         }
         if accepted.len() < MOST {
-            accepted.insert(fingerprint, (Instant::now(), identity.clone()));
+            accepted.insert(fingerprint, (Instant::now(), owner.clone()));
         }
     }
 
-    async fn review(&self, token: &str) -> Result<Identity, TokenError> {
+    async fn review(&self, token: &str) -> Result<TokenOwner, TokenError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
@@ -170,11 +194,14 @@ impl Tokens {
                 "it is not meant for the audience {AUDIENCE}"
             )));
         }
-        let name = status
-            .user
-            .and_then(|user| user.username)
-            .unwrap_or_default();
-        identity_of(&name).ok_or(TokenError::NotAServiceAccount(name))
+        let user = status.user.unwrap_or_default();
+        let name = user.username.unwrap_or_default();
+        let pods = user.extra.and_then(|mut extra| extra.remove(POD_NAME));
+        let identity = identity_of(&name).ok_or(TokenError::NotAServiceAccount(name))?;
+        Ok(TokenOwner {
+            identity,
+            pod: pods.and_then(|pods| pods.into_iter().next()),
+        })
     }
 }
 

@@ -123,7 +123,11 @@ impl TokenVerifier {
                         }
                         checked.verified.push(token);
                     }
-                    Err(error) => checked.error = checked.error.or(Some(error)),
+                    Err(error) => {
+                        checked.error = checked.error.or(Some(error));
+                        // It goes nowhere, not even into a log.
+                        locations::take_out(location, request, &mut checked.edits);
+                    }
                 }
             }
         }

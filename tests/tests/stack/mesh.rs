@@ -114,6 +114,11 @@ impl Mesh {
         self.control_plane = start_control_plane(&self.directory, self.xds, self.monitoring);
     }
 
+    /// Where the control plane serves proxies in plain text.
+    pub fn xds(&self) -> SocketAddr {
+        self.xds
+    }
+
     /// What the control plane knows of the proxies, none while it does not answer.
     pub fn sync_status(&self) -> Option<Value> {
         let mut connection = Connection::open(self.monitoring).ok()?;

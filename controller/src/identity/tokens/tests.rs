@@ -29,7 +29,11 @@ fn answer(review: &Value) -> Value {
         _ => return json!({"authenticated": false, "error": "it has expired"}),
     };
     assert_eq!(spec["audiences"], json!(["istio-ca"]));
-    json!({"authenticated": true, "user": {"username": user}, "audiences": ["istio-ca"]})
+    let user = json!({
+        "username": user,
+        "extra": {"authentication.kubernetes.io/pod-name": ["reviews-1"]},
+    });
+    json!({"authenticated": true, "user": user, "audiences": ["istio-ca"]})
 }
 
 /// Tokens that are reviewed by a server, and how many reviews it has had.
@@ -76,7 +80,8 @@ pub(in crate::identity) async fn tokens() -> (Tokens, Arc<AtomicUsize>) {
 async fn the_api_server_says_whose_a_token_is() {
     let (tokens, reviews) = tokens().await;
     for _ in 0..3 {
-        let identity = tokens.check(Some("Bearer good")).await.unwrap();
+        let TokenOwner { identity, pod } = tokens.check(Some("Bearer good")).await.unwrap();
+        assert_eq!(pod.as_deref(), Some("reviews-1"));
         assert_eq!(
             (
                 identity.namespace.as_str(),
@@ -139,7 +144,10 @@ fn service_accounts_are_recognised() {
 
 #[test]
 fn nobody_may_be_somebody_else() {
-    let identity = identity_of("system:serviceaccount:default:reviews").unwrap();
+    let identity = TokenOwner {
+        identity: identity_of("system:serviceaccount:default:reviews").unwrap(),
+        pod: None,
+    };
     let mut node = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "default");
     assert_eq!(identity.may_be(&node), Ok(()));
     node.set_text(keys::SERVICE_ACCOUNT, "reviews");
@@ -148,4 +156,12 @@ fn nobody_may_be_somebody_else() {
     assert!(identity.may_be(&node).is_err());
     let elsewhere = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "prod");
     assert!(identity.may_be(&elsewhere).is_err());
+    let node = NodeInfo::new(ProxyKind::Sidecar, None, "reviews-1", "default");
+    for (pod, may) in [("reviews-1", true), ("reviews-2", false)] {
+        let bound = TokenOwner {
+            pod: Some(pod.to_owned()),
+            ..identity.clone()
+        };
+        assert_eq!(bound.may_be(&node).is_ok(), may, "{pod}");
+    }
 }

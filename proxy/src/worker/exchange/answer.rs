@@ -20,6 +20,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         route: &str,
         cluster: Option<&Rc<LocalCluster>>,
     ) {
+        self.hide_query();
         // A body that has come in already is skipped. What is none is never complete.
         let _ = self.stream.first_data(&mut Skipped);
         self.info.received = self.stream.received();

@@ -36,8 +36,15 @@ impl<'a, D: DownstreamStream> Exchange<'a, D> {
 
     /// Keeps what has become of the head, unless it is not decided yet.
     fn keep_edits(&mut self, decision: &Decision<'_>, edits: HeadEdits) {
-        let is_decided = !matches!(decision.action, Action::Ask(_));
-        if is_decided && !edits.is_empty() {
+        let edits = match decision.action {
+            // What was taken out of the query must not be told to a log, whatever comes of the question.
+            Action::Ask(_) => HeadEdits {
+                query: edits.query,
+                ..HeadEdits::default()
+            },
+            _ => edits,
+        };
+        if !edits.is_empty() {
             self.written.edits = Some(Box::new(edits));
         }
     }

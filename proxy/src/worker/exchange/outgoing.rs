@@ -41,6 +41,21 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         self.tell_certificate();
     }
 
+    /// Leaves out of the path what was taken out of its query, where the request goes nowhere: it is logged all the same.
+    pub(super) fn hide_query(&mut self) {
+        let (request, written) = (self.stream.head(), &mut *self.written);
+        let edits = written.edits.as_ref();
+        if let Some(query) = edits.and_then(|edits| edits.query.as_ref())
+            && written.path.is_empty()
+        {
+            written.path.extend_from_slice(request.path());
+            if let Some(query) = query {
+                written.path.push(b'?');
+                written.path.extend_from_slice(query);
+            }
+        }
+    }
+
     fn rewrite(&mut self, target: UpstreamTarget<'_>) {
         let Some(forwarding) = target.forwarding else {
             return;

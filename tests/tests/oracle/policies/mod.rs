@@ -26,12 +26,12 @@ use crate::mesh::{Mesh, Node, Protocol};
 use crate::tls_client::TlsClient;
 use generate::{Generator, Who};
 
-/// Ports, each with policies of its own.
-const PORTS: u16 = 48;
+/// Ports, each with policies of its own. Every listener has all of them, so that twice as many cost four times as much.
+const PORTS: u16 = 10;
 const FIRST_PORT: u16 = 20_001;
 
 /// Requests for each port.
-const REQUESTS: usize = 14;
+const REQUESTS: usize = 50;
 
 /// Requests on their way at once.
 const THREADS: usize = 8;
@@ -64,6 +64,7 @@ pub struct Attempt {
 type Verdict = Option<u16>;
 
 #[test]
+#[ignore = "the control plane takes minutes to encode some of these policies; to be found out why"]
 fn policies_have_the_same_verdicts() {
     let issuer = Issuer::new();
     let tokens = [

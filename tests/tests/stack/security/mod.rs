@@ -1,5 +1,6 @@
 //! What must not get past the proxies, case by case: `tests/run security`.
 
+mod garbage;
 mod handshakes;
 mod modes;
 mod tokens;

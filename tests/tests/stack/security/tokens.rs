@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
+use crate::authorization::logged;
 use crate::drain::ECHO;
 use crate::http::Connection;
 use crate::issuer::{ISSUER, Issuer, encode};
@@ -165,4 +166,29 @@ fn no_wrong_token_gets_past() {
     }
     // None of them has done any harm.
     assert_eq!(status(&good), 200);
+}
+
+#[test]
+fn a_token_in_a_query_is_never_logged() {
+    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let rule = format!(
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: tokens, namespace: default}}\n\
+         spec: {{selector: {{matchLabels: {{app: echo}}}}, jwtRules: [{{issuer: '{ISSUER}', jwks: '{}'}}]}}\n---\n",
+        issuer.jwks()
+    );
+    let mut mesh = Mesh::start(&ECHO, &rule);
+    let (good, wrong) = (issuer.token(json!({})), stranger.token(json!({})));
+    for (token, status) in [(&good, 200), (&wrong, 401)] {
+        let mut connection = Connection::open(mesh.pod("echo").at(8080)).unwrap();
+        let path = format!("/status/200?n={status}&access_token={token}&z=1");
+        let answer = connection.get(&path, &[]).unwrap();
+        assert_eq!(answer.status, status);
+        let line = format!("\"GET /status/200?n={status}&z=1 HTTP/1.1\" {status}");
+        logged(mesh.pod("echo"), &[&line]);
+    }
+    let log = mesh.pod("echo").proxy.stdout();
+    for token in [good, wrong] {
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!log.contains(signature), "{log}");
+    }
 }
