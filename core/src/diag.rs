@@ -12,6 +12,8 @@ use crate::source::Origin;
 pub const SCHEMA: &str = "IST0106";
 /// Code of findings about objects and fields that are valid, but on which nothing acts yet.
 pub const NO_EFFECT: &str = "MESH0001";
+/// Our code for parts of objects that are left out, since nothing can act on them yet or they lack something.
+pub const UNSUPPORTED: &str = "MESH0004";
 
 /// How bad a finding is. Orders from mild to severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

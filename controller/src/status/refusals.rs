@@ -3,10 +3,12 @@
 
 mod origins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mesh_core::diag::{Diagnostic, UNSUPPORTED};
 use mesh_core::resource::ResourceKey;
+use mesh_ir::ProxyKind;
 
 use self::origins::Origins;
 use crate::ads::{Connection, Connections};
@@ -46,15 +48,43 @@ pub fn refusals(published: &Published, connections: &Connections) -> Refusals {
                     refusal.reason
                 );
                 for key in origins.of(*kind, name) {
-                    let about = refusals.entry(key).or_default();
-                    if about.len() < MOST_SENTENCES {
-                        about.push(sentence.clone());
-                    }
+                    tell(&mut refusals, key, sentence.clone());
                 }
             }
         }
     }
+    for finding in left_out(published, &proxies) {
+        if let Some(key) = finding.resource {
+            let sentence = format!("{}: {}", finding.path, finding.message);
+            tell(&mut refusals, key, sentence);
+        }
+    }
     refusals
+}
+
+fn tell(refusals: &mut Refusals, key: ResourceKey, sentence: String) {
+    let about = refusals.entry(key).or_default();
+    if about.len() < MOST_SENTENCES && !about.contains(&sentence) {
+        about.push(sentence);
+    }
+}
+
+/// What is left out of the configurations of gateways, since they lack something: the certificate of a server, for instance. Gateways that
+/// apply the same lack the same.
+fn left_out(published: &Published, proxies: &BTreeMap<String, Arc<Connection>>) -> Vec<Diagnostic> {
+    let scopes = proxies.values().map(|connection| connection.node.scope());
+    let gateways = scopes.filter(|scope| scope.kind == ProxyKind::Gateway);
+    let mut labels = BTreeSet::new();
+    let mut found = Vec::new();
+    for scope in gateways {
+        if labels.len() < MOST_PROXIES
+            && labels.insert((scope.namespace.clone(), scope.labels.clone()))
+        {
+            found.extend(published.translator.own_diagnostics(&scope));
+        }
+    }
+    found.retain(|finding| finding.code == UNSUPPORTED);
+    found
 }
 
 fn refuses(connection: &Arc<Connection>) -> bool {

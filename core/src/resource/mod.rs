@@ -28,9 +28,10 @@ use serde_json::Value;
 use crate::diag::{Diagnostic, FieldPath, Level};
 use crate::model::{
     AuthorizationPolicySpec, Credential, DestinationRuleSpec, EndpointSlice, EnvoyFilterSpec,
-    GatewaySpec, MeshConfig, PeerAuthenticationSpec, ProxyConfigSpec, RequestAuthenticationSpec,
-    ServiceEntrySpec, SidecarSpec, TelemetrySpec, TrafficExtensionSpec, VirtualServiceSpec,
-    WasmPluginSpec, WorkloadEntrySpec, WorkloadGroupSpec, gateway_api,
+    GatewaySpec, IngressClassSpec, IngressSpec, MeshConfig, PeerAuthenticationSpec,
+    ProxyConfigSpec, RequestAuthenticationSpec, ServiceEntrySpec, SidecarSpec, TelemetrySpec,
+    TrafficExtensionSpec, VirtualServiceSpec, WasmPluginSpec, WorkloadEntrySpec, WorkloadGroupSpec,
+    gateway_api,
 };
 use crate::source::Origin;
 
@@ -60,6 +61,8 @@ pub enum Kind {
     DaemonSet,
     Job,
     CronJob,
+    Ingress,
+    IngressClass,
     VirtualService,
     DestinationRule,
     Gateway,
@@ -155,6 +158,8 @@ pub enum Object {
     DaemonSet(Arc<apps::v1::DaemonSet>),
     Job(Arc<batch::v1::Job>),
     CronJob(Arc<batch::v1::CronJob>),
+    Ingress(Arc<IngressSpec>),
+    IngressClass(Arc<IngressClassSpec>),
     VirtualService(Arc<VirtualServiceSpec>),
     DestinationRule(Arc<DestinationRuleSpec>),
     Gateway(Arc<GatewaySpec>),

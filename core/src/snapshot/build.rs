@@ -92,6 +92,7 @@ impl Snapshot {
             gateways: Default::default(),
             relevant_labels: Default::default(),
             key_sets: Default::default(),
+            derived: Default::default(),
         }
     }
 
@@ -124,9 +125,14 @@ impl Snapshot {
         let mut policies = next.key_sets.update(changes, &next.objects);
         let changed = changes.iter().map(|(key, _)| key);
         policies.extend(changed.filter(|key| is_policy(key.kind)).cloned());
-        next.relevant_labels = RelevantLabels::next(&self.relevant_labels, changes);
-        if changes.of(Kind::Gateway).next().is_some() {
-            next.gateways = oldest_first(next.objects.of(Kind::Gateway))
+        // What other objects stand for is treated like objects of its own kind.
+        let derived = next.derived.update(changes, &next.objects, mesh, domain);
+        let routing = changes.and(derived);
+        next.relevant_labels = RelevantLabels::next(&self.relevant_labels, &routing);
+        let gateways_differ = routing.of(Kind::Gateway).next().is_some();
+        if gateways_differ {
+            let written = next.objects.of(Kind::Gateway).iter();
+            next.gateways = oldest_first(written.chain(next.derived.gateways()))
                 .into_iter()
                 .filter_map(MeshGateway::new)
                 .map(Arc::new)
@@ -137,7 +143,7 @@ impl Snapshot {
             let entries = change.both();
             listed.extend(entries.filter_map(|entry| workload_entries::address(entry)));
         }
-        let virtual_services = next.virtual_services.update(changes, mesh, domain);
+        let virtual_services = next.virtual_services.update(&routing, mesh, domain);
         next.difference = Difference {
             everything: false,
             services: services.services,
@@ -153,7 +159,7 @@ impl Snapshot {
                 .map(|(key, _)| key.namespace.clone())
                 .collect(),
             policies,
-            others: changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
+            others: gateways_differ || changes.iter().any(|(key, _)| !is_told_apart(key.kind)),
         };
         next
     }
@@ -182,6 +188,15 @@ fn is_told_apart(kind: Kind) -> bool {
                 | Kind::VirtualService
                 | Kind::DestinationRule
                 | Kind::Secret
+                | Kind::Ingress
+                | Kind::IngressClass
+                | Kind::GatewayClass
+                | Kind::KubernetesGateway
+                | Kind::HttpRoute
+                | Kind::GrpcRoute
+                | Kind::TlsRoute
+                | Kind::TcpRoute
+                | Kind::ReferenceGrant
         )
 }
 

@@ -1,5 +1,6 @@
 //! What happens to the objects, and what that means for a snapshot.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -86,6 +87,16 @@ impl ChangeSet {
             self.record(&key, change.before, change.after);
         }
         self.key_sets.extend(later.key_sets);
+    }
+
+    /// These and those that are derived from them; both are about different objects.
+    pub(super) fn and(&self, derived: Self) -> Cow<'_, Self> {
+        if derived.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut all = self.clone();
+        all.merge(derived);
+        Cow::Owned(all)
     }
 
     /// How many objects and sets of keys were changed.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::derived::NAMESPACED_ANNOTATION;
 use crate::model::GatewaySpec;
 use crate::resource::{Object, Resource};
 
@@ -14,6 +15,8 @@ pub struct MeshGateway {
     pub spec: Arc<GatewaySpec>,
     /// `namespace/name`, as VirtualServices refer to it.
     pub name: Arc<str>,
+    /// The only namespace whose pods apply it; none for all.
+    namespace: Option<Arc<str>>,
 }
 
 impl MeshGateway {
@@ -21,12 +24,21 @@ impl MeshGateway {
         let Object::Gateway(spec) = &resource.object else {
             return None;
         };
+        let only = resource.meta.annotations.get(NAMESPACED_ANNOTATION);
         Some(Self {
+            namespace: only.map(|namespace| namespace.as_str().into()),
             resource: resource.clone(),
             spec: spec.clone(),
             name: [&*resource.key.namespace, &*resource.key.name]
                 .join("/")
                 .into(),
         })
+    }
+
+    /// Whether gateways of a namespace may apply it.
+    pub(super) fn is_for(&self, namespace: &str) -> bool {
+        self.namespace
+            .as_deref()
+            .is_none_or(|only| only == namespace)
     }
 }

@@ -11,6 +11,7 @@ mod service;
 mod aliases;
 mod build;
 mod changes;
+mod derived;
 mod destination_rules;
 mod entries;
 mod gateways;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use build::oldest_first;
 pub use changes::{Change, ChangeSet, Difference};
+pub(crate) use derived::SEMANTICS_ANNOTATION;
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
@@ -104,6 +106,8 @@ pub struct Snapshot {
     gateways: Arc<[Arc<MeshGateway>]>,
     relevant_labels: labels::RelevantLabels,
     key_sets: key_sets::KeySets,
+    /// Gateways and VirtualServices that other objects stand for.
+    derived: derived::Derived,
     peer_authentications: peer_authentications::PeerAuthentications,
 }
 
@@ -408,14 +412,16 @@ impl Snapshot {
         self.instances.locality_at(address, &self.objects, cluster)
     }
 
-    /// The Gateways that a gateway pod applies, the oldest first. They may be in any namespace.
+    /// The Gateways that a gateway pod applies, the oldest first. They may be in any namespace, but for those of the Gateway API that have pods of
+    /// their own.
     pub fn gateways_for(
         &self,
-        _namespace: &str,
+        namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Vec<Arc<MeshGateway>> {
         self.gateways
             .iter()
+            .filter(|gateway| gateway.is_for(namespace))
             .filter(|gateway| {
                 gateway.spec.selector.is_empty() || selects(&gateway.spec.selector, labels)
             })

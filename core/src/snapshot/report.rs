@@ -1,10 +1,8 @@
 //! Findings of building a snapshot and of translation.
 
-use crate::diag::{Diagnostic, FieldPath, Level, NO_EFFECT};
+use crate::diag::{Diagnostic, FieldPath, Level, NO_EFFECT, UNSUPPORTED};
 use crate::resource::Resource;
 
-/// Our code for objects and rules that are left out because nothing can act on them yet.
-pub(crate) const UNSUPPORTED: &str = "MESH0004";
 /// Our code for objects that lose against others.
 pub(crate) const CONFLICT: &str = "MESH0002";
 

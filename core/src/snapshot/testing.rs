@@ -315,4 +315,34 @@ const WORLD: &[(&str, &[&str])] = &[
             "spec: {selector: {matchLabels: {app: special}}, jwtRules: [{issuer: a, jwks: '{\"keys\": []}'}, {issuer: b, jwksUri: 'https://b.example/keys', fromHeaders: [{name: x}]}]}",
         ],
     ),
+    (
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: x}",
+        &[
+            "spec: {gatewayClassName: istio, addresses: [{type: Hostname, value: a.x.svc.cluster.local}], listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]}",
+            "spec: {gatewayClassName: istio, listeners: [{name: http, port: 90, protocol: HTTP}, {name: tls, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}]}",
+            "spec: {gatewayClassName: other, listeners: [{name: http, port: 80, protocol: HTTP}]}",
+        ],
+    ),
+    (
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: route, namespace: z}",
+        &[
+            "spec: {parentRefs: [{name: front, namespace: x}], rules: [{backendRefs: [{name: b, port: 80}]}]}",
+            "spec: {parentRefs: [{group: '', kind: Service, name: b}], rules: [{matches: [{path: {value: /t}}], backendRefs: [{name: a, namespace: x, port: 80}]}]}",
+            "spec: {parentRefs: [{group: '', kind: Service, name: a, namespace: x}], rules: [{backendRefs: [{name: b, port: 80}]}]}",
+        ],
+    ),
+    (
+        "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: grant, namespace: x}",
+        &[
+            "spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: z}], to: [{group: '', kind: Service}]}",
+        ],
+    ),
+    (
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web, namespace: z}",
+        &[
+            "spec: {ingressClassName: istio, tls: [{secretName: cert}], rules: [{host: a.com, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: b, port: {number: 80}}}}]}}]}",
+            "spec: {ingressClassName: istio, defaultBackend: {service: {name: b, port: {name: http}}}}",
+            "spec: {defaultBackend: {service: {name: b, port: {number: 80}}}}",
+        ],
+    ),
 ];

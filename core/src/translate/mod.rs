@@ -50,7 +50,7 @@ pub use policies::is_dry_run;
 pub use translator::{Translated, Translator};
 
 use crate::diag::Diagnostic;
-use crate::snapshot::{Snapshot, report};
+use crate::snapshot::Snapshot;
 use cache::TranslationCache;
 use config::LocalResources;
 
@@ -75,6 +75,6 @@ pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let rules = snapshot.virtual_services().flat_map(compile);
     rules
         .chain(telemetry::findings(snapshot))
-        .filter(|found| [crate::diag::NO_EFFECT, report::UNSUPPORTED].contains(&found.code))
+        .filter(|found| [crate::diag::NO_EFFECT, crate::diag::UNSUPPORTED].contains(&found.code))
         .collect()
 }

@@ -125,6 +125,11 @@ impl Translator {
         self.own(scope).tables.clone()
     }
 
+    /// What is wrong with the objects that a proxy's own part is made from.
+    pub fn own_diagnostics(&self, scope: &ProxyScope) -> Vec<Diagnostic> {
+        self.own(scope).diagnostics.clone()
+    }
+
     /// What is laid over a proxy's configuration once it is encoded; none without any.
     pub fn patches(&self, scope: &ProxyScope) -> Option<Arc<PatchSet>> {
         self.own(scope).patches.clone()

@@ -4,9 +4,9 @@ use super::common::{header_name, regex};
 use super::{At, Violations};
 use crate::model::gateway_api::{
     AllowedRoutes, BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, GrpcRouteFilter,
-    GrpcRouteSpec, HttpHeaderFilter, HttpRouteFilter, HttpRouteMatch, HttpRouteSpec, LabelSelector,
-    Listener, ListenerSetSpec, PathMatchType, ReferenceGrantSpec, TcpRouteSpec, TextMatchType,
-    TlsRouteSpec,
+    GrpcRouteSpec, HttpHeaderFilter, HttpRouteFilter, HttpRouteFilterType, HttpRouteMatch,
+    HttpRouteSpec, LabelSelector, Listener, ListenerSetSpec, PathMatchType, ReferenceGrantSpec,
+    TcpRouteSpec, TextMatchType, TlsRouteSpec,
 };
 
 pub(crate) fn gateway_class(_: &GatewayClassSpec, _: &At<'_>, _: &mut Violations) {}
@@ -21,6 +21,22 @@ pub(crate) fn tls_route(_: &TlsRouteSpec, _: &At<'_>, _: &mut Violations) {}
 
 pub(crate) fn gateway(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations) {
     listeners(&object.listeners, at, violations);
+    let mut addresses = object.addresses.iter();
+    if !addresses.any(|address| address.kind.as_deref() == Some("Hostname")) {
+        let message = "no pods and no Service are made for a Gateway yet: pods with the label gateway.networking.k8s.io/gateway-name apply it, or those of the Service that an address of the type Hostname names";
+        violations.no_effect(&at.key("addresses"), message);
+    }
+    for (field, set) in [
+        ("tls", object.tls.is_some()),
+        ("infrastructure", object.infrastructure.is_some()),
+        ("allowedListeners", object.allowed_listeners.is_some()),
+        ("defaultScope", object.default_scope.is_some()),
+    ] {
+        if set {
+            let message = format!("{field} of a Gateway is not supported yet and has no effect");
+            violations.no_effect(&at.key(field), message);
+        }
+    }
     let namespaces = object
         .allowed_listeners
         .as_ref()
@@ -45,10 +61,40 @@ pub(crate) fn http_route(object: &HttpRouteSpec, at: &At<'_>, violations: &mut V
             http_match(matches, &matches_at.index(position), violations);
         }
         http_filters(&rule.filters, &at.key("filters"), violations);
+        if rule.session_persistence.is_some() {
+            let message = "sessions are not kept at one backend yet";
+            violations.no_effect(&at.key("sessionPersistence"), message);
+        }
+        for (position, filter) in rule.filters.iter().enumerate() {
+            let is_unknown = matches!(
+                filter.kind,
+                Some(HttpRouteFilterType::ExternalAuth | HttpRouteFilterType::ExtensionRef)
+            );
+            if is_unknown {
+                let message =
+                    "this filter is not supported yet: requests of the rule are answered with 500";
+                let at = at.key("filters");
+                violations.no_effect(&at.index(position).key("type"), message);
+            }
+        }
         let backends_at = at.key("backendRefs");
         for (position, backend) in rule.backend_refs.iter().enumerate() {
             let at = backends_at.index(position);
             http_filters(&backend.filters, &at.key("filters"), violations);
+            let mut filters = backend.filters.iter();
+            let changes_headers = |filter: &HttpRouteFilter| {
+                matches!(
+                    filter.kind,
+                    Some(
+                        HttpRouteFilterType::RequestHeaderModifier
+                            | HttpRouteFilterType::ResponseHeaderModifier
+                    )
+                )
+            };
+            if !filters.all(changes_headers) {
+                let message = "of the filters of a backend only changes to headers are supported yet: the backend gets no requests";
+                violations.no_effect(&at.key("filters"), message);
+            }
         }
     }
 }

@@ -109,3 +109,55 @@ fn hosts_and_paths_decide() {
         "{line}"
     );
 }
+
+/// A Gateway of the Gateway API that the gateway's pods apply by their Service, with a route, and an Ingress beside it.
+const OTHER_APIS: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: istio-ingressgateway, namespace: default}
+spec:
+  clusterIP: 10.96.0.200
+  selector: {app: istio-ingressgateway}
+  ports: [{name: http2, port: 80, targetPort: 8080}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front, namespace: default}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: istio-ingressgateway.default.svc.cluster.local}]
+  listeners: [{name: http, port: 80, protocol: HTTP, hostname: '*.example.com'}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: default}
+spec:
+  parentRefs: [{name: front}]
+  hostnames: [shop.example.com]
+  rules:
+    - matches: [{path: {value: /api}}]
+      filters:
+        - {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}
+        - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-from, value: the route}]}}
+      backendRefs: [{name: echo, port: 8080}]
+    - matches: [{path: {value: /nobody}}]
+      backendRefs: [{name: echo, namespace: elsewhere, port: 8080}]
+"#;
+
+#[test]
+fn routes_of_the_gateway_api_are_obeyed() {
+    let mut mesh = Mesh::start(&PODS, OTHER_APIS);
+    let gateway = mesh.pod("gateway").at(8080);
+    eventually("the gateway listens", LIMIT, || {
+        Connection::open(gateway).ok().map(drop)
+    });
+    let answer = get(&mut mesh, "shop.example.com", "/api/headers");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let echoed: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(echoed["path"], "/headers", "{echoed}");
+    assert!(answer.body.contains("the route"), "{echoed}");
+    // A prefix ends at a segment; what no grant allows is answered by the gateway.
+    assert_eq!(get(&mut mesh, "shop.example.com", "/apis").status, 404);
+    assert_eq!(get(&mut mesh, "shop.example.com", "/nobody").status, 500);
+    assert_eq!(get(&mut mesh, "shop.example.org", "/api").status, 404);
+}

@@ -1,6 +1,6 @@
 //! `gateway.networking.k8s.io`, the Gateway API.
 
-use super::{Column, Definition, Row, Scope, definition, typed};
+use super::{Column, Definition, Effect, Row, Scope, definition, typed};
 use crate::model::gateway_api::{
     BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, GrpcRouteSpec, HttpRouteSpec,
     ListenerSetSpec, ReferenceGrantSpec, TcpRouteSpec, TlsRouteSpec,
@@ -17,6 +17,7 @@ const CATEGORIES: &[&str] = &["gateway-api"];
 
 pub(super) const ROWS: &[Row] = &[
     Row {
+        effect: Effect::Full,
         scope: Scope::Cluster,
         ..typed!(
             GatewayClass,
@@ -28,6 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Partly,
         name: "Gateway",
         ..typed!(
             KubernetesGateway,
@@ -39,6 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Partly,
         name: "HTTPRoute",
         ..typed!(
             HttpRoute,
@@ -50,6 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Partly,
         name: "GRPCRoute",
         ..typed!(
             GrpcRoute,
@@ -64,6 +68,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Partly,
         name: "TLSRoute",
         ..typed!(
             TlsRoute,
@@ -79,6 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Partly,
         name: "TCPRoute",
         ..typed!(
             TcpRoute,
@@ -106,14 +112,17 @@ pub(super) const ROWS: &[Row] = &[
             &UDP_ROUTE
         )
     },
-    typed!(
-        ReferenceGrant,
-        ReferenceGrantSpec,
-        gateway_api::reference_grant,
-        V1,
-        "referencegrants",
-        &REFERENCE_GRANT
-    ),
+    Row {
+        effect: Effect::Full,
+        ..typed!(
+            ReferenceGrant,
+            ReferenceGrantSpec,
+            gateway_api::reference_grant,
+            V1,
+            "referencegrants",
+            &REFERENCE_GRANT
+        )
+    },
     Row {
         name: "BackendTLSPolicy",
         ..typed!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Effect, Row, Scope, Watch};
+use crate::model::{IngressClassSpec, IngressSpec};
 use crate::resource::{Kind, Object};
 use crate::resource::{compile, credential};
 
@@ -104,4 +105,39 @@ pub(super) const ROWS: &[Row] = &[
         Never,
         SPEC
     ),
+    Row {
+        compile: |value, row| {
+            compile::spec::<IngressSpec>(value, row, Object::Ingress, |_, _, _| {})
+        },
+        ..INGRESS
+    },
+    Row {
+        kind: Kind::IngressClass,
+        name: "IngressClass",
+        plural: "ingressclasses",
+        scope: Scope::Cluster,
+        compile: |value, row| {
+            compile::spec::<IngressClassSpec>(value, row, Object::IngressClass, |_, _, _| {})
+        },
+        ..INGRESS
+    },
 ];
+
+/// What the two kinds of Ingresses have alike.
+const INGRESS: Row = Row {
+    kind: Kind::Ingress,
+    name: "Ingress",
+    plural: "ingresses",
+    api_versions: &[
+        "networking.k8s.io/v1",
+        "networking.k8s.io/v1beta1",
+        "extensions/v1beta1",
+    ],
+    scope: Scope::Namespaced,
+    watch: Watch::Always,
+    writes_status: false,
+    significant: SPEC,
+    effect: Effect::Full,
+    definition: None,
+    compile: compile::untyped,
+};

@@ -8,6 +8,7 @@ use mesh_ir::{ClaimMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueM
 use super::{Compiler, Refused, SourceMatch};
 use crate::diag::FieldPath;
 use crate::model::{HttpMatchRequest, StringMatch};
+use crate::snapshot::SEMANTICS_ANNOTATION;
 use crate::snapshot::resolve_gateways;
 
 /// Names of conditions that are no headers although people write them as such; Istio ignores them.
@@ -71,7 +72,7 @@ impl Compiler<'_> {
             self.no_effect(path.key("statPrefix"));
         }
         let matcher = RouteMatch {
-            path: path_match(condition.uri.as_ref()),
+            path: self.path_match(condition.uri.as_ref()),
             case_sensitive: !condition.ignore_uri_case,
             headers,
             query,
@@ -87,6 +88,28 @@ impl Compiler<'_> {
             condition.source_namespace.as_ref(),
             condition.port,
         )
+    }
+
+    /// The condition on the path. Prefixes of VirtualServices end anywhere, those of other objects that are turned into some at a segment.
+    fn path_match(&self, uri: Option<&StringMatch>) -> PathMatch {
+        let at_segments = self
+            .resource
+            .meta
+            .annotations
+            .contains_key(SEMANTICS_ANNOTATION);
+        match uri.map(text_match) {
+            None | Some(ValueMatch::Present) => RouteMatch::everything().path,
+            Some(ValueMatch::Text(text)) => match text {
+                mesh_ir::StringMatch::Exact(text) => PathMatch::Exact(text),
+                mesh_ir::StringMatch::Regex(text) => PathMatch::Regex(text),
+                mesh_ir::StringMatch::Prefix(text) | mesh_ir::StringMatch::Suffix(text) => {
+                    match at_segments && !text.ends_with('/') {
+                        true => PathMatch::SegmentPrefix(text),
+                        false => PathMatch::Prefix(text),
+                    }
+                }
+            },
+        }
     }
 
     pub(super) fn audience_of(
@@ -108,19 +131,6 @@ impl Compiler<'_> {
             namespace: namespace.filter(|name| !name.is_empty()).cloned(),
             port,
         })
-    }
-}
-
-fn path_match(uri: Option<&StringMatch>) -> PathMatch {
-    match uri.map(text_match) {
-        None | Some(ValueMatch::Present) => RouteMatch::everything().path,
-        Some(ValueMatch::Text(text)) => match text {
-            mesh_ir::StringMatch::Exact(text) => PathMatch::Exact(text),
-            mesh_ir::StringMatch::Regex(text) => PathMatch::Regex(text),
-            mesh_ir::StringMatch::Prefix(text) | mesh_ir::StringMatch::Suffix(text) => {
-                PathMatch::Prefix(text)
-            }
-        },
     }
 }
 

@@ -1,0 +1,172 @@
+//! Objects that others stand for: a Kubernetes Ingress, and the Gateways and routes of the Gateway API, become Gateways and VirtualServices of
+//! Istio's, under the names that Istio gives them, and are from then on treated like those.
+//!
+//! ```text
+//! Ingress, IngressClass ---------------------------------+
+//! GatewayClass, Gateway, *Route, ReferenceGrant, --------+--> derived objects --what has changed of them--> ChangeSet
+//!   with the labels of Namespaces and ports of Services -+
+//! ```
+//!
+//! All of them are derived again when an object changes that they are derived from; what comes out the same stays the very same.
+
+mod backends;
+mod connection_routes;
+mod filters;
+mod grpc_routes;
+mod http_routes;
+mod ingress;
+mod listeners;
+mod parents;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::objects::Objects;
+use super::{ChangeSet, kubernetes};
+use crate::model::MeshConfig;
+use crate::resource::{Kind, Meta, Object, Resource, ResourceKey};
+
+/// Kinds that become others.
+const SOURCES: [Kind; 8] = [
+    Kind::Ingress,
+    Kind::IngressClass,
+    Kind::GatewayClass,
+    Kind::KubernetesGateway,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::TlsRoute,
+    Kind::TcpRoute,
+];
+/// Kinds that what is derived depends on as well.
+const RELATED: [Kind; 3] = [Kind::Namespace, Kind::Service, Kind::ReferenceGrant];
+
+/// Marks derived rules: their prefixes of paths end at a segment, and their objects are nobody's to edit.
+pub(crate) const SEMANTICS_ANNOTATION: &str = "internal.istio.io/route-semantics";
+/// Marks derived Gateways that only pods of their own namespace apply.
+pub(super) const NAMESPACED_ANNOTATION: &str = "internal.istio.io/gateway-namespace";
+
+/// What is derived, by the keys that it has as an object.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Derived(BTreeMap<ResourceKey, Arc<Resource>>);
+
+/// What objects are derived from.
+pub(super) struct Deriver<'a> {
+    objects: &'a Objects,
+    mesh: &'a MeshConfig,
+    /// Namespace of the control plane.
+    root: Arc<str>,
+    domain: &'a str,
+}
+
+// === impl Derived ===
+
+impl Derived {
+    /// Brings what is derived up to date. Gives what has changed of it.
+    pub(super) fn update(
+        &mut self,
+        changes: &ChangeSet,
+        objects: &Objects,
+        mesh: &MeshConfig,
+        domain: &str,
+    ) -> ChangeSet {
+        let mut derived = ChangeSet::default();
+        let changed = |kind: &Kind| changes.of(*kind).next().is_some();
+        let there = |kind: &Kind| !objects.of(*kind).is_empty();
+        let from_related = RELATED.iter().any(changed) && SOURCES.iter().any(there);
+        if !from_related && !SOURCES.iter().any(changed) {
+            return derived;
+        }
+        let deriver = Deriver {
+            objects,
+            mesh,
+            root: mesh.root_namespace().into(),
+            domain,
+        };
+        let all = ingress::derive(&deriver)
+            .into_iter()
+            .chain(listeners::derive(&deriver))
+            .chain(http_routes::derive(&deriver))
+            .chain(grpc_routes::derive(&deriver))
+            .chain(connection_routes::derive(&deriver));
+        let mut before = std::mem::take(&mut self.0);
+        for resource in all {
+            let key = resource.key.clone();
+            let known = before.remove(&key);
+            let resource = match known {
+                Some(known) if is_same(&known, &resource) => known,
+                known => {
+                    derived.record(&key, known, Some(resource.clone()));
+                    resource
+                }
+            };
+            self.0.insert(key, resource);
+        }
+        for (key, resource) in before {
+            derived.record(&key, Some(resource), None);
+        }
+        derived
+    }
+
+    /// The derived Gateways.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        let all = self.0.values();
+        all.filter(|resource| resource.key.kind == Kind::Gateway)
+    }
+}
+
+/// Whether a derived object is as it was.
+fn is_same(one: &Resource, other: &Resource) -> bool {
+    let same = match (&one.object, &other.object) {
+        (Object::VirtualService(one), Object::VirtualService(other)) => one == other,
+        (Object::Gateway(one), Object::Gateway(other)) => one == other,
+        _ => false,
+    };
+    same && one.meta == other.meta
+}
+
+/// A derived object of a namespace and name, as old as what it is derived from.
+fn derived(
+    source: &Resource,
+    kind: Kind,
+    (namespace, name): (&str, String),
+    object: Object,
+) -> Arc<Resource> {
+    let semantics = (SEMANTICS_ANNOTATION.to_owned(), "gateway".to_owned());
+    Arc::new(Resource {
+        key: ResourceKey {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        },
+        meta: Meta {
+            created: source.meta.created,
+            annotations: [semantics].into(),
+            ..Meta::default()
+        },
+        object,
+        raw: Arc::default(),
+        origin: source.origin.clone(),
+        findings: Vec::new(),
+        malformed: false,
+    })
+}
+
+// === impl Deriver ===
+
+impl Deriver<'_> {
+    /// The host of a Service.
+    fn service_host(&self, name: &str, namespace: &str) -> String {
+        kubernetes::service_host(name, namespace, self.domain).to_string()
+    }
+
+    /// The number of a Service's port by its name.
+    fn named_port(&self, namespace: &str, service: &str, port: &str) -> Option<u16> {
+        let found = self.objects.find(Kind::Service, namespace, service)?;
+        let Object::Service(service) = &found.object else {
+            return None;
+        };
+        let mut ports = service.spec.as_ref()?.ports.iter().flatten();
+        let found = ports.find(|known| known.name.as_deref() == Some(port))?;
+        u16::try_from(found.port).ok()
+    }
+}
