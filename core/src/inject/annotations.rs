@@ -22,7 +22,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "readiness.status.sidecar.istio.io/initialDelaySeconds",
     "readiness.status.sidecar.istio.io/periodSeconds",
     "status.sidecar.istio.io/port",
-    "traffic.sidecar.istio.io/kubevirtInterfaces",
 ];
 
 /// Prefix of the annotations about redirected traffic.
@@ -45,6 +44,8 @@ pub(super) struct Traffic {
     pub(super) exclude_outbound: String,
     /// Network interfaces that are left alone.
     pub(super) exclude_interfaces: String,
+    /// Network interfaces of virtual machines in the pod, whose traffic is outbound.
+    pub(super) machine_interfaces: String,
 }
 
 /// How traffic reaches the proxy.
@@ -177,16 +178,16 @@ impl Traffic {
             exclude_inbound: ports("excludeInboundPorts", exclude_inbound_ports, false)?,
             include_outbound: ports("includeOutboundPorts", include_outbound_ports, true)?,
             exclude_outbound: ports("excludeOutboundPorts", exclude_outbound_ports, false)?,
-            exclude_interfaces: checked(
-                annotations,
-                "excludeInterfaces",
-                "",
-                false,
-                "names of network interfaces",
-                |name| name.len() < 16 && !name.contains([' ', '/']),
-            )?,
+            exclude_interfaces: interfaces(annotations, "excludeInterfaces")?,
+            machine_interfaces: interfaces(annotations, "kubevirtInterfaces")?,
         })
     }
+}
+
+fn interfaces(annotations: &BTreeMap<String, String>, name: &str) -> Result<String, InjectError> {
+    let valid = |name: &str| name.len() < 16 && !name.contains([' ', '/']);
+    let expected = "names of network interfaces";
+    checked(annotations, name, "", false, expected, valid)
 }
 
 fn checked(

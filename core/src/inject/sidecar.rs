@@ -250,6 +250,7 @@ pub(super) fn init_container(
         ("-q", &traffic.include_outbound),
         ("-o", &traffic.exclude_outbound),
         ("-c", &traffic.exclude_interfaces),
+        ("-k", &traffic.machine_interfaces),
     ] {
         if !value.is_empty() {
             args.extend([flag.to_owned(), value.clone()]);
