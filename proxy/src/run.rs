@@ -29,7 +29,7 @@ use crate::identity::Agent;
 use crate::lifecycle::{Drain, Lifecycle, Stage};
 use crate::telemetry::Reporter;
 use crate::telemetry::access_log::AccessLogs;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, OwnMetadata};
 use crate::worker::{Draining, Options, Workers};
 use crate::xds::{Connector, Follower};
 
@@ -179,6 +179,10 @@ fn options(state: &State) -> Options {
         namespace: bootstrap.node.namespace.as_str().into(),
         service_cluster: bootstrap.node.cluster.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
+        metadata: Some(Arc::new(OwnMetadata::new(
+            &bootstrap.node.to_node().id,
+            &bootstrap.peer,
+        ))),
         metrics: state.metrics.clone(),
         reporter: state.reporter.clone(),
     }

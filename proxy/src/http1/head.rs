@@ -30,7 +30,7 @@ impl HeadLimits {
     /// Behind so many proxies of the mesh, each of which adds fields: what the first one has let through must not fail at the next one.
     pub const fn behind(hops: usize) -> Self {
         Self {
-            bytes: (60 << 10) + hops * 1536,
+            bytes: (60 << 10) + hops * (3 << 10),
             fields: 100 + hops * 16,
         }
     }

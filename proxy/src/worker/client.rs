@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::local::{DrainGuard, Worker};
 use super::scratch::Scratch;
 use super::timer::Timer;
 use crate::http1::{HeadScan, Refusal};
-use crate::telemetry::metrics::Series;
+use crate::telemetry::metrics::{Peer, Series};
 use crate::tls::{ClientHello, ServerSide, TlsFacts};
 
 /// How long a head may take to come in, once it has begun.
@@ -64,8 +65,11 @@ pub struct DownstreamTls {
     /// What it has told.
     pub facts: TlsFacts,
     /// Where its requests count, and the endpoint that the last of them went to: in nearly all cases the next one does so, too.
-    series: RefCell<Option<(Weak<LocalEndpoint>, Rc<Series>)>>,
+    series: RefCell<Option<CountedBy>>,
 }
+
+/// The endpoint and the source of a series.
+type CountedBy = (Weak<LocalEndpoint>, Option<Arc<Peer>>, Rc<Series>);
 
 /// What came of waiting for a request.
 #[derive(Debug)]
@@ -105,16 +109,18 @@ impl DownstreamTls {
     pub fn series(
         &self,
         endpoint: &Rc<LocalEndpoint>,
+        source: Option<&Arc<Peer>>,
         make: impl FnOnce(&TlsFacts) -> Series,
     ) -> Rc<Series> {
         let mut known = self.series.borrow_mut();
-        if let Some((of, series)) = &*known
+        if let Some((of, peer, series)) = &*known
             && std::ptr::eq(of.as_ptr(), Rc::as_ptr(endpoint))
+            && peer.as_ref().map(Arc::as_ptr) == source.map(Arc::as_ptr)
         {
             return series.clone();
         }
         let series = Rc::new(make(&self.facts));
-        *known = Some((Rc::downgrade(endpoint), series.clone()));
+        *known = Some((Rc::downgrade(endpoint), source.cloned(), series.clone()));
         series
     }
 }

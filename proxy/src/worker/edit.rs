@@ -4,6 +4,7 @@ use mesh_ir::matching::HeadEdits;
 use mesh_ir::{HeaderAppend, HeaderOps};
 
 use crate::http1::{Edit, FieldSink, Known, Span};
+use crate::telemetry::metrics::{OwnMetadata, PEER_ID, PEER_METADATA};
 use crate::telemetry::tracing::{FIELDS as CONTEXT_FIELDS, RequestTrace};
 
 /// Changes of the route and of the weighted cluster, in their order.
@@ -30,6 +31,8 @@ pub struct RequestEdit<'a> {
     pub original_path: Option<&'a [u8]>,
     /// `x-envoy-attempt-count`, where it is written.
     pub attempt: Option<u32>,
+    /// What the endpoint's proxy is told of this one.
+    pub metadata: Option<&'a OwnMetadata>,
     /// The trace whose context takes the place of what the request has of one.
     pub trace: Option<&'a RequestTrace>,
 }
@@ -48,7 +51,7 @@ pub struct ResponseEdit<'a> {
 }
 
 /// What Envoy removes from requests of others, behind `x-envoy-`.
-const INSTRUCTIONS: [&[u8]; 15] = [
+const INSTRUCTIONS: [&[u8]; 17] = [
     b"retry-on",
     b"retry-grpc-on",
     b"max-retries",
@@ -64,6 +67,8 @@ const INSTRUCTIONS: [&[u8]; 15] = [
     b"original-url",
     b"downstream-service-cluster",
     b"downstream-service-node",
+    b"peer-metadata",
+    b"peer-metadata-id",
 ];
 
 /// Fields that belong to the connection or to the framing, which no configuration may touch.
@@ -152,6 +157,7 @@ impl RequestEdit<'_> {
         forwarded_proto: None,
         original_path: None,
         attempt: None,
+        metadata: None,
         trace: None,
     };
 
@@ -199,6 +205,10 @@ impl Edit for RequestEdit<'_> {
         self.own(fields, b"x-forwarded-client-cert", self.client_certificate);
         self.own(fields, b"x-request-id", self.request_id);
         self.own(fields, b"x-envoy-original-path", self.original_path);
+        if let Some(OwnMetadata { id, metadata }) = self.metadata {
+            self.own(fields, PEER_ID.as_bytes(), Some(id));
+            self.own(fields, PEER_METADATA.as_bytes(), Some(metadata));
+        }
         for (name, value) in self.trace.iter().flat_map(|trace| &trace.fields) {
             self.own(fields, name.as_bytes(), Some(value));
         }

@@ -18,7 +18,7 @@ use super::upstream::MetricsContext;
 use crate::health::{Host, outlier::Outcome};
 use crate::limits::Permit;
 use crate::runtime::{Cluster, Transport};
-use crate::telemetry::metrics::{HostCells, Series};
+use crate::telemetry::metrics::{HostCells, Peer, Series};
 use crate::tls::TlsFacts;
 
 /// Idle connections that are kept for one endpoint.
@@ -27,6 +27,9 @@ const MAX_IDLE: usize = 1024;
 /// Hosts of requests for which an endpoint has connections of their own, where the server is asked for that host in TLS. Those of the
 /// host that came first make room for more.
 const MAX_HOSTS: usize = 64;
+
+/// Most workloads of which an endpoint knows where their requests count.
+const MAX_SOURCES: usize = 64;
 
 /// Envoy's limit for idle connections where none is configured.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(3600);
@@ -40,6 +43,8 @@ pub struct LocalEndpoint {
     pub cells: Arc<HostCells>,
     /// Whether and how TLS is spoken to it.
     pub transport: Transport,
+    /// Whether a proxy of the mesh is in front of it.
+    pub offers_mtls: bool,
     /// Connections of HTTP/2.
     pub http2: Http2Pool,
     workload: Option<Workload>,
@@ -57,6 +62,8 @@ pub struct LocalEndpoint {
     tls: RefCell<Option<Rc<TlsFacts>>>,
     /// Where requests count whose clients have not proven who they are.
     series: RefCell<Option<Rc<Series>>>,
+    /// The same by the workloads that they say they are of.
+    by_source: RefCell<Vec<(Arc<Peer>, Rc<Series>)>>,
 }
 
 /// A connection to an endpoint.
@@ -110,7 +117,7 @@ impl LocalEndpoint {
     pub fn new(
         cluster: &Cluster,
         address: SocketAddr,
-        transport: Transport,
+        (transport, offers_mtls): (Transport, bool),
         workload: Option<Workload>,
         metrics: &MetricsContext,
     ) -> Rc<Self> {
@@ -118,6 +125,7 @@ impl LocalEndpoint {
             address,
             cells: metrics.worker.host(cluster.name(), address),
             transport,
+            offers_mtls,
             workload,
             http2: Http2Pool::default(),
             active: Rc::default(),
@@ -128,6 +136,7 @@ impl LocalEndpoint {
             retired: Cell::new(false),
             tls: RefCell::default(),
             series: RefCell::default(),
+            by_source: RefCell::default(),
         })
     }
 
@@ -153,6 +162,7 @@ impl LocalEndpoint {
             address: self.address,
             cells: self.cells.clone(),
             transport: Transport::Tls(Arc::new(tls.for_host(&host)?)),
+            offers_mtls: self.offers_mtls,
             workload: self.workload.clone(),
             http2: Http2Pool::default(),
             active: self.active.clone(),
@@ -163,6 +173,7 @@ impl LocalEndpoint {
             retired: self.retired.clone(),
             tls: RefCell::default(),
             series: RefCell::default(),
+            by_source: RefCell::default(),
         });
         if hosts.len() >= MAX_HOSTS
             && let Some((_, oldest)) = hosts.pop_front()
@@ -180,8 +191,14 @@ impl LocalEndpoint {
     }
 
     /// Whether it is the endpoint that a configuration describes. Connections that were made by other settings must not be used again.
-    pub fn is_of(&self, transport: &Transport, workload: Option<&Workload>) -> bool {
-        self.transport.is(transport) && self.workload.as_ref() == workload
+    pub fn is_of(
+        &self,
+        (transport, offers_mtls): (&Transport, bool),
+        workload: Option<&Workload>,
+    ) -> bool {
+        self.transport.is(transport)
+            && self.offers_mtls == offers_mtls
+            && self.workload.as_ref() == workload
     }
 
     /// Says where what becomes of its requests is taken down.
@@ -355,6 +372,20 @@ impl LocalEndpoint {
         self.tls.borrow().clone()
     }
 
+    /// Where requests of a workload count that has told who it is, and proven nothing.
+    fn series_of(&self, source: &Arc<Peer>, make: impl FnOnce() -> Series) -> Rc<Series> {
+        let mut known = self.by_source.borrow_mut();
+        if let Some((_, series)) = known.iter().find(|(peer, _)| Arc::ptr_eq(peer, source)) {
+            return series.clone();
+        }
+        if known.len() >= MAX_SOURCES {
+            known.clear();
+        }
+        let series = Rc::new(make());
+        known.push((source.clone(), series.clone()));
+        series
+    }
+
     /// The workload that it belongs to, as far as it is known.
     pub fn workload(&self) -> Option<&Workload> {
         self.workload.as_ref()
@@ -367,15 +398,19 @@ impl LocalEndpoint {
         direction: Direction,
         cluster: &Cluster,
         metrics: &MetricsContext,
-        client: Option<&DownstreamTls>,
+        (client, source): (Option<&DownstreamTls>, Option<&Arc<Peer>>),
     ) -> Rc<Series> {
         let make = |tls: Option<&TlsFacts>| {
-            metrics.series(direction, Some(cluster), self.workload.as_ref(), tls)
+            let workload = self.workload.as_ref();
+            metrics.series(direction, Some(cluster), workload, (tls, source.cloned()))
         };
         if direction == Direction::Inbound
             && let Some(client) = client
         {
-            return client.series(self, |facts| make(Some(facts)));
+            return client.series(self, source, |facts| make(Some(facts)));
+        }
+        if let Some(source) = source {
+            return self.series_of(source, || make(None));
         }
         let mut known = self.series.borrow_mut();
         let series = known.get_or_insert_with(|| {

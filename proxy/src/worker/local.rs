@@ -17,7 +17,7 @@ use super::date_cache::DateCache;
 use super::scratch::{Scratch, Scratches};
 use super::upstream::{LocalCluster, MetricsContext};
 use crate::runtime::{ClusterId, Runtime};
-use crate::telemetry::metrics::Series;
+use crate::telemetry::metrics::{KnownPeers, Series};
 
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -37,6 +37,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Where it counts.
     pub metrics: MetricsContext,
+    /// The workloads that other proxies have told of.
+    pub peers: KnownPeers,
     /// Connections to clients.
     pub downstream: Rc<Downstreams>,
     /// Date for answers.
@@ -110,6 +112,7 @@ impl Worker {
             retired: RefCell::default(),
             scratches: Scratches::default(),
             tokens: RefCell::default(),
+            peers: KnownPeers::default(),
             random: Cell::new(rand::random::<u64>() | 1),
             sweeping: Cell::new(false),
             mirrored: Cell::new(0),
@@ -277,7 +280,7 @@ impl WorkerRuntime {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         }
-        .get_or_init(|| metrics.series(direction, None, None, None))
+        .get_or_init(|| metrics.series(direction, None, None, (None, None)))
     }
 }
 

@@ -6,7 +6,7 @@ use mesh_ir::{Capture, Direction, HostView, ProxyKind};
 
 use crate::http1::HeadLimits;
 use crate::telemetry::Reporter;
-use crate::telemetry::metrics::{Metrics, Peer};
+use crate::telemetry::metrics::{Metrics, OwnMetadata, Peer};
 
 /// What does not change while the workers run.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Options {
     pub service_cluster: Arc<str>,
     /// Who the proxy speaks for, in metrics.
     pub identity: Option<Arc<Peer>>,
+    /// What it tells other proxies of that.
+    pub metadata: Option<Arc<OwnMetadata>>,
     /// Where workers count.
     pub metrics: Arc<Metrics>,
     /// Opens logs and what is sent to collectors.

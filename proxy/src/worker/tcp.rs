@@ -142,7 +142,9 @@ fn count_unserved(worker: &Rc<Worker>, client: &Client, direction: Direction, ou
     let series = match (verified, &outcome.cluster) {
         (Some(_), cluster) if direction == Direction::Inbound => {
             let cluster = cluster.as_deref().map(|cluster| &*cluster.cluster);
-            own = worker.metrics.series(direction, cluster, None, verified);
+            own = worker
+                .metrics
+                .series(direction, cluster, None, (verified, None));
             &own
         }
         (_, Some(cluster)) => cluster.unserved(direction, &worker.metrics),
@@ -189,13 +191,19 @@ async fn pass(
     let tls = client.tls.as_deref();
     let tags = tcp.telemetry.metrics.as_ref();
     let series = match tags {
-        None => endpoint.series(direction, &cluster.cluster, &worker.metrics, tls),
+        None => endpoint.series(direction, &cluster.cluster, &worker.metrics, (tls, None)),
         Some(tags) => {
             let tags = tags.values(&record(client, direction, destination, outcome));
             let facts = tls.map(|tls| &tls.facts);
             let cluster = Some(&*cluster.cluster);
             let metrics = &worker.metrics;
-            Rc::new(metrics.tagged(direction, cluster, Some(endpoint), facts, Some(tags)))
+            Rc::new(metrics.tagged(
+                direction,
+                cluster,
+                Some(endpoint),
+                (facts, None),
+                Some(tags),
+            ))
         }
     };
     series.record_tcp(

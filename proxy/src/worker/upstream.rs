@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use mesh_ir::policy::PeerIdentity;
 use mesh_ir::{Direction, Workload};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -175,7 +176,8 @@ impl LocalCluster {
             return Some(endpoint);
         }
         let endpoint = set.members.get(index)?;
-        let transport = self.cluster.transport(endpoint.offers_mtls);
+        let offers = endpoint.offers_mtls;
+        let transport = (self.cluster.transport(offers), offers);
         let workload = endpoint.workload.as_ref();
         Some(slot.get_or_init(|| {
             let local = self.endpoint(endpoint.address, transport, workload, metrics);
@@ -188,13 +190,13 @@ impl LocalCluster {
     fn endpoint(
         &self,
         address: SocketAddr,
-        transport: &Transport,
+        (transport, offers_mtls): (&Transport, bool),
         workload: Option<&Workload>,
         metrics: &MetricsContext,
     ) -> Rc<LocalEndpoint> {
         let mut used = self.used.borrow_mut();
         if let Some(known) = used.get(&address) {
-            if known.is_of(transport, workload) {
+            if known.is_of((transport, offers_mtls), workload) {
                 return known.clone();
             }
             known.retire();
@@ -202,7 +204,7 @@ impl LocalCluster {
         let endpoint = LocalEndpoint::new(
             &self.cluster,
             address,
-            transport.clone(),
+            (transport.clone(), offers_mtls),
             workload.cloned(),
             metrics,
         );
@@ -252,7 +254,12 @@ impl LocalCluster {
             used.retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
         }
         drop(used);
-        self.endpoint(address, self.cluster.transport(false), None, metrics)
+        self.endpoint(
+            address,
+            (self.cluster.transport(false), false),
+            None,
+            metrics,
+        )
     }
 
     /// Closes idle connections that have been idle for too long or that the other side has closed. True if some are left.
@@ -275,7 +282,7 @@ impl LocalCluster {
     /// Where requests count for which there is no endpoint.
     pub fn unserved(&self, direction: Direction, metrics: &MetricsContext) -> &Series {
         self.unserved
-            .get_or_init(|| metrics.series(direction, Some(&self.cluster), None, None))
+            .get_or_init(|| metrics.series(direction, Some(&self.cluster), None, (None, None)))
     }
 }
 
@@ -320,16 +327,17 @@ impl MetricsContext {
         self.worker.cells()
     }
 
-    /// The series of requests in a direction to a workload of a cluster, with a peer that has told this in TLS.
+    /// The series of requests in a direction to a workload of a cluster, with a peer that has told this in TLS, and a source that is known
+    /// for requests of others.
     pub fn series(
         &self,
         direction: Direction,
         cluster: Option<&Cluster>,
         workload: Option<&Workload>,
-        tls: Option<&TlsFacts>,
+        (tls, source): (Option<&TlsFacts>, Option<Arc<Peer>>),
     ) -> Series {
         self.worker
-            .series(&self.key(direction, cluster, workload, tls))
+            .series(&self.key(direction, cluster, workload, (tls, source)))
     }
 
     /// The same with changed labels, whose values a request decides. Outbound it is the endpoint that tells something in TLS.
@@ -338,7 +346,7 @@ impl MetricsContext {
         direction: Direction,
         cluster: Option<&Cluster>,
         endpoint: Option<&Rc<LocalEndpoint>>,
-        client: Option<&TlsFacts>,
+        (client, source): (Option<&TlsFacts>, Option<Arc<Peer>>),
         tags: Option<TagValues>,
     ) -> Series {
         let own = endpoint.and_then(|endpoint| endpoint.tls_facts());
@@ -347,7 +355,7 @@ impl MetricsContext {
             Direction::Outbound => own.as_deref(),
         };
         let workload = endpoint.and_then(|endpoint| endpoint.workload());
-        let key = self.key(direction, cluster, workload, tls);
+        let key = self.key(direction, cluster, workload, (tls, source));
         self.worker.series(&SeriesKey { tags, ..key })
     }
 
@@ -356,7 +364,7 @@ impl MetricsContext {
         direction: Direction,
         cluster: Option<&Cluster>,
         workload: Option<&Workload>,
-        tls: Option<&TlsFacts>,
+        (tls, source): (Option<&TlsFacts>, Option<Arc<Peer>>),
     ) -> SeriesKey {
         let mutual = tls.filter(|tls| tls.is_mutual());
         let peer = mutual.and_then(|tls| Some(tls.identity.as_ref()?.to_string().into()));
@@ -370,7 +378,10 @@ impl MetricsContext {
                 self.identity.clone(),
                 workload.map(|workload| Arc::new(workload.into())),
             ),
-            Direction::Inbound => (None, self.identity.clone()),
+            Direction::Inbound => {
+                let proven = || Some(Arc::new(of_namespace(mutual?.identity.as_ref()?)));
+                (source.or_else(proven), self.identity.clone())
+            }
         };
         SeriesKey {
             direction,
@@ -386,6 +397,18 @@ impl MetricsContext {
             },
             tags: None,
         }
+    }
+}
+
+/// A workload of which only the namespace is known.
+fn of_namespace(identity: &PeerIdentity) -> Peer {
+    Peer {
+        workload: Workload {
+            namespace: identity.namespace().into(),
+            ..Workload::default()
+        },
+        app: "".into(),
+        version: "".into(),
     }
 }
 
@@ -435,7 +458,7 @@ mod tests {
         // A request that still goes by the old cluster keeps no connections to what it finds there.
         let late = before.endpoint(
             "0.0.0.9:80".parse().unwrap(),
-            &Transport::Plaintext,
+            (&Transport::Plaintext, false),
             None,
             &metrics,
         );

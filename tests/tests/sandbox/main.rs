@@ -22,4 +22,5 @@ mod ready;
 mod rights;
 mod sandbox;
 mod shift;
+mod traces;
 mod website;

@@ -90,6 +90,8 @@ fn traffic_is_mutual_tls_from_the_first_request_on() {
             "istio_requests_total{",
             &format!("reporter=\"{reporter}\""),
             &format!("connection_security_policy=\"{policy}\""),
+            "source_workload=\"client\"",
+            "source_workload_namespace=\"default\"",
             &principals[0],
             &principals[1],
         ];
@@ -101,6 +103,7 @@ fn traffic_is_mutual_tls_from_the_first_request_on() {
         "istio_requests_total{",
         "connection_security_policy=\"none\"",
         "source_principal=\"unknown\"",
+        "source_workload=\"unknown\"",
     ];
     check(mesh.pod("echo"), &words, 1);
 }

@@ -11,6 +11,7 @@
 //! response code comes up for the first time) and when somebody scrapes.
 
 mod cells;
+mod exchange;
 mod key;
 mod prometheus;
 mod rules;
@@ -20,6 +21,7 @@ mod snapshot;
 mod stats;
 
 pub use cells::{Counter, Gauge, Histogram, HostCells, WorkerCells};
+pub use exchange::{ID as PEER_ID, KnownPeers, METADATA as PEER_METADATA, OwnMetadata};
 pub use key::{Outcome, Peer, Protocol, Security, SeriesKey, Service, TagValues};
 pub use rules::RuleEffect;
 pub use series::{Series, TcpBytes};

@@ -8,6 +8,7 @@ use mesh_ir::{Direction, ForwardClientCertificate};
 
 use super::{Exchange, UpstreamTarget, uuid};
 use crate::http1::{Fields, Known, RequestLine, write_decimal};
+use crate::telemetry::metrics::OwnMetadata;
 use crate::worker::edit::RequestEdit;
 use crate::worker::stream::DownstreamStream;
 
@@ -123,6 +124,14 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             .extend_from_slice(element.as_bytes());
     }
 
+    /// What the endpoint's proxy is told of this one, where it has one.
+    fn own_metadata(&self) -> Option<&OwnMetadata> {
+        let endpoint = self.info.endpoint.as_ref()?;
+        let is_told = self.context.direction == Direction::Outbound && endpoint.offers_mtls;
+        let own = self.worker.shared.options.metadata.as_deref();
+        own.filter(|_| is_told)
+    }
+
     /// The head that goes out.
     pub(super) fn outgoing<'e>(
         &'e self,
@@ -147,6 +156,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: (rewritten && !written.hides_query()).then(|| request.path_and_query()),
             attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),
+            metadata: self.own_metadata(),
             trace: self.trace.as_deref().filter(|trace| trace.replaces),
         };
         let line = RequestLine {

@@ -1,6 +1,7 @@
 //! The end of a request: counted, and logged where that is asked for.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_ir::Direction;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::Exchange;
 use crate::http1::{Fields, Known, RequestRef};
 use crate::record::{self, Record};
-use crate::telemetry::metrics::{Outcome, Protocol, Series, TagValues};
+use crate::telemetry::metrics::{Outcome, PEER_METADATA, Peer, Protocol, Series, TagValues};
 use crate::worker::grpc::is_grpc;
 use crate::worker::scratch::Written;
 use crate::worker::stream::DownstreamStream;
@@ -57,6 +58,19 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         cells.downstream_rq_active.dec();
     }
 
+    /// The workload that asks, as its proxy tells. One that has proven to be of another namespace is not believed.
+    fn source(&self) -> Option<Arc<Peer>> {
+        if self.context.direction != Direction::Inbound {
+            return None;
+        }
+        let told = self.stream.head().fields().get(PEER_METADATA)?;
+        let peer = self.worker.peers.get(told)?;
+        let tls = self.stream.tls().filter(|tls| tls.facts.is_mutual());
+        let proven = tls.and_then(|tls| tls.facts.identity.as_ref());
+        let is_other = proven.is_some_and(|proven| proven.namespace() != &*peer.workload.namespace);
+        (!is_other).then_some(peer)
+    }
+
     fn count(
         &self,
         cluster: Option<&Rc<LocalCluster>>,
@@ -65,20 +79,22 @@ impl<D: DownstreamStream> Exchange<'_, D> {
     ) {
         let (metrics, direction) = (&self.worker.metrics, self.context.direction);
         let tls = self.stream.tls();
+        let source = self.source();
         if tags.is_some() {
             let endpoint = self.info.endpoint.as_ref();
             let facts = tls.map(|tls| &tls.facts);
             let cluster = cluster.map(|cluster| &*cluster.cluster);
-            return record(&metrics.tagged(direction, cluster, endpoint, facts, tags));
+            return record(&metrics.tagged(direction, cluster, endpoint, (facts, source), tags));
         }
         if let (Some(endpoint), Some(cluster)) = (&self.info.endpoint, cluster) {
-            return record(&endpoint.series(direction, &cluster.cluster, metrics, tls));
+            let client = (tls, source.as_ref());
+            return record(&endpoint.series(direction, &cluster.cluster, metrics, client));
         }
         let verified = tls.map(|tls| &tls.facts).filter(|tls| tls.is_mutual());
         match (verified, cluster) {
             (Some(_), cluster) if direction == Direction::Inbound => {
                 let cluster = cluster.map(|cluster| &*cluster.cluster);
-                record(&metrics.series(direction, cluster, None, verified));
+                record(&metrics.series(direction, cluster, None, (verified, source)));
             }
             (_, Some(cluster)) => record(cluster.unserved(direction, metrics)),
             (_, None) => record(self.runtime.unrouted(direction, metrics)),

@@ -70,7 +70,13 @@ impl Room {
             identity: None,
             worker: Metrics::new().worker(),
         };
-        let local = LocalEndpoint::new(&cluster, address, Transport::Plaintext, None, &metrics);
+        let local = LocalEndpoint::new(
+            &cluster,
+            address,
+            (Transport::Plaintext, false),
+            None,
+            &metrics,
+        );
         let slot = local.slot(Permit::default());
         let connection = local.established(endpoint, slot).unwrap();
         let request = RequestRef {

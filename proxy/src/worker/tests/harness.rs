@@ -55,6 +55,7 @@ pub fn start_with(
         namespace: "default".into(),
         service_cluster: "test".into(),
         identity: None,
+        metadata: None,
         metrics: metrics.clone(),
         reporter: Arc::new(Reporter::new(Arc::new(AccessLogs::new("/".into())))),
     };
