@@ -65,20 +65,24 @@ pub fn read(name: &str) -> anyhow::Result<Input> {
 
 /// Reads files, pipes, standard input, and all YAML and JSON files in directories and those below them.
 pub fn read_all(names: &[String]) -> anyhow::Result<Vec<Input>> {
-    let mut inputs = Vec::new();
+    self::names(names)?.iter().map(|name| read(name)).collect()
+}
+
+/// The names of all texts: directories stand for the YAML and JSON files in them and below.
+pub fn names(names: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
     for name in names {
         let path = Path::new(name);
         if name == "-" || !path.is_dir() {
-            inputs.push(read(name)?);
+            all.push(name.clone());
             continue;
         }
         let mut files = Vec::new();
         walk(path, &mut files)?;
-        for file in files {
-            inputs.push(read(&file.to_string_lossy())?);
-        }
+        let files = files.iter();
+        all.extend(files.map(|file| file.to_string_lossy().into_owned()));
     }
-    Ok(inputs)
+    Ok(all)
 }
 
 fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -10,6 +10,8 @@ use crate::source::Origin;
 
 /// Code of findings about objects that do not have the shape or the values of their kind; Istio's own.
 pub const SCHEMA: &str = "IST0106";
+/// Code of findings about values that are accepted although they are probably not what was meant; Istio's own.
+pub const SCHEMA_WARNING: &str = "IST0133";
 /// Code of findings about objects and fields that are valid, but on which nothing acts yet.
 pub const NO_EFFECT: &str = "MESH0001";
 /// Our code for parts of objects that are left out, since nothing can act on them yet or they lack something.
@@ -43,6 +45,13 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// Whether this comes from checking an object against its kind, refused or not.
+    pub fn is_of_schema(&self) -> bool {
+        [SCHEMA, SCHEMA_WARNING].contains(&self.code)
+    }
 }
 
 impl fmt::Display for Level {

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use mesh_core::diag::SCHEMA;
+use mesh_core::diag::Diagnostic;
 use mesh_core::resource::{Resource, decode, decode_value};
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
 use mesh_core::source::{Origin, parse};
@@ -552,7 +552,7 @@ fn check(resource: Resource) -> Result<(), TestCaseError> {
         survives(&config.listeners)?;
         survives(&config.routes)?;
     }
-    findings.retain(|found| found.code == SCHEMA);
+    findings.retain(Diagnostic::is_of_schema);
     prop_assert_eq!(findings, []);
     Ok(())
 }

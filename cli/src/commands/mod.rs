@@ -13,10 +13,12 @@ mod proxy_status;
 mod sandbox;
 mod shift;
 mod uninstall;
+mod validate;
 mod version;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::args::{Cli, Color};
@@ -35,6 +37,7 @@ pub enum Command {
     Manifest(manifest::Args),
     Shift(shift::Args),
     Analyze(analyze::Args),
+    Validate(validate::Args),
     Explain(explain::Args),
     Authz(authz::Args),
     KubeInject(kube_inject::Args),
@@ -55,6 +58,7 @@ impl Command {
             Self::Manifest(args) => manifest::run(args, context),
             Self::Shift(args) => shift::run(args, context),
             Self::Analyze(args) => analyze::run(args, context),
+            Self::Validate(args) => validate::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),
@@ -70,7 +74,7 @@ impl Command {
 pub fn main(words: impl Iterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&likely(error)),
     };
     let printer = Printer::new(cli.globals.color, cli.globals.verbose);
     log(cli.globals.verbose);
@@ -97,6 +101,25 @@ fn refuse(error: &clap::Error) -> Exit {
     }
     let written = printer.data(&text).map(|()| Exit::Success);
     written.unwrap_or_else(|error| complain(&printer, &error))
+}
+
+/// The error with the likeliest of the commands that the parser suggests for one that is mistyped.
+fn likely(mut error: clap::Error) -> clap::Error {
+    let wrong = error.get(ContextKind::InvalidSubcommand);
+    let suggested = error.get(ContextKind::SuggestedSubcommand);
+    if let (Some(ContextValue::String(wrong)), Some(ContextValue::Strings(names))) =
+        (wrong, suggested)
+    {
+        let distance = |name: &String| strsim::damerau_levenshtein(name, wrong);
+        let nearest = names.iter().map(distance).min();
+        let names = names.iter().filter(|name| Some(distance(name)) == nearest);
+        let names = names.cloned().collect();
+        error.insert(
+            ContextKind::SuggestedSubcommand,
+            ContextValue::Strings(names),
+        );
+    }
+    error
 }
 
 fn complain(printer: &Printer, error: &anyhow::Error) -> Exit {

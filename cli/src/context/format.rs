@@ -9,6 +9,9 @@ pub enum Format {
     Short,
     Log,
     Name,
+    Sarif,
+    Github,
+    Junit,
 }
 
 // === impl Format ===
@@ -23,6 +26,9 @@ impl Format {
             Self::Short => "short",
             Self::Log => "log",
             Self::Name => "name",
+            Self::Sarif => "sarif",
+            Self::Github => "github",
+            Self::Junit => "junit",
         }
     }
 }

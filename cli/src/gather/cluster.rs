@@ -1,10 +1,11 @@
 //! The objects of a cluster that the rules look at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::api::DynamicObject;
-use mesh_core::resource::{Kind, Resource, decode_value};
+use mesh_core::resource::{Kind, Object, Resource, decode_value};
 use mesh_core::source::Origin;
 
 use super::Gathered;
@@ -39,6 +40,7 @@ pub async fn gather(context: &Context, gathered: &mut Gathered) -> anyhow::Resul
             // The cluster does not have this kind: nothing can be wrong with its objects.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(kube::Error::Api(status)) if status.code == 403 => {
+                gathered.unseen.insert(kind);
                 let reason = &status.message;
                 context.printer.warn(&format!(
                     "{} objects are left out of the analysis: {reason}",
@@ -49,17 +51,89 @@ pub async fn gather(context: &Context, gathered: &mut Gathered) -> anyhow::Resul
         }
     }
     drop(lists);
-    if let Some(object) = mesh_config(&cluster, context.istio_namespace()).await? {
-        gathered.add_object(object, &cluster);
+    let names = std::iter::once("istio".to_owned()).chain(injectors(gathered));
+    for name in names.collect::<Vec<_>>() {
+        let namespace = context.istio_namespace();
+        if let Some(object) = one(&cluster, Kind::ConfigMap, namespace, &name, gathered).await? {
+            gathered.add_object(object, &cluster);
+        }
+    }
+    for (namespace, name) in gateway_secrets(gathered) {
+        if let Some(object) = one(&cluster, Kind::Secret, &namespace, &name, gathered).await? {
+            gathered.add_object(object, &cluster);
+        }
     }
     Ok(cluster)
 }
 
-/// The ConfigMap with the mesh's settings; of the other ConfigMaps nothing is needed.
-async fn mesh_config(cluster: &Cluster, namespace: &str) -> anyhow::Result<Option<DynamicObject>> {
-    match objects::get(cluster, Kind::ConfigMap, namespace, "istio").await {
+/// Names of the ConfigMaps of the injectors that namespaces ask for.
+fn injectors(gathered: &Gathered) -> BTreeSet<String> {
+    let namespaces = gathered.resources.iter();
+    let namespaces = namespaces.filter(|resource| resource.key.kind == Kind::Namespace);
+    let revisions = namespaces.filter_map(|it| it.meta.labels.get("istio.io/rev"));
+    let named = revisions.filter(|revision| !matches!(revision.as_str(), "" | "default"));
+    let named = named.map(|revision| format!("istio-sidecar-injector-{revision}"));
+    std::iter::once("istio-sidecar-injector".to_owned())
+        .chain(named)
+        .collect()
+}
+
+/// The Secrets that Gateways name, in the namespaces of the pods that they select. No others are asked for.
+fn gateway_secrets(gathered: &Gathered) -> BTreeSet<(String, String)> {
+    let pods = gathered.resources.iter();
+    let pods: Vec<_> = pods.filter(|it| it.key.kind == Kind::Pod).collect();
+    let mut secrets = BTreeSet::new();
+    for resource in &gathered.resources {
+        let Object::Gateway(gateway) = &resource.object else {
+            continue;
+        };
+        let tls = gateway.servers.iter().filter_map(|it| it.tls.as_ref());
+        let names: BTreeSet<&String> = tls
+            .flat_map(|tls| tls.credential_name.iter().chain(&tls.credential_names))
+            .filter(|name| !name.is_empty())
+            .collect();
+        if names.is_empty() {
+            continue;
+        }
+        let selected = |pod: &&&Arc<Resource>| {
+            let mut wanted = gateway.selector.iter();
+            wanted.all(|(key, value)| pod.meta.labels.get(key) == Some(value))
+        };
+        let namespaces: BTreeSet<&str> = pods
+            .iter()
+            .filter(selected)
+            .map(|pod| &*pod.key.namespace)
+            .collect();
+        for name in names {
+            match name.split_once('/') {
+                Some((namespace, name)) => {
+                    secrets.insert((namespace.to_owned(), name.to_owned()));
+                }
+                None => secrets.extend(
+                    namespaces
+                        .iter()
+                        .map(|namespace| ((*namespace).to_owned(), name.clone())),
+                ),
+            }
+        }
+    }
+    secrets
+}
+
+/// One object, if it is there. Where it may not be read, its kind counts as not seen.
+async fn one(
+    cluster: &Cluster,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    gathered: &mut Gathered,
+) -> anyhow::Result<Option<DynamicObject>> {
+    match objects::get(cluster, kind, namespace, name).await {
         Ok(found) => Ok(found),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            gathered.unseen.insert(kind);
+            Ok(None)
+        }
         Err(error) => Err(cluster.explain(error)),
     }
 }

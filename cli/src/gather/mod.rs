@@ -4,18 +4,19 @@ mod cluster;
 mod unknown;
 mod world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use mesh_core::diag::{Diagnostic, Level};
-use mesh_core::resource::{Resource, decode, decode_value};
+use mesh_core::resource::{Kind, Resource, decode, decode_value};
 use mesh_core::source::{Origin, SourceMap};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::{failure, input};
 pub use cluster::gather as cluster;
-pub use world::{Sources, World};
+pub use world::{Sources, World, kind_of};
 
 /// Objects, what was found on the way, and the texts that they come from.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub struct Gathered {
     pub resources: Vec<Arc<Resource>>,
     pub findings: Vec<Diagnostic>,
     pub sources: SourceMap,
+    /// Kinds that could not be listed, as a whole or in part.
+    pub unseen: BTreeSet<Kind>,
 }
 
 // === impl Gathered ===

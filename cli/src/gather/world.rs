@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use mesh_core::diag::{Diagnostic, FieldPath, Level};
-use mesh_core::resource::Resource;
+use mesh_core::resource::{Kind, Resource, ResourceKey};
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
-use mesh_core::source::SourceMap;
+use mesh_core::source::{SourceMap, UNPARSABLE};
+use mesh_ir::ConfigRef;
+use mesh_ir::evaluate as rule;
 
 use super::Gathered;
 use crate::context::{Cluster, Context};
-use crate::{input, runtime};
+use crate::{failure, input, runtime};
 
 /// Where the objects come from.
 #[derive(Debug, clap::Args)]
@@ -49,7 +51,18 @@ impl Sources {
             resources,
             findings,
             sources,
+            unseen: _,
         } = gathered;
+        // An answer from half of a file would be an answer to another question.
+        if let Some(broken) = findings.iter().find(|found| found.code == UNPARSABLE) {
+            let span = sources.locate_finding(broken);
+            let place = span.map_or_else(String::new, |span| format!("{}: ", span.file));
+            let error = failure::data(format!("{place}{}", broken.message));
+            return Err(match &broken.hint {
+                Some(hint) => failure::advise(error, hint.clone()),
+                None => error,
+            });
+        }
         for finding in findings.iter().filter(|found| found.level == Level::Error) {
             context.printer.warn(&finding.message);
         }
@@ -66,6 +79,12 @@ impl Sources {
 // === impl World ===
 
 impl World {
+    /// Where a rule that decides is written: file and line, or else the object. None if no object of the world holds it.
+    pub fn place_of(&self, rule: &rule::Origin) -> Option<String> {
+        let resource = self.snapshot.get(&key_of(&rule.object)?)?;
+        Some(self.place(resource, &rule.field))
+    }
+
     /// Where a field of an object is written: file and line, or else the object.
     pub fn place(&self, resource: &Arc<Resource>, field: &str) -> String {
         let finding = Diagnostic {
@@ -89,4 +108,18 @@ impl World {
             }
         }
     }
+}
+
+/// The kind that a rule is of, which Istio's metadata writes in kebab case.
+pub fn kind_of(object: &ConfigRef) -> Option<Kind> {
+    let plain = object.kind.replace('-', "");
+    Kind::all().find(|kind| kind.name().eq_ignore_ascii_case(&plain))
+}
+
+fn key_of(object: &ConfigRef) -> Option<ResourceKey> {
+    Some(ResourceKey {
+        kind: kind_of(object)?,
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    })
 }

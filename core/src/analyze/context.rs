@@ -1,18 +1,20 @@
 //! What rules look at: the snapshot, and what is worked out from it once.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
+
 use super::Options;
-use super::workloads::Workloads;
-use crate::model::VirtualServiceSpec;
+use super::pods::{Namespaces, Pods};
+use crate::model::{GatewaySpec, VirtualServiceSpec};
 use crate::resource::{Kind, Object, Resource};
 use crate::snapshot::{MeshService, Snapshot, expand_host};
+use crate::source::parse_whole;
 
-/// Name and label of the ingress gateway that every installation is assumed to have.
+/// Name of the ingress gateway that every installation is assumed to have.
 const INGRESS: &str = "istio-ingressgateway";
-const INGRESS_LABEL: (&str, &str) = ("istio", "ingressgateway");
 
 /// Most comparisons of names that hints may take in one run.
 const HINT_BUDGET: usize = 500_000;
@@ -20,8 +22,12 @@ const HINT_BUDGET: usize = 500_000;
 /// What rules look at.
 pub(super) struct Context<'s> {
     pub(super) snapshot: &'s Snapshot,
+    pub(super) options: &'s Options,
     pub(super) istio_namespace: &'s str,
-    workloads: OnceLock<Workloads>,
+    pods: OnceLock<Pods<'s>>,
+    namespaces: OnceLock<Namespaces<'s>>,
+    mesh_value: OnceLock<Value>,
+    names: OnceLock<HashMap<&'s str, &'s Arc<MeshService>>>,
     subsets: OnceLock<BTreeMap<String, BTreeSet<String>>>,
     budget: Cell<usize>,
 }
@@ -30,8 +36,12 @@ impl<'s> Context<'s> {
     pub(super) fn new(snapshot: &'s Snapshot, options: &'s Options) -> Self {
         Self {
             snapshot,
+            options,
             istio_namespace: &options.istio_namespace,
-            workloads: OnceLock::new(),
+            pods: OnceLock::new(),
+            namespaces: OnceLock::new(),
+            mesh_value: OnceLock::new(),
+            names: OnceLock::new(),
             subsets: OnceLock::new(),
             budget: Cell::new(HINT_BUDGET),
         }
@@ -50,6 +60,19 @@ impl<'s> Context<'s> {
             })
     }
 
+    /// Istio's Gateways with their objects.
+    pub(super) fn gateways(
+        &self,
+    ) -> impl Iterator<Item = (&'s Arc<Resource>, &'s GatewaySpec)> + use<'s> {
+        let objects = self.snapshot.resources(Kind::Gateway);
+        objects
+            .iter()
+            .filter_map(|resource| match &resource.object {
+                Object::Gateway(spec) => Some((resource, &**spec)),
+                _ => None,
+            })
+    }
+
     /// The fully qualified form of a host that an object of a namespace names.
     pub(super) fn expand(&self, host: &str, namespace: &str) -> String {
         expand_host(host, namespace, &self.snapshot.options().dns_domain)
@@ -63,6 +86,18 @@ impl<'s> Context<'s> {
     ) -> Option<&'s Arc<MeshService>> {
         let mut namespaces = namespaces.into_iter();
         namespaces.find_map(|namespace| self.snapshot.find_service(host, namespace))
+    }
+
+    /// The first service with a short name, whatever its namespace.
+    pub(super) fn service_named(&self, name: &str) -> Option<&'s Arc<MeshService>> {
+        let names = self.names.get_or_init(|| {
+            let mut names = HashMap::new();
+            for service in self.snapshot.services() {
+                names.entry(&*service.name).or_insert(service);
+            }
+            names
+        });
+        names.get(name).copied()
     }
 
     /// Whether a namespace has a service of exactly this host, whoever sees it.
@@ -85,17 +120,36 @@ impl<'s> Context<'s> {
     }
 
     /// The pods, with the ingress gateway's.
-    pub(super) fn workloads(&self) -> &Workloads {
-        self.workloads.get_or_init(|| {
-            let mut workloads = Workloads::new(self.snapshot);
-            if self.has_ingress() {
-                let (key, value) = INGRESS_LABEL;
-                workloads.add(BTreeMap::from([
-                    (key.to_owned(), value.to_owned()),
-                    ("app".to_owned(), INGRESS.to_owned()),
-                ]));
-            }
-            workloads
+    pub(super) fn pods(&self) -> &Pods<'s> {
+        self.pods.get_or_init(|| {
+            let ingress = self.has_ingress().then_some(self.istio_namespace);
+            Pods::new(self.snapshot, ingress)
+        })
+    }
+
+    /// The namespaces that are objects.
+    pub(super) fn namespaces(&self) -> &Namespaces<'s> {
+        self.namespaces
+            .get_or_init(|| Namespaces::new(self.snapshot))
+    }
+
+    /// Whether all objects of a kind are at hand: what is not there is missing.
+    pub(super) fn knows(&self, kind: Kind) -> bool {
+        !self.options.unseen.contains(&kind)
+    }
+
+    /// The mesh's settings as they are written; null when there are none.
+    pub(super) fn mesh_value(&self) -> &Value {
+        self.mesh_value.get_or_init(|| {
+            let maps = self.snapshot.resources(Kind::ConfigMap).iter();
+            let mut texts = maps
+                .filter(|map| &*map.key.name == "istio")
+                .filter(|map| &*map.key.namespace == self.istio_namespace)
+                .filter_map(|map| map.raw.pointer("/data/mesh")?.as_str());
+            let document = texts
+                .next()
+                .and_then(|text| parse_whole("mesh", text).0.into_iter().next());
+            document.map_or(Value::Null, |document| (*document.value).clone())
         })
     }
 
@@ -134,7 +188,8 @@ impl<'s> Context<'s> {
         best.map(|(_, candidate)| candidate)
     }
 
-    fn has_ingress(&self) -> bool {
-        self.snapshot.mesh().ingress_controller_mode.as_deref() != Some("OFF")
+    pub(super) fn has_ingress(&self) -> bool {
+        self.options.assume_ingress
+            && self.snapshot.mesh().ingress_controller_mode.as_deref() != Some("OFF")
     }
 }

@@ -20,6 +20,11 @@ const IGNORED: [&str; 4] = [
     "local-path-storage",
 ];
 
+/// Whether a namespace is the cluster's own.
+pub(super) fn is_of_cluster(namespace: &str) -> bool {
+    IGNORED.contains(&namespace)
+}
+
 /// Findings to leave out: a code for objects that match a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suppression {
@@ -110,7 +115,7 @@ fn is_wanted(
         .namespace
         .as_ref()
         .is_some_and(|namespace| !key.namespace.is_empty() && key.namespace != *namespace);
-    if (filtered && !from_file) || IGNORED.contains(&&*key.namespace) {
+    if (filtered && !from_file) || is_of_cluster(&key.namespace) {
         return false;
     }
     let by_option = options.suppressions.iter().any(|suppression| {

@@ -7,25 +7,31 @@
 //! A rule is a pure function of the snapshot, in a file of its own with its documentation page in `docs/analysis/`. Rules name
 //! field paths; only [`crate::source`] knows lines.
 
+mod annotations;
 mod codes;
 mod context;
 mod finish;
+mod label_selector;
+mod names;
+mod pods;
 mod render;
+mod repair;
 mod routes;
 mod rules;
-mod workloads;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use codes::{CODES, Code};
+pub use codes::{CODES, Code, RETIRED};
 pub use finish::{InvalidSuppression, Suppression, finish};
-pub use render::{Rendered, line};
-pub use rules::RULES;
+pub use render::{Located, Rendered, github, junit, line, sarif};
+pub use repair::{Repair, repaired, repairs};
+pub use rules::{ON_REQUEST, RULES};
 
 use self::context::Context;
-use crate::diag::{Diagnostic, FieldPath, Level, SCHEMA};
-use crate::resource::{Kind, Resource, ResourceKey};
+use self::finish::is_of_cluster;
+use crate::diag::{Diagnostic, FieldPath, Level};
+use crate::resource::{Kind, Meta, Resource, ResourceKey};
 use crate::snapshot::Snapshot;
 use crate::translate;
 
@@ -39,8 +45,12 @@ pub struct Options {
     pub namespace: Option<Arc<str>>,
     /// Findings to leave out.
     pub suppressions: Vec<Suppression>,
-    /// Names of the only rules to apply; all when empty.
+    /// Names of the only rules to apply. When empty, all are but those of [`ON_REQUEST`].
     pub rules: BTreeSet<String>,
+    /// Whether an ingress gateway counts as installed although no object says so, as for files by themselves.
+    pub assume_ingress: bool,
+    /// Kinds of which not all objects are at hand: nothing is called missing because of them.
+    pub unseen: BTreeSet<Kind>,
 }
 
 /// One rule, or several that look at the same thing.
@@ -69,14 +79,25 @@ pub fn analyze_with(
     let context = Context::new(snapshot, options);
     let mut findings = Vec::new();
     for rule in RULES {
-        if options.rules.is_empty() || options.rules.contains(rule.name) {
+        if applies(rule, options) {
             (rule.check)(&context, &mut findings);
         }
     }
     findings.extend(without_known(earlier, &findings));
-    findings.extend(without_rule(snapshot));
-    findings.extend(translate::without_effect(snapshot));
+    // Who asks for some rules wants to hear of nothing else.
+    if options.rules.is_empty() {
+        findings.extend(without_rule(snapshot));
+        findings.extend(translate::without_effect(snapshot));
+    }
     finish(findings, snapshot, options)
+}
+
+fn applies(rule: &Rule, options: &Options) -> bool {
+    if options.rules.is_empty() {
+        !ON_REQUEST.contains(&rule.name)
+    } else {
+        options.rules.contains(rule.name)
+    }
 }
 
 /// Findings of objects by themselves that no rule gives: wrong types in Kubernetes' own kinds, and objects without effect.
@@ -86,7 +107,7 @@ fn without_rule(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
         let has_rule = resource.key.kind.row().definition.is_some();
         let found = resource.findings.iter();
         found
-            .filter(move |found| !has_rule || found.code != SCHEMA)
+            .filter(move |found| !has_rule || !found.is_of_schema())
             .cloned()
     })
 }
@@ -95,11 +116,11 @@ fn without_rule(snapshot: &Snapshot) -> impl Iterator<Item = Diagnostic> {
 fn without_known(earlier: Vec<Diagnostic>, known: &[Diagnostic]) -> Vec<Diagnostic> {
     let places: BTreeSet<(&Option<ResourceKey>, &FieldPath)> = known
         .iter()
-        .filter(|found| found.code == SCHEMA)
+        .filter(|found| found.is_of_schema())
         .map(|found| (&found.resource, &found.path))
         .collect();
     let is_new = |found: &Diagnostic| {
-        found.code != SCHEMA || !places.contains(&(&found.resource, &found.path))
+        !found.is_of_schema() || !places.contains(&(&found.resource, &found.path))
     };
     earlier.into_iter().filter(is_new).collect()
 }
@@ -111,8 +132,16 @@ impl Default for Options {
             namespace: None,
             suppressions: Vec::new(),
             rules: BTreeSet::new(),
+            assume_ingress: true,
+            unseen: BTreeSet::new(),
         }
     }
+}
+
+/// Whether an object is part of an installation of Istio, which nobody is asked to change.
+fn is_of_control_plane(meta: &Meta) -> bool {
+    let is_released = meta.labels.get("release").is_some_and(|by| by == "istio");
+    meta.labels.contains_key("istio") || is_released
 }
 
 /// A finding about a field of an object.

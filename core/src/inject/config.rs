@@ -18,9 +18,11 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::VERSION;
 use crate::model::MeshConfig;
+use crate::source;
 
 /// Everything that injection depends on beside the pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,12 +113,12 @@ pub struct ProxyValues {
 
 /// Why a configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {source}")]
+#[error("{what}: {reason}")]
 pub struct ConfigError {
     /// Which part.
     what: &'static str,
     /// What the reader says.
-    source: serde_yaml::Error,
+    reason: String,
 }
 
 // === impl InjectConfig ===
@@ -162,9 +164,11 @@ fn read<T: Default + serde::de::DeserializeOwned>(
     what: &'static str,
     text: &str,
 ) -> Result<T, ConfigError> {
-    serde_yaml::from_str::<Option<T>>(text)
-        .map(Option::unwrap_or_default)
-        .map_err(|source| ConfigError { what, source })
+    let failed = |reason| ConfigError { what, reason };
+    match source::value(text).map_err(failed)? {
+        Value::Null => Ok(T::default()),
+        value => T::deserialize(value).map_err(|error| failed(error.to_string())),
+    }
 }
 
 // === impl InjectorSettings ===

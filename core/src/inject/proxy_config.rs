@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::annotations::given;
 use super::{InjectConfig, InjectError};
+use crate::source;
 
 /// Annotation with a pod's own configuration, YAML or JSON.
 const ANNOTATION: &str = "proxy.istio.io/config";
@@ -29,10 +30,13 @@ impl MergedProxyConfig {
             merged.merge(of_mesh);
         }
         if let Some(text) = given(annotations, ANNOTATION) {
-            let of_pod: Map<String, Value> = serde_yaml::from_str(text).map_err(|error| {
-                InjectError::annotation(ANNOTATION, format!("not a YAML mapping: {error}"))
-            })?;
-            merged.merge(&of_pod);
+            let wrong = |why: &str| {
+                InjectError::annotation(ANNOTATION, format!("not a YAML mapping: {why}"))
+            };
+            match source::value(text).map_err(|error| wrong(&error))? {
+                Value::Object(of_pod) => merged.merge(&of_pod),
+                _ => return Err(wrong("it is a single value or a list")),
+            }
         }
         Ok(merged)
     }

@@ -42,6 +42,11 @@ pub(super) struct Keys {
     paths: Vec<String>,
 }
 
+/// Most wrong keys of one value that are told the nearest known one.
+const MOST_SUGGESTED: usize = 20;
+
+const UNKNOWN: &str = "unknown key";
+
 /// What is wrong with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WrongKey {
@@ -133,6 +138,11 @@ impl Keys {
             } else {
                 match self.below(schema, &segment) {
                     Below::Schema(schema) => self.walk(child, schema, &path, found),
+                    // To look for the nearest of all known keys takes its time.
+                    Below::Unknown if found.wrong.len() >= MOST_SUGGESTED => {
+                        let message = UNKNOWN.to_owned();
+                        found.wrong.push(WrongKey { path, message });
+                    }
                     Below::Unknown => found.wrong.push(self.wrong(path)),
                 }
             }
@@ -210,7 +220,7 @@ impl Keys {
     fn wrong(&self, path: FieldPath) -> WrongKey {
         let message = match self.nearest(&path.to_string()) {
             Some(nearest) => format!("unknown key; the nearest known one is {nearest}"),
-            None => "unknown key".to_owned(),
+            None => UNKNOWN.to_owned(),
         };
         WrongKey { path, message }
     }

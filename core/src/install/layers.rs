@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::Keys;
-use super::merge::{merge, prune_null, remove};
+use super::merge::{merge, prune_null, remove_all};
 use super::profile::Profile;
 use super::revision::check_revision;
 use super::set::Assignment;
@@ -14,6 +14,9 @@ use crate::diag::{FieldPath, Level, Segment};
 use crate::model::MeshConfig;
 use crate::resource::check_mesh_config;
 use crate::source::{Document, Part, parse_whole};
+
+/// Most keys of one document that are told.
+const MOST_TOLD: usize = 100;
 
 /// Keys of a values file of the Helm charts, which are below `values` otherwise.
 const OF_CHARTS: [&str; 4] = ["global", "pilot", "gateways", "sidecarInjectorWebhook"];
@@ -159,17 +162,24 @@ impl Layers {
             return None;
         }
         let (wrong, without_effect) = self.keys.check(&spec);
-        for wrong in wrong {
+        // Told once; the types need not tell it again.
+        remove_all(&mut spec, wrong.iter().map(|wrong| &wrong.path));
+        for wrong in wrong.iter().take(MOST_TOLD) {
             let message = format!("{}: {}", wrong.path, wrong.message);
             self.error(at(&place.written(&wrong.path), Part::Key), message);
-            // Told once; the types need not tell it again.
-            remove(&mut spec, &wrong.path);
         }
-        for path in without_effect {
-            self.without_effect(&at(&place.written(&path), Part::Key), &path);
-            if !is_of_mesh(&path) {
-                remove(&mut spec, &path);
-            }
+        if let Some(more) = wrong.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            self.error(name, format!("{more} more keys are wrong"));
+        }
+        let removed = without_effect.iter().filter(|path| !is_of_mesh(path));
+        remove_all(&mut spec, removed);
+        for path in without_effect.iter().take(MOST_TOLD) {
+            self.without_effect(&at(&place.written(path), Part::Key), path);
+        }
+        let more = without_effect.len().checked_sub(MOST_TOLD);
+        if let Some(more) = more.filter(|more| *more > 0) {
+            let text = format!("{name}: {more} more keys have no effect in this version");
+            self.warnings.push(text);
         }
         if let Err((path, message)) = typed(&spec) {
             let message = format!("{path}: {message}");

@@ -1,27 +1,29 @@
 //! Values over values.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use crate::diag::{FieldPath, Segment};
 
-/// Takes a key out.
-pub(super) fn remove(value: &mut Value, path: &FieldPath) {
-    let Some((Segment::Key(last), parents)) = path.0.split_last() else {
-        return;
-    };
-    let mut place = value;
-    for segment in parents {
-        let next = match segment {
-            Segment::Key(key) => place.get_mut(&**key),
-            Segment::Index(index) => place.get_mut(*index),
-        };
-        match next {
-            Some(next) => place = next,
-            None => return,
+/// Takes out what is at many paths, in one pass over each mapping.
+pub(super) fn remove_all<'p>(value: &mut Value, paths: impl IntoIterator<Item = &'p FieldPath>) {
+    let mut by_parent: BTreeMap<&[Segment], BTreeSet<&str>> = BTreeMap::new();
+    for path in paths {
+        if let Some((Segment::Key(last), parents)) = path.0.split_last() {
+            by_parent.entry(parents).or_default().insert(last);
         }
     }
-    if let Some(map) = place.as_object_mut() {
-        map.shift_remove(&**last);
+    for (parents, keys) in by_parent {
+        let place = parents
+            .iter()
+            .try_fold(&mut *value, |place, segment| match segment {
+                Segment::Key(key) => place.get_mut(&**key),
+                Segment::Index(index) => place.get_mut(*index),
+            });
+        if let Some(map) = place.and_then(Value::as_object_mut) {
+            map.retain(|key, _| !keys.contains(key.as_str()));
+        }
     }
 }
 

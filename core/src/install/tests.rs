@@ -159,6 +159,17 @@ fn what_is_installed_can_be_read_by_who_is_configured() {
 }
 
 #[test]
+fn many_unknown_keys_are_told_in_part() {
+    let keys: Vec<String> = (0..20_000).map(|at| format!("  key{at}: 1\n")).collect();
+    let text = format!("kind: IstioOperator\nspec:\n{}", keys.concat());
+    let errors = errors(&[], &[("values.yaml", &text)]);
+    let near = errors.iter().filter(|error| error.contains("nearest"));
+    assert_eq!(near.count(), 20, "looking for similar keys is bounded");
+    assert_eq!(errors.len(), 101);
+    assert_eq!(errors[100], "values.yaml: 19900 more keys are wrong");
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest() {
     for (set, nearest) in [
         ("values.globall.hub=x", "values.global"),

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use k8s_openapi::api::{apps, batch, core};
+use k8s_openapi::api::{admissionregistration, apps, batch, core};
 use serde_json::Value;
 
 use crate::diag::{Diagnostic, FieldPath, Level};
@@ -40,6 +40,7 @@ pub use admit::{Admission, admit};
 pub use decode::{decode, decode_value};
 pub use kinds::{Column, Definition, Effect, Row, Scope, Watch, rows};
 pub(crate) use mesh::check_mesh_config;
+pub(crate) use unquoted::to_quote;
 
 /// The kinds that a mesh needs. Old API versions of a kind are the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +64,9 @@ pub enum Kind {
     CronJob,
     Ingress,
     IngressClass,
+    CustomResourceDefinition,
+    MutatingWebhookConfiguration,
+    ValidatingWebhookConfiguration,
     VirtualService,
     DestinationRule,
     Gateway,
@@ -160,6 +164,8 @@ pub enum Object {
     CronJob(Arc<batch::v1::CronJob>),
     Ingress(Arc<IngressSpec>),
     IngressClass(Arc<IngressClassSpec>),
+    MutatingWebhookConfiguration(Arc<admissionregistration::v1::MutatingWebhookConfiguration>),
+    ValidatingWebhookConfiguration(Arc<admissionregistration::v1::ValidatingWebhookConfiguration>),
     VirtualService(Arc<VirtualServiceSpec>),
     DestinationRule(Arc<DestinationRuleSpec>),
     Gateway(Arc<GatewaySpec>),

@@ -1,6 +1,8 @@
 //! Texts that YAML reads as something else: `name: off` is a boolean, `version: 1.10` a number. What a finding says is the same
 //! wherever the object comes from; only a text can show what to quote.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::diag::{Diagnostic, FieldPath, Segment};
@@ -8,19 +10,34 @@ use crate::source::{Document, Part};
 
 /// How to write a value that was meant as a string, where a finding says that one was expected.
 pub(super) fn hint(document: &Document, finding: &Diagnostic) -> Option<String> {
-    let wants_text = ["expected a string", "must be a string", "of type string"];
-    if !wants_text.iter().any(|said| finding.message.contains(said)) {
-        return None;
-    }
+    let (_, written) = to_quote(document, finding)?;
     let read = match value(&document.value, &finding.path)? {
         Value::Bool(value) => format!("the boolean {value}"),
         Value::Number(value) => format!("the number {value}"),
         _ => return None,
     };
+    Some(format!(
+        "{written} is read as {read}; quote it: \"{written}\""
+    ))
+}
+
+/// The bytes of a value that was meant as a string, with what is written there.
+pub(crate) fn to_quote<'d>(
+    document: &'d Document,
+    finding: &Diagnostic,
+) -> Option<(Range<usize>, &'d str)> {
+    let wants_text = ["expected a string", "must be a string", "of type string"];
+    if !wants_text.iter().any(|said| finding.message.contains(said)) {
+        return None;
+    }
+    let found = value(&document.value, &finding.path)?;
+    if !found.is_boolean() && !found.is_number() {
+        return None;
+    }
     let span = document.locate(&finding.path, Part::Value);
-    let written = document.source.text.get(span.bytes)?;
-    let is_plain = !written.is_empty() && !written.contains(['"', '\'', '\n', ':']);
-    is_plain.then(|| format!("{written} is read as {read}; quote it: \"{written}\""))
+    let written = document.source.text.get(span.bytes.clone())?;
+    let is_plain = !written.is_empty() && !written.contains(['"', '\'', '\\', '\n', ':']);
+    is_plain.then_some((span.bytes, written))
 }
 
 fn value<'v>(object: &'v Value, path: &FieldPath) -> Option<&'v Value> {

@@ -57,6 +57,15 @@ pub(super) struct VirtualServiceChanges {
 
 // === impl VirtualServices ===
 
+/// What becomes of the candidates of one host.
+#[derive(Default)]
+struct Moved {
+    gone: BTreeSet<*const MeshVirtualService>,
+    new: Vec<Arc<MeshVirtualService>>,
+}
+
+type Moves = BTreeMap<Arc<str>, Moved>;
+
 impl VirtualServices {
     /// Brings the rules up to date.
     pub(super) fn update(
@@ -66,6 +75,7 @@ impl VirtualServices {
         domain: &str,
     ) -> VirtualServiceChanges {
         let mut changed = VirtualServiceChanges::default();
+        let mut moves = Moves::default();
         let mut roots = BTreeMap::new();
         for (key, change) in changes.of(Kind::VirtualService) {
             let after = change.after.as_ref();
@@ -83,21 +93,29 @@ impl VirtualServices {
             roots.remove(key);
             changed.objects.insert(key.clone());
             if let Some(old) = &change.before {
-                self.remove(old, &mut changed);
+                self.remove(old, &mut changed, &mut moves);
             }
             if let Some(new) = &change.after {
-                self.add(new, (mesh, domain), &mut changed);
+                self.add(new, (mesh, domain), &mut changed, &mut moves);
             }
         }
         for (key, root) in roots {
             changed.objects.insert(key);
-            self.remove(&root, &mut changed);
-            self.add(&root, (mesh, domain), &mut changed);
+            self.remove(&root, &mut changed, &mut moves);
+            self.add(&root, (mesh, domain), &mut changed, &mut moves);
+        }
+        for (host, moved) in moves {
+            self.change_candidates(&host, moved);
         }
         changed
     }
 
-    fn remove(&mut self, resource: &Arc<Resource>, changed: &mut VirtualServiceChanges) {
+    fn remove(
+        &mut self,
+        resource: &Arc<Resource>,
+        changed: &mut VirtualServiceChanges,
+        moves: &mut Moves,
+    ) {
         let Some(old) = self.by_age.remove(&age(resource)) else {
             return;
         };
@@ -105,7 +123,8 @@ impl VirtualServices {
         changed.hosts.extend(old.hosts.iter().cloned());
         for host in &old.hosts {
             self.conditional.remove(&(host.clone(), key.clone()));
-            self.change_candidates(host, |all| all.retain(|known| !Arc::ptr_eq(known, &old)));
+            let moved = moves.entry(host.clone()).or_default();
+            moved.gone.insert(Arc::as_ptr(&old));
         }
         for delegate in references(&old.spec, &key.namespace) {
             self.roots.remove(&(delegate, key.clone()));
@@ -117,6 +136,7 @@ impl VirtualServices {
         resource: &Arc<Resource>,
         (mesh, domain): (&MeshConfig, &str),
         changed: &mut VirtualServiceChanges,
+        moves: &mut Moves,
     ) {
         let Some(mut new) = MeshVirtualService::new(resource, mesh, domain) else {
             return;
@@ -137,12 +157,11 @@ impl VirtualServices {
                 self.conditional.insert((host.clone(), key.clone()), ());
             }
             if new.is_for_mesh() {
-                self.change_candidates(host, |all| {
-                    if !all.iter().any(|known| Arc::ptr_eq(known, &new)) {
-                        all.push(new.clone());
-                    }
-                    all.sort_by_cached_key(|rules| (rules.precedence(), age(&rules.resource)));
-                });
+                let moved = moves.entry(host.clone()).or_default();
+                // A host may be written twice.
+                if moved.new.last().is_none_or(|last| !Arc::ptr_eq(last, &new)) {
+                    moved.new.push(new.clone());
+                }
             }
         }
     }
@@ -156,21 +175,20 @@ impl VirtualServices {
             .collect()
     }
 
-    fn change_candidates(
-        &mut self,
-        host: &Arc<str>,
-        change: impl FnOnce(&mut Vec<Arc<MeshVirtualService>>),
-    ) {
-        let mut all = self
-            .candidates
-            .get(host)
-            .map_or_else(Vec::new, |all| all.to_vec());
-        change(&mut all);
+    /// Brings the candidates of a host up to date, all at once: a host may have thousands.
+    fn change_candidates(&mut self, host: &Arc<str>, moved: Moved) {
+        let known = self.candidates.get(host);
+        let known = known.into_iter().flat_map(|all| all.iter().cloned());
+        let mut all: Vec<Arc<MeshVirtualService>> = known
+            .chain(moved.new)
+            .filter(|rules| !moved.gone.contains(&Arc::as_ptr(rules)))
+            .collect();
         if all.is_empty() {
             self.candidates.remove(host);
-        } else {
-            self.candidates.insert(host, all.into());
+            return;
         }
+        all.sort_by_cached_key(|rules| (rules.precedence(), age(&rules.resource)));
+        self.candidates.insert(host, all.into());
     }
 
     /// All of them, the oldest first.

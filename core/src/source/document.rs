@@ -48,6 +48,22 @@ pub fn parse_whole(name: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
     )
 }
 
+/// The value of a text of one document, such as one inside of an annotation; null if it is empty. Documents after the first are not
+/// looked at. What aliases expand to is bounded.
+///
+/// # Errors
+/// When the text cannot be read, with the place in words.
+pub(crate) fn value(text: &str) -> Result<Value, String> {
+    let (documents, findings) = parse_whole("", text);
+    match findings.into_iter().next() {
+        Some(finding) => Err(finding.message),
+        None => Ok(documents
+            .into_iter()
+            .next()
+            .map_or(Value::Null, |document| Arc::unwrap_or_clone(document.value))),
+    }
+}
+
 /// Documents, and findings with their places.
 pub(super) fn read(
     name: &str,

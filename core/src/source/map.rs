@@ -58,6 +58,11 @@ impl SourceMap {
         self.documents.insert(document.origin.clone(), document);
     }
 
+    /// The document of an origin.
+    pub fn document(&self, origin: &Origin) -> Option<&Document> {
+        self.documents.get(origin)
+    }
+
     /// Where a field of an object is; none for objects that have no text, such as a cluster's.
     pub fn locate(&self, origin: &Origin, path: &FieldPath, part: Part) -> Option<Span> {
         if let Some(span) = self.broken.get(origin) {

@@ -19,6 +19,7 @@ mod scalar;
 mod text;
 mod yaml;
 
+pub(crate) use document::value;
 pub use document::{Document, parse, parse_whole};
 pub use index::Part;
 pub use map::SourceMap;

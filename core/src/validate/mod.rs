@@ -39,7 +39,7 @@ pub(crate) mod gateway_api;
 pub(crate) use self::at::At;
 pub(crate) use self::fault_injection::grpc_status;
 pub(crate) use self::http_route::nearest;
-use crate::diag::{FieldPath, Level, NO_EFFECT, SCHEMA};
+use crate::diag::{FieldPath, Level, NO_EFFECT, SCHEMA, SCHEMA_WARNING};
 
 /// Something that is wrong with an object.
 #[derive(Clone, Debug)]
@@ -117,8 +117,12 @@ impl Violations {
     }
 
     fn push(&mut self, level: Level, at: &At<'_>, message: String, hint: Option<String>) {
+        let code = match level {
+            Level::Error => SCHEMA,
+            Level::Warning | Level::Info => SCHEMA_WARNING,
+        };
         self.0.push(Violation {
-            code: SCHEMA,
+            code,
             level,
             path: at.path(),
             message,

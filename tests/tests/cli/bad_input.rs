@@ -72,6 +72,20 @@ fn wrong_words_are_refused_with_what_was_meant() {
 }
 
 #[test]
+fn the_likeliest_command_is_suggested() {
+    let place = Place::new();
+    for (word, meant, other) in [
+        ("anlyze", "'analyze'", "'apply'"),
+        ("analyse", "'analyze'", "'apply'"),
+        ("instal", "'install'", "'uninstall'"),
+    ] {
+        let ran = place.run(&[word]);
+        ran.ends(64).says(meant);
+        assert!(!ran.stderr.contains(other), "{word}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read_are_named() {
     let place = Place::new();
     place.file("latin.yaml", "").file("d/x.yaml", "");
@@ -117,6 +131,57 @@ fn files_that_cannot_be_read_are_named() {
         &["proxy-config", "routes", "-f", "other.json"],
         65,
         &["other.json", "configs", "hint:"],
+    );
+}
+
+/// YAML whose aliases expand to a billion values.
+fn bomb() -> String {
+    let mut text = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
+    for (name, of) in ('b'..='i').zip('a'..) {
+        let all = vec![format!("*{of}"); 10].join(",");
+        text.push_str(&format!("{name}: &{name} [{all}]\n"));
+    }
+    text
+}
+
+#[test]
+fn every_reader_of_files_refuses_what_it_cannot_read() {
+    let place = Place::new();
+    let nested = format!("a: {}{}\n", "[".repeat(5000), "]".repeat(5000));
+    place
+        .file("bomb.yaml", &bomb())
+        .file("deep.yaml", &nested)
+        .file("twice.yaml", "kind: Service\nkind: Pod\n")
+        .file("tab.yaml", "kind: Service\nmetadata:\n\tname: a\n");
+    for command in [
+        &["analyze", "--use-kube=false"][..],
+        &["validate", "-f"],
+        &["kube-inject", "-f"],
+        &["manifest", "generate", "-f"],
+        &["explain", "request", "GET", "http://web/", "-f"],
+        &["authz", "can-i", "GET", "http://web/", "-f"],
+    ] {
+        for file in ["bomb.yaml", "deep.yaml", "twice.yaml", "tab.yaml"] {
+            let ran = place.run(&[command, &[file]].concat());
+            assert_eq!(ran.code, 65, "{command:?} {file}: {}", ran.stderr);
+        }
+    }
+    // A bomb inside of an annotation is one as well.
+    let annotation: String = bomb()
+        .lines()
+        .map(|line| format!("      {line}\n"))
+        .collect();
+    place.file(
+        "pod.yaml",
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    proxy.istio.io/config: |\n{annotation}spec: {{containers: [{{name: a, image: a}}]}}\n"
+        ),
+    );
+    check(
+        &place,
+        &["kube-inject", "-f", "pod.yaml"],
+        65,
+        &["proxy.istio.io/config", "aliases expand to too much"],
     );
 }
 

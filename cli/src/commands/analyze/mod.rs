@@ -6,20 +6,21 @@
 //! files ----parse-> documents-+
 //! ```
 
-mod report;
+mod fix;
+pub mod report;
 
 use clap::{ArgAction, ValueEnum};
-use mesh_core::analyze::{Options, RULES, Suppression, analyze_with};
+use mesh_core::analyze::{Options, RULES, Suppression, analyze_with, line};
 use mesh_core::diag::{Diagnostic, Level};
 use mesh_core::snapshot::{Snapshot, SnapshotOptions};
-use mesh_core::source::UNPARSABLE;
+use mesh_core::source::{SourceMap, UNPARSABLE};
 use serde_json::json;
 
 use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
 use crate::gather::{self, Gathered};
-use crate::input;
+use crate::input::{self, Input};
 use crate::runtime;
 
 /// Look for mistakes in files and in the cluster
@@ -35,8 +36,10 @@ use crate::runtime;
   kubectl get vs -o yaml | meshctl analyze -k=false -
   meshctl analyze -S \"IST0118=Service default/*\" app.yaml
   meshctl analyze -o json app.yaml | jq '.[].code'
+  meshctl analyze --fix --diff -k=false app.yaml  # what could be mended
+  meshctl explain IST0101                    # what a finding means
 
-Output formats: log, json, yaml.
+Output formats: log, json, yaml, sarif, github (workflow commands), junit.
 Exit codes: 79 when something is found at or over --failure-threshold,
 65 when a document cannot be read.")]
 pub struct Args {
@@ -46,7 +49,7 @@ pub struct Args {
     /// Look at the cluster too
     #[arg(short = 'k', long = "use-kube", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     use_kube: bool,
-    /// Complain about objects of all namespaces of the cluster
+    /// Report findings from all namespaces of the cluster
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Directories are always walked with all below them; this is accepted for old scripts
@@ -79,9 +82,15 @@ pub struct Args {
         value_name = "FILE"
     )]
     mesh_config_file: Option<String>,
-    /// Say nothing about kinds that are not known, and read over broken documents
+    /// Say nothing about kinds that are not known, and skip documents that cannot be read
     #[arg(long)]
     ignore_unknown: bool,
+    /// Mend in the files what can be mended for certain, then look again
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: show what would be written instead of writing it; exit code 1 if anything would be
+    #[arg(long, requires = "fix")]
+    diff: bool,
 }
 
 /// A level on the command line.
@@ -98,44 +107,62 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if args.list_analyzers {
         return list(context);
     }
-    let format = context.format(&[Format::Log, Format::Json, Format::Yaml])?;
+    let format = context.format(&[
+        Format::Log,
+        Format::Json,
+        Format::Yaml,
+        Format::Sarif,
+        Format::Github,
+        Format::Junit,
+    ])?;
     let mut options = options(&args, context)?;
-    let inputs = input::read_all(&args.files)?;
-    let mut gathered = Gathered::default();
+    let mut inputs = read(&args, context)?;
+    let mut base = Gathered::default();
     let mut namespace = context.namespace().map(str::to_owned);
     let uses_cluster = uses_cluster(&args, context)?;
     if uses_cluster {
-        let cluster = runtime::block_on(gather::cluster(context, &mut gathered));
+        let cluster = runtime::block_on(gather::cluster(context, &mut base));
         let cluster = cluster.hint("--use-kube=false looks at files alone")?;
         namespace.get_or_insert(cluster.namespace);
     }
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());
     if let Some(file) = &args.mesh_config_file {
-        gathered.add_mesh_config(file, context.istio_namespace())?;
-    }
-    for input in inputs {
-        gathered.add_text(
-            &input,
-            &namespace,
-            (!args.ignore_unknown).then_some(context),
-        );
+        base.add_mesh_config(file, context.istio_namespace())?;
     }
     if !args.all_namespaces {
         options.namespace = Some(namespace.as_str().into());
     }
-    let Gathered {
-        resources,
-        findings,
-        sources,
-    } = gathered;
-    let unreadable = findings.iter().any(|found| found.code == UNPARSABLE);
-    let (snapshot, faults) = Snapshot::build(resources, &SnapshotOptions::default());
-    let earlier = findings.into_iter().chain(faults).collect();
-    let found = analyze_with(&snapshot, &options, earlier);
+    options.unseen = std::mem::take(&mut base.unseen);
+    // A cluster shows whether it has a gateway; for files by themselves one is assumed.
+    options.assume_ingress = !uses_cluster;
+    let inspection = Inspection {
+        base: &base,
+        namespace: &namespace,
+        options: &options,
+        ignore_unknown: args.ignore_unknown,
+        context,
+    };
+    let (mut found, mut sources) = inspection.of(&inputs);
+    if args.fix {
+        let mended = fix::run(&found, &sources, &mut inputs, args.diff, context)?;
+        match mended {
+            fix::Outcome::Shown { differs } => {
+                return Ok(if differs {
+                    Exit::Failure
+                } else {
+                    Exit::Success
+                });
+            }
+            fix::Outcome::Written => (found, sources) = inspection.of(&inputs),
+            fix::Outcome::Nothing => {}
+        }
+    }
+    let unreadable = found.iter().any(|found| found.code == UNPARSABLE);
     let subject = report::Subject {
         files: &args.files,
         namespace: options.namespace.as_deref(),
         uses_cluster,
+        fails: args.failure_threshold.level(),
     };
     let shown: Vec<&Diagnostic> = found
         .iter()
@@ -147,11 +174,73 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     };
     Ok(if found.iter().any(fails) {
         Exit::Findings
-    } else if unreadable && !args.ignore_unknown {
+    } else if unreadable {
         Exit::Data
     } else {
         Exit::Success
     })
+}
+
+/// What texts are looked at with.
+struct Inspection<'a> {
+    /// The cluster's objects.
+    base: &'a Gathered,
+    namespace: &'a str,
+    options: &'a Options,
+    ignore_unknown: bool,
+    context: &'a Context,
+}
+
+impl Inspection<'_> {
+    /// All findings about texts and the cluster.
+    fn of(&self, inputs: &[Input]) -> (Vec<Diagnostic>, SourceMap) {
+        let mut gathered = Gathered {
+            resources: self.base.resources.clone(),
+            findings: self.base.findings.clone(),
+            ..Gathered::default()
+        };
+        let tell = (!self.ignore_unknown).then_some(self.context);
+        for input in inputs {
+            gathered.add_text(input, self.namespace, tell);
+        }
+        let Gathered {
+            resources,
+            mut findings,
+            sources,
+            unseen: _,
+        } = gathered;
+        if self.ignore_unknown {
+            findings.retain(|found| {
+                let is_read = found.code != UNPARSABLE;
+                if !is_read {
+                    let span = sources.locate_finding(found);
+                    self.context.printer.detail(1, &line(found, span.as_ref()));
+                }
+                is_read
+            });
+        }
+        let (snapshot, faults) = Snapshot::build(resources, &SnapshotOptions::default());
+        let earlier = findings.into_iter().chain(faults).collect();
+        (analyze_with(&snapshot, self.options, earlier), sources)
+    }
+}
+
+/// The texts. Files that are no texts are left out where they are to be ignored.
+fn read(args: &Args, context: &Context) -> anyhow::Result<Vec<Input>> {
+    if !args.ignore_unknown {
+        return input::read_all(&args.files);
+    }
+    let mut inputs = Vec::new();
+    for name in input::names(&args.files)? {
+        match input::read(&name) {
+            Ok(input) => inputs.push(input),
+            Err(error) if failure::exit(&error) == Exit::Data => {
+                context.printer.detail(1, &failure::sentence(&error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(inputs)
 }
 
 /// Whether there is a cluster to look at. No cluster at all is no obstacle to looking at files.
@@ -195,6 +284,7 @@ fn options(args: &Args, context: &Context) -> anyhow::Result<Options> {
         namespace: None,
         suppressions,
         rules: args.analyzer.iter().cloned().collect(),
+        ..Options::default()
     })
 }
 

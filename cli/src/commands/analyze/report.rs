@@ -1,7 +1,8 @@
-//! How findings look: istioctl's line with the place in its text below it, or JSON and YAML with istioctl's keys.
+//! How findings look: istioctl's line with the place in its text below it, JSON and YAML with istioctl's keys, or what code hosts and
+//! test reporters read.
 
 use anstyle::{AnsiColor, Style};
-use mesh_core::analyze::{Code, Rendered, line};
+use mesh_core::analyze::{Code, Located, Rendered, github, junit, line, sarif};
 use mesh_core::diag::{Diagnostic, Level};
 use mesh_core::source::SourceMap;
 
@@ -14,6 +15,8 @@ pub struct Subject<'a> {
     pub files: &'a [String],
     pub namespace: Option<&'a str>,
     pub uses_cluster: bool,
+    /// The mildest level that makes the command fail.
+    pub fails: Level,
 }
 
 /// Prints findings, and on standard error how many there are.
@@ -24,19 +27,29 @@ pub fn print(
     format: Format,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    if format == Format::Log {
-        let texts: Vec<String> = found.iter().map(|found| text(found, sources)).collect();
-        if !texts.is_empty() {
-            printer.data(&texts.join("\n"))?;
+    let located = || -> Vec<Located<'_>> {
+        let found = found.iter();
+        found
+            .map(|found| (*found, sources.locate_finding(found)))
+            .collect()
+    };
+    match format {
+        Format::Log => {
+            let texts: Vec<String> = found.iter().map(|found| text(found, sources)).collect();
+            if !texts.is_empty() {
+                printer.data(&texts.join("\n"))?;
+            }
         }
-    } else {
-        let located = found
-            .iter()
-            .map(|found| (found, sources.locate_finding(found)));
-        let rendered: Vec<Rendered> = located
-            .map(|(found, span)| Rendered::new(found, span.as_ref()))
-            .collect();
-        printer.structured(format, &rendered)?;
+        Format::Sarif => printer.json(&sarif(&located()))?,
+        Format::Github => printer.data(&github(&located()))?,
+        Format::Junit => printer.data(&junit(&located(), subject.fails))?,
+        format => {
+            let rendered: Vec<Rendered> = located()
+                .iter()
+                .map(|(found, span)| Rendered::new(found, span.as_ref()))
+                .collect();
+            printer.structured(format, &rendered)?;
+        }
     }
     if found.is_empty() {
         printer.done(&format!(

@@ -6,11 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use mesh_core::authz::{Guard, Workload};
-use mesh_core::resource::{Kind, ResourceKey};
 use mesh_ir::Transport;
 use mesh_ir::evaluate::{
-    Action, Ask, ConnectionFacts, Explanation, Granted, HttpPolicy, NetworkPolicy, Origin,
-    Rejection, Request, RuleId, Server, Stage, Step, StepOutcome, Verdict, evaluate,
+    Action, Ask, ConnectionFacts, Explanation, Granted, HttpPolicy, NetworkPolicy, Rejection,
+    Request, RuleId, Server, Stage, Step, StepOutcome, Verdict, evaluate,
 };
 use mesh_ir::policy::RequestAuthentication;
 use mesh_ir::{HttpFilter, NetworkFilter};
@@ -18,10 +17,11 @@ use mesh_token::{TokenCache, TokenVerifier};
 use serde::Serialize;
 
 use super::question::{Client, Target};
+use crate::asked::Asked;
 use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::gather::{Sources, World};
-use crate::{failure, input};
+use crate::input;
 
 /// Tell whether a request would be allowed, by which policy, and why other rules do not match
 ///
@@ -95,8 +95,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Table, Format::Json, Format::Yaml])?;
     let world = args.sources.read(context)?;
     let client = client(args, &world)?;
-    let mut target = Target::parse(&args.method, &args.url, &world.namespace, &world.snapshot)?;
-    add_headers(args, &mut target)?;
+    let asked = Asked::parse(&args.method, &args.url, &args.header)?;
+    let mut target = Target::of(asked, &world.namespace, &world.snapshot)?;
+    add_token(args, &mut target)?;
     let mut answers = Vec::new();
     for (workload, port) in &target.workloads {
         answers.push(ask(&world, &client, &target, workload, *port)?);
@@ -124,15 +125,7 @@ fn client(args: &Args, world: &World) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-fn add_headers(args: &Args, target: &mut Target) -> anyhow::Result<()> {
-    for text in &args.header {
-        let (name, value) = text
-            .split_once(':')
-            .ok_or_else(|| failure::usage(format!("{text:?} is not NAME: VALUE")))?;
-        let name = name.trim().to_ascii_lowercase();
-        let values = target.request.headers.entry(name).or_default();
-        values.push(value.trim().to_owned());
-    }
+fn add_token(args: &Args, target: &mut Target) -> anyhow::Result<()> {
     if let Some(file) = &args.as_token {
         let token = input::read(file)?.text;
         let value = format!("Bearer {}", token.trim());
@@ -185,7 +178,7 @@ fn ask(
         code: decided.code,
         reason: decided.reason,
         policy: rule.map(|rule| format!("{}/{}", rule.policy.namespace, rule.policy.name)),
-        location: rule.and_then(|rule| located(world, &rule.origin())),
+        location: rule.and_then(|rule| world.place_of(&rule.origin())),
         tried: decided
             .steps
             .iter()
@@ -341,19 +334,8 @@ fn tried(world: &World, step: &Step) -> Tried {
         location: step
             .origin
             .as_ref()
-            .and_then(|origin| located(world, origin)),
+            .and_then(|origin| world.place_of(origin)),
     }
-}
-
-/// File and line of a rule, or else its object.
-fn located(world: &World, origin: &Origin) -> Option<String> {
-    let key = ResourceKey {
-        kind: Kind::AuthorizationPolicy,
-        namespace: origin.object.namespace.clone(),
-        name: origin.object.name.clone(),
-    };
-    let resource = world.snapshot.get(&key)?;
-    Some(world.place(resource, &origin.field))
 }
 
 fn print(answers: &[Answer], target: &Target, context: &Context) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use mesh_core::snapshot::{Snapshot, TargetPort, expand_host};
 use mesh_ir::matching::PlainRequest;
 use mesh_ir::policy::PeerIdentity;
 
+use crate::asked::Asked;
 use crate::failure::{self, Advice as _};
 
 /// Who asks.
@@ -58,31 +59,13 @@ impl Client {
 // === impl Target ===
 
 impl Target {
-    pub fn parse(
-        method: &str,
-        url: &str,
-        namespace: &str,
-        snapshot: &Snapshot,
-    ) -> anyhow::Result<Self> {
-        let wrong = || failure::usage(format!("{url:?} is not a URL such as http://reviews:9080/"));
-        let url = reqwest::Url::parse(url).map_err(|_| wrong())?;
-        let host = url.host_str().ok_or_else(wrong)?.to_owned();
-        let port = url.port_or_known_default().ok_or_else(wrong)?;
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.clone(),
-        };
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        let request = PlainRequest {
-            method: method.to_ascii_uppercase(),
-            scheme: url.scheme().to_owned(),
-            ..PlainRequest::get(&authority, &path)
-        };
-        let workloads = serving(&host, port, namespace, snapshot)?;
-        Ok(Self { request, workloads })
+    /// Who serves a request.
+    pub fn of(asked: Asked, namespace: &str, snapshot: &Snapshot) -> anyhow::Result<Self> {
+        let workloads = serving(&asked.host, asked.port, namespace, snapshot)?;
+        Ok(Self {
+            request: asked.request,
+            workloads,
+        })
     }
 }
 

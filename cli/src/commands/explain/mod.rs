@@ -1,5 +1,6 @@
 //! `meshctl explain`: why the mesh does what it does.
 
+mod code;
 mod place;
 mod request;
 mod text;
@@ -9,11 +10,22 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// Explain what the mesh does with a request, and why
+/// Explain what the mesh does with a request and why, or what the code of a finding means
 #[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  meshctl explain request GET http://reviews:9080/ --from deploy/productpage-v1
+  meshctl explain IST0101     # what a finding of analyze means
+  meshctl explain MESH0001 IST0130 -o json"
+)]
 pub struct Args {
+    /// Codes of findings, such as IST0101, or their names
+    #[arg(value_name = "CODE", required = true)]
+    codes: Vec<String>,
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 /// What is explained.
@@ -25,6 +37,7 @@ enum What {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     match args.what {
-        What::Request(args) => request::run(args, context),
+        Some(What::Request(args)) => request::run(args, context),
+        None => code::run(&args.codes, context),
     }
 }

@@ -6,8 +6,6 @@
 
 use std::net::SocketAddr;
 
-use http::Uri;
-use http::uri::Scheme;
 use mesh_core::explain::{
     Arrival, Hop, Outcome, ProxiedWorkload, Security, Share, WorkloadError, address_of, explain,
 };
@@ -17,6 +15,7 @@ use mesh_ir::matching::PlainRequest;
 use mesh_ir::{Direction, ProxyKind};
 
 use super::text;
+use crate::asked::Asked;
 use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure;
@@ -53,14 +52,6 @@ pub struct Args {
     sources: Sources,
 }
 
-/// A request, and where its connection goes.
-struct Asked {
-    request: PlainRequest,
-    host: String,
-    port: u16,
-    is_tls: bool,
-}
-
 /// What one proxy on the way decides.
 pub struct Decided {
     /// Whose proxy it is.
@@ -74,7 +65,7 @@ pub struct Decided {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Log, Format::Json, Format::Yaml])?;
-    let asked = Asked::parse(&args)?;
+    let asked = Asked::parse(&args.method, &args.url, &args.header)?;
     let from = args.from.as_deref().map(Named::parse).transpose()?;
     let world = args.sources.read(context)?;
     let snapshot = &world.snapshot;
@@ -181,58 +172,4 @@ fn unknown_workload(error: WorkloadError) -> anyhow::Error {
     }
     let shown: Vec<&str> = there.iter().take(8).map(String::as_str).collect();
     failure::advise(error, format!("there are {}", shown.join(", ")))
-}
-
-// === impl Asked ===
-
-impl Asked {
-    fn parse(args: &Args) -> anyhow::Result<Self> {
-        let wrong =
-            |why: &str| failure::usage(format!("{:?} is no URL of a request: {why}", args.url));
-        let text = if args.url.contains("://") {
-            args.url.clone()
-        } else {
-            format!("http://{}", args.url)
-        };
-        let uri: Uri = text.parse().map_err(|error: http::uri::InvalidUri| {
-            failure::advise(
-                wrong(&error.to_string()),
-                "write it as http://HOST[:PORT]/PATH",
-            )
-        })?;
-        let is_tls = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(wrong("its scheme is neither http nor https")),
-        };
-        let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
-        let method: http::Method = args
-            .method
-            .parse()
-            .map_err(|_| failure::usage(format!("{:?} is no method", args.method)))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = PlainRequest {
-            method: method.to_string(),
-            scheme: uri.scheme_str().unwrap_or("http").to_owned(),
-            ..PlainRequest::get(authority.as_str(), path)
-        };
-        for header in &args.header {
-            let (name, value) = header.split_once(':').ok_or_else(|| {
-                failure::usage(format!("{header:?} is no header: use 'NAME: VALUE'"))
-            })?;
-            if name.eq_ignore_ascii_case("host") {
-                value.trim().clone_into(&mut request.authority);
-            } else {
-                request = request.with_header(name.trim(), value.trim());
-            }
-        }
-        Ok(Self {
-            request,
-            host: authority.host().to_ascii_lowercase(),
-            port: authority
-                .port_u16()
-                .unwrap_or(if is_tls { 443 } else { 80 }),
-            is_tls,
-        })
-    }
 }

@@ -67,7 +67,7 @@ fn render_hop(text: &mut String, hop: &Hop, world: &World) {
     for step in steps {
         let at = step.origin.as_ref().map(|origin| {
             let name = place::name(origin);
-            let file = place::of_rule(origin, world).filter(|place| *place != name);
+            let file = world.place_of(origin).filter(|place| *place != name);
             let file = file.map_or_else(String::new, |file| format!(", {file}"));
             format!("  {FAINT}{name}{file}{FAINT:#}")
         });
@@ -229,6 +229,6 @@ fn structured_step(step: &Step, world: &World) -> Value {
         "outcome": outcome,
         "reason": reason,
         "rule": origin.map(place::name),
-        "place": origin.and_then(|origin| place::of_rule(origin, world)),
+        "place": origin.and_then(|origin| world.place_of(origin)),
     })
 }

@@ -1,16 +1,15 @@
 //! The words that say what is installed: profile, files and `--set`, alike for `install` and `manifest generate`.
 
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use mesh_core::install::{Plan, Request, ValuesFile, plan};
 
 use crate::exit::Exit;
 use crate::failure;
+use crate::input::{self, Input};
 
 /// Longest file of values.
-const LONGEST: u64 = 4 << 20;
+const LONGEST: usize = 4 << 20;
 
 /// The namespace that the global flag has when nobody gave it.
 const USUAL_NAMESPACE: &str = "istio-system";
@@ -60,19 +59,9 @@ impl Values {
     }
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<ValuesFile> {
-    let name = path.display().to_string();
-    let mut text = String::new();
-    let outcome = if name == "-" {
-        std::io::stdin()
-            .lock()
-            .take(LONGEST + 1)
-            .read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-    };
-    let size = outcome.with_context(|| format!("failed to read {name}"))?;
-    if size as u64 > LONGEST {
+fn read(path: &Path) -> anyhow::Result<ValuesFile> {
+    let Input { name, text } = input::read(&path.display().to_string())?;
+    if text.len() > LONGEST {
         return Err(failure::data(format!(
             "{name} is longer than values can be"
         )));

@@ -1,6 +1,6 @@
 //! `--detach`: the same program in the background, and a wait until it says that all is ready.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,18 +17,19 @@ const POLL: Duration = Duration::from_millis(50);
 /// What the background process needs beyond its own limit to give up in an orderly way.
 const SPARE: Duration = Duration::from_secs(30);
 
-/// Starts this command line again in the background, and returns once it is ready.
+/// Starts this command line again in the background, and returns once it is ready. What was read from standard input is given to it.
 pub fn run(
     name: &str,
     timeout: u64,
     samples: &[String],
     empty: bool,
+    input: Option<&str>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let root = mesh_sandbox::root()?;
     let (mut log, output) = mesh_sandbox::background_log(&root, name)?;
-    let mut child = start(output)?;
+    let mut child = start(output, input)?;
     let reporter = context.reporter();
     let step = reporter.step(&format!("starting sandbox {name:?} in the background"));
     let limit = Duration::from_secs(timeout) + SPARE;
@@ -72,19 +73,26 @@ pub fn run(
     Ok(Exit::Success)
 }
 
-fn start(output: std::fs::File) -> anyhow::Result<Child> {
+/// The same words once more, with one that says where they run.
+fn start(output: std::fs::File, input: Option<&str>) -> anyhow::Result<Child> {
     let exe = mesh_sandbox::own_executable()?;
-    let words = std::env::args_os().skip(1);
-    let words = words.filter(|word| word != "--detach" && word != "-d");
     let errors = output.try_clone().context("failed to open the log")?;
-    Command::new(exe)
-        .args(words)
+    let mut child = Command::new(exe)
+        .args(std::env::args_os().skip(1))
         .arg("--background")
-        .stdin(Stdio::null())
+        .stdin(match input {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        })
         .stdout(output)
         .stderr(errors)
         .spawn()
-        .context("failed to start the background process")
+        .context("failed to start the background process")?;
+    if let (Some(text), Some(mut pipe)) = (input, child.stdin.take()) {
+        // One that ends before it has read all says why in its log.
+        let _ = pipe.write_all(text.as_bytes());
+    }
+    Ok(child)
 }
 
 fn give_up(child: &mut Child, limit: Duration) -> anyhow::Result<Exit> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use futures::{AsyncBufReadExt as _, StreamExt as _};
@@ -29,8 +30,16 @@ pub struct Args {
     #[arg(value_name = "POD")]
     pod: Option<String>,
     /// Container of the pod
-    #[arg(short = 'C', long, value_name = "NAME")]
-    container: Option<String>,
+    // It has the id of a flag that all commands have and takes its place, so that `-c` means what it means to `kubectl logs`. The type
+    // is that flag's.
+    #[arg(
+        id = "kubeconfig",
+        short = 'c',
+        short_alias = 'C',
+        long = "container",
+        value_name = "NAME"
+    )]
+    container: Option<PathBuf>,
     /// Go on as more is printed
     #[arg(short, long)]
     follow: bool,
@@ -121,8 +130,8 @@ async fn print(client: &Client, pod: &Pod, args: &Args, printer: &Printer) -> an
     let params = LogParams {
         container: Some(
             args.container
-                .clone()
-                .unwrap_or_else(|| usual_container(pod)),
+                .as_ref()
+                .map_or_else(|| usual_container(pod), |name| name.display().to_string()),
         ),
         follow: args.follow,
         previous: args.previous,

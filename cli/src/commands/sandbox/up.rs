@@ -88,11 +88,13 @@ struct Wanted {
     args: Args,
     documents: Vec<Document>,
     images: BTreeMap<String, String>,
+    /// What standard input held, if it was asked for.
+    standard_input: Option<String>,
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    if args.detach {
+    if args.detach && !args.background {
         let wanted = wanted(args)?;
         let Args {
             name,
@@ -101,7 +103,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             empty,
             ..
         } = &wanted.args;
-        return detach::run(&name.name, *timeout, samples, *empty, context);
+        let input = wanted.standard_input.as_deref();
+        return detach::run(&name.name, *timeout, samples, *empty, input, context);
     }
     let world = match args.place.enter(args.background, context)? {
         Entry::Inside(world) => Some(world),
@@ -140,6 +143,10 @@ fn wanted(args: Args) -> anyhow::Result<Wanted> {
     }
     inputs.extend(input::read_all(&args.files)?);
     let documents = apply::read(&inputs)?;
+    let standard_input = inputs
+        .into_iter()
+        .find(|input| input.name == "-")
+        .map(|input| input.text);
     let mut images = BTreeMap::new();
     for text in &args.images {
         let (name, command) = text
@@ -154,6 +161,7 @@ fn wanted(args: Args) -> anyhow::Result<Wanted> {
         args,
         documents,
         images,
+        standard_input,
     })
 }
 

@@ -1,40 +1,24 @@
-//! Gateways whose selector selects no pod, so that nobody applies them (IST0101).
+//! Gateways whose selector selects no pod, so that nobody applies them (IST0101). Several rules about Gateways need their pods and
+//! say so.
 
-use crate::analyze::context::Context;
-use crate::analyze::{Rule, finding};
+use crate::analyze::finding;
+use crate::analyze::pods::selector_text;
 use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::resource::{Kind, Object};
+use crate::model::GatewaySpec;
+use crate::resource::Resource;
 
-pub(super) const RULE: Rule = Rule {
-    name: "gateway.IngressGatewayPortAnalyzer",
-    summary: "selectors of Gateways select pods",
-    codes: &["IST0101"],
-    check,
-};
-
-fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
-    for resource in context.snapshot.resources(Kind::Gateway) {
-        let Object::Gateway(gateway) = &resource.object else {
-            continue;
-        };
-        let selector = &gateway.selector;
-        if context.workloads().any_with(selector) {
-            continue;
-        }
-        let labels: Vec<String> = selector
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let mut found = finding(
-            "IST0101",
-            Level::Error,
-            resource,
-            FieldPath::root().key("spec").key("selector"),
-            format!("Referenced selector not found: {:?}", labels.join(",")),
-        );
-        found.hint = Some(
-            "no pod has these labels; the ingress gateway has istio=ingressgateway".to_owned(),
-        );
-        findings.push(found);
-    }
+pub(super) fn unselected(resource: &Resource, gateway: &GatewaySpec) -> Diagnostic {
+    let mut found = finding(
+        "IST0101",
+        Level::Error,
+        resource,
+        FieldPath::root().key("spec").key("selector"),
+        format!(
+            "Referenced selector not found: {:?}",
+            selector_text(&gateway.selector)
+        ),
+    );
+    found.hint =
+        Some("no pod has these labels; the ingress gateway has istio=ingressgateway".to_owned());
+    found
 }

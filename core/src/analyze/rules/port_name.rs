@@ -1,18 +1,18 @@
-//! Ports of Services from whose name the protocol cannot be told (IST0118).
+//! Ports of Services from whose name the protocol cannot be told (IST0118, and IST0150 for names outside of the cluster).
 
 use k8s_openapi::api::core::v1::ServicePort;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::analyze::context::Context;
-use crate::analyze::{Rule, finding};
+use crate::analyze::{Rule, finding, is_of_control_plane};
 use crate::diag::{Diagnostic, FieldPath, Level};
-use crate::resource::{Kind, Meta, Object};
+use crate::resource::{Kind, Object};
 use crate::snapshot::{Protocol, select_protocol};
 
 pub(super) const RULE: Rule = Rule {
     name: "service.PortNameAnalyzer",
     summary: "names of Service ports tell their protocol",
-    codes: &["IST0118"],
+    codes: &["IST0118", "IST0150"],
     check,
 };
 
@@ -24,22 +24,26 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         let Some(spec) = &service.spec else {
             continue;
         };
-        // Ports of names outside of the cluster have a rule of their own in Istio.
-        if spec.type_.as_deref() == Some("ExternalName") || belongs_to_istio(&resource.meta) {
+        let is_generated = resource
+            .meta
+            .labels
+            .contains_key("gateway.istio.io/managed");
+        if is_of_control_plane(&resource.meta) || is_generated {
             continue;
         }
+        let is_external = spec.type_.as_deref() == Some("ExternalName");
         for (position, port) in spec.ports.iter().flatten().enumerate() {
-            if is_told(port) {
+            let is_wrong = !is_told(port) || (is_external && port.name.as_deref() == Some("tcp"));
+            if !is_wrong {
                 continue;
             }
             let path = FieldPath::root().key("spec").key("ports").index(position);
-            let mut found = finding(
-                "IST0118",
-                Level::Info,
-                resource,
-                path.key("name"),
-                message(port),
-            );
+            let (code, level) = if is_external {
+                ("IST0150", Level::Warning)
+            } else {
+                ("IST0118", Level::Info)
+            };
+            let mut found = finding(code, level, resource, path.key("name"), message(port));
             found.hint = Some(
                 "name it PROTOCOL or PROTOCOL-SUFFIX, such as http-web, or set appProtocol"
                     .to_owned(),
@@ -75,14 +79,4 @@ fn message(port: &ServicePort) -> String {
             )
         }
     }
-}
-
-/// Services that an installation makes, which nobody is asked to change.
-fn belongs_to_istio(meta: &Meta) -> bool {
-    meta.labels.contains_key("istio")
-        || meta
-            .labels
-            .get("release")
-            .is_some_and(|name| name == "istio")
-        || meta.labels.contains_key("gateway.istio.io/managed")
 }

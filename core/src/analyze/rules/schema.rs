@@ -1,11 +1,12 @@
-//! Objects that Istio's validation refuses (IST0106), and for VirtualServices also rules that can never match (IST0130).
+//! Objects that Istio's validation refuses (IST0106) or warns of (IST0133), and for VirtualServices also rules that are never used
+//! (IST0130) and conditions that add nothing (IST0131).
 //!
 //! The findings are those of compiling an object, so that analysis and admission say the same.
 
 use super::unreachable;
 use crate::analyze::Rule;
 use crate::analyze::context::Context;
-use crate::diag::{Diagnostic, SCHEMA};
+use crate::diag::Diagnostic;
 use crate::resource::Kind;
 
 /// `rule!(Kind, plural in texts)`
@@ -14,7 +15,7 @@ macro_rules! rule {
         Rule {
             name: concat!("schema.ValidationAnalyzer.", stringify!($kind)),
             summary: concat!("values of ", $many, " make sense"),
-            codes: &["IST0106"],
+            codes: &["IST0106", "IST0133"],
             check: |context, findings| of(Kind::$kind, context, findings),
         }
     };
@@ -23,7 +24,7 @@ macro_rules! rule {
 pub(super) const VIRTUAL_SERVICE: Rule = Rule {
     name: "schema.ValidationAnalyzer.VirtualService",
     summary: "values of VirtualServices make sense, and each of their rules can match",
-    codes: &["IST0106", "IST0130"],
+    codes: &["IST0106", "IST0130", "IST0131", "IST0133"],
     check: |context, findings| {
         of(Kind::VirtualService, context, findings);
         unreachable::check(context, findings);
@@ -59,6 +60,6 @@ pub(super) const WORKLOAD_GROUP: Rule = rule!(WorkloadGroup, "WorkloadGroups");
 fn of(kind: Kind, context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     for resource in context.snapshot.resources(kind) {
         let found = resource.findings.iter();
-        findings.extend(found.filter(|found| found.code == SCHEMA).cloned());
+        findings.extend(found.filter(|found| found.is_of_schema()).cloned());
     }
 }

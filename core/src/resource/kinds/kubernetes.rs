@@ -39,6 +39,12 @@ const WORKLOAD: &[&str] = &[
 
 const SPEC: &[&str] = &["/spec"];
 const DATA: &[&str] = &["/data", "/binaryData"];
+const WEBHOOKS: &[&str] = &["/webhooks"];
+
+const ADMISSION: &[&str] = &[
+    "admissionregistration.k8s.io/v1",
+    "admissionregistration.k8s.io/v1beta1",
+];
 
 /// Secrets that may hold certificates: releases of Helm are many and large, and tokens are nobody's business.
 const CREDENTIALS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token";
@@ -120,6 +126,39 @@ pub(super) const ROWS: &[Row] = &[
             compile::spec::<IngressClassSpec>(value, row, Object::IngressClass, |_, _, _| {})
         },
         ..INGRESS
+    },
+    // Analysis looks at the names and annotations of definitions; what they define is no business of the mesh.
+    Row {
+        scope: Scope::Cluster,
+        watch: Watch::Never,
+        writes_status: false,
+        effect: Effect::Full,
+        ..Row::without_type(
+            Kind::CustomResourceDefinition,
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            &["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"],
+        )
+    },
+    Row {
+        scope: Scope::Cluster,
+        ..kubernetes!(
+            MutatingWebhookConfiguration,
+            "mutatingwebhookconfigurations",
+            ADMISSION,
+            Never,
+            WEBHOOKS
+        )
+    },
+    Row {
+        scope: Scope::Cluster,
+        ..kubernetes!(
+            ValidatingWebhookConfiguration,
+            "validatingwebhookconfigurations",
+            ADMISSION,
+            Never,
+            WEBHOOKS
+        )
     },
 ];
 

@@ -1,10 +1,22 @@
-//! Findings as `istioctl analyze` prints them. Only the form is decided here; colours and streams are the command line's.
+//! Findings as `istioctl analyze` prints them, and as other programs read them. Only the form is decided here; colours and streams are
+//! the command line's.
+
+mod github;
+mod junit;
+mod sarif;
 
 use serde::Serialize;
 
 use super::Code;
 use crate::diag::Diagnostic;
 use crate::source::{Origin, Span};
+
+pub use github::github;
+pub use junit::junit;
+pub use sarif::sarif;
+
+/// A finding with its place in a text, if it has one.
+pub type Located<'f> = (&'f Diagnostic, Option<Span>);
 
 /// A finding in JSON and YAML output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
