@@ -273,7 +273,7 @@ fn contending(form: &str, count: usize) -> String {
             ),
             "ServiceEntry" => format!(
                 "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{hosts: [shared.example.com], resolution: DNS, ports: [{{number: 80, name: a, protocol: {}}}]}}\n",
-                if at % 2 == 0 { "HTTP" } else { "TLS" }
+                if at.is_multiple_of(2) { "HTTP" } else { "TLS" }
             ),
             "Sidecar" => format!(
                 "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}}}\nspec: {{workloadSelector: {{labels: {{app: web}}}}, egress: [{{hosts: [\"*/*\"]}}]}}\n"

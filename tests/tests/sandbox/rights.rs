@@ -49,7 +49,10 @@ fn rights_are_enough_and_no_more() {
                 "a",
                 false,
             ),
-            ("get", "secrets", "kube-system", "other", false),
+            // Certificates of gateways may be anywhere.
+            ("list", "secrets", "shop", "", true),
+            ("update", "secrets", "shop", "certificate", false),
+            ("create", "secrets", "shop", "", false),
             ("create", "pods", "default", "", false),
             ("delete", "pods", "default", "a", false),
             ("create", "pods/exec", "default", "a", false),

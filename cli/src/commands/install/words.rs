@@ -36,7 +36,7 @@ pub struct Values {
 impl Values {
     /// The plan by these words, for a control plane in this namespace.
     pub fn plan(&self, namespace: &str) -> anyhow::Result<Plan> {
-        let files = self.files.iter().map(read);
+        let files = self.files.iter().map(|path| read(path));
         let files = files.collect::<anyhow::Result<Vec<_>>>()?;
         let request = Request {
             profile: self.profile.as_deref(),

@@ -39,7 +39,10 @@ pub struct OwnMetadata {
 
 /// The peers of a worker by what they have told, none for what means nothing.
 #[derive(Debug, Default)]
-pub struct KnownPeers(RefCell<FxHashMap<Box<[u8]>, Option<Arc<Peer>>>>);
+pub struct KnownPeers(RefCell<Peers>);
+
+/// Peers by the bytes in which they were told.
+type Peers = FxHashMap<Box<[u8]>, Option<Arc<Peer>>>;
 
 // === impl OwnMetadata ===
 
