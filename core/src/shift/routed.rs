@@ -38,6 +38,12 @@ pub(super) fn routed_rules(snapshot: &Snapshot, target: &Target) -> Result<Route
         let wins = winners
             .iter()
             .any(|winner| Arc::ptr_eq(winner, virtual_service));
+        if virtual_service.is_derived() {
+            if for_host && wins {
+                return Err(derived(virtual_service, host));
+            }
+            continue;
+        }
         let routes = routes_to(virtual_service, host, domain);
         let only_mesh = virtual_service
             .gateways
@@ -169,6 +175,14 @@ fn is_general(condition: &HttpMatchRequest) -> bool {
         && condition.query_params.is_empty()
         && condition.source_labels.is_empty()
         && condition.source_namespace.is_none()
+}
+
+fn derived(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
+    let name = &virtual_service.resource.key.name;
+    Refusal::state(format!(
+        "a route of the Gateway API decides about {host} ({name}), and shift only changes VirtualServices"
+    ))
+    .hint("change the weights of the route's backendRefs")
 }
 
 fn elsewhere(virtual_service: &MeshVirtualService, host: &str) -> Refusal {

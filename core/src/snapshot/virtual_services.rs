@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mesh_ir::PersistentMap;
 
+use super::derived::SEMANTICS_ANNOTATION;
 use super::labels::source_labels;
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
@@ -282,6 +283,12 @@ impl MeshVirtualService {
             resource: resource.clone(),
             delegates: BTreeMap::new(),
         })
+    }
+
+    /// Whether another object stands behind it, so that nobody can change it.
+    pub fn is_derived(&self) -> bool {
+        let annotations = &self.resource.meta.annotations;
+        annotations.contains_key(SEMANTICS_ANNOTATION)
     }
 
     /// Whether it applies to sidecars.

@@ -72,7 +72,9 @@ pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<D
 pub fn without_effect(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let (mesh, domain) = (snapshot.mesh(), &snapshot.options().dns_domain);
     let compile = |source| rules::CompiledRules::compile(source, mesh, domain).diagnostics;
-    let rules = snapshot.virtual_services().flat_map(compile);
+    let written = snapshot.virtual_services();
+    let written = written.filter(|rules| !rules.is_derived());
+    let rules = written.flat_map(compile);
     rules
         .chain(telemetry::findings(snapshot))
         .filter(|found| [crate::diag::NO_EFFECT, crate::diag::UNSUPPORTED].contains(&found.code))

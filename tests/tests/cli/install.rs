@@ -111,7 +111,7 @@ fn wrong_words_are_usage_and_wrong_files_are_data() {
         .ends(1)
         .prints_nothing()
         .says("failed to read nowhere.yaml");
-    generate(&["--set", "meshConfig.enableTracing=true"])
+    generate(&["--set", "values.global.meshID=x"])
         .ends(0)
         .says("warning:")
         .says("has no effect");

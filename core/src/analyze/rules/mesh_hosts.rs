@@ -80,7 +80,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
 /// validation's to say.
 fn claims<'s>(context: &Context<'s>) -> Vec<Claim<'s>> {
     let in_mesh = context.snapshot.virtual_services();
-    let in_mesh = in_mesh.filter(|service| service.is_for_mesh());
+    let in_mesh = in_mesh.filter(|service| service.is_for_mesh() && !service.is_derived());
     in_mesh
         .flat_map(|service| {
             let hosts = service.hosts.iter().enumerate();

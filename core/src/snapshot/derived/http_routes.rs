@@ -64,16 +64,15 @@ pub(super) fn virtual_services_of(
                 gateways,
                 hosts,
                 export_to,
-                port,
+                ports,
             } = target;
-            let mut rules = rules.to_vec();
-            if let Some(port) = port {
-                for rule in &mut rules {
-                    for condition in rule["match"].as_array_mut().into_iter().flatten() {
-                        condition["port"] = port.into();
-                    }
-                }
-            }
+            let rules = match ports.as_slice() {
+                [] => rules.to_vec(),
+                ports => ports
+                    .iter()
+                    .flat_map(|port| rules.iter().map(|rule| at_port(rule, *port)))
+                    .collect(),
+            };
             let spec =
                 json!({"hosts": hosts, "gateways": gateways, "exportTo": export_to, "http": rules});
             let spec = serde_json::from_value(spec).ok()?;
@@ -84,6 +83,15 @@ pub(super) fn virtual_services_of(
             Some(derived(resource, Kind::VirtualService, key, object))
         });
     made.collect()
+}
+
+/// A rule for requests to one port only.
+fn at_port(rule: &Value, port: i32) -> Value {
+    let mut rule = rule.clone();
+    for condition in rule["match"].as_array_mut().into_iter().flatten() {
+        condition["port"] = port.into();
+    }
+    rule
 }
 
 fn rules(deriver: &Deriver<'_>, rules: &[HttpRouteRule], from: Referrer<'_>) -> Vec<Value> {

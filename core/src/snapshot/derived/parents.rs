@@ -1,5 +1,6 @@
 //! Which listeners of which Gateways, or which services, take a route.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Deriver;
@@ -113,7 +114,7 @@ impl Parents {
         }
     }
 
-    /// What VirtualServices stand for the route: the gateways and hosts of each, who sees it, and the port of requests if only one is meant.
+    /// What VirtualServices stand for the route: the gateways and hosts of each, who sees it, and the ports of requests if not all are meant.
     pub(super) fn targets(&self, deriver: &Deriver<'_>, route: &RouteKind<'_>) -> Vec<RouteTarget> {
         let mut targets = Vec::new();
         if !self.gateways.is_empty() {
@@ -125,12 +126,17 @@ impl Parents {
                 gateways: self.gateways.clone(),
                 hosts,
                 export_to: Vec::new(),
-                port: None,
+                ports: Vec::new(),
             });
         }
+        let mut services: BTreeMap<(&String, &String), Vec<Option<i32>>> = BTreeMap::new();
         for (namespace, name, port) in &self.services {
+            services.entry((namespace, name)).or_default().push(*port);
+        }
+        for ((namespace, name), ports) in services {
             // Routes beside their service are for all its clients, others only for clients in their own namespace.
             let is_producer = *namespace == *route.key.namespace;
+            let of_all = ports.contains(&None);
             targets.push(RouteTarget {
                 gateways: vec![MESH_GATEWAY.to_owned()],
                 hosts: vec![deriver.service_host(name, namespace)],
@@ -139,7 +145,10 @@ impl Parents {
                 } else {
                     vec![".".to_owned()]
                 },
-                port: *port,
+                ports: match of_all {
+                    true => Vec::new(),
+                    false => ports.into_iter().flatten().collect(),
+                },
             });
         }
         targets
@@ -152,7 +161,8 @@ pub(super) struct RouteTarget {
     pub(super) gateways: Vec<String>,
     pub(super) hosts: Vec<String>,
     pub(super) export_to: Vec<String>,
-    pub(super) port: Option<i32>,
+    /// Ports of requests that are meant; all when there are none.
+    pub(super) ports: Vec<i32>,
 }
 
 // === impl GatewayListener ===
