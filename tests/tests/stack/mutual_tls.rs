@@ -123,7 +123,10 @@ fn strict_refuses_plaintext_and_disable_serves_nothing_else() {
     raw.send_get("/status/200", &[]).unwrap();
     assert!(raw.is_closed(), "plaintext is closed, without a word");
     assert_eq!(get(&mut mesh), 200);
-    assert_eq!(requests(mesh.pod("echo"), "mutual_tls"), 1);
+    // A request is counted once it has ended, which may be after the client has its answer.
+    eventually("the request is counted", LIMIT, || {
+        (requests(mesh.pod("echo"), "mutual_tls") == 1).then_some(())
+    });
     // The agent's ports are not those of the workload: probes go on.
     assert_eq!(
         Connection::open(mesh.pod("echo").at(15021))
