@@ -11,6 +11,7 @@
 mod authority;
 mod issuer;
 mod rate;
+mod remembered;
 mod roots;
 mod secret_access;
 mod tokens;

@@ -1,8 +1,6 @@
 //! Who may be given the Secrets of a namespace: proxies whose service account may list them there, as Istio asks. A pod that only says that it
 //! is a gateway gets no keys by that.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
@@ -10,22 +8,18 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::Client;
 use kube::api::{Api, PostParams};
-use tokio::time::Instant;
 
 use super::Identity;
+use super::remembered::Remembered;
 
 /// Limit for an answer of the API server.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer counts.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// Most answers that are remembered.
-const MOST: usize = 4096;
 
 /// Asks the API server, and remembers its answers for a minute.
 pub struct SecretAccess {
     /// Nobody to ask without a cluster: there, only loopback is served.
     client: Option<Client>,
-    answers: Mutex<BTreeMap<Identity, (Instant, bool)>>,
+    answers: Remembered<Identity, bool>,
 }
 
 // === impl SecretAccess ===
@@ -35,7 +29,7 @@ impl SecretAccess {
     pub fn new(client: Option<Client>) -> Self {
         Self {
             client,
-            answers: Mutex::default(),
+            answers: Remembered::default(),
         }
     }
 
@@ -46,7 +40,7 @@ impl SecretAccess {
             // Who has no identity in a cluster is nobody; without a cluster nobody has one.
             (client, _) => return client.is_none(),
         };
-        if let Some(answer) = self.remembered(identity) {
+        if let Some(answer) = self.answers.get(identity) {
             return answer;
         }
         let (namespace, account) = (&identity.namespace, &identity.service_account);
@@ -59,7 +53,7 @@ impl SecretAccess {
                         "a gateway gets no certificates: its service account may not list Secrets in its namespace; a Role with get, list and watch on secrets allows it"
                     );
                 }
-                self.remember(identity, allowed);
+                self.answers.insert(identity.clone(), allowed);
                 allowed
             }
             Err(error) => {
@@ -71,28 +65,6 @@ impl SecretAccess {
                 );
                 false
             }
-        }
-    }
-
-    fn remembered(&self, identity: &Identity) -> Option<bool> {
-        let answers = self
-            .answers
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (at, answer) = answers.get(identity)?;
-        (at.elapsed() < REMEMBERED).then_some(*answer)
-    }
-
-    fn remember(&self, identity: &Identity, answer: bool) {
-        let mut answers = self
-            .answers
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if answers.len() >= MOST {
-            answers.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-        }
-        if answers.len() < MOST {
-            answers.insert(identity.clone(), (Instant::now(), answer));
         }
     }
 }

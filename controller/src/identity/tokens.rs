@@ -1,10 +1,8 @@
 //! Checks the service account tokens that proxies present. The API server decides; its answers are remembered for a while,
 //! so that a thousand reconnecting proxies do not become a thousand reviews of the same tokens.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::api::PostParams;
@@ -12,12 +10,10 @@ use kube::{Api, Client};
 use mesh_xds::NodeInfo;
 use mesh_xds::node::keys;
 
+use super::remembered::Remembered;
+
 /// Audience that proxies ask their tokens for.
 const AUDIENCE: &str = "istio-ca";
-/// How long an accepted token is remembered.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// How many accepted tokens are remembered.
-const MOST: usize = 4096;
 /// Limit for a review.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -104,7 +100,7 @@ pub enum TokenError {
 pub struct Tokens {
     client: Client,
     hasher: RandomState,
-    accepted: Mutex<BTreeMap<u64, (Instant, TokenOwner)>>,
+    accepted: Remembered<u64, TokenOwner>,
 }
 
 // === impl Tokens ===
@@ -115,7 +111,7 @@ impl Tokens {
         Self {
             client,
             hasher: RandomState::new(),
-            accepted: Mutex::default(),
+            accepted: Remembered::default(),
         }
     }
 
@@ -129,34 +125,12 @@ impl Tokens {
             .filter(|token| !token.is_empty())
             .ok_or(TokenError::Missing)?;
         let fingerprint = self.hasher.hash_one(token);
-        if let Some(owner) = self.remembered(fingerprint) {
+        if let Some(owner) = self.accepted.get(&fingerprint) {
             return Ok(owner);
         }
         let owner = self.review(token).await?;
-        self.remember(fingerprint, &owner);
+        self.accepted.insert(fingerprint, owner.clone());
         Ok(owner)
-    }
-
-    fn remembered(&self, fingerprint: u64) -> Option<TokenOwner> {
-        let accepted = self
-            .accepted
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (at, owner) = accepted.get(&fingerprint)?;
-        (at.elapsed() < REMEMBERED).then(|| owner.clone())
-    }
-
-    fn remember(&self, fingerprint: u64, owner: &TokenOwner) {
-        let mut accepted = self
-            .accepted
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if accepted.len() >= MOST {
-            accepted.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-        }
-        if accepted.len() < MOST {
-            accepted.insert(fingerprint, (Instant::now(), owner.clone()));
-        }
     }
 
     async fn review(&self, token: &str) -> Result<TokenOwner, TokenError> {

@@ -9,6 +9,7 @@ use mesh_ir::{
 };
 
 use super::mesh_tls::MeshTls;
+use super::naming;
 use crate::model::{self, ClientTlsMode};
 use crate::snapshot::Protocol;
 
@@ -98,10 +99,9 @@ fn mutual(tls: Option<&model::ClientTls>, context: &TlsContext<'_>) -> ClientTls
 }
 
 fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext<'_>) -> ClientTls {
-    let of_secret = |name: &str, suffix: &str| ["kubernetes://", name, suffix].concat().into();
     let files = given(&tls.client_certificate).zip(given(&tls.private_key));
     let certificate = match (secret, files) {
-        (Some(name), _) => Some(CertificateSource::Discovered(of_secret(name, ""))),
+        (Some(name), _) => Some(CertificateSource::Discovered(naming::credential(name))),
         (None, Some((chain, key))) => Some(CertificateSource::Files {
             chain: chain.into(),
             key: key.into(),
@@ -109,7 +109,9 @@ fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext
         (None, None) => None,
     };
     let trust = match (secret, given(&tls.ca_certificates)) {
-        (Some(name), _) => TrustSource::Discovered(of_secret(name, "-cacert")),
+        (Some(name), _) => {
+            TrustSource::Discovered(naming::credential(&[name, naming::TRUSTED].concat()))
+        }
         (None, Some(file)) => TrustSource::File(file.into()),
         (None, None) => TrustSource::File(SYSTEM_ROOTS.into()),
     };
@@ -144,6 +146,7 @@ fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext
     }
 }
 
-fn given(text: &Option<String>) -> Option<&str> {
+/// A text that says something.
+pub(super) fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }

@@ -57,6 +57,18 @@ pub(super) enum PortCarries {
     Detected,
 }
 
+// === impl Carries ===
+
+impl Carries {
+    /// What a server offers its clients in TLS.
+    pub(super) fn protocols(self) -> Vec<Arc<str>> {
+        match self {
+            Carries::Http => alpn::HTTP.map(Arc::from).into(),
+            Carries::Tcp => Vec::new(),
+        }
+    }
+}
+
 // === impl MeshTls ===
 
 impl MeshTls {
@@ -101,10 +113,7 @@ impl MeshTls {
         ServerTls {
             certificates: vec![certificate()],
             client: ClientCertificate::Required(validation(names)),
-            alpn: match carries {
-                Carries::Http => alpn::HTTP.map(Arc::from).into(),
-                Carries::Tcp => Vec::new(),
-            },
+            alpn: carries.protocols(),
             parameters: TlsParameters {
                 minimum: self.server.minimum.or(Some(TlsVersion::V1_2)),
                 ..self.server.clone()

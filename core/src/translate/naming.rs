@@ -11,6 +11,14 @@ use crate::snapshot::{Alias, MeshService, Registry};
 /// Version that Istio writes into its metadata, whatever the object's own is.
 const CONFIG_VERSION: &str = "networking.istio.io/v1alpha3";
 
+/// Ends the name of the Secret whose certificates are trusted.
+pub(super) const TRUSTED: &str = "-cacert";
+
+/// `kubernetes://NAME`, the secret that is made of a Secret.
+pub(super) fn credential(name: &str) -> Arc<str> {
+    ["kubernetes://", name].concat().into()
+}
+
 /// `outbound|PORT|SUBSET|HOST`.
 pub(super) fn outbound_cluster(port: u16, subset: &str, host: &str) -> Arc<str> {
     ClusterName::outbound(port, subset, host).to_string().into()

@@ -8,19 +8,20 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::channels::{CLOSE_LIMIT, QUEUE, copy, message};
 
 const INPUT: u8 = 0;
 const OUTPUT: u8 = 1;
@@ -29,17 +30,8 @@ const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 const END: u8 = 255;
 
-/// The largest piece of data in a message.
-const PIECE: usize = 32 << 10;
-
-/// Messages under way to a client that is slower than the program.
-const QUEUE: usize = 16;
-
 /// How long output that is still under way gets after the program's end, which a program that it left behind may hold open.
 const REST_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long a client gets to take the end of the conversation notice.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A program's output.
 pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
@@ -95,11 +87,13 @@ async fn run(
     mut ended: BoxFuture<'static, i32>,
     sender: mpsc::Sender<Message>,
 ) -> i32 {
+    let copied = async |channel, reader| {
+        if let Some(reader) = reader {
+            copy(channel, reader, sender.clone()).await;
+        }
+    };
     let copies = async {
-        tokio::join!(
-            copy(OUTPUT, output, sender.clone()),
-            copy(ERRORS, errors, sender.clone())
-        );
+        tokio::join!(copied(OUTPUT, output), copied(ERRORS, errors));
     };
     tokio::pin!(copies);
     let mut are_copied = false;
@@ -113,20 +107,6 @@ async fn run(
         let _ = timeout(REST_LIMIT, copies).await;
     }
     code
-}
-
-async fn copy(channel: u8, reader: Option<Reader>, sender: mpsc::Sender<Message>) {
-    let Some(mut reader) = reader else { return };
-    let mut buffer = vec![0; PIECE];
-    while let Ok(length @ 1..) = reader.read(&mut buffer).await {
-        if sender
-            .send(message(channel, &buffer[..length]))
-            .await
-            .is_err()
-        {
-            return;
-        }
-    }
 }
 
 /// From the queue to the client.
@@ -229,13 +209,6 @@ fn failed(why: &str) -> Value {
         "message": format!("Internal error occurred: {why}"),
         "details": {"causes": [{"message": why}]},
     })
-}
-
-fn message(channel: u8, data: &[u8]) -> Message {
-    let mut bytes = Vec::with_capacity(data.len() + 1);
-    bytes.push(channel);
-    bytes.extend_from_slice(data);
-    Message::Binary(Bytes::from(bytes))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod response;
 mod state;
 mod status;
 
+mod channels;
 mod exec;
 mod extensions;
 mod pages;

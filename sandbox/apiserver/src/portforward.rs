@@ -11,30 +11,22 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::channels::{CLOSE_LIMIT, QUEUE, copy, message};
+
 /// A pod that does not accept by then counts as refusing.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a client gets to take the end of the conversation notice.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-
-/// The largest piece of data in a message.
-const PIECE: usize = 32 << 10;
-
-/// Messages under way to a client that is slower than its pods.
-const QUEUE: usize = 16;
 
 /// More ports have no channel numbers.
 pub const MOST_PORTS: usize = 128;
@@ -97,27 +89,6 @@ pub async fn connect(dial: &Dial, port: u16) -> Result<TcpStream, String> {
     Ok(connection)
 }
 
-fn message(channel: u8, data: &[u8]) -> Message {
-    let mut bytes = Vec::with_capacity(data.len() + 1);
-    bytes.push(channel);
-    bytes.extend_from_slice(data);
-    Message::Binary(Bytes::from(bytes))
-}
-
-/// From one port of the pod into the queue.
-async fn copy(channel: u8, mut reader: OwnedReadHalf, sender: mpsc::Sender<Message>) {
-    let mut buffer = vec![0; PIECE];
-    while let Ok(length @ 1..) = reader.read(&mut buffer).await {
-        if sender
-            .send(message(channel, &buffer[..length]))
-            .await
-            .is_err()
-        {
-            return;
-        }
-    }
-}
-
 /// From the queue to the client; closes the WebSocket after the last of the pod's streams.
 async fn to_client<S>(
     mut receiver: mpsc::Receiver<Message>,
@@ -162,6 +133,7 @@ async fn to_pods<S>(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
     use tokio_tungstenite::tungstenite::protocol::Role;
 

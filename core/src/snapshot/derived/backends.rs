@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Deriver;
 use crate::model::gateway_api::{
-    BackendObjectReference, BackendRef, FilteredBackendRef, Group, KindName, Namespace, ObjectName,
+    BackendObjectReference, BackendRef, Group, GrpcBackendRef, HttpBackendRef, KindName, Namespace,
+    ObjectName,
 };
 use crate::resource::{Kind, Object};
 
@@ -25,69 +26,45 @@ pub(super) struct Referrer<'a> {
     pub(super) kind: &'static str,
 }
 
-impl<'a> From<&'a BackendRef> for Backend<'a> {
-    fn from(reference: &'a BackendRef) -> Self {
-        let BackendRef {
-            group,
-            kind,
-            name,
-            namespace,
-            port,
-            weight: _,
-        } = reference;
-        Self {
-            group: group.as_ref(),
-            kind: kind.as_ref(),
-            name,
-            namespace: namespace.as_ref(),
-            port: *port,
-        }
-    }
+/// The kinds of references differ in what they have beside the backend.
+macro_rules! references {
+    ($($reference:ty),*) => {
+        $(impl<'a> From<&'a $reference> for Backend<'a> {
+            fn from(reference: &'a $reference) -> Self {
+                Self {
+                    group: reference.group.as_ref(),
+                    kind: reference.kind.as_ref(),
+                    name: &reference.name,
+                    namespace: reference.namespace.as_ref(),
+                    port: reference.port,
+                }
+            }
+        })*
+    };
 }
 
-impl<'a> From<&'a BackendObjectReference> for Backend<'a> {
-    fn from(reference: &'a BackendObjectReference) -> Self {
-        let BackendObjectReference {
-            group,
-            kind,
-            name,
-            namespace,
-            port,
-        } = reference;
-        Self {
-            group: group.as_ref(),
-            kind: kind.as_ref(),
-            name,
-            namespace: namespace.as_ref(),
-            port: *port,
-        }
-    }
-}
-
-impl<'a, F> From<&'a FilteredBackendRef<F>> for Backend<'a> {
-    fn from(reference: &'a FilteredBackendRef<F>) -> Self {
-        let FilteredBackendRef {
-            group,
-            kind,
-            name,
-            namespace,
-            port,
-            weight: _,
-            filters: _,
-        } = reference;
-        Self {
-            group: group.as_ref(),
-            kind: kind.as_ref(),
-            name,
-            namespace: namespace.as_ref(),
-            port: *port,
-        }
-    }
-}
+references!(
+    BackendObjectReference,
+    BackendRef,
+    HttpBackendRef,
+    GrpcBackendRef
+);
 
 // === impl Backend ===
 
 impl Backend<'_> {
+    /// The destination with its share; none without a share, or if there is no destination.
+    pub(super) fn weighted(
+        self,
+        weight: Option<i32>,
+        deriver: &Deriver<'_>,
+        from: Referrer<'_>,
+    ) -> Option<Value> {
+        let weight = weight.unwrap_or(1);
+        let destination = (weight > 0).then(|| self.destination(deriver, from))??;
+        Some(json!({"destination": destination, "weight": weight}))
+    }
+
     /// The destination; none if it is no Service, or one of another namespace that no ReferenceGrant there lets the route refer to.
     pub(super) fn destination(self, deriver: &Deriver<'_>, from: Referrer<'_>) -> Option<Value> {
         let group = self.group.map_or("", |group| &**group);

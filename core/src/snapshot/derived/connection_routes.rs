@@ -4,46 +4,47 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::Deriver;
 use super::backends::{Backend, Referrer};
 use super::parents::{Parents, RouteKind};
-use super::{Deriver, derived};
-use crate::model::gateway_api::BackendRef;
+use crate::model::gateway_api::{BackendRef, ParentReference};
 use crate::resource::{Kind, Object, Resource};
 
 /// What TLSRoutes and TCPRoutes stand for.
 pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
     let mut made = Vec::new();
-    for resource in deriver.objects.of(Kind::TlsRoute).iter() {
+    for resource in deriver.accepted(Kind::TlsRoute) {
         if let Object::TlsRoute(spec) = &resource.object {
-            let hosts = spec.hostnames.iter().map(|host| &**host).collect();
-            let route = route(resource, "TLSRoute", &["TLS"], hosts);
-            let parents = Parents::of(deriver, &spec.parent_refs, &route);
-            let backends: Vec<&[BackendRef]> = spec
-                .rules
-                .iter()
-                .map(|rule| &rule.backend_refs[..])
-                .collect();
+            let route = RouteKind {
+                key: &resource.key,
+                kind: "TLSRoute",
+                protocols: &["TLS"],
+                hosts: spec.hostnames.iter().map(|host| &**host).collect(),
+            };
+            let backends = spec.rules.iter().map(|rule| &rule.backend_refs[..]);
+            let backends: Vec<_> = backends.collect();
             made.extend(virtual_services(
                 deriver,
                 (resource, &route),
-                &parents,
+                &spec.parent_refs,
                 &backends,
             ));
         }
     }
-    for resource in deriver.objects.of(Kind::TcpRoute).iter() {
+    for resource in deriver.accepted(Kind::TcpRoute) {
         if let Object::TcpRoute(spec) = &resource.object {
-            let route = route(resource, "TCPRoute", &["TCP", "TLS"], Vec::new());
-            let parents = Parents::of(deriver, &spec.parent_refs, &route);
-            let backends: Vec<&[BackendRef]> = spec
-                .rules
-                .iter()
-                .map(|rule| &rule.backend_refs[..])
-                .collect();
+            let route = RouteKind {
+                key: &resource.key,
+                kind: "TCPRoute",
+                protocols: &["TCP", "TLS"],
+                hosts: Vec::new(),
+            };
+            let backends = spec.rules.iter().map(|rule| &rule.backend_refs[..]);
+            let backends: Vec<_> = backends.collect();
             made.extend(virtual_services(
                 deriver,
                 (resource, &route),
-                &parents,
+                &spec.parent_refs,
                 &backends,
             ));
         }
@@ -51,69 +52,33 @@ pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
     made
 }
 
-fn route<'a>(
-    resource: &'a Resource,
-    kind: &'static str,
-    protocols: &'static [&'static str],
-    hosts: Vec<&'a str>,
-) -> RouteKind<'a> {
-    RouteKind {
-        key: &resource.key,
-        kind,
-        protocols,
-        hosts,
-    }
-}
-
 fn virtual_services(
     deriver: &Deriver<'_>,
-    (resource, route): (&Arc<Resource>, &RouteKind<'_>),
-    parents: &Parents,
+    (resource, route): (&Resource, &RouteKind<'_>),
+    parents: &[ParentReference],
     rules: &[&[BackendRef]],
 ) -> Vec<Arc<Resource>> {
-    let from = Referrer {
-        namespace: &resource.key.namespace,
-        kind: route.kind,
-    };
-    let targets = parents.targets(deriver, route).into_iter().enumerate();
-    let made = targets.filter_map(|(index, target)| {
+    let is_tls = route.kind == "TLSRoute";
+    let field = if is_tls { "tls" } else { "tcp" };
+    let targets = Parents::of(deriver, parents, route).targets(deriver, route);
+    let made = targets.iter().enumerate().filter_map(|(index, target)| {
         let rules = rules.iter().filter_map(|backends| {
-            let destinations = destinations(deriver, backends, from);
+            let destinations = destinations(deriver, backends, route.referrer());
             // Connections that no backend takes are closed, as without a route.
-            (!destinations.is_empty()).then(|| match route.kind {
-                "TLSRoute" => {
-                    json!({"match": [{"sniHosts": target.hosts}], "route": destinations})
-                }
-                _ => json!({"route": destinations}),
+            (!destinations.is_empty()).then(|| match is_tls {
+                true => json!({"match": [{"sniHosts": target.hosts}], "route": destinations}),
+                false => json!({"route": destinations}),
             })
         });
         let rules: Vec<Value> = rules.collect();
-        let field = if route.kind == "TLSRoute" {
-            "tls"
-        } else {
-            "tcp"
-        };
-        let spec = json!({
-            "hosts": target.hosts, "gateways": target.gateways, "exportTo": target.export_to,
-            field: rules,
-        });
-        let spec = serde_json::from_value(spec).ok()?;
-        let kind = route.kind.to_ascii_lowercase();
-        let name = &resource.key.name;
-        let name = format!("{name}-{kind}-{index}-istio-autogenerated-k8s-gateway");
-        let key = (&*resource.key.namespace, name);
-        let object = Object::VirtualService(Arc::new(spec));
-        Some(derived(resource, Kind::VirtualService, key, object))
+        let part = format!("{}-{index}", route.kind.to_ascii_lowercase());
+        target.virtual_service(resource, &part, field, &rules)
     });
     made.collect()
 }
 
 fn destinations(deriver: &Deriver<'_>, backends: &[BackendRef], from: Referrer<'_>) -> Vec<Value> {
-    let made = backends.iter().filter_map(|backend| {
-        let weight = backend.weight.unwrap_or(1);
-        let reference = Backend::from(backend);
-        let destination = (weight > 0).then(|| reference.destination(deriver, from))??;
-        Some(json!({"destination": destination, "weight": weight}))
-    });
-    made.collect()
+    let made = backends.iter();
+    made.filter_map(|backend| Backend::from(backend).weighted(backend.weight, deriver, from))
+        .collect()
 }

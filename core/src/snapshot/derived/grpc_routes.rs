@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::backends::{Backend, Referrer};
-use super::http_routes::virtual_services_of;
 use super::parents::{Parents, RouteKind};
+use super::requests::{self, conditions, refused, texts};
 use super::{Deriver, filters};
 use crate::model::gateway_api::{
     GrpcMethodMatch, GrpcRouteFilterType, GrpcRouteMatch, GrpcRouteRule, TextMatchType,
@@ -17,7 +17,7 @@ use crate::resource::{Kind, Object, Resource};
 /// What GRPCRoutes stand for.
 pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
     let mut made = Vec::new();
-    for resource in deriver.objects.of(Kind::GrpcRoute).iter() {
+    for resource in deriver.accepted(Kind::GrpcRoute) {
         let Object::GrpcRoute(spec) = &resource.object else {
             continue;
         };
@@ -27,43 +27,31 @@ pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
             protocols: &["HTTP", "HTTPS"],
             hosts: spec.hostnames.iter().map(|host| &**host).collect(),
         };
-        let from = Referrer {
-            namespace: &resource.key.namespace,
-            kind: route.kind,
-        };
         let parents = Parents::of(deriver, &spec.parent_refs, &route);
         let targets = parents.targets(deriver, &route);
-        let rules = rules(deriver, &spec.rules, from);
-        made.extend(virtual_services_of(resource, targets, &rules));
+        let rules = rules(deriver, &spec.rules, route.referrer());
+        made.extend(requests::virtual_services(resource, &targets, &rules));
     }
     made
 }
 
 fn rules(deriver: &Deriver<'_>, rules: &[GrpcRouteRule], from: Referrer<'_>) -> Vec<Value> {
     let everything = [GrpcRouteMatch::default()];
-    let mut all: Vec<(&GrpcRouteRule, &GrpcRouteMatch)> = rules
-        .iter()
-        .flat_map(|rule| {
-            let matches = match rule.matches.as_slice() {
-                [] => &everything[..],
-                matches => matches,
-            };
-            matches.iter().map(move |condition| (rule, condition))
-        })
-        .collect();
-    // The longest service, then the longest method, then most headers come first.
-    all.sort_by_key(|(_, condition)| {
-        let method = condition.method.as_ref();
-        let length = |text: Option<&String>| Reverse(text.map_or(0, String::len));
-        (
-            length(method.and_then(|method| method.service.as_ref())),
-            length(method.and_then(|method| method.method.as_ref())),
-            Reverse(condition.headers.len()),
-        )
-    });
+    let all = conditions(rules, |rule| &rule.matches, &everything, precedence);
     all.into_iter()
         .map(|(rule, condition)| one_rule(deriver, rule, condition, from))
         .collect()
+}
+
+/// The longest service, then the longest method, then most headers come first.
+fn precedence(condition: &GrpcRouteMatch) -> impl Ord + use<> {
+    let method = condition.method.as_ref();
+    let length = |text: Option<&String>| Reverse(text.map_or(0, String::len));
+    (
+        length(method.and_then(|method| method.service.as_ref())),
+        length(method.and_then(|method| method.method.as_ref())),
+        Reverse(condition.headers.len()),
+    )
 }
 
 fn one_rule(
@@ -76,19 +64,10 @@ fn one_rule(
     if let Some(method) = &condition.method {
         matched["uri"] = path(method);
     }
-    let mut headers = Map::new();
-    for header in &condition.headers {
-        let value = match header.kind {
-            Some(TextMatchType::RegularExpression) => json!({"regex": header.value}),
-            Some(TextMatchType::Exact) | None => json!({"exact": header.value}),
-        };
-        headers
-            .entry(header.name.to_ascii_lowercase())
-            .or_insert(value);
-    }
-    matched["headers"] = headers.into();
+    let headers = condition.headers.iter();
+    matched["headers"] =
+        texts(headers.map(|one| (one.name.to_ascii_lowercase(), one.kind, one.value.as_str())));
     let mut made = json!({"match": [matched]});
-    let refused = |made: &Value| json!({"match": made["match"], "directResponse": {"status": 500}});
     for filter in &rule.filters {
         match filter.kind {
             Some(GrpcRouteFilterType::RequestHeaderModifier) => {
@@ -108,11 +87,8 @@ fn one_rule(
         }
     }
     let destinations = rule.backend_refs.iter().filter_map(|backend| {
-        let weight = backend.weight.unwrap_or(1);
-        let reference = Backend::from(backend);
-        let usable = weight > 0 && backend.filters.is_empty();
-        let destination = usable.then(|| reference.destination(deriver, from))??;
-        Some(json!({"destination": destination, "weight": weight}))
+        let usable = backend.filters.is_empty().then(|| Backend::from(backend));
+        usable?.weighted(backend.weight, deriver, from)
     });
     let destinations: Vec<Value> = destinations.collect();
     if destinations.is_empty() {

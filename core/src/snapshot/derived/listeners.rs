@@ -15,8 +15,7 @@ const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// The Gateways that listeners stand for.
 pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
-    let gateways = deriver.objects.of(Kind::KubernetesGateway).iter();
-    let gateways = gateways.filter(|resource| !resource.is_refused());
+    let gateways = deriver.accepted(Kind::KubernetesGateway);
     let gateways = gateways.filter_map(|resource| match &resource.object {
         Object::KubernetesGateway(spec) => Some((resource, spec)),
         _ => None,

@@ -17,6 +17,7 @@ mod http_routes;
 mod ingress;
 mod listeners;
 mod parents;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +154,13 @@ fn derived(
 
 // === impl Deriver ===
 
-impl Deriver<'_> {
+impl<'a> Deriver<'a> {
+    /// The objects of a kind that were not refused.
+    fn accepted(&self, kind: Kind) -> impl Iterator<Item = &'a Arc<Resource>> + use<'a> {
+        let all = self.objects.of(kind).iter();
+        all.filter(|resource| !resource.is_refused())
+    }
+
     /// The host of a Service.
     fn service_host(&self, name: &str, namespace: &str) -> String {
         kubernetes::service_host(name, namespace, self.domain).to_string()

@@ -10,17 +10,14 @@ use std::sync::Arc;
 
 use mesh_ir::{
     CertificateSource, ClientCertificate, PeerValidation, Secret, SecretKind, ServerTls,
-    SubjectAltName, TlsParameters, TlsVersion, TrustSource, alpn,
+    SubjectAltName, TlsParameters, TlsVersion, TrustSource,
 };
 
 use crate::model::{self, Credential, ServerTlsMode};
+use crate::translate::client_tls::given;
 use crate::translate::mesh_tls::{self, Carries, MeshTls};
+use crate::translate::naming;
 use crate::translate::view::View;
-
-/// Before the name of a Secret that holds a certificate.
-const CREDENTIAL: &str = "kubernetes://";
-/// Behind the name of the Secret whose certificates are trusted.
-const TRUSTED: &str = "-cacert";
 
 /// How a server ends TLS.
 #[derive(Clone, Debug)]
@@ -82,10 +79,7 @@ pub(super) fn termination(
         tls: Arc::new(ServerTls {
             certificates,
             client,
-            alpn: match carries {
-                Carries::Http => alpn::HTTP.map(Arc::from).into(),
-                Carries::Tcp => Vec::new(),
-            },
+            alpn: carries.protocols(),
             parameters,
         }),
         secrets: needs.secrets,
@@ -93,15 +87,12 @@ pub(super) fn termination(
 }
 
 /// The secret `kubernetes://NAME` with the certificate of a Secret of the gateway's namespace.
-pub(in crate::translate) fn certificate(
-    view: &View<'_>,
-    name: &str,
-) -> Result<Arc<Secret>, String> {
+pub(super) fn certificate(view: &View<'_>, name: &str) -> Result<Arc<Secret>, String> {
     let (chain, key) = credential(view, name)?
         .certificate()
         .map_err(|wrong| format!("of the Secret {name}: {wrong}"))?;
     Ok(Arc::new(Secret {
-        name: [CREDENTIAL, name].concat().into(),
+        name: naming::credential(name),
         kind: SecretKind::Certificate {
             chain: chain.clone(),
             key: key.clone(),
@@ -111,14 +102,14 @@ pub(in crate::translate) fn certificate(
 
 /// The secret `kubernetes://NAME-cacert` with certificates to trust. They have a Secret of that name, or lie beside a certificate in the
 /// Secret `NAME`.
-pub(in crate::translate) fn trust(view: &View<'_>, name: &str) -> Result<Arc<Secret>, String> {
-    let own = [name, TRUSTED].concat();
+pub(super) fn trust(view: &View<'_>, name: &str) -> Result<Arc<Secret>, String> {
+    let own = [name, naming::TRUSTED].concat();
     let found = credential(view, &own).or_else(|_| credential(view, name))?;
     let roots = found
         .trusted()
         .map_err(|wrong| format!("of the Secret {name}: {wrong}"))?;
     Ok(Arc::new(Secret {
-        name: [CREDENTIAL, &own].concat().into(),
+        name: naming::credential(&own),
         kind: SecretKind::Trust {
             roots: roots.clone(),
         },
@@ -237,8 +228,4 @@ impl Needs<'_> {
             revoked: given(&tls.ca_crl).map(Arc::from),
         })
     }
-}
-
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
 }
