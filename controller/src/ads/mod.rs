@@ -106,7 +106,8 @@ impl Ads {
         }
     }
 
-    /// Serves without encryption and without asking who it is, until the set is dropped. For loopback addresses only.
+    /// Serves without encryption and without asking who it is, until the set is dropped. For loopback addresses only. The
+    /// answer is where, which matters when the port was left open.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -114,13 +115,14 @@ impl Ads {
         &self,
         address: SocketAddr,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<SocketAddr> {
         let listener = bind(address)?;
+        let address = listener.local_addr()?;
         let service = service::DiscoveryService::new(Arc::clone(&self.shared), None);
         let services = server::Services::new(service, CertificateIssuer::refusing());
         tracing::info!(%address, "serving xDS in plain text");
         tasks.spawn(server::accept(listener, None, services));
-        Ok(())
+        Ok(address)
     }
 
     /// Serves over TLS proxies whose tokens hold, and issues certificates to them, until the set is dropped.

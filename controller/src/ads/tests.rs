@@ -106,13 +106,10 @@ impl Plane {
             SecretAccess::new(None),
             &mut tasks,
         );
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        ads.serve_plaintext(free, &mut tasks).await.unwrap();
+        let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        let address = ads.serve_plaintext(any, &mut tasks).await.unwrap();
         let plane = Self {
-            address: free,
+            address,
             changes,
             connections,
             versions,

@@ -47,7 +47,7 @@ impl Webhooks {
         Self { settings }
     }
 
-    /// Serves until the set is dropped.
+    /// Serves until the set is dropped; the answer is where, which matters when the port was left open.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -56,15 +56,15 @@ impl Webhooks {
         address: SocketAddr,
         serving: &Arc<ServingCertificate>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("failed to listen on {address} for webhooks"))?;
+    ) -> anyhow::Result<SocketAddr> {
+        let context = || format!("failed to listen on {address} for webhooks");
+        let listener = TcpListener::bind(address).await.with_context(context)?;
+        let address = listener.local_addr().with_context(context)?;
         let config = serving.server_config(&[b"h2", b"http/1.1"]);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         tracing::info!(%address, "serving webhooks");
         tasks.spawn(self.clone().accept(listener, acceptor));
-        Ok(())
+        Ok(address)
     }
 
     async fn accept(self, listener: TcpListener, acceptor: TlsAcceptor) {

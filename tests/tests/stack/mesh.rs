@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mesh_tests::{binary, eventually};
 use serde_json::Value;
@@ -50,7 +50,7 @@ impl Mesh {
     /// The same with settings of the mesh, indented by four.
     pub fn start_with(specs: &[PodSpec], settings: &str, extra: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let addresses = addresses(specs.len());
+        let (own, addresses) = addresses(specs.len());
         let placed: Vec<(PodSpec, Ipv4Addr)> = specs
             .iter()
             .copied()
@@ -60,8 +60,8 @@ impl Mesh {
         std::fs::create_dir(&config).unwrap();
         std::fs::write(config.join("objects.yaml"), objects(&placed, settings)).unwrap();
         std::fs::write(config.join("extra.yaml"), extra).unwrap();
-        let xds = free_port();
-        let monitoring = free_port();
+        let xds = SocketAddr::from((own, 15010));
+        let monitoring = SocketAddr::from((own, 15014));
         let control_plane = start_control_plane(&directory, xds, monitoring);
         let authority = Authority::new();
         for (spec, _) in &placed {
@@ -80,8 +80,16 @@ impl Mesh {
             control_plane,
             pods,
         };
-        for pod in &mesh.pods {
-            eventually("the proxy serves", LIMIT, || pod.is_ready().then_some(()));
+        let start = Instant::now();
+        while let Some(pod) = mesh.pods.iter().find(|pod| !pod.is_ready()) {
+            assert!(
+                start.elapsed() < LIMIT,
+                "the proxy of {} does not serve within {LIMIT:?}; it says:\n{}\nthe control plane says:\n{}",
+                pod.spec.name,
+                pod.proxy.stderr(),
+                mesh.control_plane.stderr(),
+            );
+            std::thread::sleep(Duration::from_millis(50));
         }
         mesh
     }
@@ -190,27 +198,23 @@ fn mount(directory: &tempfile::TempDir, spec: &PodSpec, by: &Authority, roots: &
     }
 }
 
-/// Addresses of pods and applications that nobody else uses: a network of its own for each mesh.
-fn addresses(count: usize) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+/// Addresses that nobody else uses, a network for each mesh: the control plane's, and for each pod its own and its application's.
+///
+/// Ports are fixed: a port picked as free on a shared address can be the source of somebody's connection by the time it is bound.
+fn addresses(count: usize) -> (Ipv4Addr, Vec<(Ipv4Addr, Ipv4Addr)>) {
     loop {
         let mesh = MESHES.fetch_add(1, Ordering::Relaxed);
         let process = (std::process::id() % 97) as u8;
         let of = |host: usize| Ipv4Addr::new(127, 100 + process, mesh, host as u8);
+        let own = of(254);
         let addresses: Vec<_> = (0..count)
             .map(|index| (of(index + 1), of(index + 101)))
             .collect();
-        let free = |address: Ipv4Addr| TcpListener::bind((address, 15000)).is_ok();
-        if addresses.iter().all(|(pod, _)| free(*pod)) {
-            return addresses;
+        let free = |address, port| TcpListener::bind((address, port)).is_ok();
+        if free(own, 15010) && addresses.iter().all(|(pod, _)| free(*pod, 15000)) {
+            return (own, addresses);
         }
     }
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 fn start_control_plane(

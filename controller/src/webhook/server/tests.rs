@@ -29,22 +29,19 @@ impl ApiServer {
             .issue_serving(&[HOST.to_owned()], SystemTime::now())
             .unwrap();
         let serving = ServingCertificate::new(issued);
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
         let mut tasks = JoinSet::new();
         let settings = Settings::default();
         settings.store(Some(Arc::default()));
-        Webhooks::new(settings)
-            .serve(free, &serving, &mut tasks)
+        let address = Webhooks::new(settings)
+            .serve(any, &serving, &mut tasks)
             .await
             .unwrap();
         let mut roots = rustls::RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.root_pem().as_bytes()).unwrap();
         roots.add(root).unwrap();
         Self {
-            address: free,
+            address,
             roots,
             _tasks: tasks,
         }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mesh_ir::*;
@@ -25,12 +25,18 @@ pub struct Proxy {
     handle: tokio::runtime::Handle,
 }
 
-/// An address that is free.
+/// An address that nobody else uses: a port picked as free on a shared one can be the source of somebody's connection by
+/// the time it is bound.
 pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let process = 200 + (std::process::id() % 50) as u8;
+    loop {
+        let [high, low] = GIVEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let address = SocketAddr::from(([127, process, high, low], 8080));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Starts a proxy for a listener's address.
