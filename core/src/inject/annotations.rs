@@ -48,6 +48,15 @@ pub(super) struct Traffic {
     pub(super) machine_interfaces: String,
 }
 
+/// What is injected into a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InjectionTemplate {
+    /// A proxy beside the application.
+    Sidecar,
+    /// The proxy that the pod consists of.
+    Gateway,
+}
+
 /// How traffic reaches the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interception {
@@ -63,25 +72,6 @@ pub(super) fn given<'a>(annotations: &'a BTreeMap<String, String>, name: &str) -
         .get(name)
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
-}
-
-/// Checks that the pod asks for no other template than the sidecar's.
-pub(super) fn check_templates(annotations: &BTreeMap<String, String>) -> Result<(), InjectError> {
-    const TEMPLATES: &str = "inject.istio.io/templates";
-    let asked = given(annotations, TEMPLATES).unwrap_or("sidecar");
-    match asked
-        .split(',')
-        .map(str::trim)
-        .find(|name| *name != "sidecar")
-    {
-        None => Ok(()),
-        Some(other) => Err(InjectError::annotation(
-            TEMPLATES,
-            format!(
-                "template {other:?} is not supported; only sidecar is (gateways are installed by `meshctl install`)"
-            ),
-        )),
-    }
 }
 
 /// Warnings about annotations that have no effect.
@@ -106,6 +96,26 @@ pub(super) fn switch(
             name,
             format!("{other:?} is neither \"true\" nor \"false\""),
         )),
+    }
+}
+
+// === impl InjectionTemplate ===
+
+impl InjectionTemplate {
+    /// Reads `inject.istio.io/templates`.
+    pub(super) fn read(annotations: &BTreeMap<String, String>) -> Result<Self, InjectError> {
+        const TEMPLATES: &str = "inject.istio.io/templates";
+        let wrong = |message| Err(InjectError::annotation(TEMPLATES, message));
+        let asked = given(annotations, TEMPLATES).unwrap_or("sidecar");
+        let mut asked = asked.split(',').map(str::trim);
+        match (asked.next(), asked.next()) {
+            (Some("sidecar"), None) => Ok(Self::Sidecar),
+            (Some("gateway"), None) => Ok(Self::Gateway),
+            (Some(other), None) => wrong(format!(
+                "template {other:?} is not supported; only sidecar and gateway are"
+            )),
+            _ => wrong("several templates are not supported; name sidecar or gateway".to_owned()),
+        }
     }
 }
 

@@ -6,14 +6,14 @@ use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value, json};
 
-use super::annotations::{self, Interception, Traffic, given};
+use super::annotations::{self, InjectionTemplate, Interception, Traffic, given};
 use super::decide::REVISION;
 use super::probes::{self, PROBERS, Probers};
 use super::prometheus::{self, SCRAPE};
 use super::proxy_config::MergedProxyConfig;
 use super::sidecar::{self, ProxySpec, env};
 use super::template::{Template, has_name};
-use super::{INIT_CONTAINER, InjectConfig, InjectError, PROXY_CONTAINER, overrides};
+use super::{INIT_CONTAINER, InjectConfig, InjectError, PROXY_CONTAINER, overrides, router};
 use crate::snapshot::{TLS_MODE_ISTIO, TLS_MODE_LABEL};
 
 /// Annotation that says what was injected.
@@ -48,6 +48,7 @@ pub struct InjectedPod {
 struct Plan<'a> {
     config: &'a InjectConfig,
     owner: &'a Owner,
+    template: InjectionTemplate,
     proxy: MergedProxyConfig,
     mode: Interception,
     traffic: Traffic,
@@ -67,7 +68,6 @@ pub fn inject_pod(
     config: &InjectConfig,
 ) -> Result<InjectedPod, InjectError> {
     let mut pod = Template::read(pod)?;
-    annotations::check_templates(&pod.annotations)?;
     let warnings = annotations::without_effect(&pod.annotations);
     let plan = Plan::new(&pod, owner, config)?;
     let before = Before::read(&pod);
@@ -77,11 +77,11 @@ pub fn inject_pod(
     let scrape = prometheus::merge(&mut pod.annotations, before.scrape.clone(), config)?;
     let rewrite = annotations::switch(&pod.annotations, "sidecar.istio.io/rewriteAppHTTPProbers")?
         .unwrap_or(config.injector.values.rewrite_app_http_probe);
-    let probers = match rewrite {
+    let probers = match rewrite && plan.template == InjectionTemplate::Sidecar {
         true => probes::rewrite(&mut pod, &before.probers),
         false => Probers::new(),
     };
-    let mut container = to_map(plan.sidecar(&apps, &probers, scrape).container());
+    let mut container = to_map(plan.proxy(&apps, &probers, scrape).container());
     if let Some(over) = &over {
         overrides::apply(&mut container, over);
     }
@@ -134,11 +134,18 @@ impl<'a> Plan<'a> {
         let usual = values.native_sidecar.unwrap_or(config.has_native_sidecars);
         let native = annotations::switch(all, "sidecar.istio.io/nativeSidecar")?;
         let native = native.unwrap_or(usual || hold);
+        let template = InjectionTemplate::read(all)?;
+        let is_sidecar = template == InjectionTemplate::Sidecar;
         Ok(Self {
-            mode: Interception::read(all, proxy.text("interceptionMode"))?,
+            template,
+            mode: match is_sidecar {
+                true => Interception::read(all, proxy.text("interceptionMode"))?,
+                // Clients come to a gateway by its own ports.
+                false => Interception::None,
+            },
             traffic: Traffic::read(all, config)?,
             image: values.image_reference(image.unwrap_or(&values.image)),
-            native,
+            native: native && is_sidecar,
             resources,
             proxy,
             owner,
@@ -150,7 +157,7 @@ impl<'a> Plan<'a> {
         &self.owner.name
     }
 
-    fn sidecar(&self, apps: &[String], probers: &Probers, scrape: Option<String>) -> ProxySpec {
+    fn proxy(&self, apps: &[String], probers: &Probers, scrape: Option<String>) -> ProxySpec {
         let values = &self.config.injector.values;
         let level = self.proxy.text("logLevel").unwrap_or(&values.log_level);
         let domain = format!("$(POD_NAMESPACE).svc.{}", values.cluster_domain);
@@ -163,15 +170,23 @@ impl<'a> Plan<'a> {
         let plural = kind.to_lowercase();
         let owner =
             format!("kubernetes://apis/{api_version}/namespaces/{namespace}/{plural}s/{name}");
-        let mut all: Vec<EnvVar> = vec![
-            env("PROXY_CONFIG", self.proxy.to_json()),
-            env("ISTIO_META_APP_CONTAINERS", apps.join(",")),
+        let is_sidecar = self.template == InjectionTemplate::Sidecar;
+        let (role, of_role) = match self.template {
+            InjectionTemplate::Sidecar => (
+                "sidecar",
+                env("ISTIO_META_INTERCEPTION_MODE", self.mode.name()),
+            ),
+            InjectionTemplate::Gateway => ("router", env("ISTIO_META_UNPRIVILEGED_POD", "true")),
+        };
+        let mut all: Vec<EnvVar> = vec![env("PROXY_CONFIG", self.proxy.to_json())];
+        all.extend(is_sidecar.then(|| env("ISTIO_META_APP_CONTAINERS", apps.join(","))));
+        all.extend([
             env("ISTIO_META_CLUSTER_ID", values.cluster_id.as_str()),
-            env("ISTIO_META_INTERCEPTION_MODE", self.mode.name()),
+            of_role,
             env("ISTIO_META_WORKLOAD_NAME", self.workload_name()),
             env("ISTIO_META_OWNER", owner),
             env("TRUST_DOMAIN", self.trust_domain()),
-        ];
+        ]);
         all.extend(scrape.map(|json| env(SCRAPE, json)));
         if !probers.is_empty() {
             let json = serde_json::to_string(probers).unwrap_or_default();
@@ -184,7 +199,7 @@ impl<'a> Plan<'a> {
             pull_policy: values.image_pull_policy.clone(),
             args: vec![
                 "proxy".into(),
-                "sidecar".into(),
+                role.into(),
                 "--domain".into(),
                 domain,
                 format!("--proxyLogLevel={level}"),
@@ -234,6 +249,9 @@ impl<'a> Plan<'a> {
                 None => volumes.push(volume),
             }
         }
+        if self.template == InjectionTemplate::Gateway {
+            router::allow_low_ports(pod.spec());
+        }
         for secret in &self.config.injector.values.image_pull_secrets {
             let secrets = pod.list_mut("imagePullSecrets");
             if !secrets.iter().any(|other| has_name(other, secret)) {
@@ -260,8 +278,10 @@ impl<'a> Plan<'a> {
                 pod.labels.entry(label).or_insert(value);
             }
         }
-        let mode = pod.labels.entry(TLS_MODE_LABEL.to_owned());
-        mode.or_insert_with(|| TLS_MODE_ISTIO.to_owned());
+        if self.template == InjectionTemplate::Sidecar {
+            let mode = pod.labels.entry(TLS_MODE_LABEL.to_owned());
+            mode.or_insert_with(|| TLS_MODE_ISTIO.to_owned());
+        }
         let revision = &self.config.injector.revision;
         pod.annotations.insert(REVISION.into(), revision.clone());
         for name in ["default-container", "default-logs-container"] {

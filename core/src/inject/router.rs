@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, ResourceRequirements};
 
+use serde_json::{Map, Value, json};
+
 use super::InjectConfig;
 use super::proxy_config::MergedProxyConfig;
 use super::sidecar::{ProxySpec, env};
+use super::template::child;
 
 /// What a gateway's container is built from beside the configuration.
 pub(crate) struct Router<'a> {
@@ -22,6 +25,26 @@ pub(crate) struct Router<'a> {
     pub(crate) ports: Vec<ContainerPort>,
     /// Environment by name over the usual one.
     pub(crate) env: Vec<EnvVar>,
+}
+
+/// Lets programs without rights listen on any port, as Istio's gateways do: the ports of a Gateway are the pod's own.
+pub(crate) fn allow_low_ports(spec: &mut Map<String, Value>) {
+    const SETTING: &str = "net.ipv4.ip_unprivileged_port_start";
+    let settings = list(child(spec, "securityContext"), "sysctls");
+    if !settings.iter().any(|one| one["name"] == SETTING) {
+        settings.push(json!({"name": SETTING, "value": "0"}));
+    }
+}
+
+fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
+    let slot = map.entry(key).or_insert(Value::Null);
+    if !slot.is_array() {
+        *slot = Value::Array(Vec::new());
+    }
+    match slot {
+        Value::Array(items) => items,
+        _ => unreachable!("just made a list"),
+    }
 }
 
 // === impl Router ===
