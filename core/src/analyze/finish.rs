@@ -110,7 +110,7 @@ fn is_wanted(
     let (Some(name), Some(key)) = (name, &found.resource) else {
         return true;
     };
-    let from_file = matches!(found.origin, Origin::File { .. });
+    let from_file = matches!(found.origin.written(), Origin::File { .. });
     let filtered = options
         .namespace
         .as_ref()

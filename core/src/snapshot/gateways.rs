@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::derived::NAMESPACED_ANNOTATION;
 use crate::model::GatewaySpec;
 use crate::resource::{Object, Resource};
+use crate::source::Origin;
 
 /// A Gateway.
 #[derive(Clone, Debug)]
@@ -24,9 +24,12 @@ impl MeshGateway {
         let Object::Gateway(spec) = &resource.object else {
             return None;
         };
-        let only = resource.meta.annotations.get(NAMESPACED_ANNOTATION);
+        let namespace = match &resource.origin {
+            Origin::Derived(derivation) => derivation.pods_of.clone(),
+            _ => None,
+        };
         Some(Self {
-            namespace: only.map(|namespace| namespace.as_str().into()),
+            namespace,
             resource: resource.clone(),
             spec: spec.clone(),
             name: [&*resource.key.namespace, &*resource.key.name]

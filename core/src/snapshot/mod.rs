@@ -47,7 +47,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use build::oldest_first;
 pub use changes::{Change, ChangeSet, Difference};
-pub(crate) use derived::SEMANTICS_ANNOTATION;
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use mesh_ir::PersistentMap;
 
-use super::derived::SEMANTICS_ANNOTATION;
 use super::labels::source_labels;
 use super::visibility::visibility;
 use super::{ChangeSet, HostMap, Visibility, expand_host};
@@ -287,8 +286,7 @@ impl MeshVirtualService {
 
     /// Whether another object stands behind it, so that nobody can change it.
     pub fn is_derived(&self) -> bool {
-        let annotations = &self.resource.meta.annotations;
-        annotations.contains_key(SEMANTICS_ANNOTATION)
+        self.resource.origin.is_derived()
     }
 
     /// Whether it applies to sidecars.

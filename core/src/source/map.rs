@@ -60,11 +60,12 @@ impl SourceMap {
 
     /// The document of an origin.
     pub fn document(&self, origin: &Origin) -> Option<&Document> {
-        self.documents.get(origin)
+        self.documents.get(origin.written())
     }
 
     /// Where a field of an object is; none for objects that have no text, such as a cluster's.
     pub fn locate(&self, origin: &Origin, path: &FieldPath, part: Part) -> Option<Span> {
+        let origin = origin.written();
         if let Some(span) = self.broken.get(origin) {
             return Some(span.clone());
         }

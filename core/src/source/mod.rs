@@ -44,8 +44,36 @@ pub enum Origin {
         /// Name of the context; may be empty inside a cluster.
         context: Arc<str>,
     },
+    /// Made from another object, whose place is the source's: an Ingress, or one of the Gateway API.
+    Derived(Arc<Derivation>),
     /// Made by the program itself, such as defaults.
     Builtin,
+}
+
+/// What an object is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Derivation {
+    /// Where the object came from that it is made from.
+    pub source: Origin,
+    /// The only namespace whose pods apply it, if it is a Gateway of such pods.
+    pub pods_of: Option<Arc<str>>,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Where the text is that one would change: of a derived object, that of the object it is made from.
+    pub fn written(&self) -> &Self {
+        match self {
+            Self::Derived(derivation) => derivation.source.written(),
+            Self::File { .. } | Self::Cluster { .. } | Self::Builtin => self,
+        }
+    }
+
+    /// Whether another object stands behind the object, so that nobody can change it.
+    pub fn is_derived(&self) -> bool {
+        matches!(self, Self::Derived(_))
+    }
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ fn place(document: &Document) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let file = match &document.origin {
         Origin::File { name, .. } => name.to_string(),
-        Origin::Cluster { .. } | Origin::Builtin => String::new(),
+        Origin::Cluster { .. } | Origin::Derived(_) | Origin::Builtin => String::new(),
     };
     let line = document.source.span(document.range.clone()).line;
     format!(

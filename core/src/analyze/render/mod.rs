@@ -70,7 +70,7 @@ pub fn line(found: &Diagnostic, span: Option<&Span>) -> String {
 }
 
 fn reference(found: &Diagnostic, span: Option<&Span>) -> Option<String> {
-    match (span, &found.origin) {
+    match (span, found.origin.written()) {
         (Some(span), _) => Some(format!("{}:{}", span.file, span.line)),
         (None, Origin::File { name, .. }) => Some(name.to_string()),
         (None, _) => None,

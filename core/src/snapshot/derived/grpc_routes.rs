@@ -1,4 +1,4 @@
-//! GRPCRoutes as VirtualServices: a method is a path.
+//! GRPCRoutes in the words of VirtualServices: a method is a path.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -6,52 +6,79 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::backends::{Backend, Referrer};
+use super::merged::{PathKind, Precedence, RequestRoute, RequestRule};
 use super::parents::{Parents, RouteKind};
-use super::requests::{self, conditions, refused, texts};
+use super::requests::{conditions, refused, texts};
 use super::{Deriver, filters};
 use crate::model::gateway_api::{
-    GrpcMethodMatch, GrpcRouteFilterType, GrpcRouteMatch, GrpcRouteRule, TextMatchType,
+    GrpcMethodMatch, GrpcRouteFilterType, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec,
+    TextMatchType,
 };
 use crate::resource::{Kind, Object, Resource};
 
-/// What GRPCRoutes stand for.
-pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
-    let mut made = Vec::new();
-    for resource in deriver.accepted(Kind::GrpcRoute) {
-        let Object::GrpcRoute(spec) = &resource.object else {
-            continue;
-        };
-        let route = RouteKind {
-            key: &resource.key,
-            kind: "GRPCRoute",
-            protocols: &["HTTP", "HTTPS"],
-            hosts: spec.hostnames.iter().map(|host| &**host).collect(),
-        };
-        let parents = Parents::of(deriver, &spec.parent_refs, &route);
-        let targets = parents.targets(deriver, &route);
-        let rules = rules(deriver, &spec.rules, route.referrer());
-        made.extend(requests::virtual_services(resource, &targets, &rules));
-    }
-    made
-}
-
-fn rules(deriver: &Deriver<'_>, rules: &[GrpcRouteRule], from: Referrer<'_>) -> Vec<Value> {
-    let everything = [GrpcRouteMatch::default()];
-    let all = conditions(rules, |rule| &rule.matches, &everything, precedence);
-    all.into_iter()
-        .map(|(rule, condition)| one_rule(deriver, rule, condition, from))
+/// The GRPCRoutes.
+pub(super) fn read<'a>(deriver: &Deriver<'a>) -> Vec<RequestRoute<'a>> {
+    let routes = deriver.accepted(Kind::GrpcRoute);
+    routes
+        .filter_map(|resource| match &resource.object {
+            Object::GrpcRoute(spec) => Some(read_one(deriver, resource, spec)),
+            _ => None,
+        })
         .collect()
 }
 
-/// The longest service, then the longest method, then most headers come first.
-fn precedence(condition: &GrpcRouteMatch) -> impl Ord + use<> {
+fn read_one<'a>(
+    deriver: &Deriver<'_>,
+    resource: &'a Arc<Resource>,
+    spec: &GrpcRouteSpec,
+) -> RequestRoute<'a> {
+    let route = RouteKind {
+        key: &resource.key,
+        kind: "GRPCRoute",
+        protocols: &["HTTP", "HTTPS"],
+        hosts: spec.hostnames.iter().map(|host| &**host).collect(),
+    };
+    RequestRoute {
+        resource,
+        parents: Parents::of(deriver, &spec.parent_refs, &route),
+        hosts: route.hosts.iter().map(|host| (*host).to_owned()).collect(),
+        rules: rules(deriver, &spec.rules, route.referrer()),
+    }
+}
+
+fn rules(deriver: &Deriver<'_>, rules: &[GrpcRouteRule], from: Referrer<'_>) -> Vec<RequestRule> {
+    let everything = [GrpcRouteMatch::default()];
+    conditions(rules, |rule| &rule.matches, &everything)
+        .map(|(rule, condition)| RequestRule {
+            precedence: precedence(condition),
+            rule: one_rule(deriver, rule, condition, from),
+        })
+        .collect()
+}
+
+/// The longest service, then the longest method, then most headers come first. A method of any service stands behind all services.
+fn precedence(condition: &GrpcRouteMatch) -> Precedence {
     let method = condition.method.as_ref();
-    let length = |text: Option<&String>| Reverse(text.map_or(0, String::len));
-    (
-        length(method.and_then(|method| method.service.as_ref())),
-        length(method.and_then(|method| method.method.as_ref())),
-        Reverse(condition.headers.len()),
-    )
+    let service = method.and_then(|method| method.service.as_deref());
+    let name = method.and_then(|method| method.method.as_deref());
+    let is_regex = method.is_some_and(|one| one.kind == Some(TextMatchType::RegularExpression));
+    let service = service.map_or(0, str::len);
+    let path = match (is_regex, service, name) {
+        (true, ..) => PathKind::Regex,
+        (false, 1.., Some(_)) => PathKind::Exact,
+        (false, ..) => PathKind::Prefix,
+    };
+    let length = match path {
+        PathKind::Prefix => service + 1,
+        PathKind::Exact | PathKind::Regex => service + name.map_or(0, str::len) + 2,
+    };
+    Precedence {
+        path,
+        length: Reverse(length),
+        is_for_any_method: name.is_none(),
+        headers: Reverse(condition.headers.len()),
+        parameters: Reverse(0),
+    }
 }
 
 fn one_rule(

@@ -1,6 +1,6 @@
-//! HTTPRoutes as VirtualServices. Each condition of a rule becomes a rule of its own, and the most specific come first, as the Gateway API
-//! orders them: exact paths, the longest prefixes, conditions with a method, those with most headers, those with most parameters; then
-//! as they are written.
+//! HTTPRoutes in the words of VirtualServices. Each condition of a rule becomes a rule of its own, and the most specific come first, as
+//! the Gateway API orders them: exact paths, the longest prefixes, conditions with a method, those with most headers, those with most
+//! parameters.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::backends::{Backend, Referrer};
+use super::merged::{PathKind, Precedence, RequestRoute, RequestRule};
 use super::parents::{Parents, RouteKind};
-use super::requests::{self, conditions, refused, texts};
+use super::requests::{conditions, refused, texts};
 use super::{Deriver, filters};
 use crate::model::gateway_api::{
     HttpBackendRef, HttpPathMatch, HttpRouteFilter, HttpRouteFilterType, HttpRouteMatch,
@@ -17,62 +18,60 @@ use crate::model::gateway_api::{
 };
 use crate::resource::{Kind, Object, Resource};
 
-/// What HTTPRoutes stand for.
-pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
+/// The HTTPRoutes.
+pub(super) fn read<'a>(deriver: &Deriver<'a>) -> Vec<RequestRoute<'a>> {
     let routes = deriver.accepted(Kind::HttpRoute);
     routes
         .filter_map(|resource| match &resource.object {
-            Object::HttpRoute(spec) => Some((resource, spec)),
+            Object::HttpRoute(spec) => Some(read_one(deriver, resource, spec)),
             _ => None,
         })
-        .flat_map(|(resource, spec)| virtual_services(deriver, resource, spec))
         .collect()
 }
 
-fn virtual_services(
+fn read_one<'a>(
     deriver: &Deriver<'_>,
-    resource: &Arc<Resource>,
+    resource: &'a Arc<Resource>,
     spec: &HttpRouteSpec,
-) -> Vec<Arc<Resource>> {
+) -> RequestRoute<'a> {
     let route = RouteKind {
         key: &resource.key,
         kind: "HTTPRoute",
         protocols: &["HTTP", "HTTPS"],
         hosts: spec.hostnames.iter().map(|host| &**host).collect(),
     };
-    let parents = Parents::of(deriver, &spec.parent_refs, &route);
-    let targets = parents.targets(deriver, &route);
-    let rules = rules(deriver, &spec.rules, route.referrer());
-    requests::virtual_services(resource, &targets, &rules)
+    RequestRoute {
+        resource,
+        parents: Parents::of(deriver, &spec.parent_refs, &route),
+        hosts: route.hosts.iter().map(|host| (*host).to_owned()).collect(),
+        rules: rules(deriver, &spec.rules, route.referrer()),
+    }
 }
 
-fn rules(deriver: &Deriver<'_>, rules: &[HttpRouteRule], from: Referrer<'_>) -> Vec<Value> {
+fn rules(deriver: &Deriver<'_>, rules: &[HttpRouteRule], from: Referrer<'_>) -> Vec<RequestRule> {
     let everything = [HttpRouteMatch::default()];
-    let all = conditions(rules, |rule| &rule.matches, &everything, precedence);
-    all.into_iter()
-        .map(|(rule, condition)| one_rule(deriver, rule, condition, from))
+    conditions(rules, |rule| &rule.matches, &everything)
+        .map(|(rule, condition)| RequestRule {
+            precedence: precedence(condition),
+            rule: one_rule(deriver, rule, condition, from),
+        })
         .collect()
 }
 
-/// What the order of conditions goes by; the smallest is first.
-fn precedence(condition: &HttpRouteMatch) -> impl Ord + use<> {
+fn precedence(condition: &HttpRouteMatch) -> Precedence {
     let path = condition.path.as_ref();
-    let length = path
-        .and_then(|path| path.value.as_deref())
-        .map_or(1, str::len);
-    let kind = match path.and_then(|path| path.kind) {
-        Some(PathMatchType::Exact) => 0,
-        // Where it stands is left to implementations; Istio's stands before prefixes.
-        Some(PathMatchType::RegularExpression) => 1,
-        Some(PathMatchType::PathPrefix) | None => 2,
-    };
-    (
-        kind,
-        Reverse(length),
-        condition.method.is_none(),
-        Reverse(condition.headers.len()),
-        Reverse(condition.query_params.len()),
-    )
+    let length = path.and_then(|path| path.value.as_deref());
+    Precedence {
+        path: match path.and_then(|path| path.kind) {
+            Some(PathMatchType::Exact) => PathKind::Exact,
+            Some(PathMatchType::RegularExpression) => PathKind::Regex,
+            Some(PathMatchType::PathPrefix) | None => PathKind::Prefix,
+        },
+        length: Reverse(length.map_or(1, str::len)),
+        is_for_any_method: condition.method.is_none(),
+        headers: Reverse(condition.headers.len()),
+        parameters: Reverse(condition.query_params.len()),
+    }
 }
 
 fn one_rule(

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::parents::{GatewayListener, is_gateway_ours};
-use super::{Deriver, NAMESPACED_ANNOTATION, derived};
+use super::{Deriver, derived};
 use crate::model::gateway_api::{GatewaySpec, SecretObjectReference, TlsModeType};
 use crate::resource::{Kind, Object, Resource};
+use crate::source::{Derivation, Origin};
 
 /// The label of a gateway's pods.
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
@@ -113,11 +114,10 @@ fn gateway(
         return Some(made);
     }
     let mut made = Arc::unwrap_or_clone(made);
-    let mark = (
-        NAMESPACED_ANNOTATION.to_owned(),
-        listener.namespace().to_owned(),
-    );
-    made.meta.annotations.extend([mark]);
+    made.origin = Origin::Derived(Arc::new(Derivation {
+        source: listener.resource.origin.clone(),
+        pods_of: Some(listener.namespace().into()),
+    }));
     Some(Arc::new(made))
 }
 

@@ -16,8 +16,12 @@ mod grpc_routes;
 mod http_routes;
 mod ingress;
 mod listeners;
+mod merged;
 mod parents;
 mod requests;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +30,7 @@ use super::objects::Objects;
 use super::{ChangeSet, kubernetes};
 use crate::model::MeshConfig;
 use crate::resource::{Kind, Meta, Object, Resource, ResourceKey};
+use crate::source::{Derivation, Origin};
 
 /// Kinds that become others.
 const SOURCES: [Kind; 8] = [
@@ -40,11 +45,6 @@ const SOURCES: [Kind; 8] = [
 ];
 /// Kinds that what is derived depends on as well.
 const RELATED: [Kind; 3] = [Kind::Namespace, Kind::Service, Kind::ReferenceGrant];
-
-/// Marks derived rules: their prefixes of paths end at a segment, and their objects are nobody's to edit.
-pub(crate) const SEMANTICS_ANNOTATION: &str = "internal.istio.io/route-semantics";
-/// Marks derived Gateways that only pods of their own namespace apply.
-pub(super) const NAMESPACED_ANNOTATION: &str = "internal.istio.io/gateway-namespace";
 
 /// What is derived, by the keys that it has as an object.
 #[derive(Clone, Debug, Default)]
@@ -83,11 +83,12 @@ impl Derived {
             root: mesh.root_namespace().into(),
             domain,
         };
+        let mut routes = http_routes::read(&deriver);
+        routes.extend(grpc_routes::read(&deriver));
         let all = ingress::derive(&deriver)
             .into_iter()
             .chain(listeners::derive(&deriver))
-            .chain(http_routes::derive(&deriver))
-            .chain(grpc_routes::derive(&deriver))
+            .chain(merged::virtual_services(&deriver, routes))
             .chain(connection_routes::derive(&deriver));
         let mut before = std::mem::take(&mut self.0);
         for resource in all {
@@ -122,7 +123,7 @@ fn is_same(one: &Resource, other: &Resource) -> bool {
         (Object::Gateway(one), Object::Gateway(other)) => one == other,
         _ => false,
     };
-    same && one.meta == other.meta
+    same && one.meta == other.meta && one.origin == other.origin
 }
 
 /// A derived object of a namespace and name, as old as what it is derived from.
@@ -132,7 +133,10 @@ fn derived(
     (namespace, name): (&str, String),
     object: Object,
 ) -> Arc<Resource> {
-    let semantics = (SEMANTICS_ANNOTATION.to_owned(), "gateway".to_owned());
+    let derivation = Derivation {
+        source: source.origin.clone(),
+        pods_of: None,
+    };
     Arc::new(Resource {
         key: ResourceKey {
             kind,
@@ -141,12 +145,11 @@ fn derived(
         },
         meta: Meta {
             created: source.meta.created,
-            annotations: [semantics].into(),
             ..Meta::default()
         },
         object,
         raw: Arc::default(),
-        origin: source.origin.clone(),
+        origin: Origin::Derived(Arc::new(derivation)),
         findings: Vec::new(),
         malformed: false,
     })

@@ -1,6 +1,6 @@
 //! Which listeners of which Gateways, or which services, take a route.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ impl Parents {
         }
     }
 
-    /// What VirtualServices stand for the route: the gateways and hosts of each, who sees it, and the ports of requests if not all are meant.
+    /// What VirtualServices stand for a route for connections: the gateways and hosts of each, and who sees it.
     pub(super) fn targets(&self, deriver: &Deriver<'_>, route: &RouteKind<'_>) -> Vec<RouteTarget> {
         let mut targets = Vec::new();
         if !self.gateways.is_empty() {
@@ -129,17 +129,15 @@ impl Parents {
                 gateways: self.gateways.clone(),
                 hosts,
                 export_to: Vec::new(),
-                ports: Vec::new(),
             });
         }
-        let mut services: BTreeMap<(&String, &String), Vec<Option<i32>>> = BTreeMap::new();
-        for (namespace, name, port) in &self.services {
-            services.entry((namespace, name)).or_default().push(*port);
-        }
-        for ((namespace, name), ports) in services {
+        let services = self.services.iter();
+        let services: BTreeSet<(&String, &String)> = services
+            .map(|(namespace, name, _)| (namespace, name))
+            .collect();
+        for (namespace, name) in services {
             // Routes beside their service are for all its clients, others only for clients in their own namespace.
             let is_producer = *namespace == *route.key.namespace;
-            let of_all = ports.contains(&None);
             targets.push(RouteTarget {
                 gateways: vec![MESH_GATEWAY.to_owned()],
                 hosts: vec![deriver.service_host(name, namespace)],
@@ -147,10 +145,6 @@ impl Parents {
                     Vec::new()
                 } else {
                     vec![".".to_owned()]
-                },
-                ports: match of_all {
-                    true => Vec::new(),
-                    false => ports.into_iter().flatten().collect(),
                 },
             });
         }
@@ -164,8 +158,6 @@ pub(super) struct RouteTarget {
     pub(super) gateways: Vec<String>,
     pub(super) hosts: Vec<String>,
     pub(super) export_to: Vec<String>,
-    /// Ports of requests that are meant; all when there are none.
-    pub(super) ports: Vec<i32>,
 }
 
 // === impl RouteTarget ===

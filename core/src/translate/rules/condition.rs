@@ -8,7 +8,6 @@ use mesh_ir::{ClaimMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueM
 use super::{Compiler, Refused, SourceMatch};
 use crate::diag::FieldPath;
 use crate::model::{HttpMatchRequest, StringMatch};
-use crate::snapshot::SEMANTICS_ANNOTATION;
 use crate::snapshot::resolve_gateways;
 
 /// Names of conditions that are no headers although people write them as such; Istio ignores them.
@@ -92,11 +91,7 @@ impl Compiler<'_> {
 
     /// The condition on the path. Prefixes of VirtualServices end anywhere, those of other objects that are turned into some at a segment.
     fn path_match(&self, uri: Option<&StringMatch>) -> PathMatch {
-        let at_segments = self
-            .resource
-            .meta
-            .annotations
-            .contains_key(SEMANTICS_ANNOTATION);
+        let at_segments = self.resource.origin.is_derived();
         match uri.map(text_match) {
             None | Some(ValueMatch::Present) => RouteMatch::everything().path,
             Some(ValueMatch::Text(text)) => match text {
