@@ -12,6 +12,7 @@ mod proxy_config;
 mod proxy_status;
 mod sandbox;
 mod shift;
+mod tag;
 mod uninstall;
 mod validate;
 mod version;
@@ -35,6 +36,7 @@ pub enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
     Manifest(manifest::Args),
+    Tag(tag::Args),
     Shift(shift::Args),
     Analyze(analyze::Args),
     Validate(validate::Args),
@@ -56,6 +58,7 @@ impl Command {
             Self::Install(args) => install::run(args, context),
             Self::Uninstall(args) => uninstall::run(args, context),
             Self::Manifest(args) => manifest::run(args, context),
+            Self::Tag(args) => tag::run(args, context),
             Self::Shift(args) => shift::run(args, context),
             Self::Analyze(args) => analyze::run(args, context),
             Self::Validate(args) => validate::run(args, context),

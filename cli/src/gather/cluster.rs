@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::api::DynamicObject;
+use mesh_core::install::{REVISION_LABEL, revised};
 use mesh_core::resource::{Kind, Object, Resource, decode_value};
 use mesh_core::source::Origin;
 
@@ -66,13 +67,13 @@ pub async fn gather(context: &Context, gathered: &mut Gathered) -> anyhow::Resul
     Ok(cluster)
 }
 
-/// Names of the ConfigMaps of the injectors that namespaces ask for.
+/// Names of the ConfigMaps of the injectors that namespaces ask for: by a revision, or by a tag, whose webhooks name the revision.
 fn injectors(gathered: &Gathered) -> BTreeSet<String> {
-    let namespaces = gathered.resources.iter();
-    let namespaces = namespaces.filter(|resource| resource.key.kind == Kind::Namespace);
-    let revisions = namespaces.filter_map(|it| it.meta.labels.get("istio.io/rev"));
-    let named = revisions.filter(|revision| !matches!(revision.as_str(), "" | "default"));
-    let named = named.map(|revision| format!("istio-sidecar-injector-{revision}"));
+    let naming = [Kind::Namespace, Kind::MutatingWebhookConfiguration];
+    let objects = gathered.resources.iter();
+    let objects = objects.filter(|resource| naming.contains(&resource.key.kind));
+    let revisions = objects.filter_map(|it| it.meta.labels.get(REVISION_LABEL));
+    let named = revisions.map(|revision| revised("istio-sidecar-injector", revision));
     std::iter::once("istio-sidecar-injector".to_owned())
         .chain(named)
         .collect()

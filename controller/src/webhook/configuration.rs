@@ -1,5 +1,6 @@
-//! Keeps the webhook configurations usable: the CA bundle by which the API server knows us, and `failurePolicy: Fail` for
-//! validation once our Service has a ready endpoint. The leader alone writes, and only what differs.
+//! Keeps the webhook configurations usable, those of the revision and of the tags that stand for it: the CA bundle by which the API
+//! server knows us, and `failurePolicy: Fail` for validation once our Service has a ready endpoint. The leader alone writes, and
+//! only what differs.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use mesh_core::install::{injector_webhook, revised, validator_webhook};
+use mesh_core::install::{OWNER_LABEL, REVISION_LABEL, revised};
 use serde_json::{Value, json};
 
 use crate::config::WatchBackoff;
@@ -21,11 +22,11 @@ use crate::config::WatchBackoff;
 const MANAGER: &str = "istiod";
 const GROUP: &str = "admissionregistration.k8s.io";
 
-/// The configurations of a control plane.
+/// What tells a control plane's configurations and its Service from those of others.
 #[derive(Clone, Debug)]
 pub struct Names {
-    injector: String,
-    validator: String,
+    /// Selects its webhook configurations by their labels.
+    selector: String,
     namespace: String,
     service: String,
 }
@@ -36,33 +37,30 @@ impl Names {
     /// Those of a revision in a namespace.
     pub fn new(revision: &str, namespace: &str) -> Self {
         Self {
-            injector: injector_webhook(revision, namespace),
-            validator: validator_webhook(revision, namespace),
+            selector: format!("{OWNER_LABEL}={namespace},{REVISION_LABEL}={revision}"),
             namespace: namespace.to_owned(),
             service: revised("istiod", revision),
         }
     }
 }
 
-/// Keeps both configurations until it is dropped.
+/// Keeps the configurations until it is dropped.
 pub async fn keep(client: Client, names: Names, root_pem: Arc<str>) {
     let bundle = STANDARD.encode(root_pem.as_bytes());
-    let injector = one(
-        &client,
-        "MutatingWebhookConfiguration",
-        &names.injector,
-        |value| wanted(value, &bundle, false),
-    );
-    let validator = async {
+    let selector = &names.selector;
+    let injectors = all(&client, "MutatingWebhookConfiguration", selector, |value| {
+        wanted(value, &bundle, false)
+    });
+    let validators = async {
         // Who writes objects while nobody can be asked would be refused.
         ready_endpoint(&client, &names).await;
         let kind = "ValidatingWebhookConfiguration";
-        one(&client, kind, &names.validator, |value| {
+        all(&client, kind, selector, |value| {
             wanted(value, &bundle, true)
         })
         .await;
     };
-    futures::join!(injector, validator);
+    futures::join!(injectors, validators);
 }
 
 /// Waits until our Service has a ready endpoint.
@@ -94,11 +92,16 @@ fn has_ready_endpoint(slice: &EndpointSlice) -> bool {
     })
 }
 
-/// Keeps one of them.
-async fn one(client: &Client, kind: &str, name: &str, wanted: impl Fn(&Value) -> Option<Value>) {
+/// Keeps those of a kind.
+async fn all(
+    client: &Client,
+    kind: &str,
+    selector: &str,
+    wanted: impl Fn(&Value) -> Option<Value>,
+) {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", kind));
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let config = watcher::Config::default().labels(selector);
     let mut objects = pin!(
         watcher(api.clone(), config)
             .backoff(WatchBackoff::default())
@@ -108,13 +111,14 @@ async fn one(client: &Client, kind: &str, name: &str, wanted: impl Fn(&Value) ->
         let object = match object {
             Ok(object) => object,
             Err(error) => {
-                tracing::debug!(kind, name, %error, "failed to watch a webhook configuration; trying again");
+                tracing::debug!(kind, %error, "failed to watch the webhook configurations; trying again");
                 continue;
             }
         };
         let Some(webhooks) = wanted(&object.data["webhooks"]) else {
             continue;
         };
+        let name = object.metadata.name.as_deref().unwrap_or_default();
         let patch = json!({"apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": {"name": name}, "webhooks": webhooks});
         let params = PatchParams::apply(MANAGER).force();
         match api.patch(name, &params, &Patch::Apply(&patch)).await {

@@ -26,6 +26,7 @@ mod revision;
 mod set;
 mod settings;
 mod spec;
+mod tag;
 mod values;
 mod webhooks;
 mod without_effect;
@@ -42,6 +43,7 @@ pub use plan::{Plan, plan};
 pub use profile::Profile;
 pub use rbac::LEADER_LEASE;
 pub use revision::{DEFAULT_REVISION, check_revision, revised};
+pub use tag::{TAG_LABEL, Tag};
 pub use webhooks::{injector_webhook, validator_webhook};
 
 #[cfg(test)]

@@ -292,17 +292,21 @@ pub(super) fn metadata(
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: namespace.map(str::to_owned),
-        labels: Some(labels(component, settings)),
+        labels: Some(labels(component, &settings.namespace, &settings.revision)),
         ..ObjectMeta::default()
     }
 }
 
-/// The labels of every object.
-fn labels(component: &Component, settings: &Settings) -> BTreeMap<String, String> {
+/// The labels of every object, for a control plane's namespace and revision.
+pub(super) fn labels(
+    component: &Component,
+    namespace: &str,
+    revision: &str,
+) -> BTreeMap<String, String> {
     let revision = match component {
         // All revisions share them, and none takes them away with it.
         Component::Base => DEFAULT_REVISION,
-        _ => &settings.revision,
+        _ => revision,
     };
     [
         ("app.kubernetes.io/instance", "istio"),
@@ -310,7 +314,7 @@ fn labels(component: &Component, settings: &Settings) -> BTreeMap<String, String
         ("app.kubernetes.io/name", component.app()),
         ("app.kubernetes.io/part-of", "istio"),
         ("app.kubernetes.io/version", VERSION),
-        (OWNER_LABEL, &settings.namespace),
+        (OWNER_LABEL, namespace),
         (REVISION_LABEL, revision),
         ("operator.istio.io/component", component.label()),
     ]

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::object::{Component, Object, Phase, metadata};
 use super::revision::revised;
@@ -21,8 +22,10 @@ pub(super) fn account(settings: &Settings) -> String {
 pub const LEADER_LEASE: &str = "istio-leader";
 
 const WATCH: [&str; 3] = ["get", "list", "watch"];
-const WATCH_AND_PATCH: [&str; 4] = ["get", "list", "watch", "patch"];
 const GROUP: &str = "rbac.authorization.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+const INJECTORS: &str = "mutatingwebhookconfigurations";
+const VALIDATORS: &str = "validatingwebhookconfigurations";
 
 pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let component = Component::Istiod;
@@ -189,21 +192,42 @@ fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
             &["get", "patch", "update"],
             &["istio-ca-root-cert"],
         ),
-        // The CA bundle in the webhook configurations of this control plane.
-        rule(
-            "admissionregistration.k8s.io",
-            &["mutatingwebhookconfigurations"],
-            &WATCH_AND_PATCH,
-            &[&injector_webhook(&settings.revision, &settings.namespace)],
-        ),
-        rule(
-            "admissionregistration.k8s.io",
-            &["validatingwebhookconfigurations"],
-            &WATCH_AND_PATCH,
-            &[&validator_webhook(&settings.revision, &settings.namespace)],
-        ),
+        // It finds its webhook configurations by their labels.
+        rule(ADMISSION, &[INJECTORS, VALIDATORS], &WATCH, &[]),
     ]);
+    rules.extend(ca_bundle_rules(
+        &injector_webhook(&settings.revision, &settings.namespace),
+        &validator_webhook(&settings.revision, &settings.namespace),
+    ));
     rules
+}
+
+/// The right to write the CA bundle into two webhook configurations.
+fn ca_bundle_rules(injector: &str, validator: &str) -> [PolicyRule; 2] {
+    [
+        rule(ADMISSION, &[INJECTORS], &["patch"], &[injector]),
+        rule(ADMISSION, &[VALIDATORS], &["patch"], &[validator]),
+    ]
+}
+
+/// The right of a control plane's service account to write the CA bundle into the webhook configurations of a tag.
+pub(super) fn tag_access(metadata: &ObjectMeta, namespace: &str, account: &str) -> [Object; 2] {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let role = ClusterRole {
+        metadata: metadata.clone(),
+        rules: Some(ca_bundle_rules(name, name).into()),
+        ..ClusterRole::default()
+    };
+    let binding = ClusterRoleBinding {
+        metadata: metadata.clone(),
+        role_ref: role_ref("ClusterRole", name),
+        subjects: Some(vec![subject(namespace, account)]),
+    };
+    let component = Component::Istiod;
+    [
+        Object::new(&component, Phase::Access, &role),
+        Object::new(&component, Phase::Access, &binding),
+    ]
 }
 
 fn own_rules(settings: &Settings) -> Vec<PolicyRule> {

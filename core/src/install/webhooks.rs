@@ -3,6 +3,7 @@
 //!
 //! The CA bundle is the running control plane's to write, and so is `failurePolicy` of validation once it is served.
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
     ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
@@ -45,6 +46,16 @@ pub fn validator_webhook(revision: &str, namespace: &str) -> String {
     format!("{name}-{namespace}")
 }
 
+/// The control plane that the API server is to call.
+pub(super) struct Target<'a> {
+    /// Its namespace.
+    pub(super) namespace: &'a str,
+    /// Its revision.
+    pub(super) revision: &'a str,
+    /// PEM of who has signed its certificate, where that is known; it writes it there itself in any case.
+    pub(super) ca_bundle: Option<&'a [u8]>,
+}
+
 pub(super) fn objects(settings: &Settings) -> [Object; 2] {
     let own = &settings.namespace;
     let component = Component::Istiod;
@@ -65,13 +76,18 @@ pub(super) fn objects(settings: &Settings) -> [Object; 2] {
     let labels = validator.labels.get_or_insert_default();
     labels.insert("app".into(), "istiod".into());
     labels.insert("istio".into(), "istiod".into());
+    let target = Target {
+        namespace: own,
+        revision: &settings.revision,
+        ca_bundle: None,
+    };
     [
         Object::new(
             &component,
             Phase::Webhooks,
             &MutatingWebhookConfiguration {
                 metadata: injector,
-                webhooks: Some(injection(settings)),
+                webhooks: Some(injection(&settings.revision, &target)),
             },
         ),
         Object::new(
@@ -79,40 +95,39 @@ pub(super) fn objects(settings: &Settings) -> [Object; 2] {
             Phase::Webhooks,
             &ValidatingWebhookConfiguration {
                 metadata: validator,
-                webhooks: Some(validation(settings)),
+                webhooks: Some(validation(&settings.revision, &target)),
             },
         ),
     ]
 }
 
 /// Pods are chosen as Istio documents it: `istio-injection` of the namespace goes before `istio.io/rev` of the namespace, and that
-/// before the labels of the pod. Without a revision's name the default one answers.
-fn injection(settings: &Settings) -> Vec<MutatingWebhook> {
-    let revision = settings.revision.as_str();
+/// before the labels of the pod. Labels give a revision or a tag by its name; without one the name `default` answers.
+pub(super) fn injection(name: &str, target: &Target<'_>) -> Vec<MutatingWebhook> {
     let not_refused = || not_in(INJECT, &["false"]);
     let mut all = vec![
         injector(
-            settings,
+            target,
             "rev.namespace.sidecar-injector.istio.io",
-            vec![is_in(REVISION, &[revision]), absent(INJECTION)],
+            vec![is_in(REVISION, &[name]), absent(INJECTION)],
             vec![not_refused()],
         ),
         injector(
-            settings,
+            target,
             "rev.object.sidecar-injector.istio.io",
             vec![absent(REVISION), absent(INJECTION)],
-            vec![not_refused(), is_in(REVISION, &[revision])],
+            vec![not_refused(), is_in(REVISION, &[name])],
         ),
     ];
-    if revision == DEFAULT_REVISION {
+    if name == DEFAULT_REVISION {
         all.push(injector(
-            settings,
+            target,
             "namespace.sidecar-injector.istio.io",
             vec![is_in(INJECTION, &["enabled"])],
             vec![not_refused()],
         ));
         all.push(injector(
-            settings,
+            target,
             "object.sidecar-injector.istio.io",
             vec![absent(INJECTION), absent(REVISION)],
             vec![is_in(INJECT, &["true"]), absent(REVISION)],
@@ -122,17 +137,17 @@ fn injection(settings: &Settings) -> Vec<MutatingWebhook> {
 }
 
 fn injector(
-    settings: &Settings,
+    target: &Target<'_>,
     name: &str,
     mut namespaces: Vec<LabelSelectorRequirement>,
     pods: Vec<LabelSelectorRequirement>,
 ) -> MutatingWebhook {
-    let excluded = [&SYSTEM_NAMESPACES[..], &[settings.namespace.as_str()]].concat();
+    let excluded = [&SYSTEM_NAMESPACES[..], &[target.namespace]].concat();
     namespaces.push(not_in(NAMESPACE, &excluded));
     MutatingWebhook {
         name: name.to_owned(),
         admission_review_versions: texts(&["v1"]),
-        client_config: client_config(settings, "/inject"),
+        client_config: client_config(target, "/inject"),
         failure_policy: Some("Fail".into()),
         match_policy: Some("Equivalent".into()),
         namespace_selector: Some(selector(namespaces)),
@@ -146,12 +161,12 @@ fn injector(
 }
 
 /// Objects that name a revision are validated by it; those that name none belong to all, and the default one validates them.
-fn validation(settings: &Settings) -> Vec<ValidatingWebhook> {
-    let named = vec![is_in(REVISION, &[settings.revision.as_str()])];
-    let mut all = vec![validator(settings, "rev.validation.istio.io", named)];
-    if settings.revision == DEFAULT_REVISION {
+pub(super) fn validation(name: &str, target: &Target<'_>) -> Vec<ValidatingWebhook> {
+    let named = vec![is_in(REVISION, &[name])];
+    let mut all = vec![validator(target, "rev.validation.istio.io", named)];
+    if name == DEFAULT_REVISION {
         all.push(validator(
-            settings,
+            target,
             "validation.istio.io",
             vec![absent(REVISION)],
         ));
@@ -160,14 +175,14 @@ fn validation(settings: &Settings) -> Vec<ValidatingWebhook> {
 }
 
 fn validator(
-    settings: &Settings,
+    target: &Target<'_>,
     name: &str,
     objects: Vec<LabelSelectorRequirement>,
 ) -> ValidatingWebhook {
     ValidatingWebhook {
         name: name.to_owned(),
         admission_review_versions: texts(&["v1"]),
-        client_config: client_config(settings, "/validate"),
+        client_config: client_config(target, "/validate"),
         // Until it is served; the control plane then makes it `Fail`.
         failure_policy: Some("Ignore".into()),
         match_policy: Some("Equivalent".into()),
@@ -179,11 +194,12 @@ fn validator(
     }
 }
 
-fn client_config(settings: &Settings, path: &str) -> WebhookClientConfig {
+fn client_config(target: &Target<'_>, path: &str) -> WebhookClientConfig {
     WebhookClientConfig {
+        ca_bundle: target.ca_bundle.map(|pem| ByteString(pem.to_vec())),
         service: Some(ServiceReference {
-            name: revised("istiod", &settings.revision),
-            namespace: settings.namespace.clone(),
+            name: revised("istiod", target.revision),
+            namespace: target.namespace.to_owned(),
             path: Some(path.to_owned()),
             port: Some(443),
         }),

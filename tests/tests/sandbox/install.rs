@@ -2,17 +2,6 @@
 
 use crate::sandbox::{Sandbox, succeeded};
 
-/// A sandbox without a mesh.
-fn empty(name: &'static str) -> Sandbox {
-    let sandbox = Sandbox {
-        state: tempfile::tempdir().expect("a temporary directory"),
-        name,
-        ingress: String::new(),
-    };
-    sandbox.run(&["sandbox", "up", "--empty", "--detach", "--name", name]);
-    sandbox
-}
-
 /// Runs a command that must succeed, and gives what it says.
 #[track_caller]
 fn says(sandbox: &Sandbox, words: &[&str]) -> String {
@@ -28,7 +17,7 @@ fn has(text: &str, part: &str) {
 
 #[test]
 fn an_installation_is_repeated_changed_shrunk_and_removed() {
-    let sandbox = empty("install");
+    let sandbox = Sandbox::empty("install");
     let dry_run = |words: &[&str]| sandbox.run(&[&["install", "--dry-run"], words].concat());
     let install = |words: &[&str]| says(&sandbox, &[&["install", "-y"], words].concat());
 
@@ -84,7 +73,7 @@ fn an_installation_is_repeated_changed_shrunk_and_removed() {
 
 #[test]
 fn what_does_not_become_ready_says_why() {
-    let sandbox = empty("install-broken");
+    let sandbox = Sandbox::empty("install-broken");
     let words = [
         "install",
         "-y",

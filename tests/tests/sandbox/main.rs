@@ -19,6 +19,7 @@ mod mutual_tls;
 mod namespaces;
 mod processes;
 mod ready;
+mod revisions;
 mod rights;
 mod sandbox;
 mod shift;

@@ -38,6 +38,18 @@ impl Sandbox {
         sandbox
     }
 
+    /// Starts one without a mesh in the background.
+    #[track_caller]
+    pub fn empty(name: &'static str) -> Self {
+        let sandbox = Self {
+            state: tempfile::tempdir().expect("a temporary directory"),
+            name,
+            ingress: String::new(),
+        };
+        sandbox.run(&["sandbox", "up", "--empty", "--detach", "--name", name]);
+        sandbox
+    }
+
     /// A command that works on this sandbox.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = meshctl(self.state.path());

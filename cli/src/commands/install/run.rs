@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
-use mesh_core::install::{Component, Identity, Object, Phase, Plan};
+use mesh_core::install::{Component, Identity, Object, Phase, Plan, TAG_LABEL};
 
 use super::words::Values;
 use crate::apply::{self, Outcome, Writer, established, rolled_out, webhooks_served};
@@ -171,8 +171,11 @@ pub(super) async fn superfluous(client: &Client, plan: &Plan) -> anyhow::Result<
     let wanted: BTreeSet<Identity> = plan.objects.iter().map(Object::identity).collect();
     let mut old = apply::owned(client, &plan.namespace, Some(&plan.revision)).await?;
     old.retain(|found| {
+        // Tags are set by a command of their own.
+        let labels = found.object.metadata.labels.as_ref();
+        let is_tag = labels.is_some_and(|labels| labels.contains_key(TAG_LABEL));
         let stays = ["Namespace", "CustomResourceDefinition"].contains(&found.resource.kind);
-        !stays && !wanted.contains(&found.identity())
+        !stays && !is_tag && !wanted.contains(&found.identity())
     });
     Ok(old)
 }

@@ -45,7 +45,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         if own.is_some_and(|image| !image.is_empty()) {
             continue;
         }
-        let Some(wanted) = images.get(injector_of(revision).as_str()) else {
+        let Some(wanted) = images.get(injector_of(context, revision).as_str()) else {
             continue;
         };
         let variant = variant(context, &pod).map(|variant| format!("{wanted}-{variant}"));

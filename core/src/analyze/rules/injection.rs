@@ -8,6 +8,7 @@ use crate::analyze::context::Context;
 use crate::analyze::pods::{INJECT, INJECTION, PROXY, REVISION};
 use crate::analyze::{Rule, finding, is_of_cluster};
 use crate::diag::{Diagnostic, FieldPath, Level};
+use crate::install::{DEFAULT_REVISION, REVISION_LABEL, TAG_LABEL, revised};
 use crate::resource::{Kind, Object};
 
 pub(super) const RULE: Rule = Rule {
@@ -52,7 +53,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
         }
         let says_nothing = injection.is_none_or(String::is_empty) && revision.is_none();
         if says_nothing {
-            let injector = injector_of(revision.map(String::as_str));
+            let injector = injector_of(context, revision.map(String::as_str));
             if by_default.get(injector.as_str()).copied().unwrap_or(false) {
                 findings.push(finding(
                     "IST0148",
@@ -110,12 +111,21 @@ fn told_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     own.into_iter().chain(others).collect()
 }
 
-/// Name of the ConfigMap with the settings of a revision's injector.
-pub(super) fn injector_of(revision: Option<&str>) -> String {
-    match revision {
-        None | Some("" | "default") => "istio-sidecar-injector".to_owned(),
-        Some(revision) => format!("istio-sidecar-injector-{revision}"),
-    }
+/// Name of the ConfigMap with the settings of the injector that a label asks for, by the name of a revision or of a tag.
+pub(super) fn injector_of(context: &Context<'_>, asked: Option<&str>) -> String {
+    let name = asked.filter(|name| !name.is_empty());
+    let name = name.unwrap_or(DEFAULT_REVISION);
+    let webhooks = context
+        .snapshot
+        .resources(Kind::MutatingWebhookConfiguration)
+        .iter();
+    let mut tags = webhooks.map(|resource| &resource.meta.labels);
+    let of_tag = tags.find(|labels| labels.get(TAG_LABEL).is_some_and(|tag| tag == name));
+    let revision = of_tag.and_then(|labels| labels.get(REVISION_LABEL));
+    revised(
+        "istio-sidecar-injector",
+        revision.map_or(name, String::as_str),
+    )
 }
 
 /// Injectors that treat namespaces without a label as enabled, by the names of their ConfigMaps.
