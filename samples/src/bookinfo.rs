@@ -14,11 +14,14 @@ mod productpage;
 mod ratings;
 mod reviews;
 mod session;
+mod stars;
+mod store;
 
 pub(crate) use details::Details;
 pub(crate) use productpage::ProductPage;
 pub(crate) use ratings::Ratings;
 pub(crate) use reviews::Reviews;
+pub(crate) use store::Store;
 
 use anyhow::Context;
 use http::StatusCode;

@@ -20,11 +20,11 @@ pub const BUNDLES: &[Bundle] = &[
         name: "bookinfo",
         path: "/productpage",
         yaml: concat!(
-            include_str!("../bookinfo/bookinfo.yaml"),
+            include_str!("../bookinfo/platform/kube/bookinfo.yaml"),
             "---\n",
-            include_str!("../bookinfo/gateway.yaml"),
+            include_str!("../bookinfo/networking/bookinfo-gateway.yaml"),
             "---\n",
-            include_str!("../bookinfo/destination-rule-all.yaml"),
+            include_str!("../bookinfo/networking/destination-rule-all.yaml"),
         ),
     },
     Bundle {
@@ -33,7 +33,7 @@ pub const BUNDLES: &[Bundle] = &[
         yaml: concat!(
             include_str!("../helloworld/helloworld.yaml"),
             "---\n",
-            include_str!("../helloworld/gateway.yaml"),
+            include_str!("../helloworld/helloworld-gateway.yaml"),
             "---\n",
             include_str!("../helloworld/destination-rule.yaml"),
         ),

@@ -134,11 +134,22 @@ impl Client {
         })
     }
 
+    /// A connection to the target itself, for programs that speak no HTTP.
+    pub(crate) async fn dial(&self, target: &Target) -> Result<TcpStream, CallError> {
+        self.connect_to(&target.host, target.port).await
+    }
+
     async fn connect(&self, target: &Target) -> Result<TcpStream, CallError> {
-        let (host, port) = match &self.proxy {
-            Some(proxy) => (proxy.host(), proxy.port_u16().unwrap_or(80)),
-            None => (target.host.as_str(), target.port),
-        };
+        match &self.proxy {
+            Some(proxy) => {
+                let port = proxy.port_u16().unwrap_or(80);
+                self.connect_to(proxy.host(), port).await
+            }
+            None => self.dial(target).await,
+        }
+    }
+
+    async fn connect_to(&self, host: &str, port: u16) -> Result<TcpStream, CallError> {
         let address = self
             .resolve(host, port)
             .await

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{HOST, LOCATION, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -28,6 +28,9 @@ const MAX_BYTES: usize = 10 << 20;
 
 /// Most bytes of a received body that are told back. The rest is only counted.
 const MAX_DATA: usize = 64 << 10;
+
+/// Content type of forms, of which parameters may follow.
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -231,7 +234,7 @@ impl Echo {
         }
     }
 
-    /// Everything about one request. `url`, `args`, `origin` and `data` are named as in httpbin.
+    /// Everything about one request. `url`, `args`, `origin`, `data`, `form` and `json` are named as in httpbin.
     async fn report(&self, call: Call) -> Value {
         let (head, body) = call.request.into_parts();
         let received = receive(body).await;
@@ -242,6 +245,13 @@ impl Echo {
         let args: Map<String, Value> = pairs(uri.query().unwrap_or_default())
             .map(|(name, value)| (name, Value::String(value)))
             .collect();
+        let form = match head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
+            Some(kind) if kind.starts_with(FORM) => {
+                let pairs = pairs(&String::from_utf8_lossy(&received.data)).collect();
+                serde_json::to_value::<BTreeMap<_, _>>(pairs).unwrap_or_default()
+            }
+            _ => json!({}),
+        };
         json!({
             "method": head.method.as_str(),
             "path": uri.path(),
@@ -254,6 +264,8 @@ impl Echo {
             "bodyBytes": received.bytes,
             "bodyComplete": received.complete,
             "data": String::from_utf8_lossy(&received.data),
+            "form": form,
+            "json": serde_json::from_slice::<Value>(&received.data).ok(),
             "local": call.local.to_string(),
             "remote": call.remote.to_string(),
             "version": self.version,

@@ -133,7 +133,7 @@ fn millionths(rate: f64) -> u64 {
 }
 
 /// A duration with one unit, as Go writes it: `ms`, `s` or `m`, also with a fraction.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

@@ -18,10 +18,19 @@ const BY_REPOSITORY: &[(&str, &str)] = &[
     ("examples-helloworld-v2", "helloworld-v2"),
     // hello or world: its arguments say which.
     ("buoyantio/helloworld", "hello"),
-    // The two public httpbins listen on different ports.
+    // The public httpbins listen on different ports.
     ("kennethreitz/httpbin", "httpbin"),
     ("kong/httpbin", "httpbin"),
-    ("mccutchen/go-httpbin", "echo"),
+    ("citizenstig/httpbin", "httpbin-8000"),
+    ("mccutchen/go-httpbin", "httpbin-8080"),
+    ("examples-bookinfo-mongodb", "mongodb"),
+    ("examples-bookinfo-mysqldb", "mysqldb"),
+    ("istio/tcp-echo-server", "tcp-echo"),
+    ("fortio/fortio", "fortio"),
+    // Tools to send requests by; their pods sleep.
+    ("curlimages/curl", "sleep"),
+    ("governmentpaas/curl-ssl", "sleep"),
+    ("pstauffer/curl", "sleep"),
     ("istio-testing/ext-authz", "ext-authz"),
     ("istio/ext-authz", "ext-authz"),
 ];
@@ -109,7 +118,10 @@ mod tests {
                 "helloworld-v2",
             ),
             ("docker.io/kennethreitz/httpbin", "httpbin"),
-            ("docker.io/mccutchen/go-httpbin:v2.15.0", "echo"),
+            ("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin-8080"),
+            ("istio/examples-bookinfo-mongodb:1.20.3", "mongodb"),
+            ("docker.io/istio/tcp-echo-server:1.3", "tcp-echo"),
+            ("fortio/fortio:latest_release", "fortio"),
             ("meshctl/samples-world-v2:0.1.0", "world-v2"),
         ] {
             assert_eq!(program_for_image(image), Some(program), "{image}");

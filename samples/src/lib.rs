@@ -1,5 +1,6 @@
 //! The sample applications of the mesh, all in one library: bookinfo, a website in three colours,
-//! hello and world, an echo that reports what it received, and an authorizer.
+//! hello and world, an echo that reports what it received, httpbin, a TCP echo, a load client, and an
+//! authorizer.
 //!
 //! ```text
 //! image name -> images::program_for_image -> program name -> run(name, Config) -> server -> Handler
@@ -7,7 +8,7 @@
 //!                                              Client (proxy, hosts file, DNS) <- outgoing calls
 //! ```
 //!
-//! Each program is an ordinary HTTP/1.1 server that knows nothing of the mesh. It passes trace and
+//! Most programs are ordinary HTTP/1.1 servers; each knows nothing of the mesh. They pass trace and
 //! user headers on, because only the application can tell which outgoing call belongs to which
 //! incoming one. The YAML that deploys the programs is embedded and served by [`bundle`].
 
@@ -18,6 +19,9 @@ mod echo;
 mod ext_authz;
 mod hello;
 mod helloworld;
+mod httpbin;
+mod load;
+mod tcp_echo;
 mod website;
 
 mod bundles;
@@ -28,13 +32,15 @@ mod config;
 mod encoding;
 mod handler;
 mod hosts;
+mod lines;
 mod propagate;
 mod server;
+mod tcp;
 
 pub use bundles::{BUNDLES, Bundle, bundle};
 pub use config::{Config, ConfigError};
 pub use images::{images, program_for_image};
-pub use program::{Program, names, programs, run, run_until};
+pub use program::{Program, names, port, programs, run, run_until};
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,25 @@
 //! The table of all programs, and how one of them runs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::bookinfo::{Details, ProductPage, Ratings, Reviews};
+use crate::bookinfo::{Details, ProductPage, Ratings, Reviews, Store};
 use crate::config::Config;
 use crate::echo::Echo;
 use crate::ext_authz::{self, ExtAuthz};
 use crate::handler::Handler;
 use crate::hello::{Flags, Hello};
 use crate::helloworld::HelloWorld;
+use crate::httpbin::Httpbin;
+use crate::load::Load;
 use crate::server;
+use crate::tcp::{self, Conversation};
+use crate::tcp_echo::TcpEcho;
 use crate::website::Website;
 
 /// One program of this crate.
@@ -23,20 +27,30 @@ use crate::website::Website;
 pub struct Program {
     /// The name that [`run`] takes, such as `reviews-v2`.
     pub name: &'static str,
-    /// The port that it listens on unless `PORT` or an argument says otherwise.
+    /// The port that it listens on unless `PORT` or an argument says otherwise; 0 for one that listens on none.
     pub port: u16,
     /// What it is, in a few words.
     pub about: &'static str,
     build: fn(&Config) -> anyhow::Result<App>,
 }
 
-/// A program that is ready to serve.
+/// A program that is ready to run.
 struct App {
-    handler: Arc<dyn Handler>,
-    /// A port that the program's own arguments ask for.
-    port: Option<u16>,
-    /// What answers by gRPC beside that; none for most.
-    grpc: Option<ext_authz::Flags>,
+    work: Work,
+    /// Ports that the program's own arguments ask for, the first in place of the usual one.
+    ports: Vec<u16>,
+}
+
+/// What a program does.
+enum Work {
+    /// Answers requests, and for one of them by gRPC as well.
+    Http(Arc<dyn Handler>, Option<ext_authz::Flags>),
+    /// Converses by TCP.
+    Tcp(Arc<dyn Conversation>),
+    /// Sends requests and ends.
+    Load(Load),
+    /// Waits until it is told to stop.
+    Sleep,
 }
 
 const PROGRAMS: &[Program] = &[
@@ -74,7 +88,19 @@ const PROGRAMS: &[Program] = &[
         name: "ratings",
         port: 9080,
         about: "bookinfo: stars of each reviewer",
-        build: |config| Ok(App::new(Ratings::new(config))),
+        build: |config| Ratings::new(config).map(App::new),
+    },
+    Program {
+        name: "mongodb",
+        port: 27017,
+        about: "bookinfo: data store of ratings v2, in the place of MongoDB",
+        build: |_| Ok(App::tcp(Store::default())),
+    },
+    Program {
+        name: "mysqldb",
+        port: 3306,
+        about: "bookinfo: data store of ratings, in the place of MySQL",
+        build: |_| Ok(App::tcp(Store::default())),
     },
     Program {
         name: "website-v1",
@@ -133,8 +159,49 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "httpbin",
         port: 80,
-        about: "echo on the port of the public httpbin image",
-        build: |config| Ok(App::new(Echo::new(config))),
+        about: "httpbin: reports requests, answers with statuses and delays",
+        build: |config| Ok(App::new(Httpbin::new(config))),
+    },
+    Program {
+        name: "httpbin-8000",
+        port: 8000,
+        about: "httpbin on another port, as one of its public images",
+        build: |config| Ok(App::new(Httpbin::new(config))),
+    },
+    Program {
+        name: "httpbin-8080",
+        port: 8080,
+        about: "httpbin on another port, as one of its public images",
+        build: |config| Ok(App::new(Httpbin::new(config))),
+    },
+    Program {
+        name: "tcp-echo",
+        port: 9000,
+        about: "answers each line over TCP, with a word before it",
+        build: |config| {
+            let echo = TcpEcho::parse(&config.args)?;
+            Ok(App {
+                ports: echo.ports.clone(),
+                work: Work::Tcp(Arc::new(echo)),
+            })
+        },
+    },
+    Program {
+        name: "fortio",
+        port: 8080,
+        about: "an echo; `fortio load URL` sends requests and counts",
+        build: fortio,
+    },
+    Program {
+        name: "sleep",
+        port: 0,
+        about: "does nothing, in the place of a pod to send requests from",
+        build: |_| {
+            Ok(App {
+                work: Work::Sleep,
+                ports: Vec::new(),
+            })
+        },
     },
     Program {
         name: "ext-authz",
@@ -143,9 +210,8 @@ const PROGRAMS: &[Program] = &[
         build: |config| {
             let flags = ext_authz::Flags::parse(&config.args)?;
             Ok(App {
-                port: flags.http,
-                grpc: Some(flags),
-                ..App::new(ExtAuthz)
+                ports: flags.http.into_iter().collect(),
+                work: Work::Http(Arc::new(ExtAuthz), Some(flags)),
             })
         },
     },
@@ -197,30 +263,97 @@ pub async fn run_until(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let program = PROGRAMS.iter().find(|program| program.name == name);
-    let program = program.with_context(|| {
-        let known = NAMES.join(", ");
-        format!("there is no sample program {name:?}; the programs are {known}")
-    })?;
+    let program = find(name)?;
     let app = (program.build)(&config)?;
-    let (grace, bind) = (config.grace, config.bind);
-    let mut beside = JoinSet::new();
-    if let Some(flags) = app.grpc {
-        let address = SocketAddr::new(bind, flags.grpc);
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| {
-            format!("failed to listen on {address}; -grpc chooses another port")
-        })?;
-        tracing::info!(program = name, %address, "listening for gRPC");
-        beside.spawn(ext_authz::serve(listener, flags.allow_account));
+    match app.work {
+        Work::Load(load) => tokio::select! {
+            done = load.run(&config) => done,
+            () = shutdown => Ok(()),
+        },
+        Work::Sleep => {
+            shutdown.await;
+            Ok(())
+        }
+        work => serve(program, App { work, ..app }, config, shutdown).await,
     }
-    let listener = listen(config, app.port.unwrap_or(program.port)).await?;
-    if let Ok(address) = listener.local_addr() {
+}
+
+/// Serves on the ports of a program until `shutdown` is ready.
+async fn serve(
+    program: &Program,
+    app: App,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let name = program.name;
+    let (grace, bind) = (config.grace, config.bind);
+    let (first, more) = match app.ports.split_first() {
+        Some((first, more)) => (*first, more),
+        None => (program.port, &[][..]),
+    };
+    let mut listeners = vec![listen(config, first).await?];
+    for port in more {
+        listeners.push(bind_to(SocketAddr::new(bind, *port)).await?);
+    }
+    for address in listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+    {
         tracing::info!(program = name, %address, "listening");
     }
-    server::serve(listener, app.handler, shutdown, grace).await;
+    match app.work {
+        Work::Http(handler, grpc) => {
+            let _beside = beside(name, bind, grpc).await?;
+            if let Some(listener) = listeners.pop() {
+                server::serve(listener, handler, shutdown, grace).await;
+            }
+        }
+        Work::Tcp(program) => tcp::serve(listeners, program, shutdown, grace).await,
+        Work::Load(_) | Work::Sleep => {}
+    }
     tracing::info!(program = name, "stopped");
     Ok(())
+}
+
+/// The port that a program listens on: by the environment, its arguments, or its own. None for a program that listens on none.
+///
+/// # Errors
+/// An unknown name, or malformed arguments or settings of that program.
+pub fn port(name: &str, config: &Config) -> anyhow::Result<Option<u16>> {
+    let program = find(name)?;
+    let app = (program.build)(config)?;
+    if matches!(app.work, Work::Load(_) | Work::Sleep) {
+        return Ok(None);
+    }
+    let asked = app.ports.first().copied();
+    Ok(Some(config.port.or(asked).unwrap_or(program.port)))
+}
+
+fn find(name: &str) -> anyhow::Result<&'static Program> {
+    let program = PROGRAMS.iter().find(|program| program.name == name);
+    program.with_context(|| {
+        let known = NAMES.join(", ");
+        format!("there is no sample program {name:?}; the programs are {known}")
+    })
+}
+
+/// Starts what answers by gRPC beside a program. It ends with the value.
+async fn beside(
+    name: &str,
+    bind: IpAddr,
+    flags: Option<ext_authz::Flags>,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut beside = JoinSet::new();
+    let Some(flags) = flags else {
+        return Ok(beside);
+    };
+    let address = SocketAddr::new(bind, flags.grpc);
+    let listener = TcpListener::bind(address).await;
+    let listener = listener
+        .with_context(|| format!("failed to listen on {address}; -grpc chooses another port"))?;
+    tracing::info!(program = name, %address, "listening for gRPC");
+    beside.spawn(ext_authz::serve(listener, flags.allow_account));
+    Ok(beside)
 }
 
 async fn listen(config: Config, port: u16) -> anyhow::Result<TcpListener> {
@@ -228,9 +361,28 @@ async fn listen(config: Config, port: u16) -> anyhow::Result<TcpListener> {
         listener.set_nonblocking(true)?;
         return Ok(TcpListener::from_std(listener)?);
     }
-    let address = SocketAddr::new(config.bind, config.port.unwrap_or(port));
+    bind_to(SocketAddr::new(config.bind, config.port.unwrap_or(port))).await
+}
+
+async fn bind_to(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("failed to listen on {address}; PORT chooses another port, MESH_BIND_ADDRESS another address")
+    })
+}
+
+/// `fortio server` is an echo; `load` and `curl` send requests.
+fn fortio(config: &Config) -> anyhow::Result<App> {
+    let command = |arg: &&String| arg.ends_with("fortio");
+    let mut args = config.args.iter().skip_while(command);
+    let work = match args.next().map(String::as_str) {
+        None | Some("server") => return Ok(App::new(Echo::new(config))),
+        Some("load") => Load::parse(&args.cloned().collect::<Vec<_>>())?,
+        Some("curl") => Load::parse(&args.cloned().collect::<Vec<_>>())?.once(),
+        Some(other) => bail!("there is no command {other:?}, expected server, load or curl"),
+    };
+    Ok(App {
+        work: Work::Load(work),
+        ports: Vec::new(),
     })
 }
 
@@ -242,9 +394,9 @@ fn hello(config: &Config, text: &str, target: Option<&str>) -> anyhow::Result<Ap
     } else {
         Flags::parse(&config.args)?
     };
-    let port = flags.port;
+    let ports = flags.port.into_iter().collect();
     Ok(App {
-        port,
+        ports,
         ..App::new(Hello::new(config, flags)?)
     })
 }
@@ -254,9 +406,15 @@ fn hello(config: &Config, text: &str, target: Option<&str>) -> anyhow::Result<Ap
 impl App {
     fn new(handler: impl Handler) -> App {
         App {
-            handler: Arc::new(handler),
-            port: None,
-            grpc: None,
+            work: Work::Http(Arc::new(handler), None),
+            ports: Vec::new(),
+        }
+    }
+
+    fn tcp(program: impl Conversation) -> App {
+        App {
+            work: Work::Tcp(Arc::new(program)),
+            ports: Vec::new(),
         }
     }
 }

@@ -164,11 +164,7 @@ fn sample(name: &OsStr, rest: &[OsString]) -> anyhow::Result<ExitCode> {
     let name = name.to_string_lossy();
     let arguments = rest.iter().map(|word| word.to_string_lossy().into_owned());
     let mut config = mesh_samples::Config::from_env()?.with_args(arguments);
-    let usual = mesh_samples::programs()
-        .iter()
-        .find(|program| program.name == name)
-        .map(|program| program.port);
-    if let Some(port) = config.port.or(usual) {
+    if let Some(port) = mesh_samples::port(&name, &config)? {
         let at = (config.bind, LowPorts::from_env().at_socket(port));
         let listener = std::net::TcpListener::bind(at)
             .with_context(|| format!("failed to listen on {}:{}", at.0, at.1))?;

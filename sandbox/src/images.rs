@@ -2,16 +2,29 @@
 
 use mesh_node::{Builtin, Program, repository};
 
+/// The program of images with tools to send requests by. What they run is a command of their own.
+const IDLE: &str = "sleep";
+
 /// What is built in for an image.
-pub fn builtin(image: &str, args: &[String]) -> Option<Builtin> {
+pub fn builtin(image: &str, command: &[String], args: &[String]) -> Option<Builtin> {
     let sample = || {
         let program = mesh_samples::program_for_image(image)?;
+        if program == IDLE && !only_sleeps(command, args) {
+            return None;
+        }
         Some(Builtin {
             program: with(&["sample", program], args),
             is_platform: false,
         })
     };
     mesh(image, args).or_else(sample)
+}
+
+/// Whether a container does nothing, so that requests can be sent from it. Other commands of such images are run only where the user asks for
+/// it, since they would be commands of this machine.
+fn only_sleeps(command: &[String], args: &[String]) -> bool {
+    let word = command.iter().chain(args).next();
+    word.is_some_and(|word| word == "sleep" || word.ends_with("/sleep"))
 }
 
 /// The mesh's own images.
@@ -47,7 +60,7 @@ mod tests {
     fn the_images_of_mesh_and_samples_are_programs() {
         let args = ["a".to_owned()];
         let program = |image: &str| {
-            let builtin = builtin(image, &args)?;
+            let builtin = builtin(image, &[], &args)?;
             Some((builtin.program, builtin.is_platform))
         };
         let pilot = Some((with(&["pilot-discovery"], &args), true));
@@ -67,5 +80,17 @@ mod tests {
             "{reviews:?}"
         );
         assert_eq!(program("busybox"), None);
+        let sleep = ["/bin/sleep".to_owned(), "infinity".to_owned()];
+        let idle = builtin("curlimages/curl", &sleep, &[]).map(|idle| idle.program);
+        assert_eq!(idle, Some(with(&["sample", "sleep"], &[])));
+        let other = [
+            "sh".to_owned(),
+            "-c".to_owned(),
+            "curl example.com".to_owned(),
+        ];
+        assert_eq!(
+            builtin("curlimages/curl", &other, &[]).map(|idle| idle.program),
+            None
+        );
     }
 }

@@ -17,10 +17,10 @@ use mesh_ir::matching::{PlainRequest, RouteTable};
 use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope};
 
 const FILES: [&str; 4] = [
-    "bookinfo.yaml",
-    "destination-rule-all.yaml",
-    "gateway.yaml",
-    "virtual-service-reviews-test-v2.yaml",
+    "platform/kube/bookinfo.yaml",
+    "networking/destination-rule-all.yaml",
+    "networking/bookinfo-gateway.yaml",
+    "networking/virtual-service-reviews-test-v2.yaml",
 ];
 
 #[test]

@@ -1,6 +1,6 @@
-//! `ratings`: `/ratings/ID`, how many stars each reviewer gives. POST changes them, in memory.
+//! `ratings`: `/ratings/ID`, how many stars each reviewer gives. POST changes them, in memory or in the
+//! data store that the environment names.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use futures::FutureExt;
@@ -8,27 +8,26 @@ use futures::future::BoxFuture;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::stars::{Shelf, Stars};
+use super::store::Remote;
 use super::{no_product_id, product_id};
 use crate::config::Config;
 use crate::handler::{Call, Handler, Reply, json, method_not_allowed, not_found, versioned};
 
-/// Products whose ratings are kept, and reviewers of each: bounds for what callers can store.
-const MAX_PRODUCTS: usize = 1000;
-const MAX_REVIEWERS: usize = 100;
-
-type Stars = BTreeMap<String, u8>;
-
 pub(crate) struct Ratings {
     version: String,
-    posted: Mutex<BTreeMap<u64, Stars>>,
+    /// Where the stars are kept; in memory without a store.
+    store: Option<Remote>,
+    shelf: Mutex<Shelf>,
 }
 
 impl Ratings {
-    pub(crate) fn new(config: &Config) -> Ratings {
-        Ratings {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Ratings> {
+        Ok(Ratings {
             version: config.version("v1"),
-            posted: Mutex::new(BTreeMap::new()),
-        }
+            store: Remote::of(config)?,
+            shelf: Mutex::default(),
+        })
     }
 
     async fn answer(&self, call: Call) -> Reply {
@@ -39,7 +38,7 @@ impl Ratings {
                 json(StatusCode::OK, &json!({ "status": "Ratings is healthy" }))
             }
             (["ratings", id], Method::GET) => match product_id(id) {
-                Some(id) => self.get(id),
+                Some(id) => self.get(id).await,
                 None => no_product_id(),
             },
             (["ratings", id], Method::POST) => match product_id(id) {
@@ -52,14 +51,14 @@ impl Ratings {
         }
     }
 
-    fn get(&self, id: u64) -> Reply {
-        let posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-        match posted.get(&id) {
-            Some(stars) => ratings(id, stars),
-            None => ratings(
-                id,
-                &Stars::from([("Reviewer1".into(), 5), ("Reviewer2".into(), 4)]),
-            ),
+    async fn get(&self, id: u64) -> Reply {
+        let kept = match &self.store {
+            Some(store) => store.get(id).await,
+            None => Ok(self.shelf().get(id)),
+        };
+        match kept {
+            Ok(stars) => ratings(id, &stars),
+            Err(error) => no_store(&error),
         }
     }
 
@@ -68,22 +67,32 @@ impl Ratings {
             Ok(body) => body,
             Err(refused) => return refused,
         };
-        let stars = serde_json::from_slice::<Stars>(&body).ok().filter(|stars| {
-            stars.len() <= MAX_REVIEWERS && stars.values().all(|count| *count <= 5)
-        });
-        let Some(stars) = stars else {
+        let Some(stars) = Stars::parse(&body) else {
             let wrong = json!({ "error": "please provide valid ratings JSON" });
             return json(StatusCode::BAD_REQUEST, &wrong);
         };
-        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-        if posted.len() >= MAX_PRODUCTS && !posted.contains_key(&id) {
-            let full = json!({ "error": "too many products have ratings already" });
-            return json(StatusCode::INSUFFICIENT_STORAGE, &full);
+        if let Some(store) = &self.store {
+            return match store.put(id, &stars).await {
+                Ok(stars) => ratings(id, &stars),
+                Err(error) => no_store(&error),
+            };
         }
-        let reply = ratings(id, &stars);
-        posted.insert(id, stars);
-        reply
+        match self.shelf().put(id, stars) {
+            Ok(stars) => ratings(id, &stars),
+            Err(full) => json(StatusCode::INSUFFICIENT_STORAGE, &json!({ "error": full })),
+        }
     }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer when the data store gives none.
+fn no_store(error: &anyhow::Error) -> Reply {
+    tracing::warn!(error = format!("{error:#}"), "no ratings");
+    let wrong = json!({ "error": "could not connect to ratings database" });
+    json(StatusCode::INTERNAL_SERVER_ERROR, &wrong)
 }
 
 fn ratings(id: u64, stars: &Stars) -> Reply {

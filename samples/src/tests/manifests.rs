@@ -9,6 +9,20 @@ use serde_yaml::Value;
 
 use crate::{BUNDLES, bundle, program_for_image};
 
+/// Samples with routes and programs of ours.
+const SAMPLES: [&str; 7] = [
+    "bookinfo",
+    "echo",
+    "helloworld",
+    "httpbin",
+    "tcp-echo",
+    "website",
+    "website/legacy",
+];
+
+/// Directories of a sample.
+const PARTS: [&str; 3] = ["platform/kube", "networking", "sample-client"];
+
 const API: &str = "networking.istio.io/v1";
 
 fn documents(yaml: &str) -> Vec<Value> {
@@ -21,25 +35,23 @@ fn documents(yaml: &str) -> Vec<Value> {
 fn files() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for sample in [
-        "bookinfo",
-        "echo",
-        "ext-authz",
-        "helloworld",
-        "website",
-        "website/legacy",
-    ] {
-        for entry in std::fs::read_dir(root.join(sample)).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
-                files.push((sample.to_owned(), path));
+    for sample in SAMPLES.into_iter().chain(["ext-authz", "sleep", "curl"]) {
+        for directory in std::iter::once("").chain(PARTS) {
+            let Ok(entries) = std::fs::read_dir(root.join(sample).join(directory)) else {
+                continue;
+            };
+            for entry in entries {
+                let path = entry.unwrap().path();
+                let is_yaml = path
+                    .extension()
+                    .is_some_and(|extension| extension == "yaml");
+                if is_yaml {
+                    files.push((sample.to_owned(), path));
+                }
             }
         }
     }
-    assert!(files.len() > 20);
+    assert!(files.len() > 50);
     files
 }
 
@@ -53,15 +65,7 @@ fn sample(name: &str) -> Vec<Value> {
 }
 
 fn samples() -> impl Iterator<Item = (&'static str, Vec<Value>)> {
-    [
-        "bookinfo",
-        "echo",
-        "helloworld",
-        "website",
-        "website/legacy",
-    ]
-    .into_iter()
-    .map(|name| (name, sample(name)))
+    SAMPLES.into_iter().map(|name| (name, sample(name)))
 }
 
 fn kind<'a>(documents: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -122,7 +126,11 @@ fn every_service_selects_pods_and_names_its_protocol() {
             });
             assert!(selected, "{} selects nothing", name(service));
             for port in list(&service["spec"]["ports"]) {
-                assert_eq!(port["name"], "http");
+                let protocol = port["name"].as_str().unwrap().split('-').next();
+                assert!(
+                    matches!(protocol, Some("http" | "tcp" | "mongo")),
+                    "{port:?}"
+                );
             }
         }
     }

@@ -36,8 +36,8 @@ pub struct Builtin {
     pub is_platform: bool,
 }
 
-/// Looks up what is built in for an image: by image and arguments.
-pub type BuiltinLookup = fn(&str, &[String]) -> Option<Builtin>;
+/// Looks up what is built in for an image: by image, command and arguments.
+pub type BuiltinLookup = fn(&str, &[String], &[String]) -> Option<Builtin>;
 
 /// The table of images: what the user mapped, then what is built in.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Images {
         args: Vec<String>,
     ) -> Result<Program, NotRunnable> {
         let image = container.image.as_deref().unwrap_or_default();
-        let builtin = (self.builtin)(image, &args);
+        let builtin = (self.builtin)(image, &command, &args);
         let is_platform = builtin.as_ref().is_some_and(|builtin| builtin.is_platform);
         let of_pod = annotations.get(COMMAND_ANNOTATION).filter(|_| !is_platform);
         let own = annotations.get(&format!("{COMMAND_ANNOTATION}.{}", container.name));
@@ -149,7 +149,7 @@ mod tests {
             .iter()
             .map(|(name, command)| ((*name).into(), (*command).into()))
             .collect();
-        let builtin = |image: &str, args: &[String]| {
+        let builtin = |image: &str, _: &[String], args: &[String]| {
             let is_platform = image.contains("proxy");
             let known = is_platform || image.contains("bookinfo");
             known.then(|| Builtin {

@@ -7,10 +7,10 @@ use crate::place::{Place, repository};
 /// Bookinfo, of which reviews v2 is for jason and v1 for all others.
 fn bookinfo() -> Vec<String> {
     let files = [
-        "bookinfo.yaml",
-        "destination-rule-all.yaml",
-        "gateway.yaml",
-        "virtual-service-reviews-test-v2.yaml",
+        "platform/kube/bookinfo.yaml",
+        "networking/destination-rule-all.yaml",
+        "networking/bookinfo-gateway.yaml",
+        "networking/virtual-service-reviews-test-v2.yaml",
     ];
     let path = |file| repository(&format!("samples/bookinfo/{file}"));
     let flags = files
@@ -44,8 +44,7 @@ fn every_route_that_is_tried_is_told_with_the_place_of_its_rule() {
         "deployment/productpage-v1",
     ]);
     let text = text.replace(&repository(""), "");
-    let rule =
-        "VirtualService default/reviews, samples/bookinfo/virtual-service-reviews-test-v2.yaml:2";
+    let rule = "VirtualService default/reviews, samples/bookinfo/networking/virtual-service-reviews-test-v2.yaml:2";
     let expect = [
         "GET http://reviews:9080/reviews/0",
         "",

@@ -240,7 +240,7 @@ fn settings_come_from_files() {
 #[test]
 fn samples_are_injected() {
     let place = Place::new();
-    let file = repository("samples/bookinfo/bookinfo.yaml");
+    let file = repository("samples/bookinfo/platform/kube/bookinfo.yaml");
     let ran = place.run(&["kube-inject", "--use-kube=false", "-f", &file]);
     assert_eq!(ran.ends(0).stdout.matches("name: istio-proxy\n").count(), 6);
     place.file("bookinfo.yaml", &ran.stdout);

@@ -220,7 +220,7 @@ spec:
 }
 
 fn kube_inject(sandbox: &Sandbox) {
-    let file = repository("samples/bookinfo/bookinfo.yaml");
+    let file = repository("samples/bookinfo/platform/kube/bookinfo.yaml");
     let ran = sandbox.place.run(&["kube-inject", "-f", &file]);
     ran.ends(0)
         .prints("name: istio-proxy")

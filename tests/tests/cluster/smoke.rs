@@ -77,10 +77,10 @@ fn installed_used_and_removed() {
     cluster.kubectl(&["create", "namespace", INSIDE]);
     cluster.kubectl(&["label", "namespace", INSIDE, "istio-injection=enabled"]);
     for file in [
-        "bookinfo",
-        "gateway",
-        "destination-rule-all",
-        "virtual-service-all-v1",
+        "platform/kube/bookinfo",
+        "networking/bookinfo-gateway",
+        "networking/destination-rule-all",
+        "networking/virtual-service-all-v1",
     ] {
         let path = root().join(format!("samples/bookinfo/{file}.yaml"));
         cluster.kubectl(&[

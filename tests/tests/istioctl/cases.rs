@@ -184,6 +184,6 @@ pub const CASES: [Case; 34] = [
         "experimental check-inject POD",
         &["istio-sidecar-injector", "istio-injection=enabled"],
     ),
-    case("validate -f samples/bookinfo", &["is valid"]),
+    case("validate -f samples/bookinfo/networking", &["is valid"]),
     case("tag list", &["TAG"]),
 ];

@@ -48,7 +48,7 @@ fn bookinfo_by_weight_user_and_source() {
     every_proxy_has_a_certificate(&sandbox);
     mutual_tls::from_the_first_request(&sandbox);
 
-    sandbox.apply("samples/bookinfo/virtual-service-all-v1.yaml");
+    sandbox.apply("samples/bookinfo/networking/virtual-service-all-v1.yaml");
     sandbox.settle("all to v1", PAGE, &[], none);
     assert_eq!(sandbox.count(50, PAGE, &[], none), 50);
 
@@ -118,7 +118,7 @@ fn a_shift_is_seen(sandbox: &Sandbox) {
 
 /// Who is signed in as jason sees v2, everybody else v1.
 fn by_user(sandbox: &Sandbox) {
-    sandbox.apply("samples/bookinfo/virtual-service-reviews-test-v2.yaml");
+    sandbox.apply("samples/bookinfo/networking/virtual-service-reviews-test-v2.yaml");
     sandbox.settle("everybody else to v1", PAGE, &[], none);
     let jason = [("end-user", "jason")];
     assert_eq!(sandbox.count(30, PAGE, &jason, black), 30);
@@ -127,7 +127,7 @@ fn by_user(sandbox: &Sandbox) {
 
 /// Ratings by who asks: reviews v3 gets v2, reviews v2 gets v1, and nobody else has a way.
 fn by_source(sandbox: &Sandbox) {
-    sandbox.apply("samples/bookinfo/virtual-service-ratings-by-source.yaml");
+    sandbox.apply("samples/bookinfo/networking/virtual-service-ratings-by-source.yaml");
     eventually("ratings v2 is ready", Duration::from_secs(60), || {
         let status = sandbox.status();
         let mut pods = status["pods"].as_array()?.iter();
@@ -183,7 +183,7 @@ fn kills(sandbox: &Sandbox) {
     });
 
     // The control plane that came back has all of it, and passes changes on.
-    sandbox.apply("samples/bookinfo/virtual-service-all-v1.yaml");
+    sandbox.apply("samples/bookinfo/networking/virtual-service-all-v1.yaml");
     sandbox.settle("all to v1 again", PAGE, &[], none);
 }
 

@@ -21,6 +21,7 @@ mod processes;
 mod ready;
 mod revisions;
 mod rights;
+mod samples;
 mod sandbox;
 mod shift;
 mod traces;

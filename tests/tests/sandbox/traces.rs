@@ -113,7 +113,7 @@ fn one_trace_leads_from_the_ingress_to_the_ratings() {
     let mut words = vec!["--sample", "bookinfo", "--backend", "loopback"];
     words.extend(provider.iter().flat_map(|setting| ["--set", setting]));
     let sandbox = Sandbox::up("traces", &words);
-    sandbox.apply("samples/bookinfo/virtual-service-all-v1.yaml");
+    sandbox.apply("samples/bookinfo/networking/virtual-service-all-v1.yaml");
     sandbox.apply_text(REVIEWS);
     sandbox.apply_text(&objects(address));
     // Red stars show that ratings were asked.

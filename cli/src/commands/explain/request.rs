@@ -32,7 +32,7 @@ use crate::mesh::Named;
   meshctl explain request GET http://reviews:9080/reviews/0 --from deployment/productpage-v1
   meshctl explain request GET http://reviews:9080/reviews/0 -H 'end-user: jason'
   meshctl explain request GET http://bookinfo.example/productpage --from gateway/bookinfo-gateway
-  meshctl explain request GET http://reviews:9080/ -f samples/bookinfo   # files, no cluster
+  meshctl explain request GET http://reviews:9080/ -f samples/bookinfo/platform/kube   # files, no cluster
 
 Output formats: log, json, yaml.")]
 pub struct Args {

@@ -21,7 +21,7 @@ use crate::runtime;
 /// Apply YAML to a sandbox, for those who have no kubectl
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  meshctl sandbox apply -f samples/bookinfo/virtual-service-all-v1.yaml")]
+  meshctl sandbox apply -f samples/bookinfo/networking/virtual-service-all-v1.yaml")]
 pub struct Args {
     #[command(flatten)]
     name: Name,

@@ -1,0 +1,123 @@
+//! The samples under their public image names: httpbin, a TCP echo, a load client, and ratings that keep their stars in a
+//! data store.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::DeleteParams;
+use mesh_tests::eventually;
+
+use crate::exec;
+use crate::namespaces::is_possible;
+use crate::sandbox::Sandbox;
+
+/// A load client as a pod that ends.
+const LOAD: &str = "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: load
+spec:
+  restartPolicy: Never
+  containers:
+    - name: load
+      image: fortio/fortio
+      args: [load, -c, '2', -qps, '0', -n, '20', -loglevel, Warning, 'http://httpbin:8000/get']
+";
+
+#[test]
+fn samples_run_by_their_public_images() {
+    let sandbox = Sandbox::up(
+        "samples",
+        &[
+            "--sample",
+            "bookinfo",
+            "-f",
+            "samples/httpbin/httpbin.yaml",
+            "-f",
+            "samples/sleep/sleep.yaml",
+            "-f",
+            "samples/tcp-echo/tcp-echo.yaml",
+            "-f",
+            "samples/bookinfo/platform/kube/bookinfo-db.yaml",
+            "-f",
+            "samples/bookinfo/platform/kube/bookinfo-ratings-v2.yaml",
+        ],
+    );
+    let sleep = pod(&sandbox, "sleep");
+    httpbin_answers(&sandbox, &sleep);
+    if is_possible() {
+        lines_come_back(&sandbox, &sleep);
+    }
+    answers_are_counted(&sandbox);
+    stars_come_from_the_store(&sandbox);
+}
+
+/// The pod of a workload.
+#[track_caller]
+fn pod(sandbox: &Sandbox, workload: &str) -> String {
+    let status = sandbox.status();
+    let pods = status["pods"].as_array().expect("pods").iter();
+    let mut names = pods.filter_map(|pod| pod["name"].as_str());
+    let found = names.find(|name| name.starts_with(workload));
+    found
+        .unwrap_or_else(|| panic!("no {workload} in {status:#}"))
+        .to_owned()
+}
+
+fn httpbin_answers(sandbox: &Sandbox, sleep: &str) {
+    let curl = |url: &str| {
+        let words = ["curl", "-s", "-o", "-", "-w", " %{http_code}", url];
+        exec::run(sandbox, sleep, "sleep", &words)
+    };
+    let headers = eventually("httpbin answers", crate::sandbox::SETTLED, || {
+        let answer = curl("http://httpbin:8000/headers");
+        answer.ends_with(" 200").then_some(answer)
+    });
+    // What has come through proxies with mutual TLS says whose certificate it was.
+    assert!(headers.contains("X-Forwarded-Client-Cert"), "{headers}");
+    assert!(headers.contains("ns/default/sa/sleep"), "{headers}");
+    assert!(curl("http://httpbin:8000/status/418").ends_with(" 418"));
+    assert!(curl("http://httpbin:8000/nothing").ends_with(" 404"));
+}
+
+fn lines_come_back(sandbox: &Sandbox, sleep: &str) {
+    for port in [9000, 9001] {
+        let script = format!(
+            "exec 3<>/dev/tcp/tcp-echo/{port}; echo world >&3; read -r line <&3; echo \"$line\""
+        );
+        let answer = exec::run(sandbox, sleep, "sleep", &["bash", "-c", &script]);
+        assert_eq!(answer, "hello world\n", "port {port}");
+    }
+}
+
+fn answers_are_counted(sandbox: &Sandbox) {
+    sandbox.apply_text(LOAD);
+    eventually("20 answers are counted", Duration::from_secs(60), || {
+        let output = sandbox
+            .command(&["sandbox", "logs", "load"])
+            .output()
+            .ok()?;
+        let log = String::from_utf8_lossy(&output.stdout).into_owned();
+        log.contains("Code 200 : 20 (100.0 %)").then_some(())
+    });
+}
+
+/// Ratings v2 answers as the store says, and fails without it.
+fn stars_come_from_the_store(sandbox: &Sandbox) {
+    sandbox.apply("samples/bookinfo/networking/virtual-service-ratings-db.yaml");
+    let is_red = |page: &str| page.contains("color=\"red\"");
+    sandbox.settle("red stars from the store", "/productpage", &[], is_red);
+    let log = sandbox.run(&["sandbox", "logs", &pod(sandbox, "mongodb")]);
+    assert!(log.contains("connection"), "{log}");
+    sandbox.with_client(async |client| {
+        let deployments: Api<Deployment> = Api::namespaced(client, "default");
+        let params = DeleteParams::default();
+        let deleted = deployments.delete("mongodb-v1", &params).await;
+        deleted.expect("the store is there");
+    });
+    sandbox.settle("no stars without the store", "/productpage", &[], |page| {
+        !is_red(page)
+    });
+}
