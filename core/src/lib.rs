@@ -20,6 +20,7 @@ pub use mesh_schema as schema;
 
 pub mod analyze;
 pub mod authz;
+pub mod convert;
 pub mod explain;
 pub mod snapshot;
 pub mod translate;

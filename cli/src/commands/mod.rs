@@ -4,6 +4,7 @@ mod analyze;
 mod authz;
 mod completion;
 mod confirm;
+mod convert;
 mod explain;
 mod install;
 mod kube_inject;
@@ -43,6 +44,7 @@ pub enum Command {
     Explain(explain::Args),
     Authz(authz::Args),
     KubeInject(kube_inject::Args),
+    Convert(convert::Args),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
@@ -65,6 +67,7 @@ impl Command {
             Self::Explain(args) => explain::run(args, context),
             Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),
+            Self::Convert(args) => convert::run(args, context),
             Self::ProxyStatus(args) => proxy_status::run(args, context),
             Self::ProxyConfig(args) => proxy_config::run(args, context),
             Self::Version(args) => version::run(args, context),

@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["explain"],
     &["explain", "request"],
     &["kube-inject"],
+    &["convert"],
     &["proxy-status"],
     &["proxy-config"],
     &["proxy-config", "clusters"],
