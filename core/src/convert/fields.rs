@@ -172,7 +172,7 @@ impl<'a> Fields<'a> {
         };
         let names = fields.names();
         let pair = |name: &&str| Some(((*name).to_owned(), fields.text(name)?.to_owned()));
-        names.iter().filter_map(|name| pair(&name)).collect()
+        names.iter().filter_map(pair).collect()
     }
 
     /// The names of all fields, in their order.

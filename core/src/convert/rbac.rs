@@ -275,9 +275,10 @@ impl Role<'_> {
         let unsaid = around.assumes_authorization;
         let Some(services) = &permission.services else {
             let covered = self.scope.covers(namespace, None, unsaid);
-            return covered
-                .then(|| vec![("all".to_owned(), Labels::new())])
-                .unwrap_or_default();
+            return match covered {
+                true => vec![("all".to_owned(), Labels::new())],
+                false => Vec::new(),
+            };
         };
         let mut names = BTreeSet::new();
         for service in services {

@@ -79,7 +79,7 @@ fn virtual_service(converter: &Converter<'_>, mut rules: Vec<Rule>) -> Option<Co
         }
     }
     let kind = ("networking.istio.io/v1", "VirtualService");
-    converter.from_many(kind, &host.object_name(), sources, spec.into())
+    converter.joined(kind, &host.object_name(), sources, spec.into())
 }
 
 // === impl Versions ===
@@ -139,7 +139,7 @@ impl Versions {
         }
         let kind = ("networking.istio.io/v1", "DestinationRule");
         let name = self.host.object_name();
-        converter.from_many(kind, &name, self.sources, spec.into())
+        converter.joined(kind, &name, self.sources, spec.into())
     }
 }
 
@@ -156,7 +156,7 @@ fn merge(policy: &mut Value, later: Value) {
 
 impl Converter<'_> {
     /// A new object that comes from several old ones; the first gives labels and annotations.
-    fn from_many(
+    fn joined(
         &self,
         kind: (&str, &str),
         name: &str,
