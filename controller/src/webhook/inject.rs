@@ -36,9 +36,10 @@ mod tests {
     use super::*;
 
     fn review(object: Value, config: Option<&InjectConfig>) -> Answer {
+        let namespace = object["metadata"]["namespace"].as_str();
         let request = Request {
             uid: "1".to_owned(),
-            namespace: "default".to_owned(),
+            namespace: namespace.unwrap_or("default").to_owned(),
             operation: "CREATE".to_owned(),
             object,
         };
@@ -66,6 +67,9 @@ mod tests {
         };
         if !pod.is_object() {
             return None;
+        }
+        if let Some(namespace) = workload["metadata"].get("namespace") {
+            pod["metadata"]["namespace"] = namespace.clone();
         }
         pod["metadata"]["ownerReferences"] = json!([{"apiVersion": workload["apiVersion"], "kind": workload["kind"],
             "name": workload["metadata"]["name"], "controller": true}]);

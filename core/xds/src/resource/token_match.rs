@@ -166,6 +166,15 @@ fn collect(proto: &ValueMatcher, values: &mut Vec<StringPattern>) -> bool {
     }
 }
 
+/// The pattern of a text, or any text: Envoy refuses a listener with an empty prefix or suffix.
+fn unless_empty(pattern: fn(Arc<str>) -> StringPattern, text: Arc<str>) -> StringPattern {
+    if text.is_empty() {
+        StringPattern::NotEmpty
+    } else {
+        pattern(text)
+    }
+}
+
 /// `ISSUER/SUBJECT`, split at the last slash.
 pub(super) fn principal(pattern: &StringPattern) -> [MetadataMatcher; 2] {
     use StringPattern::{Exact, NotEmpty, Prefix, Suffix};
@@ -180,11 +189,11 @@ pub(super) fn principal(pattern: &StringPattern) -> [MetadataMatcher; 2] {
             None => (Exact(text.clone()), Exact("".into())),
         },
         Prefix(text) => match split(text) {
-            Some((issuer, subject)) => (Exact(issuer), Prefix(subject)),
+            Some((issuer, subject)) => (Exact(issuer), unless_empty(Prefix, subject)),
             None => (Prefix(text.clone()), NotEmpty),
         },
         Suffix(text) => match split(text) {
-            Some((issuer, subject)) => (Suffix(issuer), Exact(subject)),
+            Some((issuer, subject)) => (unless_empty(Suffix, issuer), Exact(subject)),
             None => (NotEmpty, Suffix(text.clone())),
         },
     };

@@ -64,7 +64,6 @@ pub struct Attempt {
 type Verdict = Option<u16>;
 
 #[test]
-#[ignore = "the control plane takes minutes to encode some of these policies; to be found out why"]
 fn policies_have_the_same_verdicts() {
     let issuer = Issuer::new();
     let tokens = [
