@@ -26,7 +26,7 @@ use crate::publish::Published;
 /// What has been encoded, and for whom.
 #[derive(Default)]
 pub struct Encodings {
-    slots: Mutex<FxHashMap<Key, Weak<Slot>>>,
+    slots: Mutex<FxHashMap<Arc<Key>, Weak<Slot>>>,
     /// Tells the encoding task of new slots.
     wanted: Notify,
     encoder: Encoder,
@@ -55,13 +55,13 @@ pub struct Encoded {
 /// The snapshots of one key, for as long as it is held.
 pub struct Subscription {
     /// Keeps it among those that are encoded.
-    _slot: Arc<Slot>,
+    slot: Arc<Slot>,
     snapshots: watch::Receiver<Encoded>,
 }
 
 /// The latest snapshot of a key.
 struct Slot {
-    key: Key,
+    key: Arc<Key>,
     latest: watch::Sender<Encoded>,
     /// What the next layers of its own part are made from, where that has route tables.
     own: Mutex<ConfigLayers>,
@@ -89,13 +89,10 @@ struct Part {
 impl Encodings {
     /// The snapshots for a key, from now on.
     pub fn subscribe(&self, key: Key) -> Subscription {
-        let slot = self.slot(key);
+        let slot = self.slot(Arc::new(key));
         let snapshots = slot.latest.subscribe();
         self.wanted.notify_one();
-        Subscription {
-            _slot: slot,
-            snapshots,
-        }
+        Subscription { slot, snapshots }
     }
 
     /// Encodes each publication for all who are subscribed, and the latest one for those who come. Ends with the publications.
@@ -126,13 +123,13 @@ impl Encodings {
         }
     }
 
-    fn slot(&self, key: Key) -> Arc<Slot> {
+    fn slot(&self, key: Arc<Key>) -> Arc<Slot> {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(&key).and_then(Weak::upgrade) {
             return slot;
         }
         let slot = Arc::new(Slot {
-            key: key.clone(),
+            key: Arc::clone(&key),
             latest: watch::Sender::default(),
             own: Mutex::default(),
         });
@@ -140,7 +137,7 @@ impl Encodings {
         slot
     }
 
-    fn slots(&self) -> MutexGuard<'_, FxHashMap<Key, Weak<Slot>>> {
+    fn slots(&self) -> MutexGuard<'_, FxHashMap<Arc<Key>, Weak<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,7 +170,7 @@ impl Encodings {
             scope,
             hosts,
             secrets,
-        } = &slot.key;
+        } = &*slot.key;
         let tables = outbounds.tables(published, scope, *hosts);
         let mut own = published.translator.own_tables(scope);
         if !secrets {
@@ -200,6 +197,11 @@ impl Encodings {
 // === impl Subscription ===
 
 impl Subscription {
+    /// What the snapshots are made for.
+    pub fn key(&self) -> &Key {
+        &self.slot.key
+    }
+
     /// The latest snapshot.
     pub fn latest(&mut self) -> Encoded {
         self.snapshots.borrow_and_update().clone()

@@ -77,6 +77,8 @@ impl DiscoveryService {
             _share: share,
         };
         let session = Session::<M>::new(Arc::clone(&self.shared), request.into_inner(), caller);
+        // Boxed: the future that waits for the next response would hold the room for it twice.
+        let session = Box::new(session);
         Ok(Box::pin(stream::unfold(
             Some(session),
             |session| async move {

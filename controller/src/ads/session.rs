@@ -69,11 +69,10 @@ impl Caller {
 
 struct Client {
     registration: Registration,
+    /// What it is sent; without Secrets while it may not have them.
     subscription: Subscription,
     /// Counts it among the streams of the proxy.
     _share: Share<String>,
-    /// What it is sent; without Secrets while it may not have them.
-    key: Key,
     /// When it is asked again whether it may have Secrets; none if it may, or needs none.
     secrets_again: Option<Instant>,
     /// The generation that the stream works on; 0 while there is none.
@@ -254,10 +253,9 @@ impl<M: DiscoveryStream> Session<M> {
         let now = Instant::now();
         self.client = Some(Client {
             registration,
-            subscription: self.shared.encodings.subscribe(key.clone()),
-            _share: share,
             secrets_again: (needs_secrets && !key.secrets).then_some(now + SECRETS_AGAIN),
-            key,
+            subscription: self.shared.encodings.subscribe(key),
+            _share: share,
             generation: 0,
             published: None,
             next_update: now,
@@ -290,8 +288,11 @@ impl<M: DiscoveryStream> Session<M> {
             return;
         }
         client.secrets_again = None;
-        client.key.secrets = true;
-        client.subscription = self.shared.encodings.subscribe(client.key.clone());
+        let key = Key {
+            secrets: true,
+            ..client.subscription.key().clone()
+        };
+        client.subscription = self.shared.encodings.subscribe(key);
         // What it has is of the same generation as what it gets.
         client.generation = 0;
         client.outdated = true;
