@@ -6,9 +6,11 @@ mod completion;
 mod confirm;
 mod convert;
 mod explain;
+mod former;
 mod install;
 mod kube_inject;
 mod manifest;
+mod profile;
 mod proxy_config;
 mod proxy_status;
 mod sandbox;
@@ -37,6 +39,7 @@ pub enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
     Manifest(manifest::Args),
+    Profile(profile::Args),
     Tag(tag::Args),
     Shift(shift::Args),
     Analyze(analyze::Args),
@@ -60,6 +63,7 @@ impl Command {
             Self::Install(args) => install::run(args, context),
             Self::Uninstall(args) => uninstall::run(args, context),
             Self::Manifest(args) => manifest::run(args, context),
+            Self::Profile(args) => profile::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Shift(args) => shift::run(args, context),
             Self::Analyze(args) => analyze::run(args, context),
@@ -78,6 +82,10 @@ impl Command {
 
 /// Parses the words and runs what they ask for; says what went wrong.
 pub fn main(words: impl Iterator<Item = OsString>) -> Exit {
+    let words = match former::today(words.collect()) {
+        Ok(words) => words,
+        Err(error) => return complain(&Printer::new(Color::Auto, 0), &error),
+    };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => return refuse(&likely(error)),

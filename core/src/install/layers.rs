@@ -63,10 +63,40 @@ struct Layers {
     errors: Vec<ValuesError>,
 }
 
-/// Reads the values of a request.
+/// Reads the values of a request, and decides what is left open.
 pub(super) fn settings(
     request: &Request<'_>,
 ) -> Result<(Settings, Profile, Vec<String>), Vec<ValuesError>> {
+    let (mut layers, profile) = read_all(request)?;
+    match layers.decide() {
+        Some(settings) => Ok((settings, profile, layers.warnings)),
+        None => Err(layers.errors),
+    }
+}
+
+/// All values of a request as one `IstioOperator`, with what the user should know.
+///
+/// # Errors
+/// All that is wrong with the values.
+pub fn values(request: &Request<'_>) -> Result<(Value, Vec<String>), Vec<ValuesError>> {
+    let (mut layers, profile) = read_all(request)?;
+    if layers.decide().is_none() {
+        return Err(layers.errors);
+    }
+    let mut spec = layers.merged;
+    if let Some(spec) = spec.as_object_mut() {
+        // Values count over a profile, and these are meant for this one.
+        spec.shift_insert(0, "profile".to_owned(), profile.name().into());
+    }
+    let operator = json!({
+        "apiVersion": "install.istio.io/v1alpha1",
+        "kind": "IstioOperator",
+        "spec": spec,
+    });
+    Ok((operator, layers.warnings))
+}
+
+fn read_all(request: &Request<'_>) -> Result<(Layers, Profile), Vec<ValuesError>> {
     let mut layers = Layers {
         keys: Keys::new(),
         merged: Value::Null,
@@ -91,10 +121,7 @@ pub(super) fn settings(
     if !layers.errors.is_empty() {
         return Err(layers.errors);
     }
-    match layers.decide() {
-        Some(settings) => Ok((settings, profile, layers.warnings)),
-        None => Err(layers.errors),
-    }
+    Ok((layers, profile))
 }
 
 // === impl Layers ===

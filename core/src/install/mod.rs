@@ -34,7 +34,7 @@ mod workload;
 
 pub use config_maps::{INJECTOR_CONFIG_MAP, MESH_CONFIG_MAP};
 pub use crds::crds;
-pub use layers::{Request, ValuesError, ValuesFile};
+pub use layers::{Request, ValuesError, ValuesFile, values};
 pub use object::{
     Component, FIELD_MANAGER, Identity, KINDS, LEFTOVERS, OWNER_LABEL, Object, Phase,
     REVISION_LABEL, ResourceType,

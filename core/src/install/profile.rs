@@ -34,6 +34,18 @@ impl Profile {
         }
     }
 
+    /// What it is for, in a line.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Default => "control plane and ingress gateway",
+            Self::Demo => {
+                "with an egress gateway, access logs and small requests, for trying things out"
+            }
+            Self::Minimal => "the control plane alone",
+            Self::Empty => "nothing, to build upon",
+        }
+    }
+
     /// Its values, YAML.
     pub const fn text(self) -> &'static str {
         match self {

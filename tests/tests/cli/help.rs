@@ -14,6 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["uninstall"],
     &["manifest"],
     &["manifest", "generate"],
+    &["profile"],
     &["shift"],
     &["analyze"],
     &["validate"],

@@ -6,6 +6,7 @@ mod bad_input;
 mod clusters;
 mod convert;
 mod explain;
+mod former;
 mod help;
 mod install;
 mod kube_inject;

@@ -40,11 +40,19 @@ pub struct Args {
     /// How long pods may take to become ready
     #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration)]
     readiness_timeout: Duration,
+    /// Former versions waited only when asked; this one always does
+    #[arg(short, long, hide = true)]
+    wait: bool,
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let plan = args.values.plan(context.istio_namespace())?;
+    if args.wait {
+        context
+            .printer
+            .detail(1, "--wait is not needed: install always waits");
+    }
     if !args.dry_run && !args.yes {
         crate::commands::confirm::check_terminal()?;
     }

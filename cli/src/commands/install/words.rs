@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mesh_core::install::{Plan, Request, ValuesFile, plan};
+use mesh_core::install::{Plan, Request, ValuesError, ValuesFile, plan, values};
+use serde_json::Value;
 
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure;
 use crate::input::{self, Input};
@@ -36,6 +38,23 @@ pub struct Values {
 impl Values {
     /// The plan by these words, for a control plane in this namespace.
     pub fn plan(&self, namespace: &str) -> anyhow::Result<Plan> {
+        self.request(namespace, plan)
+    }
+
+    /// All values by these words as one IstioOperator; warnings are told.
+    pub fn merged(&self, context: &Context) -> anyhow::Result<Value> {
+        let (merged, warnings) = self.request(context.istio_namespace(), values)?;
+        for warning in &warnings {
+            context.printer.warn(warning);
+        }
+        Ok(merged)
+    }
+
+    fn request<T>(
+        &self,
+        namespace: &str,
+        read_values: fn(&Request<'_>) -> Result<T, Vec<ValuesError>>,
+    ) -> anyhow::Result<T> {
         let files = self.files.iter().map(|path| read(path));
         let files = files.collect::<anyhow::Result<Vec<_>>>()?;
         let request = Request {
@@ -45,18 +64,20 @@ impl Values {
             namespace: Some(namespace).filter(|name| *name != USUAL_NAMESPACE),
             revision: self.revision.as_deref(),
         };
-        plan(&request).map_err(|errors| {
-            let of_words = errors.iter().all(|error| {
-                ["--set", "profile", "revision"]
-                    .iter()
-                    .any(|origin| error.origin.starts_with(origin))
-            });
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let error = anyhow::anyhow!("{}", lines.join("\n       "));
-            let exit = if of_words { Exit::Usage } else { Exit::Data };
-            failure::marked(exit, error)
-        })
+        read_values(&request).map_err(refused)
     }
+}
+
+fn refused(errors: Vec<ValuesError>) -> anyhow::Error {
+    let of_words = errors.iter().all(|error| {
+        ["--set", "profile", "revision"]
+            .iter()
+            .any(|origin| error.origin.starts_with(origin))
+    });
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let error = anyhow::anyhow!("{}", lines.join("\n       "));
+    let exit = if of_words { Exit::Usage } else { Exit::Data };
+    failure::marked(exit, error)
 }
 
 fn read(path: &Path) -> anyhow::Result<ValuesFile> {
