@@ -25,7 +25,8 @@ const BY_REPOSITORY: &[(&str, &str)] = &[
     ("mccutchen/go-httpbin", "httpbin-8080"),
     ("examples-bookinfo-mongodb", "mongodb"),
     ("examples-bookinfo-mysqldb", "mysqldb"),
-    ("istio/tcp-echo-server", "tcp-echo"),
+    ("tcp-echo-server", "tcp-echo"),
+    ("hiroakis/tornado-websocket-example", "websockets"),
     ("fortio/fortio", "fortio"),
     // Tools to send requests by; their pods sleep.
     ("curlimages/curl", "sleep"),
@@ -33,10 +34,12 @@ const BY_REPOSITORY: &[(&str, &str)] = &[
     ("pstauffer/curl", "sleep"),
     ("istio-testing/ext-authz", "ext-authz"),
     ("istio/ext-authz", "ext-authz"),
+    ("testing/ext-authz", "ext-authz"),
 ];
 
 /// Repositories whose tag names the program.
 const BY_TAG: &[(&str, &str, &str)] = &[
+    ("health", "example", "health"),
     ("kublr/kublr-tutorial-images", "v1", "website-v1"),
     ("kublr/kublr-tutorial-images", "v2", "website-v2"),
     ("kublr/kublr-tutorial-images", "v3", "website-v3"),
@@ -121,6 +124,10 @@ mod tests {
             ("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin-8080"),
             ("istio/examples-bookinfo-mongodb:1.20.3", "mongodb"),
             ("docker.io/istio/tcp-echo-server:1.3", "tcp-echo"),
+            ("registry.istio.io/release/tcp-echo-server:1.3", "tcp-echo"),
+            ("registry.istio.io/testing/ext-authz:latest", "ext-authz"),
+            ("registry.istio.io/release/health:example", "health"),
+            ("docker.io/hiroakis/tornado-websocket-example", "websockets"),
             ("fortio/fortio:latest_release", "fortio"),
             ("meshctl/samples-world-v2:0.1.0", "world-v2"),
         ] {
@@ -134,6 +141,7 @@ mod tests {
             "",
             ":",
             "nginx",
+            "health",
             "kublr/kublr-tutorial-images",
             "kublr/kublr-tutorial-images:v4",
             "my-examples-bookinfo-details-v1",

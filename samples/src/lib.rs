@@ -23,6 +23,7 @@ mod httpbin;
 mod load;
 mod tcp_echo;
 mod website;
+mod websockets;
 
 mod bundles;
 mod images;

@@ -21,6 +21,7 @@ use crate::server;
 use crate::tcp::{self, Conversation};
 use crate::tcp_echo::TcpEcho;
 use crate::website::Website;
+use crate::websockets::WebSockets;
 
 /// One program of this crate.
 #[derive(Debug)]
@@ -173,6 +174,18 @@ const PROGRAMS: &[Program] = &[
         port: 8080,
         about: "httpbin on another port, as one of its public images",
         build: |config| Ok(App::new(Httpbin::new(config))),
+    },
+    Program {
+        name: "health",
+        port: 8001,
+        about: "an echo on the port of the public program for probes",
+        build: |config| Ok(App::new(Echo::new(config))),
+    },
+    Program {
+        name: "websockets",
+        port: 8888,
+        about: "a page whose clients hear of each other over WebSocket",
+        build: |_| Ok(App::new(WebSockets::new())),
     },
     Program {
         name: "tcp-echo",

@@ -10,7 +10,7 @@ use serde_yaml::Value;
 use crate::{BUNDLES, bundle, program_for_image};
 
 /// Samples with routes and programs of ours.
-const SAMPLES: [&str; 7] = [
+const SAMPLES: [&str; 8] = [
     "bookinfo",
     "echo",
     "helloworld",
@@ -18,6 +18,7 @@ const SAMPLES: [&str; 7] = [
     "tcp-echo",
     "website",
     "website/legacy",
+    "websockets",
 ];
 
 /// Directories of a sample.

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use kube::ResourceExt;
 use nix::sys::signal::Signal;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::InspectReader;
@@ -174,9 +175,13 @@ impl Runner {
             if self.stop.is_cancelled() {
                 return None;
             }
+            let later = changes_from_now(&self.pod.pod);
             match self.prepare(attempt).await {
                 Ok(prepared) => break prepared,
-                Err((reason, message)) => self.wait(reason, message).await,
+                Err((reason, message)) => {
+                    self.show_waiting(reason, message);
+                    next_try(later, &self.stop).await;
+                }
             }
         };
         let started = now();
@@ -202,7 +207,8 @@ impl Runner {
         self.pod.tell(&self.container.name, level, reason, message);
     }
 
-    async fn wait(&self, reason: &'static str, message: String) {
+    /// Shows what the container waits for.
+    fn show_waiting(&self, reason: &'static str, message: String) {
         let known = self.pod.state.get().containers.remove(&self.container.name);
         let waits = matches!(known.map(|record| record.run), Some(Run::Waiting { reason: known, .. }) if known == reason);
         if !waits {
@@ -214,12 +220,6 @@ impl Runner {
             }
             record.run = Run::Waiting { reason, message };
         });
-        let mut object = self.pod.pod.clone();
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            _ = object.changed() => {}
-            () = sleep(RETRY) => {}
-        }
     }
 
     async fn prepare(&self, attempt: i32) -> Result<Prepared, (&'static str, String)> {
@@ -536,6 +536,22 @@ pub fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// The changes after this call. A mere clone would take for new whatever nobody has received by the original.
+fn changes_from_now<T>(values: &watch::Receiver<T>) -> watch::Receiver<T> {
+    let mut later = values.clone();
+    later.mark_unchanged();
+    later
+}
+
+/// Waits until a container that could not be prepared is worth another try: its pod changes, or some time has passed.
+async fn next_try<T>(mut changes: watch::Receiver<T>, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        Ok(()) = changes.changed() => {}
+        () = sleep(RETRY) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -546,5 +562,21 @@ mod tests {
             .map(|failures| backoff(failures).as_secs())
             .collect();
         assert_eq!(delays, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_prepared_waits_for_a_change_or_a_while() {
+        let (sender, pod) = watch::channel(0);
+        sender.send_replace(1);
+        let stop = CancellationToken::new();
+        for _ in 0..3 {
+            let begun = Instant::now();
+            next_try(changes_from_now(&pod), &stop).await;
+            assert_eq!(begun.elapsed().as_secs(), RETRY.as_secs());
+        }
+        let begun = Instant::now();
+        let later = changes_from_now(&pod);
+        sender.send_replace(2);
+        next_try(later, &stop).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }

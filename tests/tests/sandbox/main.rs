@@ -25,4 +25,5 @@ mod samples;
 mod sandbox;
 mod shift;
 mod traces;
+mod web_socket;
 mod website;

@@ -11,6 +11,7 @@ use mesh_tests::eventually;
 use crate::exec;
 use crate::namespaces::is_possible;
 use crate::sandbox::Sandbox;
+use crate::web_socket::WebSocket;
 
 /// A load client as a pod that ends.
 const LOAD: &str = "
@@ -40,6 +41,10 @@ fn samples_run_by_their_public_images() {
             "-f",
             "samples/tcp-echo/tcp-echo.yaml",
             "-f",
+            "samples/websockets/app.yaml",
+            "-f",
+            "samples/websockets/route.yaml",
+            "-f",
             "samples/bookinfo/platform/kube/bookinfo-db.yaml",
             "-f",
             "samples/bookinfo/platform/kube/bookinfo-ratings-v2.yaml",
@@ -50,6 +55,7 @@ fn samples_run_by_their_public_images() {
     if is_possible() {
         lines_come_back(&sandbox, &sleep);
     }
+    clients_hear_of_each_other(&sandbox);
     answers_are_counted(&sandbox);
     stars_come_from_the_store(&sandbox);
 }
@@ -80,6 +86,26 @@ fn httpbin_answers(sandbox: &Sandbox, sleep: &str) {
     assert!(headers.contains("ns/default/sa/sleep"), "{headers}");
     assert!(curl("http://httpbin:8000/status/418").ends_with(" 418"));
     assert!(curl("http://httpbin:8000/nothing").ends_with(" 404"));
+}
+
+/// Two clients of the chat behind the gateway: what one says, both hear.
+fn clients_hear_of_each_other(sandbox: &Sandbox) {
+    let authority = sandbox.ingress.trim_start_matches("http://");
+    let open = || WebSocket::open(authority, "/ws").ok();
+    let mut clients = [(); 2].map(|()| eventually("the chat opens", crate::sandbox::SETTLED, open));
+    for said in ["hello", "again"] {
+        clients[0].say(said).unwrap();
+        for client in &mut clients {
+            assert_eq!(client.hear().unwrap(), said);
+        }
+    }
+    let answer = sandbox.get("/ws", &[]).unwrap();
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(
+        answer.body.contains("upgrade: websocket"),
+        "{}",
+        answer.body
+    );
 }
 
 fn lines_come_back(sandbox: &Sandbox, sleep: &str) {
