@@ -15,6 +15,8 @@ pub enum Exit {
     Data,
     /// The analysis found something at or over the threshold.
     Findings,
+    /// A limit that was given was passed, and what had been done was taken back.
+    LimitPassed,
 }
 
 // === impl Exit ===
@@ -28,6 +30,7 @@ impl Exit {
             Self::Usage => 64,
             Self::Data => 65,
             Self::Findings => 79,
+            Self::LimitPassed => 80,
         }
     }
 }
@@ -35,7 +38,13 @@ impl Exit {
 impl Exit {
     /// How this program ended in another process.
     pub fn of(code: u8) -> Self {
-        let all = [Self::Success, Self::Usage, Self::Data, Self::Findings];
+        let all = [
+            Self::Success,
+            Self::Usage,
+            Self::Data,
+            Self::Findings,
+            Self::LimitPassed,
+        ];
         let known = all.into_iter().find(|exit| exit.code() == code);
         known.unwrap_or(Self::Failure)
     }

@@ -14,6 +14,7 @@ pub mod diag;
 pub mod source;
 pub mod yaml;
 
+pub mod metrics;
 pub mod model;
 pub mod resource;
 pub use mesh_schema as schema;

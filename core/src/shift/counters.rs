@@ -1,37 +1,69 @@
-//! The proxies' own counters: reading `istio_requests_total` of one host from a scrape, and what was added between two.
+//! The proxies' own counters: reading what was sent to one host from a scrape, and what was added between two.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const METRIC: &str = "istio_requests_total";
+use super::Section;
+use crate::metrics::{Histogram, samples};
 
-/// What one proxy has counted of the requests that it sent to a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters(BTreeMap<Series, u64>);
+const REQUESTS: &str = "istio_requests_total";
+const DURATIONS: &str = "istio_request_duration_milliseconds_bucket";
+const CONNECTIONS: &str = "istio_tcp_connections_opened_total";
+
+/// What one proxy has counted of the requests, or connections, that it sent to a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    requests: BTreeMap<Series, u64>,
+    durations: BTreeMap<Series, Histogram>,
+}
 
 /// Requests of several proxies in a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally(BTreeMap<Series, u64>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally(Counters);
 
 /// Where requests went and how they ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Series {
+    pub(super) service: Arc<str>,
     pub(super) workload: Arc<str>,
     pub(super) namespace: Arc<str>,
     pub(super) version: Arc<str>,
-    pub(super) code: u16,
+    pub(super) failed: bool,
 }
 
 // === impl Counters ===
 
 impl Counters {
-    /// Reads the requests to a host out of a scrape in Prometheus' text format, as their senders count them. Lines that are not
-    /// understood are skipped: one proxy's odd line must not hide all others.
-    pub fn parse(text: &str, host: &str) -> Self {
+    /// Reads what was sent to some hosts out of a scrape in Prometheus' text format, as the senders count it: requests, or
+    /// connections where rules of TCP are shifted.
+    pub fn parse(text: &str, hosts: &[Arc<str>], section: Section) -> Self {
+        let wanted: &[&str] = match section {
+            Section::Tcp => &[CONNECTIONS],
+            Section::Http | Section::Rules => &[REQUESTS, DURATIONS],
+        };
         let mut counters = Self::default();
-        for line in text.lines() {
-            if let Some((series, count)) = read(line, host) {
-                *counters.0.entry(series).or_default() += count;
+        for sample in samples(text, wanted) {
+            let service = sample.label("destination_service");
+            let host = hosts.iter().find(|host| host.eq_ignore_ascii_case(service));
+            let Some(host) = host.filter(|_| sample.label("reporter") == "source") else {
+                continue;
+            };
+            let Some(count) = sample.count() else {
+                continue;
+            };
+            let code: u16 = sample.label("response_code").parse().unwrap_or(0);
+            let series = Series {
+                service: host.clone(),
+                workload: sample.label("destination_workload").into(),
+                namespace: sample.label("destination_workload_namespace").into(),
+                version: sample.label("destination_version").into(),
+                failed: section != Section::Tcp && (code == 0 || (500..600).contains(&code)),
+            };
+            if sample.name == DURATIONS {
+                let durations = counters.durations.entry(series).or_default();
+                durations.add(sample.label("le"), count);
+            } else {
+                *counters.requests.entry(series).or_default() += count;
             }
         }
         counters
@@ -43,87 +75,43 @@ impl Counters {
 impl Tally {
     /// Adds what a proxy counted between two scrapes. A counter that is lower than before was started anew in between.
     pub fn add(&mut self, before: &Counters, after: &Counters) {
-        for (series, count) in &after.0 {
-            let earlier = before.0.get(series).copied().unwrap_or(0);
+        for (series, count) in &after.requests {
+            let earlier = before.requests.get(series).copied().unwrap_or(0);
             let more = if *count >= earlier {
                 count - earlier
             } else {
                 *count
             };
             if more > 0 {
-                *self.0.entry(series.clone()).or_default() += more;
+                *self.0.requests.entry(series.clone()).or_default() += more;
             }
         }
-    }
-
-    /// Adds another tally.
-    pub fn merge(&mut self, other: &Tally) {
-        for (series, count) in &other.0 {
-            *self.0.entry(series.clone()).or_default() += count;
+        let none = Histogram::default();
+        for (series, durations) in &after.durations {
+            let more = durations.since(before.durations.get(series).unwrap_or(&none));
+            self.0
+                .durations
+                .entry(series.clone())
+                .or_default()
+                .merge(&more);
         }
     }
 
     /// All requests.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.requests.values().sum()
     }
 
     pub(super) fn series(&self) -> impl Iterator<Item = (&Series, u64)> {
-        self.0.iter().map(|(series, count)| (series, *count))
+        self.0
+            .requests
+            .iter()
+            .map(|(series, count)| (series, *count))
     }
-}
 
-fn read(line: &str, host: &str) -> Option<(Series, u64)> {
-    let rest = line.trim_start().strip_prefix(METRIC)?;
-    let rest = rest.trim_start().strip_prefix('{')?;
-    let (labels, rest) = labels(rest)?;
-    let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
-    if label("reporter") != "source" || !label("destination_service").eq_ignore_ascii_case(host) {
-        return None;
+    pub(super) fn durations(&self) -> impl Iterator<Item = (&Series, &Histogram)> {
+        self.0.durations.iter()
     }
-    let value: f64 = rest.split_whitespace().next()?.parse().ok()?;
-    // Counts are whole numbers below 2^53.
-    let count = (value.is_finite() && value >= 0.0).then_some(value as u64)?;
-    let series = Series {
-        workload: label("destination_workload").into(),
-        namespace: label("destination_workload_namespace").into(),
-        version: label("destination_version").into(),
-        code: label("response_code").parse().unwrap_or(0),
-    };
-    Some((series, count))
-}
-
-/// The labels up to the closing brace, and what follows it.
-fn labels(mut rest: &str) -> Option<(BTreeMap<&str, String>, &str)> {
-    let mut labels = BTreeMap::new();
-    loop {
-        rest = rest.trim_start_matches([' ', ',']);
-        if let Some(after) = rest.strip_prefix('}') {
-            return Some((labels, after));
-        }
-        let (name, after) = rest.split_once('=')?;
-        let after = after.trim_start().strip_prefix('"')?;
-        let (value, after) = quoted(after)?;
-        labels.insert(name.trim(), value);
-        rest = after;
-    }
-}
-
-/// A value up to its closing quote, with the escapes `\\`, `\"` and `\n` undone, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((index, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, text.get(index + 1..)?)),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -136,6 +124,10 @@ mod tests {
         format!(
             r#"istio_requests_total{{reporter="{reporter}",destination_workload="{workload}",destination_workload_namespace="default",destination_version="v1",destination_service="{HOST}",response_code="{code}",source_principal="a\"b\\,}}"}} {count}"#
         )
+    }
+
+    fn parse(text: &str, host: &str) -> Counters {
+        Counters::parse(text, &[host.into()], Section::Http)
     }
 
     #[test]
@@ -151,15 +143,31 @@ mod tests {
             "istio_requests_total_other{} 5".to_owned(),
         ]
         .join("\n");
-        let counters = Counters::parse(&text, HOST);
-        let counts: Vec<(u16, u64)> = counters.0.iter().map(|(key, n)| (key.code, *n)).collect();
-        assert_eq!(counts, [(200, 10), (503, 10)]);
-        assert_eq!(Counters::parse(&text, "ratings"), Counters::default());
+        let counters = parse(&text, HOST);
+        let counts: Vec<(bool, u64)> = counters
+            .requests
+            .iter()
+            .map(|(key, n)| (key.failed, *n))
+            .collect();
+        assert_eq!(counts, [(false, 10), (true, 10)]);
+        assert_eq!(parse(&text, "ratings"), Counters::default());
+    }
+
+    #[test]
+    fn connections_count_where_tcp_is_shifted() {
+        let text = format!(
+            r#"istio_tcp_connections_opened_total{{reporter="source",destination_workload="echo-v1",destination_service="{HOST}"}} 4"#
+        );
+        let mut tally = Tally::default();
+        let counters = Counters::parse(&text, &[HOST.into()], Section::Tcp);
+        tally.add(&Counters::default(), &counters);
+        let counts: Vec<(bool, u64)> = tally.series().map(|(key, n)| (key.failed, n)).collect();
+        assert_eq!(counts, [(false, 4)]);
     }
 
     #[test]
     fn only_what_was_added_counts() {
-        let at = |count: &str| Counters::parse(&line("reviews-v1", 200, "source", count), HOST);
+        let at = |count: &str| parse(&line("reviews-v1", 200, "source", count), HOST);
         let mut tally = Tally::default();
         tally.add(&at("5"), &at("7"));
         tally.add(&Counters::default(), &at("3"));

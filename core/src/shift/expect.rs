@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::counters::Series;
 use super::target::WorkloadVersion;
-use super::{Measured, Plan, Tally, Target, WeightRequest};
+use super::weights::gcd;
+use super::{Measured, Plan, Share, Tally, Target, WeightRequest};
+use crate::metrics::Histogram;
 
 /// What is expected of each subset.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ impl Expectation {
             .into_iter()
             .map(|subset| {
                 let (weight, share) = agreed(plan, &subset);
+                // Counters do not tell which requests had a header.
+                let share = share.filter(|_| ask.first().is_none());
                 let seen = target.subsets.get(&subset);
                 Expected {
                     weight,
@@ -58,10 +62,10 @@ impl Expectation {
     pub fn measure(&self, tally: &Tally) -> Measured {
         let mut measured = Measured {
             subsets: vec![(0, 0); self.subsets.len()],
+            durations: vec![Histogram::default(); self.subsets.len()],
             ..Measured::default()
         };
         for (series, count) in tally.series() {
-            let failed = (500..600).contains(&series.code) || series.code == 0;
             if matches!(&*series.workload, "" | "unknown") {
                 measured.unreached += count;
                 continue;
@@ -72,9 +76,15 @@ impl Expectation {
             {
                 Some((requests, errors)) => {
                     *requests += count;
-                    *errors += if failed { count } else { 0 };
+                    *errors += if series.failed { count } else { 0 };
                 }
                 None => measured.elsewhere += count,
+            }
+        }
+        for (series, durations) in tally.durations() {
+            let subset = self.subset_of(series);
+            if let Some(all) = subset.and_then(|of| measured.durations.get_mut(of)) {
+                all.merge(durations);
             }
         }
         measured
@@ -132,17 +142,17 @@ impl Expectation {
 fn agreed(plan: &Plan, subset: &str) -> (Option<u32>, Option<f64>) {
     let of_rules = plan.rules.iter().map(|rule| {
         let own = rule.after.iter().filter(|share| share.subset.is_some());
-        let all: u32 = own.clone().map(|share| share.weight).sum();
-        let this: u32 = own
-            .filter(|share| share.subset.as_deref() == Some(subset))
-            .map(|share| share.weight)
-            .sum();
-        (this, all)
+        let of_subset = |share: &&Share| share.subset.as_deref() == Some(subset);
+        let all: u64 = own.clone().map(|share| share.exact).sum();
+        let this: u64 = own.clone().filter(of_subset).map(|share| share.exact).sum();
+        let weight: u32 = own.filter(of_subset).map(|share| share.weight).sum();
+        let common = gcd(this, all).max(1);
+        (weight, this / common, all / common)
     });
-    let of_rules: BTreeSet<(u32, u32)> = of_rules.collect();
+    let of_rules: BTreeSet<(u32, u64, u64)> = of_rules.collect();
     match of_rules.into_iter().collect::<Vec<_>>().as_slice() {
-        [(this, all)] if *all > 0 => (Some(*this), Some(f64::from(*this) / f64::from(*all))),
-        [(this, _)] => (Some(*this), None),
+        [(weight, this, all)] if *all > 0 => (Some(*weight), Some(*this as f64 / *all as f64)),
+        [(weight, ..)] => (Some(*weight), None),
         _ => (None, None),
     }
 }

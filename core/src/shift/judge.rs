@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::metrics::Histogram;
+
 use super::{Expectation, Interval, binomial_two_sided, clopper_pearson, fisher_greater};
 
 /// Intervals hold the true share with this probability.
@@ -19,10 +21,12 @@ const STRAGGLERS: f64 = 0.005;
 const FEWEST: u64 = 30;
 
 /// What was counted, in the order of the expectation's subsets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// Requests and 5xx among them.
     pub subsets: Vec<(u64, u64)>,
+    /// How long requests took, in milliseconds.
+    pub durations: Vec<Histogram>,
     /// Requests that reached no pod.
     pub unreached: u64,
     /// Requests whose subset the counters do not tell.
@@ -63,6 +67,8 @@ pub struct SubsetResult {
     pub observed: Option<f64>,
     /// The shares that are compatible with that.
     pub interval: Interval,
+    /// How long its requests took, in milliseconds.
+    pub durations: Histogram,
     /// Whether it was named by the user.
     pub named: bool,
 }
@@ -102,7 +108,9 @@ pub fn judge(expectation: &Expectation, measured: &Measured) -> Judgement {
         .subsets
         .iter()
         .zip(&measured.subsets)
-        .map(|(expected, (hits, errors))| SubsetResult {
+        .zip(&measured.durations)
+        .map(|((expected, (hits, errors)), durations)| SubsetResult {
+            durations: durations.clone(),
             subset: expected.subset.clone(),
             weight: expected.weight,
             asked: expected.share,
@@ -178,6 +186,15 @@ impl Judgement {
         errors.requests += self.unreached;
         errors.errors += self.unreached;
         errors
+    }
+
+    /// How long requests to the subsets that were named took, in milliseconds.
+    pub fn durations_of_named(&self) -> Histogram {
+        let mut all = Histogram::default();
+        for subset in self.subsets.iter().filter(|subset| subset.named) {
+            all.merge(&subset.durations);
+        }
+        all
     }
 
     /// Failures of the other subsets.

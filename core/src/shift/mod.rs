@@ -9,6 +9,7 @@
 //! Objects are edited as the raw values they came as, so that everything else in them stays as it is.
 
 mod refusal;
+mod section;
 mod weight_request;
 
 mod target;
@@ -18,6 +19,7 @@ mod routed;
 mod routes;
 mod subsets;
 
+mod first;
 mod memory;
 mod plan;
 mod steps;
@@ -28,6 +30,7 @@ mod show;
 mod counters;
 mod expect;
 mod judge;
+mod limits;
 mod statistics;
 
 #[cfg(test)]
@@ -38,14 +41,16 @@ pub use expect::{Expectation, Expected};
 pub use judge::{
     Errors, Judgement, Measured, SubsetResult, Verdict, compare_errors, judge, minimum_requests,
 };
-pub use memory::{ANNOTATION, Memory};
-pub use plan::{Action, Base, Change, Plan, RuleChange, Share, plan};
+pub use limits::{Limits, Passed};
+pub use memory::{ANNOTATION, History, Memory};
+pub use plan::{Action, Base, Change, Plan, RuleChange, Share, plan, shares_now};
 pub use refusal::{Refusal, RefusalKind};
 pub use routed::RuleRef;
+pub use section::Section;
 pub use show::{differing, shown};
 pub use statistics::{Interval, binomial_two_sided, clopper_pearson, fisher_greater};
 pub use steps::steps;
 pub use target::{PodSeen, SubsetSeen, Target, WorkloadVersion};
-pub use undo::undo;
+pub use undo::{shifts_of, undo};
 pub use weight_request::WeightRequest;
 pub use weights::apportion;

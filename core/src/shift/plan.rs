@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::memory::{Memory, RuleMemory};
+use super::first::{FirstRule, first_rules};
+use super::memory::{History, Memory, RuleMemory};
 use super::routed::{RuleRef, routed_rules};
 use super::routes::{ExactShare, Reader};
 use super::subsets::{define, free_key, own_host};
-use super::{Refusal, Target, WeightRequest, apportion};
+use super::{Refusal, Section, Target, WeightRequest, apportion, shifts_of};
 use crate::resource::{Kind, Resource, ResourceKey};
 use crate::snapshot::Snapshot;
 
@@ -18,6 +19,8 @@ use crate::snapshot::Snapshot;
 pub struct Plan {
     /// The service's host.
     pub host: Arc<str>,
+    /// Which shift of the host it is; higher is later.
+    pub level: u32,
     /// Objects in the order in which they are written: subsets before routes.
     pub changes: Vec<Change>,
     /// The rules that carry the service's requests, with their shares before and after.
@@ -53,9 +56,11 @@ pub enum Action {
 /// The shares of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleChange {
-    /// The VirtualService.
+    /// The object.
     pub key: ResourceKey,
-    /// Position in `spec.http`.
+    /// Which of its lists of rules.
+    pub section: Section,
+    /// Position there.
     pub index: usize,
     /// Now.
     pub before: Vec<Share>,
@@ -70,6 +75,8 @@ pub struct Share {
     pub subset: Option<Arc<str>>,
     /// Of 100.
     pub weight: u32,
+    /// Exactly, in a unit that all shares of a rule have in common.
+    pub exact: u64,
 }
 
 /// What the rest is in proportion to.
@@ -93,14 +100,53 @@ pub fn plan(
             target.subset(subset)?;
         }
     }
+    if ask.first().is_some() && target.section == Section::Tcp {
+        let message = format!(
+            "connections to {} have no headers that could be matched",
+            target.service.host
+        );
+        return Err(Refusal::usage(message).hint("shift by weight only"));
+    }
     Planner {
         snapshot,
         target,
         ask,
-        base,
+        level: level(snapshot, &target.service.host, base),
         versions: target.versions(snapshot),
+        base,
     }
     .plan()
+}
+
+/// What the rules that a shift would change send where now.
+pub fn shares_now(snapshot: &Snapshot, target: &Target) -> Result<Vec<RuleChange>, Refusal> {
+    let versions = target.versions(snapshot);
+    let section = target.section;
+    let rules = routed_rules(snapshot, target)?.rules.into_iter();
+    let shares = rules.map(|rule| {
+        let resource = &rule.virtual_service.resource;
+        let reader = reader(snapshot, target, &versions, &resource.key.namespace);
+        let now = in_percent(&reader.shares(&section.routes_of(&resource.raw, rule.index))?);
+        Ok(RuleChange {
+            key: resource.key.clone(),
+            section,
+            index: rule.index,
+            before: now.clone(),
+            after: now,
+        })
+    });
+    shares.collect()
+}
+
+/// The number of the shift: the last one's when it goes on, else the next.
+pub(super) fn level(snapshot: &Snapshot, host: &str, base: Base) -> u32 {
+    let rules = snapshot.resources(Kind::DestinationRule).iter();
+    let of_rules = rules.flat_map(|rule| History::read(&rule.meta).levels(host));
+    let last = of_rules.chain(shifts_of(snapshot, host)).max();
+    match (base, last) {
+        (Base::Now, last) => last.unwrap_or(0).saturating_add(1),
+        (Base::BeforeThisShift, last) => last.unwrap_or(1),
+    }
 }
 
 struct Planner<'a> {
@@ -108,13 +154,9 @@ struct Planner<'a> {
     target: &'a Target,
     ask: &'a WeightRequest,
     base: Base,
+    /// The number of this shift.
+    level: u32,
     versions: (Vec<(Arc<str>, u64)>, u64),
-}
-
-/// The routes of a VirtualService that a rule is based on, and what its object remembers.
-struct Basis {
-    routes: Vec<Value>,
-    memory: Memory,
 }
 
 // === impl Planner ===
@@ -122,12 +164,9 @@ struct Basis {
 impl Planner<'_> {
     fn plan(&self) -> Result<Plan, Refusal> {
         let routed = routed_rules(self.snapshot, self.target)?;
-        let mut plan = Plan {
-            host: self.target.service.host.clone(),
-            changes: Vec::new(),
-            rules: Vec::new(),
-            notes: routed.notes,
-        };
+        let mut plan = Plan::new(&self.target.service.host);
+        plan.level = self.level;
+        plan.notes = routed.notes;
         if routed.rules.is_empty() {
             self.create_routes(&mut plan)?;
         } else {
@@ -150,7 +189,7 @@ impl Planner<'_> {
             .into_iter()
             .filter(|name| self.target.subsets.contains_key(name))
             .collect();
-        let mut changes = define(self.snapshot, self.target, &known)?;
+        let mut changes = define(self.snapshot, self.target, &known, self.level)?;
         changes.append(&mut plan.changes);
         plan.changes = changes;
         Ok(plan)
@@ -160,29 +199,45 @@ impl Planner<'_> {
         let host = own_host(self.target);
         let key = free_key(self.snapshot, self.target, Kind::VirtualService);
         let whole = vec![json!({"destination": {"host": host}})];
-        let reader = self.reader(&key.namespace);
+        let reader = reader(self.snapshot, self.target, &self.versions, &key.namespace);
         let routes = reader.reweighted(&whole, self.ask)?;
+        let section = self.target.section;
+        let mut rules = vec![json!({"route": routes})];
+        let mut memory = Memory {
+            created: true,
+            section,
+            ..Memory::new(&plan.host, self.level)
+        };
+        if let Some((name, value)) = self.ask.first() {
+            rules.insert(
+                0,
+                json!({"match": [{"headers": {name: {"exact": value}}}], "route": routes}),
+            );
+            if let Some(Value::Object(everybody)) = rules.get_mut(1) {
+                everybody.insert("route".to_owned(), json!(whole));
+            }
+        }
         let mut after = json!({
             "apiVersion": Kind::VirtualService.api_version(),
             "kind": Kind::VirtualService.name(),
             "metadata": {"name": &*key.name, "namespace": &*key.namespace},
-            "spec": {"hosts": [host], "http": [{"route": routes}]},
+            "spec": {"hosts": [host], section.name(): rules},
         });
-        let memory = Memory {
-            host: plan.host.clone(),
-            created: true,
-            rules: BTreeMap::from([(
-                0,
-                RuleMemory {
+        memory.rules = (0..rules.len())
+            .map(|index| {
+                let remembered = RuleMemory {
                     before: Vec::new(),
-                    after: routes.clone(),
-                },
-            )]),
-            subsets: Vec::new(),
-        };
-        memory.write(&mut after);
+                    after: section.routes_of(&after, index),
+                };
+                (index, remembered)
+            })
+            .collect();
+        let mut history = History::default();
+        history.put(memory);
+        history.write(&mut after);
         plan.rules.push(RuleChange {
             key: key.clone(),
+            section,
             index: 0,
             before: in_percent(&reader.shares(&whole)?),
             after: in_percent(&reader.shares(&routes)?),
@@ -220,40 +275,39 @@ impl Planner<'_> {
         indices: &[usize],
         plan: &mut Plan,
     ) -> Result<(), Refusal> {
-        let reader = self.reader(&key.namespace);
+        let section = self.target.section;
         let mut after = (*resource.raw).clone();
-        let mut memory = Memory {
-            host: plan.host.clone(),
-            ..Memory::default()
+        let mut history = History::read(&resource.meta);
+        let known = match self.base {
+            Base::Now => None,
+            Base::BeforeThisShift => history.at(&plan.host, self.level).cloned(),
         };
-        for index in indices {
-            let now = routes_of(&resource.raw, *index);
-            let basis = self.basis(resource, *index, &now)?;
-            let routes = reader.reweighted(&basis.routes, self.ask)?;
-            set_routes(&mut after, *index, &routes);
-            plan.rules.push(RuleChange {
-                key: key.clone(),
-                index: *index,
-                before: in_percent(&reader.shares(&now)?),
-                after: in_percent(&reader.shares(&routes)?),
-            });
-            let before = match basis.memory.rules.get(index) {
-                Some(remembered) => remembered.before.clone(),
-                None => now,
-            };
-            memory.created = basis.memory.created;
-            let rule = RuleMemory {
-                before,
-                after: routes,
-            };
-            memory.rules.insert(*index, rule);
+        let mut memory = known.unwrap_or_else(|| Memory {
+            section,
+            ..Memory::new(&plan.host, self.level)
+        });
+        let rules: Vec<FirstRule> = match self.ask.first() {
+            Some(header) => first_rules(&mut after, indices, header),
+            None => indices
+                .iter()
+                .map(|index| FirstRule {
+                    index: *index,
+                    everybody: *index,
+                    inserted: false,
+                })
+                .collect(),
+        };
+        for rule in &rules {
+            if rule.inserted {
+                history.moved(&plan.host, section, rule.index, true);
+            }
+            self.change_rule(key, rule, &mut after, &mut memory, plan)?;
         }
-        let same =
-            |(index, rule): (&usize, &RuleMemory)| routes_of(&resource.raw, *index) == rule.after;
-        if memory.rules.iter().all(same) {
+        if Section::rules(section, &after) == Section::rules(section, &resource.raw) {
             return Ok(());
         }
-        if !memory.write(&mut after) {
+        history.put(memory);
+        if !history.write(&mut after) {
             plan.notes.push(format!(
                 "the routes of {key} are too long to be remembered, so --undo will not bring them back"
             ));
@@ -267,55 +321,93 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What a rule's new routes are computed from.
-    fn basis(&self, resource: &Resource, index: usize, now: &[Value]) -> Result<Basis, Refusal> {
-        let fresh = || Basis {
-            routes: now.to_vec(),
-            memory: Memory::default(),
+    fn change_rule(
+        &self,
+        key: &ResourceKey,
+        rule: &FirstRule,
+        object: &mut Value,
+        memory: &mut Memory,
+        plan: &mut Plan,
+    ) -> Result<(), Refusal> {
+        let (section, index) = (self.target.section, rule.index);
+        let reader = reader(self.snapshot, self.target, &self.versions, &key.namespace);
+        let everybody = section.routes_of(object, rule.everybody);
+        let now = match rule.inserted {
+            true => Vec::new(),
+            false => section.routes_of(object, index),
         };
-        if self.base == Base::Now {
-            return Ok(fresh());
+        let known = memory.rules.get(&index);
+        if known.is_some_and(|known| known.after != now) {
+            return Err(changed_since(key, section, index));
         }
-        let Some(memory) = Memory::read(&resource.meta, &self.target.service.host) else {
-            return Ok(fresh());
+        let (before, basis) = match known {
+            Some(_) if memory.created => {
+                let host = own_host(self.target);
+                (Vec::new(), vec![json!({"destination": {"host": host}})])
+            }
+            Some(_) if memory.inserted.contains(&index) => (Vec::new(), everybody),
+            Some(known) => (known.before.clone(), known.before.clone()),
+            None if rule.inserted => (Vec::new(), everybody),
+            None => (now.clone(), now.clone()),
         };
-        let Some(rule) = memory.rules.get(&index) else {
-            return Ok(fresh());
-        };
-        if rule.after != now {
-            return Err(changed_since(&resource.key, index));
+        let routes = reader.reweighted(&basis, self.ask)?;
+        section.set_routes(object, index, &routes);
+        plan.rules.push(RuleChange {
+            key: key.clone(),
+            section,
+            index,
+            before: in_percent(&reader.shares(&now)?),
+            after: in_percent(&reader.shares(&routes)?),
+        });
+        if rule.inserted {
+            memory.inserted.insert(index);
         }
-        let routes = if memory.created {
-            vec![json!({"destination": {"host": own_host(self.target)}})]
-        } else {
-            rule.before.clone()
-        };
-        Ok(Basis { routes, memory })
+        let after = routes;
+        memory.rules.insert(index, RuleMemory { before, after });
+        Ok(())
     }
+}
 
-    fn reader<'b>(&'b self, namespace: &'b str) -> Reader<'b> {
-        Reader {
-            host: &self.target.service.host,
-            namespace,
-            domain: &self.snapshot.options().dns_domain,
-            versions: &self.versions.0,
-            without_version: self.versions.1,
-        }
+fn reader<'a>(
+    snapshot: &'a Snapshot,
+    target: &'a Target,
+    versions: &'a (Vec<(Arc<str>, u64)>, u64),
+    namespace: &'a str,
+) -> Reader<'a> {
+    Reader {
+        host: &target.service.host,
+        namespace,
+        domain: &snapshot.options().dns_domain,
+        versions: &versions.0,
+        without_version: versions.1,
     }
 }
 
 // === impl Plan ===
 
 impl Plan {
-    /// The weight that a subset has now in the rules that change: the first rule's.
+    pub(super) fn new(host: &Arc<str>) -> Self {
+        Self {
+            host: host.clone(),
+            level: 0,
+            changes: Vec::new(),
+            rules: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What a subset has now of the service's requests in the rules that change, in percent: the first rule's.
     pub fn weight_before(&self, subset: &str) -> u32 {
         let shares = self.rules.first().map(|rule| &rule.before);
-        shares
+        let own = shares
             .into_iter()
             .flatten()
-            .filter(|share| share.subset.as_deref() == Some(subset))
-            .map(|share| share.weight)
-            .sum()
+            .filter(|share| share.subset.is_some());
+        let all: u64 = own.clone().map(|share| share.exact).sum();
+        let this = own.filter(|share| share.subset.as_deref() == Some(subset));
+        let this: u64 = this.map(|share| share.exact).sum();
+        let percent = (u128::from(this) * 100 + u128::from(all) / 2) / u128::from(all.max(1));
+        u32::try_from(percent).unwrap_or(100)
     }
 
     /// Whether nothing has to be written.
@@ -325,37 +417,24 @@ impl Plan {
 }
 
 /// The objects' routes are not what the shift left.
-pub(super) fn changed_since(key: &ResourceKey, index: usize) -> Refusal {
+pub(super) fn changed_since(key: &ResourceKey, section: Section, index: usize) -> Refusal {
+    let section = section.name();
     Refusal::state(format!(
-        "the routes of {key} (http[{index}]) were changed by somebody else since the shift"
+        "the routes of {key} ({section}[{index}]) were changed by somebody else since the shift"
     ))
     .hint("look at the object, and shift to the weights that you want")
 }
 
-/// The destinations of an HTTP rule of a raw VirtualService.
-pub(super) fn routes_of(object: &Value, index: usize) -> Vec<Value> {
-    let routes = object.pointer(&format!("/spec/http/{index}/route"));
-    routes
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
-}
-
-pub(super) fn set_routes(object: &mut Value, index: usize, routes: &[Value]) {
-    if let Some(Value::Object(rule)) = object.pointer_mut(&format!("/spec/http/{index}")) {
-        rule.insert("route".to_owned(), Value::Array(routes.to_vec()));
-    }
-}
-
-fn in_percent(shares: &[ExactShare]) -> Vec<Share> {
+pub(super) fn in_percent(shares: &[ExactShare]) -> Vec<Share> {
     let weights: Vec<u64> = shares.iter().map(|(_, weight)| *weight).collect();
     let parts = apportion(100, &weights).unwrap_or_else(|| vec![0; weights.len()]);
     shares
         .iter()
         .zip(parts)
-        .map(|((subset, _), weight)| Share {
+        .map(|((subset, exact), weight)| Share {
             subset: subset.clone(),
             weight,
+            exact: *exact,
         })
         .collect()
 }

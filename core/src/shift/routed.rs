@@ -1,5 +1,7 @@
 //! The rules that carry a service's requests now: which VirtualServices, and which of their rules a shift changes.
 //!
+//! Of a service with HTTP ports these are HTTP rules, of others TCP rules.
+//!
 //! In each VirtualService that routes to the service, the default is changed: the rule without conditions, or, where there is
 //! none, every rule whose conditions every kind of request can meet (path, host, port, gateway). Rules for special requests, by
 //! header, user, query or client, keep their routes.
@@ -7,17 +9,27 @@
 use std::sync::Arc;
 
 use super::refusal::list;
-use super::{Refusal, Target};
-use crate::model::{HttpMatchRequest, HttpRoute};
+use super::{Refusal, Section, Target};
+use crate::model::{Destination, HttpMatchRequest, L4MatchAttributes};
 use crate::snapshot::{MeshVirtualService, Snapshot, expand_host};
 
-/// An HTTP rule of a VirtualService.
+/// A rule of a VirtualService.
 #[derive(Clone, Debug)]
 pub struct RuleRef {
     /// The object.
     pub virtual_service: Arc<MeshVirtualService>,
-    /// Position in `spec.http`.
+    /// Position in its section.
     pub index: usize,
+}
+
+/// What counts of a rule that routes to the service.
+struct Candidate<'a> {
+    index: usize,
+    name: Option<&'a str>,
+    /// Whether it is for everything.
+    default: bool,
+    /// Whether some condition says nothing of what kind of request it is.
+    general: bool,
 }
 
 /// What is changed, and what a reader should know of what is not.
@@ -44,7 +56,7 @@ pub(super) fn routed_rules(snapshot: &Snapshot, target: &Target) -> Result<Route
             }
             continue;
         }
-        let routes = routes_to(virtual_service, host, domain);
+        let routes = routes_to(virtual_service, host, domain, target.section);
         let only_mesh = virtual_service
             .gateways
             .iter()
@@ -62,11 +74,11 @@ pub(super) fn routed_rules(snapshot: &Snapshot, target: &Target) -> Result<Route
         }
         if routes.is_empty() {
             if for_host && wins {
-                return Err(elsewhere(virtual_service, host));
+                return Err(elsewhere(virtual_service, host, target.section));
             }
             continue;
         }
-        found.add(virtual_service, &routes, host)?;
+        found.add(virtual_service, &routes, target)?;
     }
     if winners.is_empty() && !found.rules.is_empty() {
         found.notes.push(format!(
@@ -82,17 +94,18 @@ impl RoutedRules {
     fn add(
         &mut self,
         virtual_service: &Arc<MeshVirtualService>,
-        routes: &[(usize, &HttpRoute)],
-        host: &str,
+        routes: &[Candidate<'_>],
+        target: &Target,
     ) -> Result<(), Refusal> {
         let key = &virtual_service.resource.key;
-        let default = routes.iter().find(|(_, rule)| rule.matches.is_empty());
+        let (host, section) = (&target.service.host, target.section);
+        let default = routes.iter().find(|rule| rule.default);
         let chosen: Vec<usize> = match default {
-            Some((index, _)) => vec![*index],
+            Some(rule) => vec![rule.index],
             None => routes
                 .iter()
-                .filter(|(_, rule)| rule.matches.iter().any(is_general))
-                .map(|(index, _)| *index)
+                .filter(|rule| rule.general)
+                .map(|rule| rule.index)
                 .collect(),
         };
         if chosen.is_empty() {
@@ -104,10 +117,11 @@ impl RoutedRules {
         }
         let kept: Vec<String> = routes
             .iter()
-            .filter(|(index, _)| !chosen.contains(index))
-            .map(|(index, rule)| match &rule.name {
-                Some(name) => format!("{name} (http[{index}])"),
-                None => format!("http[{index}]"),
+            .filter(|rule| !chosen.contains(&rule.index))
+            .map(|rule| {
+                let place = format!("{}[{}]", section.name(), rule.index);
+                rule.name
+                    .map_or_else(|| place.clone(), |name| format!("{name} ({place})"))
             })
             .collect();
         if !kept.is_empty() {
@@ -121,9 +135,15 @@ impl RoutedRules {
                 list(&kept)
             ));
         }
-        if !virtual_service.spec.tcp.is_empty() || !virtual_service.spec.tls.is_empty() {
-            self.notes
-                .push(format!("the TCP and TLS routes of {key} stay as they are"));
+        let spec = &virtual_service.spec;
+        match section {
+            Section::Tcp if !spec.tls.is_empty() => self
+                .notes
+                .push(format!("the TLS routes of {key} stay as they are")),
+            Section::Http if !spec.tcp.is_empty() || !spec.tls.is_empty() => self
+                .notes
+                .push(format!("the TCP and TLS routes of {key} stay as they are")),
+            _ => {}
         }
         self.rules.extend(chosen.into_iter().map(|index| RuleRef {
             virtual_service: virtual_service.clone(),
@@ -133,25 +153,47 @@ impl RoutedRules {
     }
 }
 
-/// The HTTP rules with a destination of this host.
+/// The rules with a destination of this host.
 fn routes_to<'a>(
     virtual_service: &'a MeshVirtualService,
     host: &str,
     domain: &str,
-) -> Vec<(usize, &'a HttpRoute)> {
+    section: Section,
+) -> Vec<Candidate<'a>> {
     let namespace = &virtual_service.resource.key.namespace;
-    let routes = |rule: &HttpRoute| {
-        rule.route
-            .iter()
-            .any(|entry| expand_host(&entry.destination.host, namespace, domain) == host)
-    };
-    virtual_service
-        .spec
-        .http
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| routes(rule))
-        .collect()
+    let is_own =
+        |destination: &Destination| expand_host(&destination.host, namespace, domain) == host;
+    let spec = &virtual_service.spec;
+    match section {
+        Section::Tcp => {
+            let rules = spec.tcp.iter().enumerate();
+            let own = rules.filter(|(_, rule)| {
+                let mut route = rule.route.iter();
+                route.any(|entry| is_own(&entry.destination))
+            });
+            own.map(|(index, rule)| Candidate {
+                index,
+                name: None,
+                default: rule.matches.is_empty(),
+                general: rule.matches.iter().any(is_for_all_clients),
+            })
+            .collect()
+        }
+        Section::Http | Section::Rules => {
+            let rules = spec.http.iter().enumerate();
+            let own = rules.filter(|(_, rule)| {
+                let mut route = rule.route.iter();
+                route.any(|entry| is_own(&entry.destination))
+            });
+            own.map(|(index, rule)| Candidate {
+                index,
+                name: rule.name.as_deref(),
+                default: rule.matches.is_empty(),
+                general: rule.matches.iter().any(is_general),
+            })
+            .collect()
+        }
+    }
 }
 
 /// The VirtualServices that decide about the host inside the mesh, for some client.
@@ -177,22 +219,33 @@ fn is_general(condition: &HttpMatchRequest) -> bool {
         && condition.source_namespace.is_none()
 }
 
+/// Whether the condition is about where a connection goes only.
+fn is_for_all_clients(condition: &L4MatchAttributes) -> bool {
+    condition.source_labels.is_empty() && condition.source_namespace.is_none()
+}
+
 fn derived(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
     let name = &virtual_service.resource.key.name;
     Refusal::state(format!(
-        "a route of the Gateway API decides about {host} ({name}), and shift only changes VirtualServices"
+        "a route of the Gateway API decides about {host} ({name}), whose weights are those of its backends"
     ))
-    .hint("change the weights of the route's backendRefs")
+    .hint("shift the route: meshctl shift httproute/NAME BACKEND=WEIGHT")
 }
 
-fn elsewhere(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
+fn elsewhere(virtual_service: &MeshVirtualService, host: &str, section: Section) -> Refusal {
     let key = &virtual_service.resource.key;
     let spec = &virtual_service.spec;
-    if spec.http.is_empty() {
+    let (none, protocol) = match section {
+        Section::Tcp => (spec.tcp.is_empty(), "TCP"),
+        Section::Http | Section::Rules => (spec.http.is_empty(), "HTTP"),
+    };
+    if none {
         return Refusal::state(format!(
-            "{key} decides about {host}, but has no HTTP routes to shift"
+            "{key} decides about {host}, but has no {protocol} routes to shift"
         ))
-        .hint("add an HTTP rule that routes to the service");
+        .hint(format!(
+            "add a rule of {protocol} that routes to the service"
+        ));
     }
     if spec.http.iter().any(|rule| rule.delegate.is_some()) {
         return Refusal::state(format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::refusal::list;
+use super::weights::gcd;
 use super::{Refusal, WeightRequest, apportion};
 use crate::snapshot::expand_host;
 
@@ -37,36 +38,109 @@ struct Entry {
     new: bool,
 }
 
+/// A rule's requests, divided between the service and others.
+struct Division {
+    /// What the service has.
+    own: u32,
+    /// What the weights of others are multiplied by; 0 where there are none.
+    scale: u32,
+}
+
+/// What weights are divided by and multiplied with.
+struct Unit {
+    divisor: u32,
+    factor: u32,
+}
+
+// === impl Division ===
+
+impl Division {
+    /// A part of what the service has, in percent.
+    fn of_own(&self, percent: u32) -> u32 {
+        let part = u64::from(self.own) * u64::from(percent) / 100;
+        u32::try_from(part).unwrap_or(u32::MAX)
+    }
+
+    /// What an entry keeps if it is another service.
+    fn of_other(&self, entry: &Entry) -> u32 {
+        if entry.subset.is_some() {
+            return 0;
+        }
+        let weight = entry.weight / u64::from(PIECES);
+        u32::try_from(weight * u64::from(self.scale)).unwrap_or(u32::MAX)
+    }
+}
+
+// === impl Unit ===
+
+impl Unit {
+    fn of(&self, weight: u32) -> u32 {
+        weight / self.divisor * self.factor
+    }
+}
+
+/// The smallest weights in the same proportions, of 100 where that is possible.
+fn in_lowest_terms(weights: impl Iterator<Item = u32> + Clone) -> Unit {
+    let common = weights.clone().map(u64::from).fold(0, gcd).max(1);
+    let divisor = u32::try_from(common).unwrap_or(1);
+    let total: u32 = weights.map(|weight| weight / divisor).sum();
+    let factor = match 100u32.checked_rem(total) {
+        Some(0) => 100 / total,
+        _ => 1,
+    };
+    Unit { divisor, factor }
+}
+
+/// The weight that an object gives a destination, one of so many.
+fn weight_of(value: &Value, among: usize) -> u64 {
+    match (value.get("weight").and_then(Value::as_u64), among) {
+        (_, 1) => 100,
+        (weight, _) => weight.unwrap_or(0),
+    }
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// The destinations with the weights that are asked for. What nobody asked about shares the rest in the proportions that it
-    /// has now; all weights add up to 100.
+    /// The destinations with the weights that are asked for. Destinations that are other services keep their share; of what is
+    /// left, the named subsets get what is asked, and the service's other subsets share the rest in the proportions that they
+    /// have now. All weights add up to 100, unless that would not be exact beside other services.
     pub(super) fn reweighted(
         &self,
         route: &[Value],
         ask: &WeightRequest,
     ) -> Result<Vec<Value>, Refusal> {
         let entries = self.entries(route)?;
+        let division = self.division(route, &entries, ask)?;
         let asked = |entry: &Entry| {
             let subset = entry.subset.as_deref()?;
-            ask.share(subset).map(|share| (subset.to_owned(), share))
+            ask.share(subset)
         };
-        let mut weights: Vec<u32> = vec![0; entries.len()];
-        let rest: Vec<usize> = indices(&entries, |entry| asked(entry).is_none());
-        spread(&mut weights, &entries, &rest, ask.rest())
-            .ok_or_else(|| self.no_rest(ask, &entries))?;
+        let mut weights: Vec<u32> = entries
+            .iter()
+            .map(|entry| division.of_other(entry))
+            .collect();
+        let rest: Vec<usize> = indices(&entries, |entry| {
+            entry.subset.is_some() && asked(entry).is_none()
+        });
+        let parts: Vec<u32> = ask
+            .shares()
+            .iter()
+            .map(|(_, share)| division.of_own(*share))
+            .collect();
+        let left = division.own.saturating_sub(parts.iter().sum());
+        spread(&mut weights, &entries, &rest, left).ok_or_else(|| self.no_rest(ask, &entries))?;
         let mut added = Vec::new();
-        for (subset, share) in ask.shares() {
+        for ((subset, _), part) in ask.shares().iter().zip(parts) {
             let own = indices(&entries, |entry| entry.subset.as_ref() == Some(subset));
             if let Some(first) = own.first() {
-                if spread(&mut weights, &entries, &own, *share).is_none()
+                if spread(&mut weights, &entries, &own, part).is_none()
                     && let Some(weight) = weights.get_mut(*first)
                 {
-                    *weight = *share;
+                    *weight = part;
                 }
-            } else if *share > 0 {
-                added.push((self.destination(route, subset), *share));
+            } else if part > 0 {
+                added.push((self.destination(route, subset), part));
             }
         }
         let kept = entries
@@ -74,10 +148,61 @@ impl Reader<'_> {
             .zip(weights)
             .filter(|(entry, weight)| !entry.new || *weight > 0)
             .map(|(entry, weight)| (entry.value, weight));
-        Ok(kept
-            .chain(added)
-            .map(|(value, weight)| with_weight(value, weight))
+        let all: Vec<(Value, u32)> = kept.chain(added).collect();
+        let unit = in_lowest_terms(all.iter().map(|(_, weight)| *weight));
+        Ok(all
+            .into_iter()
+            .map(|(value, weight)| with_weight(value, unit.of(weight)))
             .collect())
+    }
+
+    /// How a rule's requests are divided between the service and others.
+    fn division(
+        &self,
+        route: &[Value],
+        entries: &[Entry],
+        ask: &WeightRequest,
+    ) -> Result<Division, Refusal> {
+        let is_other = |entry: &&Entry| entry.subset.is_none();
+        let others: u64 = entries
+            .iter()
+            .filter(is_other)
+            .map(|entry| entry.weight)
+            .sum();
+        if others == 0 {
+            return Ok(Division { own: 100, scale: 0 });
+        }
+        let total: u64 = route
+            .iter()
+            .map(|value| weight_of(value, route.len()))
+            .sum();
+        let own = total.saturating_sub(others / u64::from(PIECES));
+        if own == 0 {
+            return Err(Refusal::state(format!(
+                "the rule sends nothing to {} now: other services have all of it",
+                self.host
+            ))
+            .hint("give the service a share in the object first"));
+        }
+        let asked = ask
+            .shares()
+            .iter()
+            .map(|(_, share)| u64::from(*share) * own);
+        let scale = 100 / asked.fold(100, gcd);
+        let fits = total
+            .checked_mul(scale)
+            .filter(|total| *total <= u64::from(u32::MAX));
+        let too_large = || {
+            Refusal::state(format!(
+                "the weights of the rule add up to {total}, which is too much to be divided exactly"
+            ))
+            .hint("write smaller weights into the object first")
+        };
+        fits.ok_or_else(too_large)?;
+        Ok(Division {
+            own: u32::try_from(own * scale).map_err(|_| too_large())?,
+            scale: u32::try_from(scale).unwrap_or(1),
+        })
     }
 
     /// The weights of the service's subsets in a rule, and of everything else in it.
@@ -101,10 +226,7 @@ impl Reader<'_> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut apart: Vec<Entry> = Vec::new();
         for value in route {
-            let weight = match (value.get("weight").and_then(Value::as_u64), route.len()) {
-                (_, 1) => 100,
-                (weight, _) => weight.unwrap_or(0),
-            } * u64::from(PIECES);
+            let weight = weight_of(value, route.len()) * u64::from(PIECES);
             let own = self.is_own(value);
             let subset = value
                 .pointer("/destination/subset")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::memory::Memory;
+use super::memory::{History, Memory};
 use super::{Action, Change, Refusal, Target};
 use crate::resource::{Kind, Resource, ResourceKey};
 use crate::snapshot::{Snapshot, is_wildcard};
@@ -15,6 +15,7 @@ pub(super) fn define(
     snapshot: &Snapshot,
     target: &Target,
     needed: &BTreeSet<Arc<str>>,
+    level: u32,
 ) -> Result<Vec<Change>, Refusal> {
     let labels = |name: &Arc<str>| {
         let labels = target.subsets.get(name).map(|subset| &subset.labels);
@@ -25,7 +26,7 @@ pub(super) fn define(
             .iter()
             .map(|name| (name.clone(), labels(name)))
             .collect();
-        return Ok(vec![create(snapshot, target, &subsets)]);
+        return Ok(vec![create(snapshot, target, &subsets, level)]);
     }
     let mut changes = Vec::new();
     for rule in &target.rules {
@@ -47,7 +48,7 @@ pub(super) fn define(
                 target.service.host
             )));
         }
-        changes.push(append(target, first, &missing));
+        changes.push(append(target, first, &missing, level));
     }
     Ok(changes)
 }
@@ -56,6 +57,7 @@ fn create(
     snapshot: &Snapshot,
     target: &Target,
     subsets: &[(Arc<str>, BTreeMap<String, String>)],
+    level: u32,
 ) -> Change {
     let key = free_key(snapshot, target, Kind::DestinationRule);
     let subsets: Vec<Value> = subsets
@@ -68,7 +70,12 @@ fn create(
         "metadata": {"name": &*key.name, "namespace": &*key.namespace},
         "spec": {"host": own_host(target), "subsets": subsets},
     });
-    Memory::of_subsets(&target.service.host, true, &[]).write(&mut after);
+    let mut history = History::default();
+    history.put(Memory {
+        created: true,
+        ..Memory::new(&target.service.host, level)
+    });
+    history.write(&mut after);
     Change {
         key,
         action: Action::Create,
@@ -81,6 +88,7 @@ fn append(
     target: &Target,
     resource: &Arc<Resource>,
     missing: &[(Arc<str>, BTreeMap<String, String>)],
+    level: u32,
 ) -> Change {
     let mut after = (*resource.raw).clone();
     if let Some(Value::Object(spec)) = after.get_mut("spec") {
@@ -92,13 +100,15 @@ fn append(
             subsets.extend(missing.iter().map(|(name, labels)| subset(name, labels)));
         }
     }
-    let mut names: Vec<Arc<str>> = missing.iter().map(|(name, _)| name.clone()).collect();
-    let mut created = false;
-    if let Some(older) = Memory::read(&resource.meta, &target.service.host) {
-        created = older.created;
-        names.extend(older.subsets);
-    }
-    Memory::of_subsets(&target.service.host, created, &names).write(&mut after);
+    let mut history = History::read(&resource.meta);
+    let host = &target.service.host;
+    let known = history.at(host, level).cloned();
+    let mut memory = known.unwrap_or_else(|| Memory::new(host, level));
+    memory
+        .subsets
+        .extend(missing.iter().map(|(name, _)| name.clone()));
+    history.put(memory);
+    history.write(&mut after);
     Change {
         key: resource.key.clone(),
         action: Action::Replace,

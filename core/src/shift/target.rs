@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mesh_ir::EndpointHealth;
 
-use super::Refusal;
 use super::refusal::{list, nearest};
+use super::{Refusal, Section};
 use crate::resource::{Kind, Object};
 use crate::snapshot::{
     EffectiveDestinationRule, MeshService, Protocol, Snapshot, expand_host, is_wildcard, selects,
@@ -21,6 +21,8 @@ const PROXY: &str = "istio-proxy";
 pub struct Target {
     /// The service.
     pub service: Arc<MeshService>,
+    /// Whether requests or connections are split.
+    pub section: Section,
     /// Its pods, sorted by name.
     pub pods: Vec<PodSeen>,
     /// Subsets that are defined, and versions of ready pods that are not, sorted by name.
@@ -68,19 +70,26 @@ impl Target {
             let message = format!("{} stands for several hosts", service.host);
             return Err(Refusal::state(message).hint("name a single service"));
         }
-        let http = |protocol: Protocol| protocol.is_http() || protocol == Protocol::Detect;
-        if !service.ports.iter().any(|port| http(port.protocol)) {
+        let has = |wanted: &dyn Fn(Protocol) -> bool| {
+            service.ports.iter().any(|port| wanted(port.protocol))
+        };
+        let section = if has(&|protocol| is_split_by(Section::Http, protocol)) {
+            Section::Http
+        } else if has(&|protocol| is_split_by(Section::Tcp, protocol)) {
+            Section::Tcp
+        } else {
             return Err(Refusal::state(format!(
-                "service {} in namespace {} has no HTTP port, so its requests cannot be split by weight",
+                "service {} in namespace {} has neither an HTTP nor a TCP port, so nothing can be split by weight",
                 service.name, service.namespace
             ))
-            .hint("name the port http, http2 or grpc in the Service (or set its appProtocol), if that is what it speaks"));
-        }
+            .hint("name the port http, http2, grpc or tcp in the Service (or set its appProtocol), if that is what it speaks"));
+        };
         let clients = clients(snapshot, &service);
         let rules = effective_rules(snapshot, &service, &clients);
         let mut target = Self {
             pods: pods(snapshot, &service),
             subsets: BTreeMap::new(),
+            section,
             clients,
             rules,
             service,
@@ -158,7 +167,7 @@ impl Target {
     pub(super) fn versions(&self, snapshot: &Snapshot) -> (Vec<(Arc<str>, u64)>, u64) {
         let mut counts: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let mut without = 0;
-        for instance in endpoints(snapshot, &self.service) {
+        for instance in endpoints(snapshot, &self.service, self.section) {
             let of = self
                 .subsets
                 .iter()
@@ -183,7 +192,7 @@ impl Target {
                     ..SubsetSeen::default()
                 });
         }
-        let endpoints = endpoints(snapshot, &self.service);
+        let endpoints = endpoints(snapshot, &self.service, self.section);
         let labels = endpoints.iter().map(|instance| &*instance.labels);
         for labels in labels.chain(self.pods.iter().map(|pod| &pod.labels)) {
             let Some(version) = labels.get(VERSION).filter(|version| !version.is_empty()) else {
@@ -217,16 +226,25 @@ impl Target {
     }
 }
 
+/// Whether rules of this kind split what comes to a port of this protocol.
+fn is_split_by(section: Section, protocol: Protocol) -> bool {
+    match section {
+        Section::Tcp => protocol == Protocol::Tcp,
+        Section::Http | Section::Rules => protocol.is_http() || protocol == Protocol::Detect,
+    }
+}
+
 /// The endpoints that take requests, one for each address.
 fn endpoints<'a>(
     snapshot: &'a Snapshot,
     service: &MeshService,
+    section: Section,
 ) -> Vec<&'a crate::snapshot::Instance> {
     let mut addresses = BTreeSet::new();
     service
         .ports
         .iter()
-        .filter(|port| port.protocol.is_http() || port.protocol == Protocol::Detect)
+        .filter(|port| is_split_by(section, port.protocol))
         .flat_map(|port| snapshot.instances(service, port))
         .filter(|instance| instance.health == EndpointHealth::Healthy)
         .filter(|instance| addresses.insert(instance.address))

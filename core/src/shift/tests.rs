@@ -221,7 +221,7 @@ fn untouched(object: &Value, paths: &[&str]) -> String {
             *value = Value::Null;
         }
     }
-    Memory::erase(&mut object);
+    memory::erase(&mut object);
     object.to_string()
 }
 
@@ -251,7 +251,7 @@ fn undo_restores_what_was_there() {
     for text in ["", ALL_V1] {
         let world = world(text);
         let shifted = after(&world, &planned(&world, &["v3=50"]));
-        let back = undo(&shifted, &target(&shifted)).unwrap();
+        let back = undo(&shifted, &target(&shifted), 1).unwrap();
         let restored = after(&shifted, &back);
         for kind in [Kind::VirtualService, Kind::DestinationRule] {
             let raw = |snapshot: &Snapshot| -> Vec<String> {
@@ -260,7 +260,7 @@ fn undo_restores_what_was_there() {
             };
             assert_eq!(raw(&restored), raw(&world));
         }
-        let nothing = undo(&restored, &target(&restored)).unwrap_err();
+        let nothing = undo(&restored, &target(&restored), 1).unwrap_err();
         assert_eq!(nothing.kind, RefusalKind::State);
     }
 }
@@ -275,7 +275,7 @@ fn undo_leaves_the_changes_of_others_alone() {
     edited["spec"]["http"][1]["route"][0]["weight"] = json!(29);
     let edited = after(&shifted, &plan);
     assert_eq!(
-        undo(&edited, &target(&edited)).unwrap_err().message,
+        undo(&edited, &target(&edited), 1).unwrap_err().message,
         "the routes of VirtualService default/books (http[1]) were changed by somebody else since the shift"
     );
     let next = plan_from(&edited, &["v3=80"], Base::BeforeThisShift);
@@ -298,7 +298,7 @@ fn steps_keep_the_state_before_the_first() {
             assert!(line.ends_with(&format!(": {wanted}")), "{line}");
             now = after(&now, &plan);
         }
-        let back = undo(&now, &target(&now)).unwrap();
+        let back = undo(&now, &target(&now), 1).unwrap();
         let restored = after(&now, &back);
         let rules = |snapshot: &Snapshot| -> Vec<Value> {
             let objects = snapshot.resources(Kind::VirtualService).iter();
@@ -335,7 +335,7 @@ spec:
 }
 
 #[test]
-fn other_services_in_a_rule_keep_their_proportion() {
+fn other_services_in_a_rule_keep_their_share() {
     let world = world(
         r#"
 apiVersion: networking.istio.io/v1
@@ -352,7 +352,7 @@ spec:
     let plan = planned(&world, &["v3=20"]);
     assert_eq!(
         summary(&plan)[1],
-        "Replace VirtualService default/reviews: v1=60 -=20 v3=20"
+        "Replace VirtualService default/reviews: v1=60 -=25 v3=15"
     );
     let ask = WeightRequest::parse(&["v3=20"]).unwrap();
     let expectation = Expectation::new(&target(&world), &ask, &plan);
@@ -363,8 +363,111 @@ spec:
         .collect();
     assert_eq!(
         shares,
-        [("v1", Some(60), Some(0.75)), ("v3", Some(20), Some(0.25))]
+        [("v1", Some(60), Some(0.8)), ("v3", Some(15), Some(0.2))]
     );
+}
+
+#[test]
+fn other_services_keep_their_share_to_the_end() {
+    let mut world = world(
+        r#"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}, weight: 80}
+    - {destination: {host: legacy}, weight: 20}
+"#,
+    );
+    for (word, routes) in [
+        ("v3=50", "v1=40 -=20 v3=40"),
+        ("v3=75", "v1=20 -=20 v3=60"),
+        ("v3=33", "v1=268 -=100 v3=132"),
+        ("v3=100", "v1=0 -=20 v3=80"),
+    ] {
+        let plan = planned(&world, &[word]);
+        let line = summary(&plan).pop().unwrap();
+        let exact = routes
+            .replace("268", "67")
+            .replace("100 v3=132", "25 v3=33");
+        assert!(line.ends_with(&format!(": {exact}")), "{line}");
+        world = after(&world, &plan);
+    }
+    assert_eq!(planned(&world, &["v1=100"]).weight_before("v3"), 100);
+}
+
+#[test]
+fn several_shifts_are_taken_back_one_by_one() {
+    let start = world(ALL_V1);
+    let raw = |snapshot: &Snapshot| -> Vec<String> {
+        let objects = snapshot.resources(Kind::VirtualService).iter();
+        let rules = snapshot.resources(Kind::DestinationRule).iter();
+        objects
+            .chain(rules)
+            .map(|object| object.raw.to_string())
+            .collect()
+    };
+    let mut states = vec![start.clone()];
+    for word in ["v3=10", "v3=50", "v2=20", "v3=100"] {
+        let now = states.last().unwrap();
+        states.push(after(now, &planned(now, &[word])));
+    }
+    let last = states.last().unwrap().clone();
+    for back in 1..=4u32 {
+        let undone = after(&last, &undo(&last, &target(&last), back).unwrap());
+        let wanted = &states[4 - back as usize];
+        assert_eq!(raw(&undone), raw(wanted), "{back} back");
+    }
+    assert_eq!(
+        undo(&last, &target(&last), 5).unwrap_err().message,
+        format!("5 shifts of {HOST} cannot be taken back: 4 are remembered")
+    );
+}
+
+#[test]
+fn requests_with_a_header_come_first() {
+    for (text, first, shifted_after) in [
+        (
+            "",
+            "Create VirtualService default/reviews: v3=100, -=null",
+            "v3=100, v1=45 v2=45 v3=10",
+        ),
+        (
+            ALL_V1,
+            "Replace VirtualService default/books: v2=null, v1=0 v3=100, v1=null",
+            "v2=null, v1=0 v3=100, v1=90 v3=10",
+        ),
+    ] {
+        let world = world(text);
+        let ask = WeightRequest::parse(&["v3=100"]).unwrap();
+        let ask = ask.only_for("X-User=ann").unwrap();
+        let planned_first = plan(&world, &target(&world), &ask, Base::Now).unwrap();
+        assert_eq!(summary(&planned_first).pop().unwrap(), first);
+        let change = planned_first.changes.last().unwrap();
+        let made = change.after.as_ref().unwrap();
+        let rules = made["spec"]["http"].as_array().unwrap();
+        let conditions = &rules[rules.len() - 2]["match"];
+        assert_eq!(
+            conditions,
+            &json!([{"headers": {"x-user": {"exact": "ann"}}}])
+        );
+        let shifted = after(&world, &planned_first);
+        let again = plan(&shifted, &target(&shifted), &ask, Base::BeforeThisShift).unwrap();
+        assert!(again.is_empty(), "{:?}", summary(&again));
+        let everybody = planned(&shifted, &["v3=10"]);
+        let line = summary(&everybody).pop().unwrap();
+        assert!(line.ends_with(shifted_after), "{line}");
+        let both = after(&shifted, &everybody);
+        let restored = after(&both, &undo(&both, &target(&both), 2).unwrap());
+        let raw = |snapshot: &Snapshot| -> Vec<String> {
+            let objects = snapshot.resources(Kind::VirtualService).iter();
+            objects.map(|object| object.raw.to_string()).collect()
+        };
+        assert_eq!(raw(&restored), raw(&world));
+    }
 }
 
 #[track_caller]
@@ -491,7 +594,7 @@ proptest! {
             prop_assert_eq!(named.map(of).sum::<u64>(), u64::from(v3));
             prop_assert!(planned(&shifted, &[&word]).is_empty());
             if !plan.is_empty() && plan.changes.iter().any(|change| change.key.kind == Kind::VirtualService) {
-                let restored = after(&shifted, &undo(&shifted, &target(&shifted)).unwrap());
+                let restored = after(&shifted, &undo(&shifted, &target(&shifted), 1).unwrap());
                 let first = |world: &Snapshot| world.resources(Kind::VirtualService).iter().next().unwrap().raw.to_string();
                 prop_assert_eq!(first(&restored), first(&world));
             }

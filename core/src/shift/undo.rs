@@ -1,35 +1,36 @@
-//! Taking the last shift of a service back.
+//! Taking the last shifts of a service back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::memory::Memory;
-use super::plan::{changed_since, routes_of, set_routes};
+use super::memory::{History, Memory};
+use super::plan::changed_since;
 use super::{Action, Change, Plan, Refusal, Target};
 use crate::resource::{Kind, Resource};
 use crate::snapshot::{Snapshot, expand_host};
 
-/// Plans the way back: routes as they were, objects that the shift made deleted, then subsets that it added and that no route
-/// names any more removed.
-pub fn undo(snapshot: &Snapshot, target: &Target) -> Result<Plan, Refusal> {
+/// Plans the way back over some shifts: routes as they were, objects that the shifts made deleted, then subsets that they added
+/// and that no route names any more removed.
+pub fn undo(snapshot: &Snapshot, target: &Target, shifts: u32) -> Result<Plan, Refusal> {
     let host = &target.service.host;
-    let mut plan = Plan {
-        host: host.clone(),
-        changes: Vec::new(),
-        rules: Vec::new(),
-        notes: Vec::new(),
-    };
-    for resource in snapshot.resources(Kind::VirtualService) {
-        if let Some(memory) = Memory::read(&resource.meta, host) {
-            plan.changes.push(restore(resource, &memory)?);
+    let from = first_of(snapshot, host, shifts)?;
+    let mut plan = Plan::new(host);
+    for kind in [Kind::VirtualService, Kind::HttpRoute] {
+        for resource in snapshot.resources(kind) {
+            let mut history = History::read(&resource.meta);
+            if history.levels(host).range(from..).next().is_some() {
+                let change = restore(resource, &mut history, host, from)?;
+                plan.changes.push(change);
+            }
         }
     }
     let named = still_named(snapshot, target, &plan);
     for resource in snapshot.resources(Kind::DestinationRule) {
-        if let Some(memory) = Memory::read(&resource.meta, host) {
-            let change = forget_subsets(resource, &memory, &named);
+        let mut history = History::read(&resource.meta);
+        if history.levels(host).range(from..).next().is_some() {
+            let change = forget_subsets(resource, &mut history, host, from, &named);
             if change.is_none() {
                 let message = format!("{} stays, as routes still name its subsets", resource.key);
                 plan.notes.push(message);
@@ -37,35 +38,85 @@ pub fn undo(snapshot: &Snapshot, target: &Target) -> Result<Plan, Refusal> {
             plan.changes.extend(change);
         }
     }
-    if plan.changes.is_empty() {
-        return Err(Refusal::state(format!(
-            "there is no shift of {host} to take back: no VirtualService remembers one"
-        ))
-        .hint(
-            "name the weights that you want instead, for example: meshctl shift SERVICE v1=100",
-        ));
-    }
     Ok(plan)
 }
 
-fn restore(resource: &Arc<Resource>, memory: &Memory) -> Result<Change, Refusal> {
-    for (index, rule) in &memory.rules {
-        if routes_of(&resource.raw, *index) != rule.after {
-            return Err(changed_since(&resource.key, *index));
+/// The numbers of the shifts of a host that its routes remember.
+pub fn shifts_of(snapshot: &Snapshot, host: &str) -> BTreeSet<u32> {
+    let kinds = [Kind::VirtualService, Kind::HttpRoute];
+    let resources = kinds.iter().flat_map(|kind| snapshot.resources(*kind));
+    resources
+        .flat_map(|resource| History::read(&resource.meta).levels(host))
+        .collect()
+}
+
+/// The number of the first shift that is taken back.
+fn first_of(snapshot: &Snapshot, host: &str, shifts: u32) -> Result<u32, Refusal> {
+    let remembered = shifts_of(snapshot, host);
+    let hint = "name the weights that you want instead, for example: meshctl shift SERVICE v1=100";
+    if remembered.is_empty() {
+        let message = format!(
+            "there is no shift of {host} to take back: no VirtualService or HTTPRoute remembers one"
+        );
+        return Err(Refusal::state(message).hint(hint));
+    }
+    let back = usize::try_from(shifts).unwrap_or(usize::MAX).max(1);
+    let first = remembered.iter().rev().nth(back - 1);
+    first.copied().ok_or_else(|| {
+        let message = format!(
+            "{shifts} shifts of {host} cannot be taken back: {} are remembered",
+            remembered.len()
+        );
+        Refusal::state(message).hint(hint)
+    })
+}
+
+fn restore(
+    resource: &Arc<Resource>,
+    history: &mut History,
+    host: &str,
+    from: u32,
+) -> Result<Change, Refusal> {
+    let mut after = (*resource.raw).clone();
+    let shifts: Vec<Memory> = history
+        .of(host)
+        .take_while(|memory| memory.level >= from)
+        .cloned()
+        .collect();
+    for memory in shifts {
+        if memory.lost {
+            let message = format!(
+                "the routes that {} had before were too long to be remembered",
+                resource.key
+            );
+            return Err(Refusal::state(message));
+        }
+        let section = memory.section;
+        for (index, rule) in &memory.rules {
+            if section.routes_of(&after, *index) != rule.after {
+                return Err(changed_since(&resource.key, section, *index));
+            }
+        }
+        if memory.created && section.rules(&after).len() == memory.rules.len() {
+            return Ok(deletion(resource));
+        }
+        if memory.created {
+            return Err(changed_since(&resource.key, section, 0));
+        }
+        for (index, rule) in memory.rules.iter().rev() {
+            if !memory.inserted.contains(index) {
+                section.set_routes(&mut after, *index, &rule.before);
+            }
+        }
+        for index in memory.inserted.iter().rev() {
+            if let Some(rules) = section.rules_mut(&mut after) {
+                rules.remove(*index);
+            }
+            history.moved(host, section, *index, false);
         }
     }
-    let rules = resource.raw.pointer("/spec/http").and_then(Value::as_array);
-    if memory.created && rules.is_some_and(|rules| rules.len() == 1) {
-        return Ok(deletion(resource));
-    }
-    if memory.created {
-        return Err(changed_since(&resource.key, 0));
-    }
-    let mut after = (*resource.raw).clone();
-    for (index, rule) in &memory.rules {
-        set_routes(&mut after, *index, &rule.before);
-    }
-    Memory::erase(&mut after);
+    history.forget(host, from);
+    history.write(&mut after);
     Ok(replacement(resource, after))
 }
 
@@ -103,10 +154,12 @@ fn still_named(snapshot: &Snapshot, target: &Target, plan: &Plan) -> BTreeSet<St
     named
 }
 
-/// The rule without the subsets that the shift added; none if they are still needed.
+/// The rule without the subsets that the shifts added; none if they are still needed.
 fn forget_subsets(
     resource: &Arc<Resource>,
-    memory: &Memory,
+    history: &mut History,
+    host: &str,
+    from: u32,
     named: &BTreeSet<String>,
 ) -> Option<Change> {
     let subsets = resource.raw.pointer("/spec/subsets");
@@ -115,15 +168,22 @@ fn forget_subsets(
         let name = subset.get("name").and_then(Value::as_str);
         name.unwrap_or_default().to_owned()
     };
-    if memory.created {
+    let shifts = || {
+        let all = history.of(host);
+        all.take_while(|memory| memory.level >= from)
+    };
+    if shifts().any(|memory| memory.created) {
         let needed = subsets.iter().any(|subset| named.contains(&name(subset)));
         return (!needed).then(|| deletion(resource));
     }
+    let ours: BTreeSet<&str> = shifts()
+        .flat_map(|memory| memory.subsets.iter().map(|name| &**name))
+        .collect();
     let added = |subset: &Value| {
         let name = name(subset);
-        memory.subsets.iter().any(|added| **added == *name) && !named.contains(&name)
+        ours.contains(&*name) && !named.contains(&name)
     };
-    if !memory.subsets.is_empty() && !subsets.iter().any(added) {
+    if !ours.is_empty() && !subsets.iter().any(added) {
         return None;
     }
     let left: Vec<Value> = subsets
@@ -139,7 +199,8 @@ fn forget_subsets(
             spec.insert("subsets".to_owned(), json!(left));
         }
     }
-    Memory::erase(&mut after);
+    history.forget(host, from);
+    history.write(&mut after);
     Some(replacement(resource, after))
 }
 

@@ -8,6 +8,8 @@ use super::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WeightRequest {
     shares: Vec<(Arc<str>, u32)>,
+    /// The header, with its value, of the requests that this is about; none for all.
+    first: Option<(String, String)>,
 }
 
 // === impl WeightRequest ===
@@ -61,7 +63,41 @@ impl WeightRequest {
                 "the weights add up to {sum}, which is more than 100"
             )));
         }
-        Ok(Self { shares })
+        Ok(Self {
+            shares,
+            first: None,
+        })
+    }
+
+    /// The same for requests with a header of this value (`HEADER=VALUE`) only.
+    pub fn only_for(mut self, header: &str) -> Result<Self, Refusal> {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let split = header.split_once('=');
+        let (name, value) = split
+            .filter(|(name, value)| {
+                let visible = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                !name.is_empty() && name.bytes().all(token) && !value.is_empty() && visible
+            })
+            .ok_or_else(|| {
+                Refusal::usage(format!("{header:?} is not of the form HEADER=VALUE"))
+                    .hint("for example: --match end-user=jason")
+            })?;
+        self.first = Some((name.to_ascii_lowercase(), value.to_owned()));
+        Ok(self)
+    }
+
+    /// The header, with its value, of the requests that this is about; none for all.
+    pub fn first(&self) -> Option<&(String, String)> {
+        self.first.as_ref()
+    }
+
+    /// The same for another weight of its only subset.
+    pub fn with_weight(&self, weight: u32) -> Result<Self, Refusal> {
+        let shares = self.shares.iter().map(|(name, _)| (name.clone(), weight));
+        Ok(Self {
+            first: self.first.clone(),
+            ..Self::new(shares.collect())?
+        })
     }
 
     /// The subsets with their shares.

@@ -34,6 +34,11 @@ pub fn apportion(total: u32, weights: &[u64]) -> Option<Vec<u32>> {
     Some(parts)
 }
 
+/// The greatest common divisor.
+pub(super) fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

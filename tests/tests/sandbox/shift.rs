@@ -1,12 +1,13 @@
 //! `shift` as the README tells it: objects are made, proxies acknowledge, their counters agree, and all of it can be taken back.
 
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use mesh_tests::eventually;
 use serde_json::Value;
 
 use crate::chance::check;
+use crate::exec;
 use crate::processes::signal;
 use crate::sandbox::{Sandbox, succeeded};
 
@@ -104,7 +105,11 @@ fn a_shift_is_written_acknowledged_measured_and_taken_back() {
     in_steps(&sandbox, &probe);
     refusals(&sandbox);
     interrupted(&sandbox);
+    killed(&sandbox);
+    for_one_user(&sandbox);
     broken(&sandbox, &probe);
+    limits(&sandbox, &probe);
+    connections(&sandbox);
 }
 
 /// Half of the requests go to v3, and the counters say the same.
@@ -177,12 +182,12 @@ fn refusals(sandbox: &Sandbox) {
     );
 }
 
-/// Ctrl-C brings back what was there before the first step.
-fn interrupted(sandbox: &Sandbox) {
+/// Begins a shift of reviews to v3 by 50 that would take ten minutes, and waits until it is seen.
+fn begun(sandbox: &Sandbox) -> Child {
     let words = [
-        "v3=100",
+        "v3",
         "--steps",
-        "50",
+        "50,100",
         "--interval",
         "10m",
         "--measure",
@@ -197,13 +202,96 @@ fn interrupted(sandbox: &Sandbox) {
     eventually("the first step is seen", Duration::from_secs(60), || {
         sandbox.count(20, PAGE, &[], red).ge(&1).then_some(())
     });
+    child
+}
+
+/// What `shift status reviews` tells.
+#[track_caller]
+fn status(sandbox: &Sandbox) -> Value {
+    let mut command = sandbox.command(&["shift", "status", "reviews", "-o", "json"]);
+    let output = command.output().expect("meshctl runs");
+    let rows: Value = serde_json::from_str(&succeeded(&output)).expect("JSON");
+    rows[0].clone()
+}
+
+/// Nobody else shifts meanwhile; Ctrl-C stops where it is, `--undo` goes back.
+fn interrupted(sandbox: &Sandbox) {
+    let child = begun(sandbox);
+    let running = status(sandbox);
+    assert_eq!(running["state"], "running", "{running:#}");
+    assert_eq!(running["rollout"]["steps"], serde_json::json!([50, 100]));
+    assert_eq!(running["rollout"]["step"], 50);
+    let claim = "another shift of reviews.default.svc.cluster.local is under way (v3 at 50 of 100)";
+    for words in [&["v2=5"][..], &["v3", "--steps", "60,100"], &["--undo"]] {
+        fails(&shift(sandbox, words), &[claim, "shift status"]);
+    }
     signal(i32::try_from(child.id()).expect("a process"), "INT");
     let output = child.wait_with_output().expect("it ends");
     fails(
         &output,
-        &["rolling back: interrupted", "as they were before"],
+        &["stopped: v3 has 50 of 100", "--resume", "--undo"],
     );
+    let stopped = status(sandbox);
+    assert_eq!(stopped["state"], "stopped", "{stopped:#}");
+    assert_eq!(
+        stopped["rules"][0]["shares"],
+        serde_json::json!({"v1": 50, "v3": 50})
+    );
+    let undo = stopped["undo"].as_u64();
+    succeeded(&shift(sandbox, &["--undo"]));
     assert_eq!(sandbox.count(30, PAGE, &[], without_stars), 30);
+    let back = status(sandbox);
+    assert_eq!(back["state"], "done", "{back:#}");
+    assert_eq!(back["undo"].as_u64(), undo.map(|undo| undo - 1));
+    fails(
+        &shift(sandbox, &["--resume"]),
+        &["there is no interrupted shift of reviews"],
+    );
+}
+
+/// A shift that is killed can be gone on with once its claim has ended, and one undo takes all of it back.
+fn killed(sandbox: &Sandbox) {
+    let mut child = begun(sandbox);
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    eventually("the claim ends", Duration::from_secs(60), || {
+        status(sandbox)["state"].eq("stopped").then_some(())
+    });
+    // With the same words, but for less time.
+    let words = ["v3", "--steps", "50,100", "--interval", "1s"];
+    let end = document(sandbox, &words);
+    let weights: Vec<u64> = end["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|step| step["weight"].as_u64())
+        .collect();
+    assert_eq!(weights, [50, 100], "{end:#}");
+    assert_eq!(sandbox.count(30, PAGE, &[], red), 30);
+    succeeded(&shift(sandbox, &["--undo"]));
+    assert_eq!(sandbox.count(30, PAGE, &[], without_stars), 30);
+}
+
+/// One user sees v3 first, then half of everybody; two shifts go back at once.
+fn for_one_user(sandbox: &Sandbox) {
+    let shifted = document(
+        sandbox,
+        &["v3=100", "--match", "end-user=ann", "--measure", "0"],
+    );
+    assert_eq!(actions(&shifted), ["replace VirtualService"]);
+    // The page tells reviews by a header who has signed in.
+    let ann = [("cookie", "user=ann")];
+    assert_eq!(sandbox.count(20, PAGE, &ann, red), 20);
+    assert_eq!(sandbox.count(20, PAGE, &[], without_stars), 20);
+    succeeded(&shift(sandbox, &["v3=50", "--measure", "0"]));
+    let seen = sandbox.count(200, PAGE, &[], red);
+    check("pages with red stars", seen, 200, 0.5);
+    succeeded(&shift(sandbox, &["--undo=2"]));
+    assert_eq!(sandbox.count(30, PAGE, &[], without_stars), 30);
+    fails(
+        &shift(sandbox, &["--undo=99"]),
+        &["99 shifts of reviews", "are remembered"],
+    );
 }
 
 /// A version whose requests fail is noticed and taken back.
@@ -237,4 +325,82 @@ fn broken(sandbox: &Sandbox, probe: &str) {
         ],
     );
     assert_eq!(sandbox.count(30, PAGE, &[], without_stars), 30);
+}
+
+/// A limit that is passed takes everything back, and has an exit code of its own.
+fn limits(sandbox: &Sandbox, probe: &str) {
+    let watched = [
+        "--interval",
+        "1s",
+        "--measure",
+        "60s",
+        "--probe",
+        probe,
+        "--requests",
+        "100",
+    ];
+    for (words, flag, says) in [
+        (
+            &["v4", "--steps", "50,100", "--max-5xx", "1%"][..],
+            "max-5xx",
+            "limit --max-5xx 1% was passed",
+        ),
+        (
+            &["v3", "--steps", "50,100", "--max-p99", "1ms"],
+            "max-p99",
+            "limit --max-p99 1 ms was passed",
+        ),
+    ] {
+        let output = shift(sandbox, &[words, &watched, &["-o", "json"]].concat());
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(80), "{talk}");
+        assert!(talk.contains(says), "{says:?} is not in:\n{talk}");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(document["limitPassed"], flag, "{document:#}");
+        assert_eq!(sandbox.count(30, PAGE, &[], without_stars), 30);
+    }
+    let words = ["v3=20", "--max-5xx", "1%", "--max-p99", "10s"];
+    let all = document(sandbox, &[&words[..], &watched[2..]].concat());
+    assert_eq!(all["steps"][0]["weight"], 20, "{all:#}");
+    succeeded(&shift(sandbox, &["--undo"]));
+}
+
+/// Connections are split as requests are.
+fn connections(sandbox: &Sandbox) {
+    sandbox.apply("samples/tcp-echo/tcp-echo-services.yaml");
+    sandbox.apply("samples/sleep/sleep.yaml");
+    let tcp = |words: &[&str]| {
+        let mut command = sandbox.command(&["shift", "tcp-echo"]);
+        command.args(words).output().expect("meshctl runs")
+    };
+    eventually("both versions are ready", Duration::from_secs(60), || {
+        tcp(&["v1=40", "v2=60", "--dry-run"])
+            .status
+            .success()
+            .then_some(())
+    });
+    succeeded(&tcp(&["v1=100", "--measure", "0"]));
+    let status = sandbox.status();
+    let pods = status["pods"].as_array().expect("pods").iter();
+    let mut names = pods.filter_map(|pod| pod["name"].as_str());
+    let sleep = names
+        .find(|name| name.starts_with("sleep-"))
+        .expect("sleep");
+    // How many of 100 connections v2 has answered.
+    let second = || {
+        let script = "for i in $(seq 100); do exec 3<>/dev/tcp/tcp-echo/9000; echo hi >&3; read -r line <&3; echo $line; exec 3>&-; done";
+        let lines = exec::run(sandbox, sleep, "sleep", &["bash", "-c", script]);
+        assert_eq!(lines.lines().count(), 100, "{lines}");
+        let answered = lines.lines().filter(|line| *line == "two hi").count();
+        u32::try_from(answered).expect("a few")
+    };
+    assert_eq!(second(), 0);
+    let refused = tcp(&["v2=5", "--match", "a=b"]);
+    assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+    let half = tcp(&["v2=50", "--measure", "0", "-o", "json"]);
+    let half: Value = serde_json::from_str(&succeeded(&half)).expect("JSON");
+    assert_eq!(half["rules"][0]["section"], "tcp", "{half:#}");
+    check("connections that v2 answered", second(), 100, 0.5);
+    succeeded(&tcp(&["--undo"]));
+    assert_eq!(second(), 0);
 }

@@ -5,12 +5,13 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use mesh_core::resource::{Kind, Object};
-use mesh_core::shift::{Counters, Tally};
+use mesh_core::shift::{Counters, Section, Tally};
 use mesh_core::snapshot::Snapshot;
 use tokio::time::Instant;
 
@@ -33,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The proxies of a cluster and what they have counted.
 pub struct Meter<'a> {
     cluster: &'a Cluster,
-    host: &'a str,
+    hosts: Vec<Arc<str>>,
+    section: Section,
     /// Name and namespace.
     pods: Vec<(String, String)>,
     /// By the position of the pod. A proxy that could not be asked yet is missing.
@@ -52,7 +54,12 @@ pub struct ScrapeErrors {
 
 impl<'a> Meter<'a> {
     /// The proxies of all running pods that have one.
-    pub fn new(cluster: &'a Cluster, snapshot: &Snapshot, host: &'a str) -> Self {
+    pub fn new(
+        cluster: &'a Cluster,
+        snapshot: &Snapshot,
+        hosts: Vec<Arc<str>>,
+        section: Section,
+    ) -> Self {
         let pods =
             snapshot
                 .resources(Kind::Pod)
@@ -66,7 +73,8 @@ impl<'a> Meter<'a> {
                 });
         Self {
             cluster,
-            host,
+            hosts,
+            section,
             pods: pods.collect(),
             before: BTreeMap::new(),
             now: BTreeMap::new(),
@@ -97,13 +105,14 @@ impl<'a> Meter<'a> {
     }
 
     /// Watches until a time has passed or enough requests were counted, and the probe (if any) has sent all of its requests and
-    /// they have been counted. The step is told what happens.
+    /// they have been counted, or it is bad already. The step is told what happens.
     pub async fn watch(
         &mut self,
         window: Duration,
         enough: Option<u64>,
         mut probe: Option<Probe>,
         step: Option<&Step>,
+        is_bad: impl Fn(&Tally) -> bool,
     ) -> (ScrapeErrors, Option<Probe>) {
         let end = Instant::now() + window;
         let (mut counted, mut still) = (0, 0);
@@ -112,7 +121,8 @@ impl<'a> Meter<'a> {
             tokio::time::sleep(PAUSE.min(left)).await;
             let sent_all = probe.as_mut().is_some_and(Probe::is_over);
             let trouble = self.scrape().await;
-            let total = self.tally().total();
+            let tally = self.tally();
+            let total = tally.total();
             if let Some(step) = step {
                 step.say(&watching(total, end, probe.as_ref()));
             }
@@ -124,7 +134,8 @@ impl<'a> Meter<'a> {
             };
             // Counters follow the answers by a moment: when they stand still, all are counted.
             let settled = still >= STILL;
-            if (complete && probe.is_none()) || settled || Instant::now() >= end {
+            let over = (complete && probe.is_none()) || settled || Instant::now() >= end;
+            if over || is_bad(&tally) {
                 return (trouble, probe);
             }
             counted = total;
@@ -132,7 +143,7 @@ impl<'a> Meter<'a> {
     }
 
     async fn scrape(&mut self) -> ScrapeErrors {
-        let (cluster, host) = (self.cluster, self.host);
+        let (cluster, hosts, section) = (self.cluster, &self.hosts, self.section);
         let asked = self
             .pods
             .iter()
@@ -149,7 +160,11 @@ impl<'a> Meter<'a> {
                 )
                 .await;
                 let counters = match answer {
-                    Ok(Ok(text)) => Ok(Counters::parse(&String::from_utf8_lossy(&text), host)),
+                    Ok(Ok(text)) => Ok(Counters::parse(
+                        &String::from_utf8_lossy(&text),
+                        hosts,
+                        section,
+                    )),
                     Ok(Err(error)) => Err(crate::failure::sentence(&error)),
                     Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
                 };

@@ -17,8 +17,10 @@ mod report;
 mod wait;
 mod write;
 
+mod lock;
 mod rollout;
 mod session;
+mod status;
 
 use mesh_core::shift::{Base, Plan, Refusal, RefusalKind};
 
@@ -26,28 +28,29 @@ use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure;
 use crate::runtime;
+use lock::Record;
 use report::Report;
 use session::{Outcome, Session};
 pub use words::Args;
-use words::Task;
+use words::{Action, Task};
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Table, Format::Json, Format::Yaml])?;
+    if let Some(Action::Status { service }) = &args.action {
+        return runtime::block_on(status::run(service.as_deref(), format, context));
+    }
     let task = args.task()?;
-    let limits = args.limits()?;
-    let probe = args
-        .probe
-        .as_deref()
-        .map(probe::Address::parse)
-        .transpose()?;
+    let limits = args.asked.limits()?;
+    let probe = args.asked.probe()?;
+    let service = args.service.as_deref().unwrap_or_default();
     runtime::block_on(async {
         let cluster = context.cluster().await?;
         let mut session = Session {
             context,
             cluster: &cluster,
             reporter: context.reporter(),
-            service: &args.service,
+            service,
             format,
             limits,
             probe,
@@ -55,13 +58,26 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             wrote: false,
         };
         match task {
-            Task::Undo => undo(&mut session, &args).await,
-            Task::Shift { ask, steps } if steps.is_empty() => {
-                shift(&mut session, &args, &ask).await
+            Task::Undo(shifts) => undo(&mut session, &args, shifts).await,
+            Task::Resume => resume(&mut session, &args).await,
+            Task::Shift { .. } if args.asked.is_watched() => {
+                rollout::run(&mut session, &args, &args.asked, false).await
             }
-            Task::Shift { ask, steps } => rollout::run(&mut session, &args, &ask, &steps).await,
+            Task::Shift { ask } => shift(&mut session, &args, &ask).await,
         }
     })
+}
+
+/// Goes on with a shift that was interrupted, as it was asked for.
+async fn resume(session: &mut Session<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let target = session.target().await?;
+    let Some(left) = lock::left(session, &target).await? else {
+        let error = anyhow::anyhow!("there is no interrupted shift of {}", target.service.host);
+        return Err(failure::advise(error, "see `meshctl shift status`"));
+    };
+    session.limits = left.asked.limits()?;
+    session.probe = left.asked.probe()?;
+    rollout::run(session, args, &left.asked, true).await
 }
 
 /// One shift.
@@ -80,12 +96,20 @@ async fn shift(
     if !planned.plan.is_empty() && !session.confirm(args.yes)? {
         return Ok(Exit::Failure);
     }
-    let written = session.carry_out(&planned, ask, Base::Now).await?;
+    let record = Record::new(&planned.target, &planned.plan);
+    let lock = lock::acquire(session, &planned.target, &record).await?;
+    let written = session.carry_out(&planned, ask, Base::Now).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    let written = written?;
     report.wrote(&written.objects);
     report.acknowledged = written.acknowledged;
     let exit = match session.measure(&planned, ask).await? {
         None => Exit::Success,
-        Some(Outcome { judgement, fails }) => {
+        Some(Outcome {
+            judgement, fails, ..
+        }) => {
             report.measured = judgement.requests > 0;
             report.measurement = Some(report::Measurement::new(&judgement));
             session.tell(&judgement)?;
@@ -103,15 +127,21 @@ async fn shift(
     Ok(exit)
 }
 
-async fn undo(session: &mut Session<'_>, args: &Args) -> anyhow::Result<Exit> {
-    let plan = session.plan_undo().await?;
-    session.show(&plan);
-    let mut report = Report::begin(&plan, args.dry_run, session.context);
+async fn undo(session: &mut Session<'_>, args: &Args, shifts: u32) -> anyhow::Result<Exit> {
+    let back = session.plan_undo(shifts).await?;
+    session.show(&back.plan);
+    let mut report = Report::begin(&back.plan, args.dry_run, session.context);
     if !args.dry_run {
         if !session.confirm(args.yes)? {
             return Ok(Exit::Failure);
         }
-        let written = session.take_back(&plan).await?;
+        let record = Record::new(&back.target, &back.plan);
+        let lock = lock::acquire(session, &back.target, &record).await?;
+        let written = session.take_back(&back.plan).await;
+        if let Some(lock) = lock {
+            lock.release().await;
+        }
+        let written = written?;
         report.wrote(&written.objects);
         report.acknowledged = written.acknowledged;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mesh_core::resource::Kind;
 use mesh_core::shift::{
     Action, Judgement, Plan, RuleChange, Share, SubsetResult, Verdict, minimum_requests,
 };
@@ -36,6 +37,12 @@ pub struct Report {
     /// Why everything was taken back; none if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<String>,
+    /// The limit that was passed: `max-5xx` or `max-p99`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_passed: Option<&'static str>,
+    /// Whether it was stopped on the way, to be gone on with later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// An object that changes.
@@ -55,7 +62,12 @@ pub struct ChangeReport {
 #[serde(rename_all = "camelCase")]
 pub struct RuleReport {
     namespace: String,
-    virtual_service: String,
+    kind: &'static str,
+    name: String,
+    /// The same as `name`, where it is a VirtualService.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    virtual_service: Option<String>,
+    section: &'static str,
     rule: usize,
     before: BTreeMap<String, u32>,
     after: BTreeMap<String, u32>,
@@ -95,6 +107,8 @@ struct SubsetReport {
     high: f64,
     requests: u64,
     errors: u64,
+    /// Milliseconds.
+    p99: Option<f64>,
 }
 
 // === impl Report ===
@@ -153,7 +167,11 @@ impl RuleReport {
     fn new(rule: &RuleChange) -> Self {
         Self {
             namespace: rule.key.namespace.to_string(),
-            virtual_service: rule.key.name.to_string(),
+            kind: rule.key.kind.name(),
+            name: rule.key.name.to_string(),
+            virtual_service: (rule.key.kind == Kind::VirtualService)
+                .then(|| rule.key.name.to_string()),
+            section: rule.section.name(),
             rule: rule.index,
             before: by_subset(&rule.before),
             after: by_subset(&rule.after),
@@ -195,6 +213,7 @@ impl SubsetReport {
             high: subset.interval.high,
             requests: subset.requests,
             errors: subset.errors,
+            p99: subset.durations.quantile(0.99),
         }
     }
 }
@@ -214,7 +233,7 @@ pub fn shares(rule: &RuleChange) -> String {
     let place = if rule.index == 0 {
         String::new()
     } else {
-        format!(" (http[{}])", rule.index)
+        format!(" ({}[{}])", rule.section.name(), rule.index)
     };
     format!("{}{place}: {}", rule.key, each.join(", "))
 }
@@ -290,9 +309,9 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-fn by_subset(shares: &[Share]) -> BTreeMap<String, u32> {
+pub fn by_subset(shares: &[Share]) -> BTreeMap<String, u32> {
     let mut by_subset = BTreeMap::new();
-    for Share { subset, weight } in shares {
+    for Share { subset, weight, .. } in shares {
         let name = subset.as_deref().unwrap_or("(other services)");
         *by_subset.entry(name.to_owned()).or_default() += weight;
     }

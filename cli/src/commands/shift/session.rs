@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use mesh_core::shift::{self, Base, Errors, Expectation, Judgement, Plan, Target, WeightRequest};
+use mesh_core::shift::{
+    self, Base, Errors, Expectation, Judgement, Passed, Plan, Tally, Target, WeightRequest,
+};
 use mesh_core::snapshot::Snapshot;
 
 use super::super::confirm;
@@ -53,7 +55,18 @@ pub struct Outcome {
     pub judgement: Judgement,
     /// Whether what was named fails more often than the rest.
     pub fails: bool,
+    /// A limit that was passed.
+    pub passed: Option<Passed>,
 }
+
+/// A plan of the way back with what it was made from.
+pub struct PlannedBack {
+    pub target: Target,
+    pub plan: Plan,
+}
+
+/// So many requests are enough to stop measuring because a limit was passed.
+const ENOUGH_TO_STOP: u64 = 100;
 
 // === impl Session ===
 
@@ -71,12 +84,19 @@ impl Session<'_> {
         })
     }
 
-    /// Plans the way back.
-    pub async fn plan_undo(&self) -> anyhow::Result<Plan> {
+    /// What is shifted.
+    pub async fn target(&self) -> anyhow::Result<Target> {
+        let snapshot = world::load(self.context, self.cluster).await?;
+        Target::find(&snapshot, self.service, &self.cluster.namespace).map_err(refused)
+    }
+
+    /// Plans the way back over some shifts.
+    pub async fn plan_undo(&self, shifts: u32) -> anyhow::Result<PlannedBack> {
         let snapshot = world::load(self.context, self.cluster).await?;
         let target =
             Target::find(&snapshot, self.service, &self.cluster.namespace).map_err(refused)?;
-        shift::undo(&snapshot, &target).map_err(refused)
+        let plan = shift::undo(&snapshot, &target, shifts).map_err(refused)?;
+        Ok(PlannedBack { target, plan })
     }
 
     /// Shows what a plan changes.
@@ -206,7 +226,8 @@ impl Session<'_> {
         let mut meter = Meter::new(
             self.cluster,
             &planned.snapshot,
-            &planned.target.service.host,
+            vec![planned.target.service.host.clone()],
+            planned.target.section,
         );
         if meter.proxies() == 0 {
             self.reporter.warn(
@@ -223,8 +244,18 @@ impl Session<'_> {
         let probe = self.probe.as_ref().map(|address| address.send(probes));
         // Each word would be a line of its own where nothing changes in place.
         let live = self.reporter.is_live().then_some(&step);
+        let allowed = self.limits.allowed;
+        let judge = |tally: &Tally| shift::judge(&expectation, &expectation.measure(tally));
+        let is_bad = |tally: &Tally| {
+            if allowed.is_empty() {
+                return false;
+            }
+            let judgement = judge(tally);
+            let enough = judgement.errors_of_named().requests >= ENOUGH_TO_STOP;
+            enough && allowed.passed(&judgement).is_some()
+        };
         let (trouble, probe) = meter
-            .watch(self.limits.window, self.limits.enough, probe, live)
+            .watch(self.limits.window, self.limits.enough, probe, live, is_bad)
             .await;
         drop(step);
         self.complain(&trouble);
@@ -239,12 +270,17 @@ impl Session<'_> {
                     .warn("no request of the probe was answered well: is its address right?");
             }
         }
-        let judgement = shift::judge(&expectation, &expectation.measure(&meter.tally()));
+        let judgement = judge(&meter.tally());
         let others = judgement.errors_of_others();
         self.others.requests += others.requests;
         self.others.errors += others.errors;
         let fails = shift::compare_errors(judgement.errors_of_named(), self.others);
-        Ok(Some(Outcome { judgement, fails }))
+        let passed = allowed.passed(&judgement);
+        Ok(Some(Outcome {
+            judgement,
+            fails,
+            passed,
+        }))
     }
 
     /// Tells a person what was measured.

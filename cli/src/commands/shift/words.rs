@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use clap::Subcommand;
 use mesh_core::model::DurationText;
-use mesh_core::shift::WeightRequest;
+use mesh_core::shift::{self, WeightRequest};
+use serde::{Deserialize, Serialize};
 
+use super::probe::Address;
 use super::refused;
 use crate::failure::{self, Advice as _};
 
@@ -14,43 +17,88 @@ use crate::failure::{self, Advice as _};
 /// to the service, and so are subsets of the DestinationRule, from the pods' version labels. The command shows what changes, writes
 /// it, waits until all proxies have acknowledged it, and compares what the proxies count with what was asked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:
   meshctl shift reviews v3=50                            # the rest stays in proportion
   meshctl shift reviews v1=90 v3=10 --dry-run            # only show it
-  meshctl shift reviews v3=100 --steps 10,25,50 --interval 1m
+  meshctl shift reviews v3=100 --match end-user=jason    # requests with this header first
+  meshctl shift reviews v3 --steps 10,25,50,100 --interval 30s --max-5xx 1% --max-p99 300ms
   meshctl shift reviews v3=50 --probe http://localhost:8080/productpage --requests 200
-  meshctl shift reviews --undo
+  meshctl shift reviews --resume                         # go on with steps that were interrupted
+  meshctl shift reviews --undo=2                         # take the last two shifts back
+  meshctl shift status                                   # what is under way, and what can be taken back
 
-With --steps each step is measured; a step that deviates or whose new version fails more often than the others is taken back, step
-by step, and so is everything on Ctrl-C.
+With --steps each step is measured; a step that passes a limit, deviates, or whose new version fails more often than the others is
+taken back, and everything before it. Ctrl-C stops between two shares: --resume goes on, --undo goes back.
+A service of the name status is written with its namespace: status.NAMESPACE.
 
 Output formats: table, json, yaml.
-Exit codes: 1 when the observed shares deviate from those asked, when a proxy refuses the change, or after a rollback.")]
+Exit codes: 1 when the observed shares deviate from those asked, when a proxy refuses the change, after a rollback or when stopped;
+80 after a rollback because --max-5xx or --max-p99 was passed."
+)]
 pub struct Args {
+    /// What else there is to do.
+    #[command(subcommand)]
+    pub action: Option<Action>,
     /// The service: NAME, NAME.NAMESPACE or a whole host
-    #[arg(value_name = "SERVICE")]
-    pub service: String,
-    /// Shares of subsets in percent
-    #[arg(value_name = "SUBSET=WEIGHT")]
-    pub shares: Vec<String>,
+    #[arg(value_name = "SERVICE", required = true)]
+    pub service: Option<String>,
+    #[command(flatten)]
+    pub asked: Asked,
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Take the last N shifts of the service back (one without N)
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub undo: Option<u32>,
+    /// Go on with steps that were interrupted
+    #[arg(long)]
+    pub resume: bool,
+    /// Do not ask before writing
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Show shifts: what is under way, what has what share, and how many can be taken back
+    Status {
+        /// The service: NAME, NAME.NAMESPACE or a whole host; all by default
+        #[arg(value_name = "SERVICE")]
+        service: Option<String>,
+    },
+}
+
+/// What is asked of a shift. It is kept as long as the shift is under way, so that it can be gone on with.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Asked {
+    /// Shares of subsets in percent; with --steps the weight may be left out
+    #[arg(value_name = "SUBSET=WEIGHT")]
+    pub shares: Vec<String>,
     /// Weights to stop at on the way; needs exactly one SUBSET=WEIGHT
     #[arg(long, value_name = "WEIGHT,...", value_delimiter = ',')]
     pub steps: Vec<String>,
     /// How long each step is measured at least (default: 30s)
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<String>,
-    /// Take the last shift of the service back
-    #[arg(long)]
-    pub undo: bool,
-    /// How long the proxies may take to acknowledge
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    pub timeout: String,
-    /// Do not ask before writing
-    #[arg(short, long)]
-    pub yes: bool,
+    /// Share of failed requests (5xx, or no pod reached) to the subset that takes everything back
+    #[arg(long = "max-5xx", value_name = "SHARE")]
+    pub max_5xx: Option<String>,
+    /// Duration of the slowest of a hundred requests to the subset that takes everything back
+    #[arg(long, value_name = "DURATION")]
+    pub max_p99: Option<String>,
+    /// Only requests that have this header
+    #[arg(long = "match", value_name = "HEADER=VALUE")]
+    pub header: Option<String>,
+    /// How long the proxies may take to acknowledge (default: 60s)
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
     /// How long to measure; 0 not at all (default: 10s)
     #[arg(long, value_name = "DURATION")]
     pub measure: Option<String>,
@@ -69,11 +117,11 @@ pub enum Task {
     Shift {
         /// To what.
         ask: WeightRequest,
-        /// Stops on the way.
-        steps: Vec<u32>,
     },
-    /// To take the last shift back.
-    Undo,
+    /// To take the last shifts back.
+    Undo(u32),
+    /// To go on with a shift that was interrupted.
+    Resume,
 }
 
 /// How long things may take.
@@ -87,6 +135,8 @@ pub struct Limits {
     pub window: Duration,
     /// A measurement with this many requests is complete.
     pub enough: Option<u64>,
+    /// What the new version may not exceed.
+    pub allowed: shift::Limits,
 }
 
 /// Requests that a probe sends when nobody says how many.
@@ -97,32 +147,74 @@ pub const PROBES: u64 = 100;
 impl Args {
     /// What the words ask for.
     pub fn task(&self) -> anyhow::Result<Task> {
-        if self.undo {
-            if !self.shares.is_empty() || !self.steps.is_empty() {
+        let asks = Asked {
+            timeout: None,
+            ..self.asked.clone()
+        } != Asked::default();
+        if let Some(shifts) = self.undo {
+            if asks || self.resume {
                 return Err(failure::usage(
                     "--undo takes the last shift back and takes no SUBSET=WEIGHT and no --steps",
                 ));
             }
-            return Ok(Task::Undo);
+            return Ok(Task::Undo(shifts));
         }
-        let ask = WeightRequest::parse(&self.shares).map_err(refused)?;
-        if !self.steps.is_empty() && ask.shares().len() != 1 {
+        if self.resume {
+            if asks || self.dry_run {
+                return Err(failure::usage(
+                    "--resume goes on with what was asked before and takes no SUBSET=WEIGHT and no other flags",
+                ));
+            }
+            return Ok(Task::Resume);
+        }
+        let (ask, _) = self.asked.weights()?;
+        Ok(Task::Shift { ask })
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// The weights that are asked for, and those on the way.
+    pub fn weights(&self) -> anyhow::Result<(WeightRequest, Vec<u32>)> {
+        let step = |text: &String| {
+            text.trim().parse::<u32>().map_err(|_| {
+                failure::usage(format!("step {text:?} is not a whole number from 0 to 100"))
+            })
+        };
+        let mut shares = self.shares.clone();
+        if let ([subset], Some(last)) = (shares.as_mut_slice(), self.steps.last())
+            && !subset.contains('=')
+        {
+            *subset = format!("{subset}={}", last.trim());
+        }
+        let mut ask = WeightRequest::parse(&shares).map_err(refused)?;
+        if let Some(header) = &self.header {
+            ask = ask.only_for(header).map_err(refused)?;
+        }
+        let one = ask.shares().len() == 1;
+        if !self.steps.is_empty() && !one {
             return Err(failure::usage("--steps needs exactly one SUBSET=WEIGHT")).hint(
                 "the other subsets share the rest at every step; give more than one only without --steps",
             );
+        }
+        if (self.max_5xx.is_some() || self.max_p99.is_some()) && !one {
+            return Err(failure::usage(
+                "--max-5xx and --max-p99 need exactly one SUBSET=WEIGHT, which they are about",
+            ));
         }
         if self.steps.is_empty() && self.interval.is_some() {
             return Err(failure::usage(
                 "--interval is about --steps, which are not given",
             ));
         }
-        let step = |text: &String| {
-            text.trim().parse::<u32>().map_err(|_| {
-                failure::usage(format!("step {text:?} is not a whole number from 0 to 100"))
-            })
-        };
         let steps = self.steps.iter().map(step).collect::<anyhow::Result<_>>()?;
-        Ok(Task::Shift { ask, steps })
+        Ok((ask, steps))
+    }
+
+    /// Whether it goes step by step, and is taken back when a step is bad.
+    pub fn is_watched(&self) -> bool {
+        !self.steps.is_empty() || self.max_5xx.is_some() || self.max_p99.is_some()
     }
 
     /// The limits that the words set.
@@ -142,12 +234,32 @@ impl Args {
             None if self.requests.is_some() || self.probe.is_some() => Duration::from_secs(60),
             None => Duration::from_secs(10),
         };
+        let errors = self.max_5xx.as_deref().map(shift::Limits::parse_share);
+        let p99 = self
+            .max_p99
+            .as_deref()
+            .map(|text| duration("max-p99", text));
+        let allowed = shift::Limits {
+            errors: errors.transpose().map_err(refused)?,
+            p99: p99.transpose()?,
+        };
+        if !allowed.is_empty() && window == Duration::ZERO {
+            return Err(failure::usage(
+                "--max-5xx and --max-p99 are measured, so --measure cannot be 0",
+            ));
+        }
         Ok(Limits {
-            timeout: duration("timeout", &self.timeout)?,
+            timeout: duration("timeout", self.timeout.as_deref().unwrap_or("60s"))?,
             interval,
             window,
             enough: self.requests,
+            allowed,
         })
+    }
+
+    /// Where requests are sent meanwhile.
+    pub fn probe(&self) -> anyhow::Result<Option<Address>> {
+        self.probe.as_deref().map(Address::parse).transpose()
     }
 }
 
@@ -191,6 +303,22 @@ mod tests {
                 "--interval is about --steps, which are not given",
             ),
             (
+                &["v3=50", "--undo=2", "--resume"],
+                "--undo takes the last shift back and takes no SUBSET=WEIGHT and no --steps",
+            ),
+            (
+                &["v3=50", "--resume"],
+                "--resume goes on with what was asked before and takes no SUBSET=WEIGHT and no other flags",
+            ),
+            (
+                &["v3=50", "v2=1", "--max-5xx", "1%"],
+                "--max-5xx and --max-p99 need exactly one SUBSET=WEIGHT, which they are about",
+            ),
+            (
+                &["v3=50", "--match", "jason"],
+                "\"jason\" is not of the form HEADER=VALUE",
+            ),
+            (
                 &["v3=60", "v1=50"],
                 "the weights add up to 110, which is more than 100",
             ),
@@ -199,7 +327,24 @@ mod tests {
             assert_eq!(error.to_string(), message);
             assert_eq!(failure::exit(&error), Exit::Usage);
         }
-        let error = args(&["v3=50", "--measure", "soon"]).limits().unwrap_err();
+        for (words, message) in [
+            (
+                &["v3=50", "--max-5xx", "lots"][..],
+                "\"lots\" is not a share from 0% to 100%",
+            ),
+            (
+                &["v3=50", "--max-5xx", "1%", "--measure", "0"],
+                "--max-5xx and --max-p99 are measured, so --measure cannot be 0",
+            ),
+        ] {
+            let error = args(words).asked.limits().unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert_eq!(failure::exit(&error), Exit::Usage);
+        }
+        let error = args(&["v3=50", "--measure", "soon"])
+            .asked
+            .limits()
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "--measure: \"soon\" is not a duration such as 10s, 250ms or 1h30m"
@@ -216,7 +361,7 @@ mod tests {
             (&["v3=50", "--steps", "10", "--interval", "1m"], 60),
             (&["v3=50", "--measure", "0"], 0),
         ] {
-            let window = args(words).limits().unwrap().window;
+            let window = args(words).asked.limits().unwrap().window;
             assert_eq!(window, Duration::from_secs(seconds), "{words:?}");
         }
     }

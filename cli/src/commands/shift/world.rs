@@ -12,7 +12,7 @@ use crate::context::{Cluster, Context};
 use crate::objects;
 
 /// What is listed. Owners of pods give the names under which proxies count.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 14] = [
     Kind::Namespace,
     Kind::Service,
     Kind::EndpointSlice,
@@ -23,6 +23,10 @@ const KINDS: [Kind; 10] = [
     Kind::Gateway,
     Kind::VirtualService,
     Kind::DestinationRule,
+    Kind::GatewayClass,
+    Kind::KubernetesGateway,
+    Kind::HttpRoute,
+    Kind::ReferenceGrant,
 ];
 /// Kinds that are listed at a time.
 const AT_A_TIME: usize = 5;
@@ -68,7 +72,15 @@ pub async fn load(context: &Context, cluster: &Cluster) -> anyhow::Result<Snapsh
 fn is_extra(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Namespace | Kind::Job | Kind::ReplicaSet | Kind::ServiceEntry | Kind::Gateway
+        Kind::Namespace
+            | Kind::Job
+            | Kind::ReplicaSet
+            | Kind::ServiceEntry
+            | Kind::Gateway
+            | Kind::GatewayClass
+            | Kind::KubernetesGateway
+            | Kind::HttpRoute
+            | Kind::ReferenceGrant
     )
 }
 

@@ -2,7 +2,8 @@
 
 use super::{ALL_V1, HOST, planned, target, world};
 use crate::shift::{
-    Counters, Errors, Expectation, Judgement, Tally, Verdict, WeightRequest, compare_errors, judge,
+    Counters, Errors, Expectation, Judgement, Section, Tally, Verdict, WeightRequest,
+    compare_errors, judge,
 };
 
 /// A scrape in which each version has so many good and bad requests.
@@ -15,7 +16,7 @@ fn scrape(counts: &[(&str, u64, u64)]) -> Counters {
             ));
         }
     }
-    Counters::parse(&text, HOST)
+    Counters::parse(&text, &[HOST.into()], Section::Http)
 }
 
 fn judged(counts: &[(&str, u64, u64)]) -> Judgement {
