@@ -138,6 +138,11 @@ impl Printer {
         self.note(&format!("{HINT}hint:{HINT:#} {text}"));
     }
 
+    /// Whether data goes to a terminal.
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether people see standard error at once, so that progress may be drawn there.
     pub fn has_terminal(&self) -> bool {
         io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -10,6 +10,7 @@
 //! current time and tickets. User input never makes a whole operation fail: a broken document or object is reported as a
 //! [`diag::Diagnostic`] and rejects only itself.
 
+pub mod access_log;
 pub mod diag;
 pub mod source;
 pub mod yaml;

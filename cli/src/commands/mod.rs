@@ -16,6 +16,7 @@ mod proxy_status;
 mod sandbox;
 mod shift;
 mod tag;
+mod traffic;
 mod uninstall;
 mod validate;
 mod version;
@@ -42,6 +43,11 @@ pub enum Command {
     Profile(profile::Args),
     Tag(tag::Args),
     Shift(shift::Args),
+    Edges(traffic::edges::Args),
+    Stat(traffic::stat::Args),
+    Graph(traffic::graph::Args),
+    Top(traffic::top::Args),
+    Tap(traffic::tap::Args),
     Analyze(analyze::Args),
     Validate(validate::Args),
     Explain(explain::Args),
@@ -66,6 +72,11 @@ impl Command {
             Self::Profile(args) => profile::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Shift(args) => shift::run(args, context),
+            Self::Edges(args) => traffic::edges::run(&args, context),
+            Self::Stat(args) => traffic::stat::run(&args, context),
+            Self::Graph(args) => traffic::graph::run(&args, context),
+            Self::Top(args) => traffic::top::run(&args, context),
+            Self::Tap(args) => traffic::tap::run(&args, context),
             Self::Analyze(args) => analyze::run(args, context),
             Self::Validate(args) => validate::run(args, context),
             Self::Explain(args) => explain::run(args, context),

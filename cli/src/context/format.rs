@@ -12,6 +12,10 @@ pub enum Format {
     Sarif,
     Github,
     Junit,
+    Ascii,
+    Dot,
+    Mermaid,
+    Svg,
 }
 
 // === impl Format ===
@@ -29,6 +33,10 @@ impl Format {
             Self::Sarif => "sarif",
             Self::Github => "github",
             Self::Junit => "junit",
+            Self::Ascii => "ascii",
+            Self::Dot => "dot",
+            Self::Mermaid => "mermaid",
+            Self::Svg => "svg",
         }
     }
 }

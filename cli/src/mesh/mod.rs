@@ -1,9 +1,11 @@
 //! The mesh in a cluster as commands see it: its control plane, who is connected to it, and pods by the names that people use.
 
+mod collector;
 mod control_plane;
 mod distribution;
 mod pods;
 
+pub use collector::{Collector, Reading, proxies};
 #[cfg(test)]
 pub use control_plane::Refused;
 pub use control_plane::{ControlPlane, SyncStatus};

@@ -37,7 +37,10 @@ impl Histogram {
         if anew {
             return self.clone();
         }
-        let since = self.0.iter().map(|(bound, count)| (*bound, count - earlier(bound)));
+        let since = self
+            .0
+            .iter()
+            .map(|(bound, count)| (*bound, count - earlier(bound)));
         Histogram(since.collect())
     }
 

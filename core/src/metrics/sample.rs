@@ -8,10 +8,13 @@ pub struct Sample<'a> {
     /// The metric.
     pub name: &'a str,
     /// Names and values of the labels.
-    labels: Vec<(&'a str, Cow<'a, str>)>,
+    labels: Labels<'a>,
     /// The value.
     pub value: f64,
 }
+
+/// Names and values.
+type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// The samples of some metrics. Lines that are not understood are skipped: one proxy's odd line must not hide all others.
 pub fn samples<'a>(text: &'a str, wanted: &'a [&str]) -> impl Iterator<Item = Sample<'a>> {
@@ -55,7 +58,7 @@ fn read<'a>(line: &'a str, wanted: &[&str]) -> Option<Sample<'a>> {
 }
 
 /// The labels up to the closing brace, and what follows it.
-fn labels(mut rest: &str) -> Option<(Vec<(&str, Cow<'_, str>)>, &str)> {
+fn labels(mut rest: &str) -> Option<(Labels<'_>, &str)> {
     let mut labels = Vec::new();
     loop {
         rest = rest.trim_start_matches([' ', ',']);

@@ -1,6 +1,7 @@
 //! `meshctl explain`: why the mesh does what it does.
 
 mod code;
+mod error;
 mod place;
 mod request;
 mod text;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
     subcommand_negates_reqs = true,
     after_help = "Examples:
   meshctl explain request GET http://reviews:9080/ --from deploy/productpage-v1
+  meshctl explain error UF    # what a flag, or a line, of an access log means
   meshctl explain IST0101     # what a finding of analyze means
   meshctl explain MESH0001 IST0130 -o json"
 )]
@@ -32,12 +34,14 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Request(request::Args),
+    Error(error::Args),
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     match args.what {
         Some(What::Request(args)) => request::run(args, context),
+        Some(What::Error(args)) => error::run(&args, context),
         None => code::run(&args.codes, context),
     }
 }
