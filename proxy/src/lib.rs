@@ -34,6 +34,7 @@ pub mod admin;
 
 mod applier;
 mod calendar;
+mod dns;
 mod file_limit;
 mod http_client;
 mod outgoing;

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::admin::{AdminPort, LogLevel, Open, Server, State};
 use crate::applier::Applier;
 use crate::bootstrap::Bootstrap;
+use crate::dns::{self, Lookup};
 use crate::file_limit;
 use crate::identity::Agent;
 use crate::lifecycle::{Drain, Lifecycle, Stage};
@@ -62,7 +63,9 @@ pub async fn run(bootstrap: Bootstrap, log: LogLevel) -> anyhow::Result<()> {
         bootstrap,
     });
     serve_pages(&state).await?;
-    let workers = Workers::start(options(&state)).context("failed to start the workers")?;
+    let lookup = Arc::new(Lookup::of(&state.bootstrap.network.view));
+    serve_dns(&state, &lookup).await?;
+    let workers = Workers::start(options(&state, lookup)).context("failed to start the workers")?;
     let (configs, identities) = (follow(&state), identify(&state));
     let mut serving = pin!(serve(&workers, configs, identities, &state));
     tokio::select! {
@@ -167,7 +170,7 @@ fn reporter(bootstrap: &Bootstrap) -> Reporter {
 }
 
 /// What workers need to know of the bootstrap.
-fn options(state: &State) -> Options {
+fn options(state: &State, lookup: Arc<Lookup>) -> Options {
     let bootstrap = &state.bootstrap;
     let network = &bootstrap.network;
     Options {
@@ -176,6 +179,7 @@ fn options(state: &State) -> Options {
         concurrency: bootstrap.workers,
         max_connections: file_limit::client_connections(file_limit::current()),
         view: network.view.clone(),
+        lookup,
         namespace: bootstrap.node.namespace.as_str().into(),
         service_cluster: bootstrap.node.cluster.as_str().into(),
         identity: Some(bootstrap.peer.clone()),
@@ -199,6 +203,27 @@ async fn serve_pages(state: &Arc<State>) -> anyhow::Result<()> {
     ] {
         let server = Server::bind(port, address).await?;
         tokio::spawn(server.run(state.clone()));
+    }
+    Ok(())
+}
+
+/// Answers DNS where it is captured. Before the first configuration all names are for the servers of `resolv.conf`.
+async fn serve_dns(state: &Arc<State>, lookup: &Arc<Lookup>) -> anyhow::Result<()> {
+    for (index, address) in state.bootstrap.dns.iter().enumerate() {
+        let server = match dns::Server::bind(*address, &state.bootstrap.network.view).await {
+            Ok(server) => server,
+            // Such as an address of IPv6 where there is none.
+            Err(_) if index > 0 => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to answer DNS on {address}"));
+            }
+        };
+        let names = {
+            let state = state.clone();
+            move |name: &str| state.runtime.load().addresses(name).cloned()
+        };
+        let search = lookup.config.search.clone();
+        tokio::spawn(server.run(names, search, lookup.upstream.clone()));
     }
     Ok(())
 }

@@ -228,6 +228,7 @@ impl<'a> Plan<'a> {
                 &self.traffic,
                 self.mode,
                 self.resources.clone(),
+                &self.proxy.metadata(),
             ))));
         }
         if self.native {

@@ -1,5 +1,7 @@
 //! What is added to a pod: the proxy's container, the init container, and their volumes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIVolumeFile,
     DownwardAPIVolumeSource, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
@@ -219,6 +221,7 @@ pub(super) fn init_container(
     traffic: &Traffic,
     mode: Interception,
     resources: ResourceRequirements,
+    metadata: &BTreeMap<String, String>,
 ) -> Container {
     let mut args: Vec<String> = [
         "istio-iptables",
@@ -261,6 +264,11 @@ pub(super) fn init_container(
         image: Some(image),
         image_pull_policy: Some(pull_policy).filter(|policy| !policy.is_empty()),
         args: Some(args),
+        // Whether DNS is redirected is one of these.
+        env: (!metadata.is_empty()).then(|| {
+            let all = metadata.iter();
+            all.map(|(key, value)| env(key, value.as_str())).collect()
+        }),
         resources: Some(resources),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),

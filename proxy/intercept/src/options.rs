@@ -24,8 +24,8 @@ pub enum Command {
 pub struct Run {
     /// What is redirected. Its `dns` and `ipv6` are [`crate::program`]'s to decide, with the pod's files at hand.
     pub settings: Settings,
-    /// Whether DNS is redirected.
-    pub dns: bool,
+    /// Whether DNS is redirected; none for what the environment says.
+    pub dns: Option<bool>,
     /// Whether DNS is redirected whatever the server, not only to the servers of `/etc/resolv.conf`.
     pub all_dns: bool,
     /// Whether IPv6 is redirected; none for what the pod's addresses say.
@@ -208,8 +208,8 @@ const OPTIONS: [Opt; 20] = [
         short: "",
         long: "redirect-dns",
         value: "",
-        help: "redirect DNS queries to port 15053, those to the servers of /etc/resolv.conf",
-        take: |run, text| set(&mut run.dns, switch(text)),
+        help: "redirect DNS queries to port 15053, those to the servers of /etc/resolv.conf (default: ISTIO_META_DNS_CAPTURE)",
+        take: |run, text| set(&mut run.dns, switch(text).map(Some)),
     },
     Opt {
         short: "",
@@ -346,7 +346,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Command, InvalidOptions> {
         .collect::<Result<_, _>>()?;
     let mut run = Run {
         settings: Settings::default(),
-        dns: false,
+        dns: None,
         all_dns: false,
         ipv6: None,
         backend: None,
@@ -452,7 +452,7 @@ mod tests {
         };
         let expected = Run {
             settings,
-            dns: false,
+            dns: None,
             all_dns: false,
             ipv6: None,
             backend: None,

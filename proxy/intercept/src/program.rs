@@ -18,6 +18,9 @@ const USAGE: u8 = 64;
 /// The program's own name, and Istio's names of what it does.
 pub const COMMANDS: [&str; 3] = ["intercept", "istio-iptables", CLEAN];
 
+/// Whether DNS is redirected where no flag says so: an item of the mesh's `proxyMetadata`, which the injector passes on.
+const CAPTURE_DNS: &str = "ISTIO_META_DNS_CAPTURE";
+
 /// Istio's name of a run that removes the rules.
 const CLEAN: &str = "istio-clean-iptables";
 
@@ -41,7 +44,9 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         );
     }
     run.settings.proxy_mark = view.proxy_mark;
-    resolve(&mut run);
+    if let Err(mistake) = resolve(&mut run) {
+        return fail(&mistake, USAGE);
+    }
     let ruleset = plan(&run.settings);
     if run.dry_run {
         return print(&ruleset.to_string());
@@ -62,16 +67,30 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
 }
 
 /// What depends on the pod: its DNS servers, and whether it has IPv6.
-fn resolve(run: &mut Run) {
+fn resolve(run: &mut Run) -> Result<(), String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     run.settings.ipv6 = run
         .ipv6
         .unwrap_or_else(|| has_ipv6(&read("/proc/net/if_inet6")));
-    run.settings.dns = match (run.dns, run.all_dns) {
+    let dns = match run.dns {
+        Some(dns) => dns,
+        None => captures_dns(&std::env::var(CAPTURE_DNS).unwrap_or_default())?,
+    };
+    run.settings.dns = match (dns, run.all_dns) {
         (_, true) => Dns::All,
         (true, false) => Dns::Servers(servers(&read("/etc/resolv.conf"))),
         (false, false) => Dns::Untouched,
     };
+    Ok(())
+}
+
+/// What the variable says of DNS, in the forms that Go understands.
+fn captures_dns(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{CAPTURE_DNS} is {text:?}, expected true or false")),
+    }
 }
 
 /// Whether the kernel's list of IPv6 addresses has one that others can reach: neither of the loopback interface nor of a link only.
@@ -118,6 +137,13 @@ mod tests {
         assert!(!has_ipv6(""));
         let global = "fd00000000000000f8a5a4fffe0b1c2d 02 40 00 80     eth0\n";
         assert!(has_ipv6(&format!("{local}{global}")));
+    }
+
+    #[test]
+    fn the_environment_says_whether_dns_is_captured() {
+        assert_eq!(captures_dns("true"), Ok(true));
+        assert_eq!(captures_dns(""), Ok(false));
+        assert!(captures_dns("on").is_err());
     }
 
     #[test]

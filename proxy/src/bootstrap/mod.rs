@@ -10,6 +10,7 @@
 //! (`MESH_...`, see [`HostView`]); in a cluster they are absent and the ordinary addresses and paths hold.
 
 mod app;
+mod dns;
 mod environment;
 mod node;
 mod proxy_config;
@@ -46,6 +47,8 @@ pub struct Bootstrap {
     pub drain: Duration,
     /// Addresses and ports.
     pub network: Network,
+    /// Where DNS is answered: the first must be free, others are for what else the system has. None where DNS is not captured.
+    pub dns: Vec<SocketAddr>,
     /// A certificate that somebody else keeps; none where the control plane is asked for one.
     pub mounted: Option<Mounted>,
     /// The application's probes by path.
@@ -113,6 +116,7 @@ impl Bootstrap {
             workers: workers(args, &config),
             drain: config.drain(&mut env),
             network: network(args, &env, &config),
+            dns: dns::addresses(args.kind, &mut env, &config),
             mounted: mounted(&mut env),
             probes: app::probes(&mut env),
             app_metrics: app::metrics(&mut env),

@@ -56,6 +56,11 @@ impl ProxyConfig {
         port(self.0.get("statusPort")?)
     }
 
+    /// A variable of `proxyMetadata`.
+    pub(super) fn metadata(&self, name: &str) -> Option<&str> {
+        self.0.get("proxyMetadata")?.get(name)?.as_str()
+    }
+
     pub(super) fn service_cluster(&self) -> Option<&str> {
         self.0.get("serviceCluster")?.as_str()
     }

@@ -123,7 +123,7 @@ impl Runtime {
     }
 
     /// Addresses of a lower-case host name that the control plane knows.
-    pub fn addresses(&self, host: &str) -> Option<&[std::net::IpAddr]> {
+    pub fn addresses(&self, host: &str) -> Option<&Arc<[std::net::IpAddr]>> {
         self.names.get(host)
     }
 }

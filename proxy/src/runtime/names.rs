@@ -11,6 +11,8 @@ use rustc_hash::FxHashMap;
 pub struct Names {
     tables: Vec<Arc<NameTable>>,
     addresses: FxHashMap<Arc<str>, Arc<[IpAddr]>>,
+    /// Whether some of the names are patterns.
+    has_patterns: bool,
 }
 
 // === impl Names ===
@@ -23,15 +25,30 @@ impl Names {
             return before.clone();
         }
         let names = resolvable_names(tables.iter().map(|table| &**table), namespace);
+        let has_patterns = names.keys().any(|name| name.starts_with('*'));
         let addresses = names.into_iter().map(|(name, found)| (name, found.into()));
         Arc::new(Self {
             tables: tables.to_vec(),
             addresses: addresses.collect(),
+            has_patterns,
         })
     }
 
-    /// Addresses of a lower-case name.
-    pub fn get(&self, name: &str) -> Option<&[IpAddr]> {
-        self.addresses.get(name).map(|found| &**found)
+    /// Addresses of a lower-case name: its own, or else those of the longest pattern (`*.example.com`) that covers it.
+    pub fn get(&self, name: &str) -> Option<&Arc<[IpAddr]>> {
+        if let Some(found) = self.addresses.get(name) {
+            return Some(found);
+        }
+        if !self.has_patterns {
+            return None;
+        }
+        let mut rest = name;
+        while let Some((_, shorter)) = rest.split_once('.') {
+            if let Some(found) = self.addresses.get(&*["*.", shorter].concat()) {
+                return Some(found);
+            }
+            rest = shorter;
+        }
+        None
     }
 }

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Each name is asked for on its own: one that is slow or unknown holds up no other, and a change of configuration only asks for the
-//! names that are new. The system's resolver does not tell how long an answer is valid, so names are asked for again as often as Istio's
-//! `dnsRefreshRate` says.
+//! names that are new. A name is asked for again when its answer is not valid any more, or as often as Istio's `dnsRefreshRate` says where
+//! nobody tells how long that is.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,14 +18,18 @@ use futures::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Shared, resolve};
+use super::Shared;
+use crate::dns::Found;
 use crate::runtime::{Resolved, Runtime};
 
 /// Istio's `dnsRefreshRate`.
 const REFRESH: Duration = Duration::from_secs(60);
 
-/// How soon a name is asked for again that had no address.
+/// How soon a name is asked for again that had no address, and the least pause whatever an answer says.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The longest pause.
+const MAX_REFRESH: Duration = Duration::from_secs(300);
 
 /// Lookups at once.
 const MAX_LOOKUPS: usize = 32;
@@ -45,14 +49,14 @@ struct Host {
 }
 
 /// A name that is being looked up.
-type Lookup = BoxFuture<'static, (Arc<str>, Vec<IpAddr>)>;
+type Lookup = BoxFuture<'static, (Arc<str>, Found)>;
 
 /// Looks names up for as long as it is not aborted.
 pub async fn keep(shared: Arc<Shared>) {
     let lookup = |host: Arc<str>| -> Lookup {
-        let hosts = shared.options.view.hosts.clone();
+        let lookup = shared.options.lookup.clone();
         Box::pin(async move {
-            let found = resolve::host_addresses(hosts.as_deref(), &host).await;
+            let found = lookup.find(&host).await;
             (host, found)
         })
     };
@@ -135,12 +139,20 @@ impl Names {
     }
 
     /// Takes in what a name was resolved to. Addresses that worked are better than none.
-    fn answered(&mut self, name: &str, found: Vec<IpAddr>, now: Instant) {
+    fn answered(&mut self, name: &str, found: Found, now: Instant) {
         let Some(host) = self.hosts.get_mut(name) else {
             // The configuration has gone on without it.
             return;
         };
-        let pause = if found.is_empty() { RETRY } else { REFRESH };
+        let Found {
+            addresses: found,
+            valid,
+        } = found;
+        let pause = match (found.is_empty(), valid) {
+            (true, _) => RETRY,
+            (false, None) => REFRESH,
+            (false, Some(valid)) => valid.clamp(RETRY, MAX_REFRESH),
+        };
         host.due = now.checked_add(pause);
         if found.is_empty() || found == host.addresses {
             return;
@@ -184,6 +196,13 @@ mod tests {
         all.map(|endpoint| endpoint.address).collect()
     }
 
+    fn one_address(valid: Option<Duration>) -> Found {
+        Found {
+            addresses: vec![[10, 0, 0, 1].into()],
+            valid,
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn names_are_asked_for_beside_each_other() {
         let clusters = resolved((0..100).map(|index| format!("host-{index}")));
@@ -198,7 +217,7 @@ mod tests {
                     1
                 };
                 tokio::time::sleep(Duration::from_secs(pause)).await;
-                (host, vec![[10, 0, 0, 1].into()])
+                (host, one_address(None))
             })
         };
         let mut asking = FuturesUnordered::new();
@@ -217,8 +236,8 @@ mod tests {
         assert_eq!(names.due(begin, 1).len(), 1);
         assert_eq!(names.due(begin, 9).len(), 1);
         assert_eq!(names.next(), None);
-        names.answered("a", vec![[10, 0, 0, 1].into()], begin);
-        names.answered("b", Vec::new(), begin);
+        names.answered("a", one_address(None), begin);
+        names.answered("b", Found::default(), begin);
         assert_eq!(names.next(), Some(begin + RETRY));
         let after = resolved(["a".into(), "c".into()]);
         names.follow(after.clone(), begin);
@@ -226,7 +245,19 @@ mod tests {
         assert_eq!(names.due(begin, 9), ["c".into()]);
         let later = begin + REFRESH;
         assert_eq!(names.due(later, 9), ["a".into()]);
-        names.answered("a", Vec::new(), later);
+        names.answered("a", Found::default(), later);
         assert_eq!(addresses(&after[0]).len(), 1);
+    }
+
+    #[test]
+    fn names_are_asked_for_again_when_answers_expire() {
+        let begin = Instant::now();
+        for (seconds, pause) in [(0, 5), (42, 42), (86_400, 300)] {
+            let mut names = Names::default();
+            names.follow(resolved(["a".into()]), begin);
+            names.due(begin, 1);
+            names.answered("a", one_address(Some(Duration::from_secs(seconds))), begin);
+            assert_eq!(names.next(), Some(begin + Duration::from_secs(pause)));
+        }
     }
 }

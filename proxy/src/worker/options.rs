@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mesh_ir::{Capture, Direction, HostView, ProxyKind};
 
+use crate::dns::Lookup;
 use crate::http1::HeadLimits;
 use crate::telemetry::Reporter;
 use crate::telemetry::metrics::{Metrics, OwnMetadata, Peer};
@@ -21,6 +22,8 @@ pub struct Options {
     pub max_connections: usize,
     /// What is different where the proxy runs.
     pub view: Arc<HostView>,
+    /// Finds the addresses of host names.
+    pub lookup: Arc<Lookup>,
     /// Namespace of the workload, whose services it knows by their names alone.
     pub namespace: Arc<str>,
     /// The proxy's own service cluster, in descriptors of rate limits.

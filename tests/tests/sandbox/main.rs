@@ -11,6 +11,7 @@ mod bookinfo;
 mod chance;
 mod corpus;
 mod demo;
+mod dns;
 mod exec;
 mod http;
 mod install;

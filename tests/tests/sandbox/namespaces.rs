@@ -126,7 +126,7 @@ fn skip(why: &str) {
 }
 
 /// Whether the programs are there that the cases run; says on standard error which are not.
-fn has(programs: &[&str]) -> bool {
+pub fn has(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| {
         let found = Command::new("sh")
             .args(["-c", &format!("command -v {program}")])
@@ -156,7 +156,7 @@ pub fn is_possible() -> bool {
     output.status.success()
 }
 
-fn up(name: &'static str, words: &[&str]) -> Sandbox {
+pub fn up(name: &'static str, words: &[&str]) -> Sandbox {
     let mut all = vec!["--backend", "namespaces"];
     all.extend(words);
     Sandbox::up(name, &all)

@@ -34,15 +34,12 @@ pub(super) fn named_host(snapshot: &Snapshot, service: &MeshService, domain: &st
 }
 
 /// The addresses of a service: those of its instances where it has none of its own; none if its name is not resolved here, because
-/// it is resolved by DNS or stands for several.
+/// it is resolved by DNS, or stands for several that have no address in common.
 fn addresses(snapshot: &Snapshot, service: &MeshService) -> Vec<IpAddr> {
-    if is_wildcard(&service.host) {
-        return Vec::new();
-    }
     if !service.addresses.is_empty() {
         return service.addresses.clone();
     }
-    if service.resolution == Resolution::Dns {
+    if is_wildcard(&service.host) || service.resolution == Resolution::Dns {
         return Vec::new();
     }
     let ports = service.ports.iter();

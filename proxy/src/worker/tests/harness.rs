@@ -53,6 +53,7 @@ pub fn start_with(
 ) -> Proxy {
     let metrics = Arc::new(Metrics::new());
     let options = Options {
+        lookup: Arc::new(mesh_proxy::dns::Lookup::of(&Arc::default())),
         kind: ProxyKind::Sidecar,
         capture,
         concurrency: 1,
