@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
+use http::Method;
 use mesh_ir::ProxyKind;
 
 /// What the words ask for.
@@ -14,6 +15,8 @@ use mesh_ir::ProxyKind;
 pub enum Command {
     /// Run a proxy.
     Proxy(Args),
+    /// Ask the admin interface of the proxy that runs here.
+    Request(AdminRequest),
     /// Print how to use the program.
     Help,
     /// Print the version.
@@ -43,12 +46,28 @@ pub struct Args {
     pub log_as_json: bool,
 }
 
+/// A request of the admin interface: `request METHOD PATH [BODY]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminRequest {
+    /// Such as `GET`.
+    pub method: Method,
+    /// With its query; begins with a slash.
+    pub path: String,
+    /// Empty without one.
+    pub body: String,
+}
+
 /// Why words cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidArgs {
     /// The command is missing or unknown.
-    #[error("{0:?} is no command; run it as: proxy sidecar|router [OPTIONS], see --help")]
+    #[error(
+        "{0:?} is no command; run it as: proxy sidecar|router [OPTIONS], or: request METHOD PATH [BODY]; see --help"
+    )]
     Command(String),
+    /// The words after `request` are too few, too many or malformed.
+    #[error("{0}; run it as: request METHOD PATH [BODY], such as: request GET stats")]
+    Request(String),
     /// The role is missing or unknown.
     #[error("{0:?} is no role of a proxy; there are: sidecar, router")]
     Role(String),
@@ -196,6 +215,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Command, InvalidArgs> {
     let mut words = words.into_iter();
     match words.next().unwrap_or_default().as_str() {
         "proxy" => {}
+        "request" => return request(&words.collect::<Vec<_>>()),
         "-h" | "--help" | "help" => return Ok(Command::Help),
         "-V" | "--version" | "version" => return Ok(Command::Version),
         other => return Err(InvalidArgs::Command(other.to_owned())),
@@ -216,6 +236,28 @@ pub fn parse(words: Vec<OsString>) -> Result<Command, InvalidArgs> {
     Ok(Command::Proxy(args))
 }
 
+/// Reads the words after `request`.
+fn request(words: &[String]) -> Result<Command, InvalidArgs> {
+    let (method, path, body) = match words {
+        [word, ..] if word == "-h" || word == "--help" => return Ok(Command::Help),
+        [method, path] => (method, path, ""),
+        [method, path, body] => (method, path, body.as_str()),
+        _ => {
+            return Err(InvalidArgs::Request(format!(
+                "{} words instead of two or three",
+                words.len()
+            )));
+        }
+    };
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| InvalidArgs::Request(format!("{method:?} is no method of HTTP")))?;
+    Ok(Command::Request(AdminRequest {
+        method,
+        path: format!("/{}", path.trim_start_matches('/')),
+        body: body.to_owned(),
+    }))
+}
+
 /// How to use the program.
 pub fn help() -> String {
     let mut text = String::from(
@@ -230,7 +272,8 @@ pub fn help() -> String {
         text.push_str(&format!("  {usage:<42} {help}\n"));
     }
     text.push_str(
-        "\nBeside that, `intercept` (also: istio-iptables) redirects a pod's traffic to its proxy; see intercept --help.\n\
+        "\n`request METHOD PATH [BODY]` asks the admin interface of the proxy that runs here, such as `request GET stats`.\n\
+         \nBeside that, `intercept` (also: istio-iptables) redirects a pod's traffic to its proxy; see intercept --help.\n\
          \nThe environment says which pod this is (POD_NAME, POD_NAMESPACE, INSTANCE_IP, ISTIO_META_...), and PROXY_CONFIG\n\
          holds the rest of the configuration, as Istio's injector writes it.\n",
     );
@@ -328,9 +371,30 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_the_admin_interface_are_understood() {
+        let request = |method, path: &str, body: &str| {
+            Ok(Command::Request(AdminRequest {
+                method,
+                path: path.to_owned(),
+                body: body.to_owned(),
+            }))
+        };
+        assert_eq!(
+            words("request GET stats?format=json"),
+            request(Method::GET, "/stats?format=json", "")
+        );
+        assert_eq!(
+            words("request post /logging x"),
+            request(Method::POST, "/logging", "x")
+        );
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, message) in [
             ("", "\"\" is no command"),
+            ("request GET", "1 words instead of two or three"),
+            ("request G{T stats", "is no method of HTTP"),
             ("proxy waypoint", "\"waypoint\" is no role"),
             ("proxy sidecar --domian x", "no option --domian"),
             ("proxy sidecar x", "no option x"),

@@ -1,10 +1,12 @@
 //! One request over a connection of its own, for those who ask rarely.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,13 +15,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 ///
 /// # Errors
 /// When there is no answer, or it is longer than `limit`.
-pub(crate) async fn exchange<I>(
+pub(crate) async fn exchange<I, B>(
     io: I,
-    request: Request<Empty<Bytes>>,
+    request: Request<B>,
     limit: usize,
 ) -> Result<(StatusCode, Bytes), String>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
 {
     let text = |error: &dyn fmt::Display| error.to_string();
     let handshake = http1::handshake(TokioIo::new(io)).await;

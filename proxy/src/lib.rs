@@ -32,6 +32,7 @@ pub mod identity;
 
 pub mod admin;
 
+mod admin_request;
 mod applier;
 mod calendar;
 mod dns;

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use mesh_ir::ProxyKind;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, reload};
 
 use crate::admin::LogLevel;
-use crate::args::{self, Command};
+use crate::admin_request;
+use crate::args::{self, AdminRequest, Args, Command};
 use crate::bootstrap::{Bootstrap, Environment};
 use crate::file_limit;
 use crate::run::run;
@@ -28,7 +30,8 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
     }
     let args = match args::parse(words) {
         Ok(Command::Proxy(args)) => args,
-        Ok(Command::Help) => return print(&args::help()),
+        Ok(Command::Request(request)) => return ask(request),
+        Ok(Command::Help) => return print(args::help()),
         Ok(Command::Version) => {
             return print(concat!("mesh-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
         }
@@ -40,17 +43,34 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
     };
     let log = start_log(&bootstrap);
     file_limit::raise();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(bootstrap, log)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
+    match block_on(run(bootstrap, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}"), 1),
     }
+}
+
+/// Asks the proxy that runs in the same container, which the same environment has told where it listens.
+fn ask(request: AdminRequest) -> ExitCode {
+    let sidecar = Args::new(ProxyKind::Sidecar);
+    let admin = match Bootstrap::new(&sidecar, Environment::of_process()) {
+        Ok(bootstrap) => bootstrap.network.admin,
+        Err(error) => return fail(&error.to_string(), USAGE),
+    };
+    match block_on(admin_request::ask(admin, request)) {
+        Ok((status, body)) => {
+            print(&body);
+            match status.is_success() {
+                true => ExitCode::SUCCESS,
+                false => fail(&format!("the admin interface answered with {status}"), 1),
+            }
+        }
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(work)
 }
 
 /// Starts the proxy's own log, on standard error. In a process that logs already nothing is started, and the level is not ours.
@@ -75,9 +95,9 @@ fn start_log(bootstrap: &Bootstrap) -> LogLevel {
     }
 }
 
-fn print(text: &str) -> ExitCode {
+fn print(text: impl AsRef<[u8]>) -> ExitCode {
     // A reader that has gone away has read enough.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(text.as_ref());
     ExitCode::SUCCESS
 }
 

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
 
-use crate::client::{Client, Target};
+use crate::client::{Answer, Client, Target};
 use crate::config::Config;
 
 /// How long one request may take.
@@ -137,10 +137,21 @@ impl Load {
         Ok(())
     }
 
-    /// One request, as `curl` sends it.
-    pub(crate) fn once(mut self) -> Load {
-        (self.requests, self.connections, self.rate) = (Some(1), 1, 0.0);
-        self
+    /// Sends one request, and prints the answer as it came.
+    ///
+    /// # Errors
+    /// No answer, or an error status, after it is printed.
+    pub(crate) async fn curl(self, config: &Config) -> anyhow::Result<()> {
+        let client = Client::new(config);
+        let answer = client
+            .get(&self.target, &self.path, self.headers, LIMIT)
+            .await?;
+        std::io::stdout().write_all(&shown(&answer))?;
+        let status = answer.status;
+        if status.is_client_error() || status.is_server_error() {
+            bail!("the answer has the status {status}");
+        }
+        Ok(())
     }
 
     /// Sends the requests, and prints the counts.
@@ -199,6 +210,17 @@ impl Load {
             *counts.entry(code).or_default() += 1;
         }
     }
+}
+
+/// An answer as the wire has it.
+fn shown(answer: &Answer) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {}\n", answer.status).into_bytes();
+    for (name, value) in &answer.headers {
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+    }
+    text.push(b'\n');
+    text.extend_from_slice(&answer.body);
+    text
 }
 
 fn report(counts: &Counts, took: Duration) -> String {

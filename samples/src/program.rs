@@ -50,6 +50,8 @@ enum Work {
     Tcp(Arc<dyn Conversation>),
     /// Sends requests and ends.
     Load(Load),
+    /// Sends one request, prints its answer and ends.
+    Curl(Load),
     /// Waits until it is told to stop.
     Sleep,
 }
@@ -283,6 +285,10 @@ pub async fn run_until(
             done = load.run(&config) => done,
             () = shutdown => Ok(()),
         },
+        Work::Curl(request) => tokio::select! {
+            done = request.curl(&config) => done,
+            () = shutdown => Ok(()),
+        },
         Work::Sleep => {
             shutdown.await;
             Ok(())
@@ -322,7 +328,7 @@ async fn serve(
             }
         }
         Work::Tcp(program) => tcp::serve(listeners, program, shutdown, grace).await,
-        Work::Load(_) | Work::Sleep => {}
+        Work::Load(_) | Work::Curl(_) | Work::Sleep => {}
     }
     tracing::info!(program = name, "stopped");
     Ok(())
@@ -335,7 +341,7 @@ async fn serve(
 pub fn port(name: &str, config: &Config) -> anyhow::Result<Option<u16>> {
     let program = find(name)?;
     let app = (program.build)(config)?;
-    if matches!(app.work, Work::Load(_) | Work::Sleep) {
+    if matches!(app.work, Work::Load(_) | Work::Curl(_) | Work::Sleep) {
         return Ok(None);
     }
     let asked = app.ports.first().copied();
@@ -390,7 +396,13 @@ fn fortio(config: &Config) -> anyhow::Result<App> {
     let work = match args.next().map(String::as_str) {
         None | Some("server") => return Ok(App::new(Echo::new(config))),
         Some("load") => Load::parse(&args.cloned().collect::<Vec<_>>())?,
-        Some("curl") => Load::parse(&args.cloned().collect::<Vec<_>>())?.once(),
+        Some("curl") => {
+            let request = Load::parse(&args.cloned().collect::<Vec<_>>())?;
+            return Ok(App {
+                work: Work::Curl(request),
+                ports: Vec::new(),
+            });
+        }
         Some(other) => bail!("there is no command {other:?}, expected server, load or curl"),
     };
     Ok(App {

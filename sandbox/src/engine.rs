@@ -1,6 +1,5 @@
 //! The engine: controllers, node and network over an API server, started and stopped as one.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use mesh_node::{
     self as node, Events, Images, Ingress, NodeContext, PodRuntime, Pods, ServiceNetwork,
 };
 
-use crate::images;
 use crate::state::Paths;
 
 /// How long tasks get to end after they were told to.
@@ -40,8 +38,8 @@ pub struct EngineOptions {
     /// The pods that run.
     pub pods: Pods,
     pub paths: Paths,
-    /// Commands for images, by name.
-    pub images: BTreeMap<String, String>,
+    /// What images stand for.
+    pub images: Images,
     pub ingress: Ingress,
 }
 
@@ -63,7 +61,7 @@ impl Engine {
             backend: Backend { runtime, services },
             pods,
             paths,
-            images: mapped,
+            images,
             ingress,
         } = options;
         let (stop_controllers, stop_node, stop_rest) = (
@@ -98,7 +96,7 @@ impl Engine {
             caches: caches.clone(),
             runtime,
             pods,
-            images: Images::new(mapped, images::builtin),
+            images,
             directory: paths.directory().to_owned(),
             cpus,
             memory,

@@ -10,13 +10,14 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use mesh_apiserver::{ContainerRun, ExecRequest, HasEnded, Kubelet, LogOptions, Session};
-use mesh_node::{self as node, PodRuntime, Pods, Selection};
+use mesh_node::{self as node, Images, PodRuntime, Pods, Selection};
 use tokio::net::TcpStream;
 
 /// The node of this process.
 pub struct LocalKubelet {
     runtime: Arc<dyn PodRuntime>,
     pods: Pods,
+    images: Images,
     /// The sandbox's state directory, where the node keeps logs.
     directory: PathBuf,
 }
@@ -24,11 +25,12 @@ pub struct LocalKubelet {
 // === impl LocalKubelet ===
 
 impl LocalKubelet {
-    /// The node of a back end, its pods and a state directory.
-    pub fn new(runtime: Arc<dyn PodRuntime>, pods: Pods, directory: &Path) -> Self {
+    /// The node of a back end, its pods, what images stand for and a state directory.
+    pub fn new(runtime: Arc<dyn PodRuntime>, pods: Pods, images: Images, directory: &Path) -> Self {
         Self {
             runtime,
             pods,
+            images,
             directory: directory.to_owned(),
         }
     }
@@ -65,7 +67,7 @@ impl Kubelet for LocalKubelet {
     }
 
     fn exec(&self, request: ExecRequest) -> BoxFuture<'static, io::Result<Session>> {
-        let pods = self.pods.clone();
+        let (pods, images) = (self.pods.clone(), self.images.clone());
         async move {
             let ExecRequest {
                 pod,
@@ -80,7 +82,7 @@ impl Kubelet for LocalKubelet {
             let program = if command.is_empty() {
                 node::attach(&pods, uid, &container, has_input)?
             } else {
-                node::exec(&pods, uid, &container, command, has_terminal).await?
+                node::exec((&pods, &images), uid, &container, command, has_terminal).await?
             };
             let node::ExecProgram {
                 input,

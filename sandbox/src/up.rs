@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use kube::Client;
 use mesh_apiserver::{Identity, Server, ServerOptions, ServiceAddresses};
-use mesh_node::{API_PORT, Block, Ingress, IngressTarget, Pods, start_time};
+use mesh_node::{API_PORT, Block, Images, Ingress, IngressTarget, Pods, start_time};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::backend::{self, Place};
 use crate::engine::{Engine, EngineOptions};
+use crate::images;
 use crate::kubelet::LocalKubelet;
 use crate::state::{BackendName, IngressRecord, Paths, PodSummary, Record, client, write_private};
 use crate::workloads::{Workload, endpoint_versions, workloads};
@@ -125,6 +126,7 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
         None => backend::loopback(paths, block, listener)?,
     };
     let pods = Pods::default();
+    let images = Images::new(options.images, images::builtin);
     let node = backend.runtime.node_address();
     let service = ServiceAddresses::parse(&service_range)?.first();
     let addresses = [
@@ -145,6 +147,7 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
         kubelet: Arc::new(LocalKubelet::new(
             backend.runtime.clone(),
             pods.clone(),
+            images.clone(),
             paths.directory(),
         )),
     })
@@ -157,7 +160,7 @@ async fn start(options: UpOptions, paths: &Paths) -> anyhow::Result<Started> {
         backend,
         pods,
         paths: paths.clone(),
-        images: options.images,
+        images,
         ingress,
     })
     .await?;

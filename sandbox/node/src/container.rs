@@ -26,7 +26,7 @@ use super::attachment::Attachment;
 use super::context::PodContext;
 use super::events::Level;
 use super::exec;
-use super::images::{self, Program};
+use super::images::Program;
 use super::logs::Log;
 use super::probe::{self, Check, Prober, Timing};
 use super::runtime::{Exit, Launch, Process, RunningContainer, Streams};
@@ -283,10 +283,12 @@ impl Runner {
     fn prober(&self, variables: BTreeMap<String, String>) -> Prober {
         let (pod, name) = (self.pod.clone(), self.container.name.clone());
         let directory = self.container.working_dir.clone().unwrap_or_default();
+        let image = self.container.image.clone().unwrap_or_default();
         let exec = move |words: Vec<String>| {
+            let builtin = pod.node.images.command(&image, &words);
             let launch = Launch {
-                is_builtin: images::is_builtin_word(&words),
-                words,
+                is_builtin: builtin.is_some(),
+                words: builtin.unwrap_or(words),
                 environment: variables.clone(),
                 directory: directory.clone(),
                 streams: Streams::Output,
@@ -390,6 +392,7 @@ impl Runner {
         let attachment = Attachment::new(input, prepared.terminal.clone(), is_once);
         let attachment = Arc::new(attachment);
         let running = RunningContainer {
+            image: self.container.image.clone().unwrap_or_default(),
             environment: prepared.variables.clone(),
             directory: self.container.working_dir.clone().unwrap_or_default(),
             attachment: attachment.clone(),

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::images;
+use super::images::Images;
 use super::runtime::{Launch, Pods, Process, RunningContainer, Streams};
 use super::terminal::Terminal;
 
@@ -33,7 +33,7 @@ pub struct Program {
 /// # Errors
 /// When the container does not run, or the program cannot be started.
 pub async fn exec(
-    pods: &Pods,
+    (pods, images): (&Pods, &Images),
     uid: &str,
     container: &str,
     command: Vec<String>,
@@ -43,6 +43,7 @@ pub async fn exec(
         return Err(not_running());
     };
     let RunningContainer {
+        image,
         mut environment,
         directory,
         attachment: _,
@@ -57,9 +58,10 @@ pub async fn exec(
         (None, Streams::Pipes)
     };
     let name = command.first().cloned().unwrap_or_default();
+    let builtin = images.command(&image, &command);
     let launch = Launch {
-        is_builtin: images::is_builtin_word(&command),
-        words: command,
+        is_builtin: builtin.is_some(),
+        words: builtin.unwrap_or(command),
         environment,
         directory,
         streams,

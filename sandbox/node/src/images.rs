@@ -31,7 +31,11 @@ pub struct NotRunnable {
 /// A program that is built in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Builtin {
-    pub program: Program,
+    /// What runs it, without arguments; run as `EXE builtin WORDS... ARGS...`.
+    pub words: Vec<String>,
+    pub args: Vec<String>,
+    /// The name by which it can be run in its containers, beside what they run themselves, as if it lay on their path.
+    pub executable: Option<String>,
     /// Of the platform, such as a sidecar: a command that the pod's annotation gives to all of its containers is not for it.
     pub is_platform: bool,
 }
@@ -68,14 +72,25 @@ impl Images {
         if let Some(shell) = own.or(of_pod).or_else(|| self.mapped(image)) {
             return Ok(Program::Foreign(foreign(shell, command, args)));
         }
-        let program = builtin.map(|builtin| builtin.program);
-        program.ok_or_else(|| NotRunnable {
+        let program = builtin.map(|builtin| [builtin.words, builtin.args].concat());
+        program.map(Program::Builtin).ok_or_else(|| NotRunnable {
             image: image.to_owned(),
             name: names(image)
                 .last()
                 .map_or_else(String::new, |name| (*name).to_owned()),
             container: container.name.clone(),
         })
+    }
+
+    /// What a command means that somebody runs in a container of an image, if it is built in.
+    pub fn command(&self, image: &str, command: &[String]) -> Option<Vec<String>> {
+        if is_builtin_word(command) {
+            return Some(command.to_vec());
+        }
+        let builtin = (self.builtin)(image, &[], &[])?;
+        let (name, args) = command.split_first()?;
+        let is_named = builtin.executable.as_deref() == Some(file_name(name));
+        is_named.then(|| [&builtin.words, args].concat())
     }
 
     fn mapped(&self, image: &str) -> Option<&String> {
@@ -106,8 +121,13 @@ pub fn repository(image: &str) -> &str {
     names(image)[2]
 }
 
+/// The last part of a path.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// True for a command that names one of the mesh's own programs, as probes and hooks of its containers do.
-pub fn is_builtin_word(words: &[String]) -> bool {
+fn is_builtin_word(words: &[String]) -> bool {
     matches!(
         words.first().map(String::as_str),
         Some("pilot-agent" | "pilot-discovery")
@@ -153,7 +173,9 @@ mod tests {
             let is_platform = image.contains("proxy");
             let known = is_platform || image.contains("bookinfo");
             known.then(|| Builtin {
-                program: Program::Builtin([&["x".to_owned()], args].concat()),
+                words: vec!["x".to_owned()],
+                args: args.to_vec(),
+                executable: Some("details".to_owned()),
                 is_platform,
             })
         };
@@ -221,6 +243,28 @@ mod tests {
             program("busybox", "c", &[("busybox", "")], &[]),
             Ok(Program::Foreign(words(&["a"])))
         );
+    }
+
+    #[test]
+    fn what_is_built_in_can_be_run_by_its_name() {
+        let builtin = |image: &str, _: &[String], _: &[String]| {
+            (image == "bookinfo").then(|| Builtin {
+                words: words(&["sample", "details"]),
+                args: vec![],
+                executable: Some("details".to_owned()),
+                is_platform: false,
+            })
+        };
+        let images = Images::new(BTreeMap::new(), builtin);
+        let command = |image: &str, command: &[&str]| images.command(image, &words(command));
+        let details = Some(words(&["sample", "details", "-v"]));
+        assert_eq!(command("bookinfo", &["/usr/bin/details", "-v"]), details);
+        assert_eq!(command("bookinfo", &["details", "-v"]), details);
+        assert_eq!(command("bookinfo", &["curl", "details"]), None);
+        assert_eq!(command("other", &["details"]), None);
+        assert_eq!(command("bookinfo", &[]), None);
+        let agent = ["pilot-agent", "wait"];
+        assert_eq!(command("other", &agent), Some(words(&agent)));
     }
 
     #[test]

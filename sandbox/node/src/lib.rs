@@ -36,7 +36,9 @@ mod volumes;
 pub use context::{NodeContext, log_path};
 pub use events::Events;
 pub use exec::{Program as ExecProgram, attach, exec};
-pub use images::{Builtin, BuiltinLookup, COMMAND_ANNOTATION, Images, Program, repository};
+pub use images::{
+    Builtin, BuiltinLookup, COMMAND_ANNOTATION, Images, Program, file_name, repository,
+};
 pub use log_reader::{Selection, read as read_log};
 pub use manager::run;
 pub use network::{Ingress, IngressTarget, run as run_network};

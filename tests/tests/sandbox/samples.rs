@@ -27,6 +27,23 @@ spec:
       args: [load, -c, '2', -qps, '0', -n, '20', -loglevel, Warning, 'http://httpbin:8000/get']
 ";
 
+/// At most one connection, and one request that waits for it.
+const LIMITS: &str = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: httpbin
+spec:
+  host: httpbin
+  trafficPolicy:
+    connectionPool:
+      tcp:
+        maxConnections: 1
+      http:
+        http1MaxPendingRequests: 1
+        maxRequestsPerConnection: 1
+";
+
 #[test]
 fn samples_run_by_their_public_images() {
     let sandbox = Sandbox::up(
@@ -57,6 +74,7 @@ fn samples_run_by_their_public_images() {
     }
     clients_hear_of_each_other(&sandbox);
     answers_are_counted(&sandbox);
+    what_is_too_much_overflows(&sandbox);
     stars_come_from_the_store(&sandbox);
 }
 
@@ -106,6 +124,64 @@ fn clients_hear_of_each_other(sandbox: &Sandbox) {
         "{}",
         answer.body
     );
+}
+
+/// Circuit breaking, as its tutorial shows it: a limit on connections, a load client in a pod, and the counters of that pod's proxy.
+fn what_is_too_much_overflows(sandbox: &Sandbox) {
+    sandbox.apply("samples/httpbin/sample-client/fortio-deploy.yaml");
+    sandbox.apply_text(LIMITS);
+    let client = eventually("the load client is there", crate::sandbox::SETTLED, || {
+        let status = sandbox.status();
+        let pods = status["pods"].as_array()?.iter();
+        let mut ready = pods.filter(|pod| pod["ready"] == true);
+        let pod = ready.find(|pod| {
+            pod["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("fortio"))
+        })?;
+        pod["name"].as_str().map(str::to_owned)
+    });
+    let overflows = || {
+        let words = ["pilot-agent", "request", "GET", "stats?filter=httpbin"];
+        let stats = exec::run(sandbox, &client, "istio-proxy", &words);
+        let mut lines = stats.lines().filter_map(|line| line.split_once(": "));
+        let (_, count) = lines.find(|(name, _)| {
+            name.starts_with("cluster.outbound|8000||httpbin.default")
+                && name.ends_with(".upstream_rq_pending_overflow")
+        })?;
+        count.parse::<u64>().ok()
+    };
+    let answer = eventually(
+        "the load client reaches httpbin",
+        crate::sandbox::SETTLED,
+        || {
+            let words = [
+                "/usr/bin/fortio",
+                "curl",
+                "-quiet",
+                "http://httpbin:8000/get",
+            ];
+            let answer = exec::run(sandbox, &client, "fortio", &words);
+            answer.contains("200 OK").then_some(answer)
+        },
+    );
+    assert!(answer.contains("\"url\""), "{answer}");
+    let before = overflows().unwrap_or(0);
+    let load =
+        "/usr/bin/fortio load -c 20 -qps 0 -n 200 -loglevel Warning http://httpbin:8000/delay/0.02";
+    let words: Vec<&str> = load.split(' ').collect();
+    let counted = exec::run(sandbox, &client, "fortio", &words);
+    let of_status = |status: &str| -> u64 {
+        let line = counted
+            .lines()
+            .find(|line| line.starts_with(&format!("Code {status} :")));
+        let count = line.and_then(|line| line.split_whitespace().nth(3));
+        count.and_then(|count| count.parse().ok()).unwrap_or(0)
+    };
+    let (good, refused) = (of_status("200"), of_status("503"));
+    assert_eq!(good + refused, 200, "{counted}");
+    assert!(good > 0 && refused > 0, "{counted}");
+    assert_eq!(overflows().unwrap_or(0) - before, refused, "{counted}");
 }
 
 fn lines_come_back(sandbox: &Sandbox, sleep: &str) {

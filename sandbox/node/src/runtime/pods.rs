@@ -20,6 +20,7 @@ struct RunningPod {
 /// A container whose program runs.
 #[derive(Clone)]
 pub struct RunningContainer {
+    pub image: String,
     pub environment: BTreeMap<String, String>,
     /// Where programs start, as the container sees it.
     pub directory: String,
