@@ -10,6 +10,7 @@ mod former;
 mod install;
 mod kube_inject;
 mod manifest;
+mod objects;
 mod profile;
 mod proxy_config;
 mod proxy_status;
@@ -50,6 +51,10 @@ pub enum Command {
     Tap(traffic::tap::Args),
     Analyze(analyze::Args),
     Validate(validate::Args),
+    Get(objects::get::Args),
+    Create(objects::create::Args),
+    Replace(objects::replace::Args),
+    Delete(objects::delete::Args),
     Explain(explain::Args),
     Authz(authz::Args),
     KubeInject(kube_inject::Args),
@@ -79,6 +84,10 @@ impl Command {
             Self::Tap(args) => traffic::tap::run(&args, context),
             Self::Analyze(args) => analyze::run(args, context),
             Self::Validate(args) => validate::run(args, context),
+            Self::Get(args) => objects::get::run(args, context),
+            Self::Create(args) => objects::create::run(args, context),
+            Self::Replace(args) => objects::replace::run(args, context),
+            Self::Delete(args) => objects::delete::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),

@@ -89,7 +89,20 @@ pub fn analyze_with(
         findings.extend(without_rule(snapshot));
         findings.extend(translate::without_effect(snapshot));
     }
+    for found in &mut findings {
+        attribute(found, snapshot);
+    }
     finish(findings, snapshot, options)
+}
+
+/// Blames the object that somebody has written for what is wrong with the one that it is converted to.
+fn attribute(found: &mut Diagnostic, snapshot: &Snapshot) {
+    let key = found.resource.as_ref();
+    let Some(source) = key.and_then(|key| snapshot.converted_from(key)) else {
+        return;
+    };
+    found.resource = Some(source.clone());
+    found.path = FieldPath::root();
 }
 
 fn applies(rule: &Rule, options: &Options) -> bool {

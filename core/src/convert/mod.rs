@@ -68,7 +68,7 @@ pub struct Legacy {
 }
 
 /// What is known beside the objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The Services: selectors and ports that policies for a service are about.
     pub services: Services,

@@ -16,7 +16,12 @@ use crate::resource::{Column, Definition, Row, Scope, rows};
 
 /// The CRDs, without the labels of an installation.
 pub fn crds() -> Vec<CustomResourceDefinition> {
+    of(|_| true)
+}
+
+fn of(is_wanted: impl Fn(&Row) -> bool) -> Vec<CustomResourceDefinition> {
     rows()
+        .filter(|row| is_wanted(row))
         .filter_map(|row| Some(crd(row, row.definition?)))
         .collect()
 }
@@ -24,7 +29,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// The CRDs as objects of an installation.
 pub(super) fn objects(settings: &Settings) -> Vec<Object> {
     let component = Component::Base;
-    let installed = crds().into_iter().map(|mut crd| {
+    let wanted = of(|row| settings.legacy || !row.is_legacy());
+    let installed = wanted.into_iter().map(|mut crd| {
         let name = crd.metadata.name.take().unwrap_or_default();
         let annotations = crd.metadata.annotations.take();
         crd.metadata = metadata(&component, settings, None, &name);

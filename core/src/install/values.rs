@@ -25,9 +25,19 @@ pub(super) struct HelmValues {
     pub(super) gateways: Gateways,
     /// Injection.
     pub(super) sidecar_injector_webhook: SidecarInjector,
+    /// Istio's first API versions.
+    pub(super) legacy: LegacyApis,
     /// Settings of the whole mesh; `meshConfig` beside `values` goes before it.
     #[schemars(with = "MeshConfig")]
     pub(super) mesh_config: Map<String, Value>,
+}
+
+/// Istio's first API versions: RouteRule, MeshPolicy, ServiceRole and their like.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct LegacyApis {
+    /// Whether their CRDs are installed; no by default. Objects of theirs are obeyed wherever there are any.
+    pub(super) enabled: Option<bool>,
 }
 
 /// What concerns several parts.

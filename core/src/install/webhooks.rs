@@ -19,9 +19,12 @@ use crate::inject::SYSTEM_NAMESPACES;
 /// Seconds that the API server waits for an answer.
 const TIMEOUT: i32 = 10;
 /// Groups of the kinds that are validated.
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 7] = [
+    "authentication.istio.io",
+    "config.istio.io",
     "extensions.istio.io",
     "networking.istio.io",
+    "rbac.istio.io",
     "security.istio.io",
     "telemetry.istio.io",
 ];

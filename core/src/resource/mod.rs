@@ -12,6 +12,7 @@ mod credential;
 mod decode;
 mod definition;
 mod kinds;
+mod legacy;
 mod mesh;
 mod meta;
 mod structural;
@@ -93,6 +94,16 @@ pub enum Kind {
     ReferenceGrant,
     BackendTlsPolicy,
     ListenerSet,
+    RouteRule,
+    DestinationPolicy,
+    EgressRule,
+    /// `Policy` of `authentication.istio.io`.
+    AuthenticationPolicy,
+    MeshPolicy,
+    ServiceRole,
+    ServiceRoleBinding,
+    RbacConfig,
+    ClusterRbacConfig,
 }
 
 /// Identity of an object. Cluster-scoped objects have an empty namespace.

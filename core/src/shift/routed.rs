@@ -226,6 +226,12 @@ fn is_for_all_clients(condition: &L4MatchAttributes) -> bool {
 
 fn derived(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
     let name = &virtual_service.resource.key.name;
+    if virtual_service.resource.origin.is_legacy() {
+        return Refusal::state(format!(
+            "RouteRules decide about {host}, and shift changes VirtualServices only"
+        ))
+        .hint("write them as today's: meshctl get routerules -o yaml | meshctl convert -f - | kubectl apply -f -, and delete the old ones");
+    }
     Refusal::state(format!(
         "a route of the Gateway API decides about {host} ({name}), whose weights are those of its backends"
     ))

@@ -1,7 +1,7 @@
 //! Builds a snapshot from the one before and from what has changed since. A snapshot from nothing is the next one of an empty one.
 //!
 //! ```text
-//! ChangeSet --> objects --> services --> instances
+//! ChangeSet, with what old objects are converted to --> objects --> services --> instances
 //!                   +-----> VirtualServices, DestinationRules, Gateways
 //! ```
 
@@ -45,7 +45,9 @@ impl Snapshot {
         let mut snapshot = if mesh == self.mesh {
             self.changed(changes)
         } else {
-            let all = objects.all().cloned().collect();
+            // What old objects are converted to is made anew.
+            let written = objects.all().filter(|it| !it.origin.is_legacy());
+            let all = written.cloned().collect();
             let snapshot = Self::of_mesh(&self.options, mesh).changed(&all);
             let mut key_sets = self.key_sets.clone();
             key_sets.update(changes, &snapshot.objects);
@@ -93,19 +95,28 @@ impl Snapshot {
             relevant_labels: Default::default(),
             key_sets: Default::default(),
             derived: Default::default(),
+            legacy: Default::default(),
         }
     }
 
     /// The snapshot after a change that leaves the mesh's settings as they are.
     fn changed(&self, changes: &ChangeSet) -> Self {
+        let (mesh, domain) = (&self.mesh, &self.options.dns_domain);
+        let mut legacy = self.legacy.clone();
+        let objects = self.objects.next(changes);
+        let converted = legacy.update(changes, &objects, mesh, domain);
+        // From here on that is like what was written.
+        let objects = objects.next(&converted);
+        let all = changes.and(converted);
+        let changes = &*all;
         let mut next = Self {
             id: SnapshotId::next(),
             previous: Some(self.id),
-            objects: self.objects.next(changes),
+            objects,
             difference: Difference::default(),
+            legacy,
             ..self.clone()
         };
-        let (mesh, domain) = (&self.mesh, &self.options.dns_domain);
         let services = next.services.update(changes, mesh, domain);
         let peer_authentications = next.peer_authentications.update(changes, &next.objects);
         let sources = InstanceSources {
@@ -198,6 +209,7 @@ fn is_told_apart(kind: Kind) -> bool {
                 | Kind::TcpRoute
                 | Kind::ReferenceGrant
         )
+        || kind.row().is_legacy()
 }
 
 /// Objects by creation time, then name, then namespace; those without a time come first.

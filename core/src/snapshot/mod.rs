@@ -19,6 +19,7 @@ mod instances;
 mod key_sets;
 mod kubernetes;
 mod labels;
+mod legacy;
 mod mesh;
 mod objects;
 mod peer_authentications;
@@ -107,6 +108,8 @@ pub struct Snapshot {
     key_sets: key_sets::KeySets,
     /// Gateways and VirtualServices that other objects stand for.
     derived: derived::Derived,
+    /// What objects of Istio's first API versions are converted to.
+    legacy: legacy::LegacyObjects,
     peer_authentications: peer_authentications::PeerAuthentications,
 }
 

@@ -57,6 +57,8 @@ pub struct Derivation {
     pub source: Origin,
     /// The only namespace whose pods apply it, if it is a Gateway of such pods.
     pub pods_of: Option<Arc<str>>,
+    /// Whether that is an object of Istio's first API versions, which means what Istio's own objects do.
+    pub is_legacy: bool,
 }
 
 // === impl Origin ===
@@ -73,6 +75,11 @@ impl Origin {
     /// Whether another object stands behind the object, so that nobody can change it.
     pub fn is_derived(&self) -> bool {
         matches!(self, Self::Derived(_))
+    }
+
+    /// Whether an object of Istio's first API versions stands behind the object.
+    pub fn is_legacy(&self) -> bool {
+        matches!(self, Self::Derived(derivation) if derivation.is_legacy)
     }
 }
 

@@ -26,7 +26,11 @@ fn every_old_sample_becomes_something_that_is_valid() {
     let application = repository("samples/bookinfo/platform/kube/bookinfo.yaml");
     let mut count = 0;
     for entry in std::fs::read_dir(&old).unwrap() {
-        let path = entry.unwrap().path().display().to_string();
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let path = path.display().to_string();
         let words = ["convert", "-f", &application, "-f", &path];
         let ran = place.run(&words);
         ran.ends(0);

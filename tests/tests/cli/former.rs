@@ -57,7 +57,9 @@ fn commands_under_a_former_name_run() {
         .run(&["manifest", "apply", "--set", "profile=demo", "--wait", "-y"])
         .ends(1)
         .says("no cluster is named");
-    place.run(&["x", "authz", "list"]).says("POD");
+    place
+        .run(&["x", "authz", "list"])
+        .says("Usage: meshctl authz list");
     let rule = "\
 apiVersion: config.istio.io/v1alpha2
 kind: RouteRule

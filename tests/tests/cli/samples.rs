@@ -38,6 +38,7 @@ fn every_file_is_valid() {
 fn what_tutorials_name_is_where_they_name_it() {
     for path in [
         "bookinfo/platform/kube/bookinfo.yaml",
+        "bookinfo/kube/cleanup.sh",
         "bookinfo/platform/kube/bookinfo-db.yaml",
         "bookinfo/platform/kube/bookinfo-mysql.yaml",
         "bookinfo/platform/kube/bookinfo-ratings-v2.yaml",

@@ -9,10 +9,12 @@
 
 mod bookinfo;
 mod chance;
+mod chaos;
 mod corpus;
 mod demo;
 mod dns;
 mod exec;
+mod first_istio;
 mod http;
 mod install;
 mod lifecycle;

@@ -80,7 +80,7 @@ fn samples_run_by_their_public_images() {
 
 /// The pod of a workload.
 #[track_caller]
-fn pod(sandbox: &Sandbox, workload: &str) -> String {
+pub fn pod(sandbox: &Sandbox, workload: &str) -> String {
     let status = sandbox.status();
     let pods = status["pods"].as_array().expect("pods").iter();
     let mut names = pods.filter_map(|pod| pod["name"].as_str());

@@ -222,7 +222,10 @@ async fn bring_up(
     let namespace = context.namespace().unwrap_or("default");
     if !wanted.args.empty {
         let Args { profile, sets, .. } = &wanted.args;
-        let plan = Box::pin(install_profile(&client, profile, sets, reporter)).await?;
+        // Whatever a tutorial applies is to be known here.
+        let legacy = "values.legacy.enabled=true".to_owned();
+        let sets: Vec<String> = std::iter::once(legacy).chain(sets.clone()).collect();
+        let plan = Box::pin(install_profile(&client, profile, &sets, reporter)).await?;
         expected.extend(plan.objects.iter().map(|object| Applied {
             api_version: object.resource.api_version(),
             kind: object.resource.kind.to_owned(),

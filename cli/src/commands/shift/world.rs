@@ -12,7 +12,7 @@ use crate::context::{Cluster, Context};
 use crate::objects;
 
 /// What is listed. Owners of pods give the names under which proxies count.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
     Kind::Namespace,
     Kind::Service,
     Kind::EndpointSlice,
@@ -27,6 +27,8 @@ const KINDS: [Kind; 14] = [
     Kind::KubernetesGateway,
     Kind::HttpRoute,
     Kind::ReferenceGrant,
+    Kind::RouteRule,
+    Kind::DestinationPolicy,
 ];
 /// Kinds that are listed at a time.
 const AT_A_TIME: usize = 5;
@@ -81,6 +83,8 @@ fn is_extra(kind: Kind) -> bool {
             | Kind::KubernetesGateway
             | Kind::HttpRoute
             | Kind::ReferenceGrant
+            | Kind::RouteRule
+            | Kind::DestinationPolicy
     )
 }
 

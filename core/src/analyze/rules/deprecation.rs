@@ -3,6 +3,7 @@
 use crate::analyze::context::Context;
 use crate::analyze::{Rule, finding};
 use crate::diag::{Diagnostic, FieldPath, Level};
+use crate::install::OWNER_LABEL;
 use crate::resource::{Kind, Object, Resource};
 
 pub(super) const RULE: Rule = Rule {
@@ -47,7 +48,9 @@ fn check(context: &Context<'_>, findings: &mut Vec<Diagnostic>) {
     for resource in context.snapshot.resources(Kind::CustomResourceDefinition) {
         let text = |pointer: &str| resource.raw.pointer(pointer).and_then(|it| it.as_str());
         let kind = text("/spec/names/kind").unwrap_or_default();
-        if text("/spec/group") == Some(OLD_GROUP) && OLD_KINDS.contains(&kind) {
+        // Those of our own installation are there because somebody asked for them.
+        let is_ours = resource.meta.labels.contains_key(OWNER_LABEL);
+        if text("/spec/group") == Some(OLD_GROUP) && OLD_KINDS.contains(&kind) && !is_ours {
             let path = FieldPath::parse("spec.names.kind");
             let message = format!(
                 "{kind} of {OLD_GROUP} has been removed: AuthorizationPolicy takes its place"

@@ -22,6 +22,7 @@ mod image_auto;
 mod ineffective_selector;
 mod injected_image;
 mod injection;
+mod legacy;
 mod mesh_hosts;
 mod mesh_networks;
 mod policy_namespaces;
@@ -80,6 +81,7 @@ pub const RULES: &[Rule] = &[
     image_auto::RULE,
     definition_version::RULE,
     ineffective_selector::RULE,
+    legacy::RULE,
     policy_pods::RULE,
     ready_pods::RULE,
     retry_time::RULE,

@@ -29,6 +29,8 @@ pub(in crate::install) struct Settings {
     pub(in crate::install) revision: String,
     /// Whether namespace and CRDs are installed.
     pub(in crate::install) base: bool,
+    /// Whether the CRDs of Istio's first API versions are among them.
+    pub(in crate::install) legacy: bool,
     /// The mesh's settings as they are written down: also fields that this version does not know.
     pub(in crate::install) mesh: Map<String, Value>,
     /// What injection, and with it the gateways' proxies, depend on.
@@ -83,6 +85,7 @@ impl Settings {
         let gateways = gateway::decide(spec, &namespace);
         Self {
             base: spec.components.base.enabled.unwrap_or(false),
+            legacy: spec.values.legacy.enabled.unwrap_or(false),
             namespace,
             revision: revision(spec),
             mesh,

@@ -6,6 +6,7 @@
 mod extensions;
 mod gateway_api;
 mod kubernetes;
+mod legacy;
 mod networking;
 mod security;
 mod telemetry;
@@ -101,13 +102,14 @@ pub struct Column {
 }
 
 /// The rows of each group.
-const GROUPS: [&[Row]; 6] = [
+const GROUPS: [&[Row]; 7] = [
     kubernetes::ROWS,
     networking::ROWS,
     security::ROWS,
     telemetry::ROWS,
     extensions::ROWS,
     gateway_api::ROWS,
+    legacy::ROWS,
 ];
 
 /// A row for one of Istio's or the Gateway API's kinds that has a type and a check of its own.

@@ -117,6 +117,7 @@ fn gateway(
     made.origin = Origin::Derived(Arc::new(Derivation {
         source: listener.resource.origin.clone(),
         pods_of: Some(listener.namespace().into()),
+        is_legacy: false,
     }));
     Some(Arc::new(made))
 }

@@ -136,6 +136,7 @@ fn derived(
     let derivation = Derivation {
         source: source.origin.clone(),
         pods_of: None,
+        is_legacy: false,
     };
     Arc::new(Resource {
         key: ResourceKey {

@@ -91,7 +91,8 @@ impl Compiler<'_> {
 
     /// The condition on the path. Prefixes of VirtualServices end anywhere, those of other objects that are turned into some at a segment.
     fn path_match(&self, uri: Option<&StringMatch>) -> PathMatch {
-        let at_segments = self.resource.origin.is_derived();
+        let origin = &self.resource.origin;
+        let at_segments = origin.is_derived() && !origin.is_legacy();
         match uri.map(text_match) {
             None | Some(ValueMatch::Present) => RouteMatch::everything().path,
             Some(ValueMatch::Text(text)) => match text {
