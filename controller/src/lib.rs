@@ -22,6 +22,7 @@ mod metrics;
 mod debounce;
 mod publish;
 
+mod addresses;
 mod ads;
 mod debug;
 mod identity;

@@ -12,6 +12,7 @@ use mesh_ir::HostView;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::addresses;
 use crate::ads::{Ads, Connections, DebugAnswers};
 use crate::args::Args;
 use crate::config::{self, Reader, watch_files, watch_kubernetes};
@@ -118,6 +119,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if let Some((client, leadership)) = client.clone().zip(leadership.clone()) {
         let (published, connections) = (snapshots.clone(), Arc::clone(&connections));
         let refusals = move || status::refusals(&published.borrow().clone(), &connections);
+        tasks.spawn(write_addresses(
+            client.clone(),
+            leadership.clone(),
+            snapshots.clone(),
+        ));
         tasks.spawn(write_status(client, leadership, ledger, refusals));
     }
     let cluster = client.zip(leadership).zip(tokens);
@@ -135,6 +141,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         candidacy.end().await;
     }
     outcome
+}
+
+/// Gives hosts of ServiceEntries addresses, as leader.
+fn write_addresses(
+    client: Client,
+    leadership: Leadership,
+    snapshots: watch::Receiver<Arc<Published>>,
+) -> impl Future<Output = ()> {
+    let write = move || addresses::write(client.clone(), snapshots.clone());
+    leadership.run(write)
 }
 
 /// Writes the status of objects, as leader.

@@ -220,7 +220,11 @@ async fn serve_dns(state: &Arc<State>, lookup: &Arc<Lookup>) -> anyhow::Result<(
         };
         let names = {
             let state = state.clone();
-            move |name: &str| state.runtime.load().addresses(name).cloned()
+            let has_ipv6 = state.bootstrap.node.has_ipv6();
+            move |name: &str| {
+                let known = state.runtime.load().addresses(name).cloned()?;
+                Some(dns::reachable(known, has_ipv6))
+            }
         };
         let search = lookup.config.search.clone();
         tokio::spawn(server.run(names, search, lookup.upstream.clone()));

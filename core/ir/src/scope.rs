@@ -43,6 +43,8 @@ pub struct ProxyScope {
     pub address: Option<IpAddr>,
     /// How traffic reaches the proxy.
     pub capture: Capture,
+    /// Whether the proxy resolves names for its workload, so that connections go to addresses that only the mesh knows.
+    pub captures_dns: bool,
     /// Where the proxy runs, for locality-aware balancing.
     pub locality: Option<Locality>,
     /// Cluster (in the sense of Kubernetes) that the proxy belongs to, `Kubernetes` unless told otherwise.
@@ -70,6 +72,7 @@ impl ProxyScope {
             labels,
             address: None,
             capture: Capture::Redirect,
+            captures_dns: false,
             locality: None,
             cluster_id: "Kubernetes".into(),
             network: String::new(),

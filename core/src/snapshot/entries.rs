@@ -140,6 +140,10 @@ fn service(
         ports: ports(resource, spec),
         // What is wrong is told once for the object, by [`check`].
         addresses: addresses(resource, spec, &mut Vec::new()),
+        allocated: match takes_addresses(resource, spec) {
+            true => allocated(resource, host),
+            false => Vec::new(),
+        },
         resolution: resolution(spec, host),
         visibility: visibility(
             spec.export_to.iter().map(String::as_str),
@@ -197,10 +201,20 @@ fn addresses(
             }
         }
     }
-    if addresses.is_empty() {
-        addresses = allocated(resource);
-    }
     addresses
+}
+
+/// Whether hosts of an entry are given addresses: it has none of its own, its connections do not go where they were meant to, and its
+/// label does not refuse it.
+pub(super) fn takes_addresses(resource: &Resource, spec: &ServiceEntrySpec) -> bool {
+    const LABEL: &str = "networking.istio.io/enable-autoallocate-ip";
+    let refused = resource.meta.labels.get(LABEL);
+    spec.addresses.is_empty()
+        && !matches!(
+            spec.resolution,
+            None | Some(ServiceEntryResolution::None | ServiceEntryResolution::DynamicDns)
+        )
+        && refused.is_none_or(|value| value != "false")
 }
 
 /// An address, or a network of exactly one: `/32` for IPv4, `/128` for IPv6.
@@ -213,13 +227,17 @@ fn single_address(text: &str) -> Option<IpAddr> {
     (length == bits).then_some(address)
 }
 
-/// Addresses that a control plane allocated, `status.addresses`.
-fn allocated(resource: &Resource) -> Vec<IpAddr> {
+/// Addresses that a control plane allocated to a host, `status.addresses`.
+pub(super) fn allocated(resource: &Resource, host: &str) -> Vec<IpAddr> {
     let listed = resource.raw.pointer("/status/addresses");
     listed
         .and_then(serde_json::Value::as_array)
         .into_iter()
         .flatten()
+        .filter(|address| {
+            let of = address.get("host").and_then(serde_json::Value::as_str);
+            of.is_none_or(|of| of.is_empty() || of.eq_ignore_ascii_case(host))
+        })
         .filter_map(|address| address.get("value")?.as_str()?.parse().ok())
         .collect()
 }

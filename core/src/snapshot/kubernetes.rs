@@ -41,6 +41,7 @@ pub(super) fn kubernetes_service(
         registry: Registry::Kubernetes,
         ports: spec.ports.iter().flatten().filter_map(port).collect(),
         addresses: cluster_addresses(spec),
+        allocated: Vec::new(),
         resolution: resolution(service),
         visibility: visibility(
             export_to.split(','),

@@ -9,6 +9,7 @@ mod protocol;
 mod service;
 
 mod aliases;
+mod allocation;
 mod build;
 mod changes;
 mod derived;
@@ -46,6 +47,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use allocation::{Allocation, HostAddress};
 use build::oldest_first;
 pub use changes::{Change, ChangeSet, Difference};
 pub use destination_rules::EffectiveDestinationRule;

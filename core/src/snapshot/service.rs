@@ -25,6 +25,9 @@ pub struct MeshService {
     pub ports: Vec<ServicePort>,
     /// Virtual addresses; none for headless services and entries without addresses.
     pub addresses: Vec<IpAddr>,
+    /// Virtual addresses that a control plane has given to a host without own ones. Only clients whose proxies resolve names for them
+    /// know them.
+    pub allocated: Vec<IpAddr>,
     /// How endpoints are found.
     pub resolution: Resolution,
     /// Who sees it.

@@ -45,7 +45,7 @@ pub use envoy_filters::patches;
 pub use gateway::GatewayKey;
 pub use inbound::InboundKey;
 pub use locality::ClientTopology;
-pub use outbound::{Outbound, OutboundKey, Public};
+pub use outbound::{Outbound, OutboundKey, Public, PublicKey};
 pub use policies::is_dry_run;
 pub use translator::{Translated, Translator};
 
@@ -59,7 +59,7 @@ use config::LocalResources;
 pub fn translate(snapshot: &Snapshot, scope: &ProxyScope) -> (ProxyConfig, Vec<Diagnostic>) {
     let cache = TranslationCache::default();
     let key = OutboundKey::of(snapshot, scope);
-    let public = Arc::new(Public::new(snapshot, &cache, key.kind, &key.dns_domain));
+    let public = Arc::new(Public::new(snapshot, &cache, &key.public()));
     let outbound = Outbound::new(snapshot, &cache, &key, &public);
     let own = LocalResources::translate(snapshot, &cache, scope);
     let mut diagnostics = outbound.findings(snapshot, &cache, &key);

@@ -30,6 +30,10 @@ fn scopes() -> Vec<ProxyScope> {
             address: Some([1, 1, 1, 2].into()),
             ..ProxyScope::new(ProxyKind::Sidecar, "empty", labels("special"))
         },
+        ProxyScope {
+            captures_dns: true,
+            ..ProxyScope::new(ProxyKind::Sidecar, "x", labels("a"))
+        },
         ProxyScope::new(ProxyKind::Gateway, "x", labels("special")),
     ]
 }
@@ -74,7 +78,7 @@ proptest! {
         let cache = super::cache::TranslationCache::default();
         for scope in scopes() {
             let key = super::OutboundKey::of(&built, &scope);
-            let public = Arc::new(super::Public::new(&built, &cache, key.kind, &key.dns_domain));
+            let public = Arc::new(super::Public::new(&built, &cache, &key.public()));
             let made = super::Outbound::new(&built, &cache, &key, &public);
             let alone = super::Outbound::alone(&built, &cache, &key);
             prop_assert_eq!(made.tables.to_config(), alone.to_config());

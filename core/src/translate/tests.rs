@@ -117,6 +117,46 @@ fn only_labels_that_rules_look_at_tell_proxies_apart() {
 }
 
 #[test]
+fn allocated_addresses_are_for_those_whose_names_the_proxy_resolves() {
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db, namespace: books}
+spec:
+  hosts: [db.example]
+  resolution: DNS
+  ports: [{number: 3306, name: tcp, protocol: TCP}]
+status: {addresses: [{value: 240.240.1.1, host: db.example}, {value: 240.240.1.2, host: other.example}]}
+";
+    let translator = Translator::new(build(&with(world(), entry)));
+    let listeners = |captures_dns| {
+        let scope = ProxyScope {
+            captures_dns,
+            ..scope("shop", "usual")
+        };
+        let config = translator.translate(&scope).config;
+        let listeners = config.listeners.iter();
+        let listeners: Vec<String> = listeners
+            .map(|listener| listener.name.to_string())
+            .filter(|name| name.ends_with("_3306"))
+            .collect();
+        let names = config.names.iter();
+        let known = names.filter_map(|table| table.hosts.get("db.example"));
+        let known: Vec<String> = known.map(|host| format!("{:?}", host.addresses)).collect();
+        (listeners, known)
+    };
+    let found = |listener: &str, names: &[&str]| {
+        let names = names.iter().map(ToString::to_string);
+        (vec![listener.to_owned()], names.collect())
+    };
+    assert_eq!(listeners(false), found("0.0.0.0_3306", &[]));
+    assert_eq!(
+        listeners(true),
+        found("240.240.1.1_3306", &["[240.240.1.1]"])
+    );
+}
+
+#[test]
 fn namespaces_share_clusters_and_endpoints() {
     let translator = Translator::new(build(&world()));
     let books = translator.translate(&scope("books", "usual")).config;

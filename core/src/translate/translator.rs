@@ -10,7 +10,7 @@ use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope, ProxyTables};
 use super::cache::TranslationCache;
 use super::config::LocalResources;
 use super::envoy_filters;
-use super::outbound::{Outbound, OutboundKey, Public};
+use super::outbound::{Outbound, OutboundKey, Public, PublicKey};
 use super::telemetry;
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
@@ -28,7 +28,7 @@ pub struct Translator {
     /// Counts snapshots.
     generation: u64,
     cache: TranslationCache,
-    public: Mutex<Cells<(ProxyKind, String), Public>>,
+    public: Mutex<Cells<PublicKey, Public>>,
     outbound: Mutex<Cells<OutboundKey, Outbound>>,
     own: Mutex<Cells<ProxyScope, Own>>,
 }
@@ -145,11 +145,9 @@ impl Translator {
 
     /// What lies below the outbound part for a key.
     fn public(&self, key: &OutboundKey) -> Arc<Public> {
-        let OutboundKey {
-            kind, dns_domain, ..
-        } = key;
-        self.part(&self.public, &(*kind, dns_domain.clone()), || {
-            Public::new(&self.snapshot, &self.cache, *kind, dns_domain)
+        let key = key.public();
+        self.part(&self.public, &key, || {
+            Public::new(&self.snapshot, &self.cache, &key)
         })
     }
 
@@ -184,16 +182,13 @@ impl Translator {
     fn carry_over_outbound(&self, before: &Self, difference: &Difference) {
         let (snapshot, cache) = (&self.snapshot, &self.cache);
         for (key, old, _) in before.remembered(&before.public) {
-            let (kind, domain) = &key;
-            let next = old.next(snapshot, cache, (*kind, domain), difference);
+            let next = old.next(snapshot, cache, &key, difference);
             // It lies below all others, and is therefore never forgotten.
             put(&self.public, key, next, self.generation);
         }
         for (key, old, asked) in before.remembered(&before.outbound) {
             // Rules that look at other labels now make other keys.
-            let known = lock(&self.public)
-                .get(&(key.kind, key.dns_domain.clone()))
-                .cloned();
+            let known = lock(&self.public).get(&key.public()).cloned();
             if let Some(public) = known.as_ref().and_then(|cell| cell.value.get()) {
                 let next = old.next(snapshot, cache, &key, (public, difference));
                 put(&self.outbound, key, next, asked);

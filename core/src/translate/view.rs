@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mesh_ir::{HashPolicy, RetryPolicy};
@@ -28,6 +29,8 @@ pub(super) struct View<'a> {
     pub(super) domain: &'a str,
     /// Where the clients are; none where that does not matter, or is not known.
     pub(super) topology: Option<&'a ClientTopology>,
+    /// Whether their proxies resolve names for the clients.
+    pub(super) captures_dns: bool,
     pub(super) http_server: HttpServerSettings,
     pub(super) default_retry: Option<RetryPolicy>,
     mesh_gateway: [Arc<str>; 1],
@@ -53,6 +56,7 @@ impl<'a> View<'a> {
             labels,
             domain,
             topology: None,
+            captures_dns: false,
             http_server: HttpServerSettings::of(snapshot, namespace, labels),
             default_retry: default_retry(mesh),
             mesh_gateway: [MESH_GATEWAY.into()],
@@ -68,6 +72,14 @@ impl<'a> View<'a> {
             labels: self.labels,
             port,
         }
+    }
+
+    /// The addresses at which the clients reach a service, beside those of its instances.
+    pub(super) fn addresses<'s>(&self, service: &'s MeshService) -> &'s [IpAddr] {
+        if service.addresses.is_empty() && self.captures_dns {
+            return &service.allocated;
+        }
+        &service.addresses
     }
 
     pub(super) fn destination_rule(

@@ -79,6 +79,8 @@ pub mod keys {
     pub const INTERCEPTION_MODE: &str = "INTERCEPTION_MODE";
     /// Ours: whether it discovers virtual hosts one by one (VHDS), which Envoy never says by itself.
     pub const VHDS: &str = "VHDS";
+    /// `true` where the proxy answers its workload's DNS.
+    pub const DNS_CAPTURE: &str = "DNS_CAPTURE";
     /// Ours: where the application binds, when nothing redirects traffic.
     pub const MESH_APP_ADDRESS: &str = "MESH_APP_ADDRESS";
 
@@ -211,6 +213,9 @@ impl NodeInfo {
         {
             scope.capture = Capture::Loopback { pod, app };
         }
+        // Without capture by the kernel the proxy is told names, and resolves them.
+        scope.captures_dns = matches!(self.text(keys::DNS_CAPTURE), Some("true" | "1"))
+            || matches!(scope.capture, Capture::Loopback { .. });
         scope.address = self.address;
         scope.locality = self.locality.clone();
         if let Some(cluster) = self.text(keys::CLUSTER_ID).filter(|id| !id.is_empty()) {
@@ -228,6 +233,13 @@ impl NodeInfo {
             .to_owned();
         scope.metadata = self.common_metadata();
         scope
+    }
+
+    /// Whether the workload has an address of IPv6.
+    pub fn has_ipv6(&self) -> bool {
+        let all = self.text(keys::INSTANCE_IPS).unwrap_or_default();
+        let mut all = all.split(',').filter_map(|ip| ip.trim().parse().ok());
+        all.any(|ip: IpAddr| ip.is_ipv6()) || self.address.is_some_and(|ip| ip.is_ipv6())
     }
 
     /// The node of a request.

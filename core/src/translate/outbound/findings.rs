@@ -27,7 +27,7 @@ pub(super) fn findings(view: &View<'_>, layered: Layered<'_>) -> Vec<Diagnostic>
     });
     for service in services {
         for port in &service.ports {
-            let addresses = addresses(view.snapshot, service, port);
+            let addresses = addresses(view, service, port);
             let is_tls = matches!(port.protocol, Protocol::Tls | Protocol::Https);
             // TLS to hosts without addresses is told apart by their names.
             let by_name = is_tls && addresses.contains(&ANY);

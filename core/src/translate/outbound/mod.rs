@@ -42,6 +42,19 @@ pub struct OutboundKey {
     pub dns_domain: String,
     /// Where the clients are; none where no rule asks.
     pub topology: Option<ClientTopology>,
+    /// Whether proxies resolve names for the clients.
+    pub captures_dns: bool,
+}
+
+/// What the part depends on that lies below every namespace's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PublicKey {
+    /// Sidecar or gateway.
+    pub kind: ProxyKind,
+    /// DNS domain of the clients.
+    pub dns_domain: String,
+    /// Whether proxies resolve names for the clients.
+    pub captures_dns: bool,
 }
 
 /// What clients of whom nothing is known see of a snapshot: what lies below every namespace's outbound part.
@@ -74,6 +87,16 @@ impl OutboundKey {
                 .collect(),
             dns_domain: scope.dns_domain.clone(),
             topology: topology(snapshot, scope),
+            captures_dns: scope.captures_dns && scope.kind == ProxyKind::Sidecar,
+        }
+    }
+
+    /// What lies below.
+    pub fn public(&self) -> PublicKey {
+        PublicKey {
+            kind: self.kind,
+            dns_domain: self.dns_domain.clone(),
+            captures_dns: self.captures_dns,
         }
     }
 
@@ -84,9 +107,11 @@ impl OutboundKey {
             labels,
             dns_domain,
             topology,
+            captures_dns,
         } = self;
         let mut view = View::new(snapshot, cache, namespace, labels, dns_domain);
         view.topology = topology.as_ref();
+        view.captures_dns = *captures_dns;
         view
     }
 }
@@ -116,11 +141,15 @@ impl Public {
     pub(super) fn new(
         snapshot: &Snapshot,
         cache: &TranslationCache,
-        kind: ProxyKind,
-        domain: &str,
+        PublicKey {
+            kind,
+            dns_domain,
+            captures_dns,
+        }: &PublicKey,
     ) -> Self {
-        let nobody = BTreeMap::new();
-        let view = View::new(snapshot, cache, "", &nobody, domain);
+        let (kind, nobody) = (*kind, BTreeMap::new());
+        let mut view = View::new(snapshot, cache, "", &nobody, dns_domain);
+        view.captures_dns = *captures_dns;
         Self(Side::public(&view, kind))
     }
 
@@ -129,11 +158,16 @@ impl Public {
         &self,
         snapshot: &Snapshot,
         cache: &TranslationCache,
-        (kind, domain): (ProxyKind, &str),
+        PublicKey {
+            kind,
+            dns_domain,
+            captures_dns,
+        }: &PublicKey,
         difference: &Difference,
     ) -> Self {
-        let nobody = BTreeMap::new();
-        let view = View::new(snapshot, cache, "", &nobody, domain);
+        let (kind, nobody) = (*kind, BTreeMap::new());
+        let mut view = View::new(snapshot, cache, "", &nobody, dns_domain);
+        view.captures_dns = *captures_dns;
         Self(self.0.next(&view, kind, None, difference))
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use mesh_ir::{NameTable, NamedHost};
 
 use super::unit::HostUnit;
-use crate::snapshot::{MeshService, Resolution, Snapshot, is_wildcard};
+use crate::snapshot::{MeshService, Resolution, is_wildcard};
 use crate::translate::naming::search_name;
+use crate::translate::view::View;
 
 /// The table of a namespace's services among some units; nothing if none of them is resolved.
 pub(super) fn name_table<'a>(
@@ -25,26 +26,27 @@ pub(super) fn name_table<'a>(
 }
 
 /// What the host of a service stands for where names are resolved.
-pub(super) fn named_host(snapshot: &Snapshot, service: &MeshService, domain: &str) -> NamedHost {
-    let addresses = addresses(snapshot, service);
+pub(super) fn named_host(view: &View<'_>, service: &MeshService) -> NamedHost {
+    let addresses = addresses(view, service);
     NamedHost {
-        service: search_name(service, domain).filter(|_| !addresses.is_empty()),
+        service: search_name(service, view.domain).filter(|_| !addresses.is_empty()),
         addresses,
     }
 }
 
 /// The addresses of a service: those of its instances where it has none of its own; none if its name is not resolved here, because
 /// it is resolved by DNS, or stands for several that have no address in common.
-fn addresses(snapshot: &Snapshot, service: &MeshService) -> Vec<IpAddr> {
-    if !service.addresses.is_empty() {
-        return service.addresses.clone();
+fn addresses(view: &View<'_>, service: &MeshService) -> Vec<IpAddr> {
+    let own = view.addresses(service);
+    if !own.is_empty() {
+        return own.to_vec();
     }
     if is_wildcard(&service.host) || service.resolution == Resolution::Dns {
         return Vec::new();
     }
     let ports = service.ports.iter();
     let mut addresses: Vec<IpAddr> = ports
-        .flat_map(|port| snapshot.instances(service, port))
+        .flat_map(|port| view.snapshot.instances(service, port))
         .map(|instance| instance.address)
         .collect();
     addresses.sort();

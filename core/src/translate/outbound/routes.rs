@@ -110,7 +110,7 @@ fn domains(view: &View<'_>, service: &MeshService) -> Vec<Arc<str>> {
     let aliases = service.aliases.iter();
     let visible = aliases.filter(|alias| alias.visibility.sees(view.namespace));
     domains.extend(visible.flat_map(|alias| alias_forms(alias, view.namespace)));
-    domains.extend(service.addresses.iter().map(|address| match address {
+    domains.extend(view.addresses(service).iter().map(|address| match address {
         std::net::IpAddr::V4(address) => address.to_string().into(),
         std::net::IpAddr::V6(address) => format!("[{address}]").into(),
     }));

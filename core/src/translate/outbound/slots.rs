@@ -11,7 +11,7 @@ use mesh_ir::TcpProxy;
 
 use super::unit::{ANY, HostUnit, PortUnit};
 use crate::snapshot::policy::EffectiveTrafficPolicy;
-use crate::snapshot::{MeshService, Protocol, Registry, Resolution, ServicePort, Snapshot};
+use crate::snapshot::{MeshService, Protocol, Registry, Resolution, ServicePort};
 use crate::translate::connections::{ConnectionChain, Connections};
 use crate::translate::naming::{host_port, outbound_cluster};
 use crate::translate::rules::CompiledRules;
@@ -106,22 +106,19 @@ pub(super) fn has_connections(address: IpAddr, service: &MeshService) -> bool {
 
 /// Where a port listens: HTTP everywhere; others at the service's addresses, or those of a headless service's instances, or
 /// everywhere when a ServiceEntry has none. A Service that has no address yet is reached by requests only.
-pub(super) fn addresses(
-    snapshot: &Snapshot,
-    service: &MeshService,
-    port: &ServicePort,
-) -> Vec<IpAddr> {
+pub(super) fn addresses(view: &View<'_>, service: &MeshService, port: &ServicePort) -> Vec<IpAddr> {
     if port.protocol.is_http() {
         return vec![ANY];
     }
-    if !service.addresses.is_empty() {
-        return service.addresses.clone();
+    let own = view.addresses(service);
+    if !own.is_empty() {
+        return own.to_vec();
     }
     if service.registry == Registry::ServiceEntry {
         return vec![ANY];
     }
     if service.resolution == Resolution::Passthrough {
-        let instances = snapshot.instances(service, port).iter();
+        let instances = view.snapshot.instances(service, port).iter();
         let mut addresses: Vec<IpAddr> = instances.map(|instance| instance.address).collect();
         addresses.dedup();
         return addresses;
@@ -146,7 +143,7 @@ pub(super) fn connections(
     let mut found = Connections::default();
     found.add_rules(view, rules, (port.port, is_tls));
     let own = || TcpProxy::to(outbound_cluster(port.port, "", &service.host));
-    if is_tls && found.is_empty() && addresses(view.snapshot, service, port).contains(&ANY) {
+    if is_tls && found.is_empty() && addresses(view, service, port).contains(&ANY) {
         let aliases = service.aliases.iter();
         let visible = aliases.filter(|alias| alias.visibility.sees(view.namespace));
         let names = visible.map(|alias| &alias.host).chain([&service.host]);

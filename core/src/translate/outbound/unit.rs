@@ -77,7 +77,7 @@ impl HostUnit {
         };
         Some(Self {
             host: host.clone(),
-            name: names::named_host(view.snapshot, service, view.domain),
+            name: names::named_host(view, service),
             service: Some((service.clone(), clusters)),
             ports,
             reads: view.take_reads(),
@@ -247,7 +247,7 @@ fn ports(view: &View<'_>, service: &Arc<MeshService>) -> Vec<PortUnit> {
                 } else {
                     slots::connections(view, compiled, service, port)
                 },
-                claims: slots::addresses(view.snapshot, service, port),
+                claims: slots::addresses(view, service, port),
             }
         })
         .collect()
