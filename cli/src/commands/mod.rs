@@ -5,6 +5,7 @@ mod authz;
 mod completion;
 mod confirm;
 mod convert;
+mod describe;
 mod explain;
 mod former;
 mod install;
@@ -14,6 +15,7 @@ mod objects;
 mod profile;
 mod proxy_config;
 mod proxy_status;
+mod route;
 mod sandbox;
 mod shift;
 mod tag;
@@ -21,6 +23,7 @@ mod traffic;
 mod uninstall;
 mod validate;
 mod version;
+mod whatif;
 
 use std::ffi::OsString;
 
@@ -56,6 +59,9 @@ pub enum Command {
     Replace(objects::replace::Args),
     Delete(objects::delete::Args),
     Explain(explain::Args),
+    Describe(describe::Args),
+    Whatif(whatif::Args),
+    Route(route::Args),
     Authz(authz::Args),
     KubeInject(kube_inject::Args),
     Convert(convert::Args),
@@ -89,6 +95,9 @@ impl Command {
             Self::Replace(args) => objects::replace::run(args, context),
             Self::Delete(args) => objects::delete::run(args, context),
             Self::Explain(args) => explain::run(args, context),
+            Self::Describe(args) => describe::run(&args, context),
+            Self::Whatif(args) => whatif::run(&args, context),
+            Self::Route(args) => route::run(&args, context),
             Self::Authz(args) => authz::run(args, context),
             Self::KubeInject(args) => kube_inject::run(args, context),
             Self::Convert(args) => convert::run(args, context),

@@ -54,6 +54,14 @@ impl<'a> Collector<'a> {
         Ok(Self { cluster, pods })
     }
 
+    /// The proxy of one pod.
+    pub fn of(cluster: &'a Cluster, pod: PodRef) -> Self {
+        Self {
+            cluster,
+            pods: vec![pod],
+        }
+    }
+
     /// Their pods.
     pub fn pods(&self) -> Vec<PodRef> {
         self.pods.clone()

@@ -103,15 +103,55 @@ impl ProxiedWorkload {
         })
     }
 
+    /// All workloads that have a proxy, and whoever applies a Gateway. Where pods are known, only workloads with a pod that has a
+    /// proxy; without any pod, all of them.
+    pub fn all(snapshot: &Snapshot) -> Vec<Self> {
+        let pods = snapshot.resources(Kind::Pod);
+        let proxied: Vec<&Resource> = pods
+            .iter()
+            .map(|pod| &**pod)
+            .filter(|pod| has_proxy(&pod.raw))
+            .collect();
+        let is_there = |workload: &Self| {
+            let mut pods = proxied.iter();
+            pods.any(|pod| {
+                *pod.key.namespace == *workload.scope.namespace
+                    && crate::snapshot::selects(&workload.scope.labels, &pod.meta.labels)
+            })
+        };
+        let own = [
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::ReplicationController,
+            Kind::Job,
+            Kind::CronJob,
+        ];
+        let resources = own.into_iter().flat_map(|kind| snapshot.resources(kind));
+        let workloads = resources.filter_map(|resource| Self::of(snapshot, resource));
+        let mut all: Vec<Self> = workloads
+            .filter(|workload| proxied.is_empty() || is_there(workload))
+            // Gateways are asked as such, by the objects that they apply.
+            .filter(|workload| workload.scope.kind == ProxyKind::Sidecar)
+            .collect();
+        let alone = proxied
+            .iter()
+            .filter(|pod| pod.raw.pointer("/metadata/ownerReferences").is_none());
+        all.extend(alone.filter_map(|pod| Self::of(snapshot, pod)));
+        let gateways = snapshot.resources(Kind::Gateway);
+        let gateways = gateways
+            .iter()
+            .filter_map(|gateway| Self::of(snapshot, gateway));
+        all.extend(gateways);
+        all
+    }
+
     /// The pod that has an address, if it has a proxy.
     pub fn at(snapshot: &Snapshot, address: IpAddr) -> Option<Self> {
         let pod = snapshot.pod_at(address)?;
-        let containers = ["/spec/containers", "/spec/initContainers"];
-        let containers = containers
-            .into_iter()
-            .filter_map(|list| pod.raw.pointer(list)?.as_array());
-        let has_proxy = containers.flatten().any(|it| it["name"] == PROXY_CONTAINER);
-        has_proxy.then(|| Self::of(snapshot, pod)).flatten()
+        has_proxy(&pod.raw)
+            .then(|| Self::of(snapshot, pod))
+            .flatten()
     }
 
     fn of(snapshot: &Snapshot, resource: &Resource) -> Option<Self> {
@@ -167,6 +207,15 @@ impl ProxiedWorkload {
         });
         ports.min().unwrap_or(port)
     }
+}
+
+fn has_proxy(pod: &Value) -> bool {
+    let containers = ["/spec/containers", "/spec/initContainers"];
+    let mut containers = containers
+        .into_iter()
+        .filter_map(|list| pod.pointer(list)?.as_array())
+        .flatten();
+    containers.any(|it| it["name"] == PROXY_CONTAINER)
 }
 
 fn scope(

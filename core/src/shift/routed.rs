@@ -233,9 +233,9 @@ fn derived(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
         .hint("write them as today's: meshctl get routerules -o yaml | meshctl convert -f - | kubectl apply -f -, and delete the old ones");
     }
     Refusal::state(format!(
-        "a route of the Gateway API decides about {host} ({name}), whose weights are those of its backends"
+        "a route of the Gateway API decides about {host} ({name}), and shift only changes VirtualServices"
     ))
-    .hint("shift the route: meshctl shift httproute/NAME BACKEND=WEIGHT")
+    .hint("change the weights of the route's backendRefs")
 }
 
 fn elsewhere(virtual_service: &MeshVirtualService, host: &str, section: Section) -> Refusal {

@@ -15,3 +15,4 @@ mod place;
 mod proxy_config;
 mod samples;
 mod shift;
+mod whatif;

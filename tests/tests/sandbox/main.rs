@@ -28,5 +28,6 @@ mod samples;
 mod sandbox;
 mod shift;
 mod traces;
+mod traffic;
 mod web_socket;
 mod website;

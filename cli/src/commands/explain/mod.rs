@@ -2,9 +2,14 @@
 
 mod code;
 mod error;
+mod evaluator;
 mod place;
 mod request;
 mod text;
+
+pub use evaluator::{Decided, Evaluator};
+pub use request::unknown_workload;
+pub use text::knows_endpoints;
 
 use clap::Subcommand;
 

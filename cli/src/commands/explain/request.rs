@@ -4,16 +4,9 @@
 //! files, cluster --> Snapshot --> configuration of the client's proxy --explain--> hop --endpoint's pod--> hop of the server's proxy
 //! ```
 
-use std::net::SocketAddr;
+use mesh_core::explain::{ProxiedWorkload, WorkloadError};
 
-use mesh_core::explain::{
-    Arrival, Hop, Outcome, ProxiedWorkload, Security, Share, WorkloadError, address_of, explain,
-};
-use mesh_core::snapshot::Snapshot;
-use mesh_core::translate::translate;
-use mesh_ir::matching::PlainRequest;
-use mesh_ir::{Direction, ProxyKind};
-
+use super::evaluator::Evaluator;
 use super::text;
 use crate::asked::Asked;
 use crate::context::{Context, Format};
@@ -52,16 +45,6 @@ pub struct Args {
     sources: Sources,
 }
 
-/// What one proxy on the way decides.
-pub struct Decided {
-    /// Whose proxy it is.
-    pub proxy: String,
-    /// What it decides.
-    pub hop: Hop,
-    /// What the servers' proxies decide, one for each target that has any.
-    pub servers: Vec<(String, Hop)>,
-}
-
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let format = context.format(&[Format::Log, Format::Json, Format::Yaml])?;
@@ -77,7 +60,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             found.map_err(unknown_workload)?
         }
     };
-    let decided = decide(snapshot, &client, &asked);
+    let decided = Evaluator::new(snapshot).decide(&client, &asked);
     match format {
         Format::Log => {
             let text = text::render(&asked.request, &decided, &world);
@@ -91,77 +74,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn decide(snapshot: &Snapshot, client: &ProxiedWorkload, asked: &Asked) -> Decided {
-    let (config, _) = translate(snapshot, &client.scope);
-    let is_gateway = client.scope.kind == ProxyKind::Gateway;
-    let address = address_of(snapshot, &asked.host, &client.scope.namespace);
-    let source = SocketAddr::new(client.address(), 0);
-    let arrival = Arrival {
-        direction: Direction::Outbound,
-        source,
-        destination: SocketAddr::new(address, client.port(snapshot, asked.port)),
-        server_name: asked.is_tls.then_some(&asked.host),
-        // Of who comes to a gateway nothing is known.
-        peer: None,
-    };
-    let hop = explain(&config, arrival, &asked.request);
-    let request = changed(&asked.request, &hop.outcome);
-    let targets = hop.outcome.targets().iter();
-    let servers = targets.filter_map(|target| server(snapshot, client, target, source, &request));
-    let servers = servers.collect();
-    let proxy = if is_gateway {
-        client.name.clone()
-    } else {
-        format!("sidecar of {}", client.name)
-    };
-    Decided {
-        proxy,
-        hop,
-        servers,
-    }
-}
-
-/// The request as the next proxy gets it.
-fn changed(request: &PlainRequest, outcome: &Outcome) -> PlainRequest {
-    let mut request = request.clone();
-    if let Outcome::Forward { path, host, .. } = outcome {
-        if let Some(path) = path {
-            request.path.clone_from(path);
-        }
-        if let Some(host) = host {
-            request.authority = host.to_string();
-        }
-    }
-    request
-}
-
-/// What the proxy beside a target's first healthy endpoint decides; none if there is no such proxy.
-fn server(
-    snapshot: &Snapshot,
-    client: &ProxiedWorkload,
-    target: &Share,
-    source: SocketAddr,
-    request: &PlainRequest,
-) -> Option<(String, Hop)> {
-    let endpoint = target.endpoints.iter().find(|endpoint| endpoint.healthy)?;
-    let destination: SocketAddr = endpoint.address.parse().ok()?;
-    let server = ProxiedWorkload::at(snapshot, destination.ip())?;
-    let (config, _) = translate(snapshot, &server.scope);
-    let arrival = Arrival {
-        direction: Direction::Inbound,
-        source,
-        destination,
-        server_name: None,
-        peer: client
-            .identity
-            .as_ref()
-            .filter(|_| endpoint.security == Security::MutualTls),
-    };
-    let hop = explain(&config, arrival, request);
-    Some((format!("sidecar of {}", server.name), hop))
-}
-
-fn unknown_workload(error: WorkloadError) -> anyhow::Error {
+/// There is no such workload, and what there is.
+pub fn unknown_workload(error: WorkloadError) -> anyhow::Error {
     let there = match &error {
         WorkloadError::UnknownKind(_) => Vec::new(),
         WorkloadError::NotFound { there, .. } => there.clone(),

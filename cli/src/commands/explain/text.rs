@@ -10,8 +10,8 @@ use mesh_ir::evaluate::{Step, StepOutcome};
 use mesh_ir::matching::PlainRequest;
 use serde_json::{Value, json};
 
+use super::evaluator::Decided;
 use super::place;
-use super::request::Decided;
 use crate::gather::World;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -191,7 +191,8 @@ fn target(
 }
 
 /// Whether anything is known of pods; files of an application tell nothing of them.
-fn knows_endpoints(snapshot: &Snapshot) -> bool {
+/// Whether anything is known of endpoints; in files there are often none.
+pub fn knows_endpoints(snapshot: &Snapshot) -> bool {
     let kinds = [Kind::EndpointSlice, Kind::Endpoints, Kind::Pod];
     let mut found = kinds.into_iter().flat_map(|kind| snapshot.resources(kind));
     found.next().is_some()

@@ -9,6 +9,7 @@
 mod all;
 mod clusters;
 mod describe;
+mod diff;
 mod dump;
 mod endpoints;
 mod listeners;
@@ -38,6 +39,7 @@ use source::Source;
   meshctl proxy-config endpoints productpage-v1-7c9f-x2b.default --port 9080
   meshctl proxy-config listeners svc/istio-ingressgateway.istio-system
   meshctl proxy-config all -f config_dump.json
+  meshctl proxy-config diff deployment/reviews-v1 -f before.json
 
 Output formats: table (or short), json, yaml.")]
 pub struct Args {
@@ -60,6 +62,7 @@ enum Part {
     Secret(secrets::Args),
     #[command(visible_alias = "a")]
     All(all::Args),
+    Diff(diff::Args),
 }
 
 /// Runs the command.
@@ -75,8 +78,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             .data(&help.map(|help| help.ansi().to_string()).unwrap_or_default())?;
         return Ok(Exit::Success);
     };
+    if let Part::Diff(args) = &part {
+        return diff::run(args, context);
+    }
     let format = context.format(&[Format::Table, Format::Short, Format::Json, Format::Yaml])?;
     match part {
+        Part::Diff(_) => {}
         Part::All(args) => all::print(&args, format, context)?,
         Part::Clusters(args) => {
             let dump = args.source.dump(context)?;

@@ -96,3 +96,20 @@ impl Source {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 }
+
+/// The whole configuration of a live proxy.
+pub async fn fetch(cluster: &Cluster, pod: &str, port: u16) -> anyhow::Result<Dump> {
+    let pod = mesh::resolve(cluster, pod).await?;
+    let source = Source {
+        pod: None,
+        file: None,
+        proxy_admin_port: port,
+    };
+    let text = source
+        .get(cluster, &pod, "/config_dump?include_eds")
+        .await?;
+    Dump::parse(&text).with_context(|| {
+        let (name, namespace) = (&pod.name, &pod.namespace);
+        format!("failed to understand the configuration of {name}.{namespace}")
+    })
+}

@@ -67,6 +67,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Show shifts: what is under way, what has what share, and how many can be taken back
+    #[command(after_help = "Examples:
+  meshctl shift status
+  meshctl shift status reviews -o json
+
+Output formats: table, json, yaml.")]
     Status {
         /// The service: NAME, NAME.NAMESPACE or a whole host; all by default
         #[arg(value_name = "SERVICE")]
