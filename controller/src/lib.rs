@@ -25,6 +25,7 @@ mod publish;
 mod addresses;
 mod ads;
 mod debug;
+mod gateways;
 mod identity;
 mod key_sets;
 mod leader;

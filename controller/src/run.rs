@@ -97,7 +97,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Arc::clone(&connections),
         Arc::clone(&metrics),
         Arc::new(debug_answers(&args, &debug, &access)),
-        SecretAccess::new(client.clone()),
+        SecretAccess::new(client.clone(), snapshots.clone()),
         &mut tasks,
     );
     let monitor = Monitor {
@@ -124,7 +124,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             leadership.clone(),
             snapshots.clone(),
         ));
-        tasks.spawn(write_status(client, leadership, ledger, refusals));
+        let write = (ledger, snapshots.clone());
+        tasks.spawn(write_status(client, leadership, write, refusals));
     }
     let cluster = client.zip(leadership).zip(tokens);
     let serve = async {
@@ -157,10 +158,13 @@ fn write_addresses(
 fn write_status(
     client: Client,
     leadership: Leadership,
-    ledger: Arc<Ledger>,
+    (ledger, published): (Arc<Ledger>, watch::Receiver<Arc<Published>>),
     refusals: impl Fn() -> Refusals + Clone,
 ) -> impl Future<Output = ()> {
-    let write = move || status::write(client.clone(), Arc::clone(&ledger), refusals.clone());
+    let write = move || {
+        let (client, published) = (client.clone(), published.clone());
+        status::write(client, Arc::clone(&ledger), published, refusals.clone())
+    };
     leadership.run(write)
 }
 
@@ -200,9 +204,18 @@ async fn serve_xds(
     };
     let (serving, authority) =
         cluster::certificates(&client, args, leadership.clone(), tasks).await?;
+    let settings = cluster::settings(&client, args, tasks);
+    cluster::gateways(
+        (&client, args),
+        &snapshots,
+        &settings,
+        leadership.clone(),
+        tasks,
+    );
     if let Some(address) = args.address(&args.webhooks, view)? {
         let root = Arc::clone(authority.root_pem());
-        cluster::webhooks(&client, args, address, &serving, root, leadership, tasks).await?;
+        let at = (address, settings);
+        cluster::webhooks(&client, args, at, &serving, root, leadership, tasks).await?;
     }
     let config = serving.server_config(&[b"h2"]);
     let issuer = CertificateIssuer::new(authority, Arc::clone(&tokens), snapshots);

@@ -28,6 +28,7 @@ pub mod snapshot;
 pub mod translate;
 pub mod validate;
 
+pub mod gateways;
 pub mod inject;
 pub mod install;
 pub mod shift;

@@ -11,16 +11,18 @@
 //! than their own snapshot. Proxies of one namespace share the outbound part, which is nearly all there is; equal scopes share even the
 //! rest.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mesh_core::translate::OutboundKey;
-use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables, Table};
+use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables, Secret, Table};
 use mesh_xds::resource::{ConfigLayers, Encoder, ResourceSnapshot, VirtualHosts};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::identity::SecretScope;
 use crate::publish::Published;
 
 /// What has been encoded, and for whom.
@@ -39,8 +41,8 @@ pub struct Key {
     pub scope: ProxyScope,
     /// How it gets virtual hosts.
     pub hosts: VirtualHosts,
-    /// Whether it may be given the Secrets of its namespace.
-    pub secrets: bool,
+    /// Which Secrets of its namespace it may be given.
+    pub secrets: SecretScope,
 }
 
 /// A snapshot and where it comes from.
@@ -173,8 +175,13 @@ impl Encodings {
         } = &*slot.key;
         let tables = outbounds.tables(published, scope, *hosts);
         let mut own = published.translator.own_tables(scope);
-        if !secrets {
-            own.secrets = Table::default();
+        match secrets {
+            SecretScope::All => {}
+            SecretScope::None => own.secrets = Table::default(),
+            SecretScope::OfGateway => {
+                let granted = published.translator.granted_secrets(scope);
+                own.secrets = only(&own.secrets, &granted);
+            }
         }
         let tables = if own.routes.is_empty() {
             tables.over(&own)
@@ -257,6 +264,16 @@ impl Outbounds {
             self.parts.retain(|_, part| part.generation == generation);
         }
     }
+}
+
+/// The secrets of these names.
+fn only(secrets: &Table<Secret>, names: &BTreeSet<Arc<str>>) -> Table<Secret> {
+    let all = secrets.iter().filter(|(name, ..)| names.contains(*name));
+    let config = ProxyConfig {
+        secrets: all.map(|(_, secret, _)| secret.clone()).collect(),
+        ..ProxyConfig::default()
+    };
+    ProxyTables::of(&config, None).secrets
 }
 
 /// Route tables with their virtual hosts in them, for clients that do not discover those.

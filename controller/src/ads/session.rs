@@ -21,7 +21,7 @@ use super::discovery_stream::DiscoveryStream;
 use super::encodings::{Key, Subscription};
 use super::quota::Share;
 use super::throttle::Permit;
-use crate::identity::{Identity, TokenOwner};
+use crate::identity::{Identity, SecretScope, TokenOwner};
 
 /// How long a client may take to say who it is.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -241,7 +241,10 @@ impl<M: DiscoveryStream> Session<M> {
         let needs_secrets = scope.kind == ProxyKind::Gateway;
         let identity = self.caller.identity();
         let key = Key {
-            secrets: needs_secrets && self.shared.secrets.may_read(identity).await,
+            secrets: match needs_secrets {
+                true => self.shared.secrets.scope(identity).await,
+                false => SecretScope::None,
+            },
             scope,
             hosts,
         };
@@ -253,7 +256,8 @@ impl<M: DiscoveryStream> Session<M> {
         let now = Instant::now();
         self.client = Some(Client {
             registration,
-            secrets_again: (needs_secrets && !key.secrets).then_some(now + SECRETS_AGAIN),
+            secrets_again: (needs_secrets && key.secrets == SecretScope::None)
+                .then_some(now + SECRETS_AGAIN),
             subscription: self.shared.encodings.subscribe(key),
             _share: share,
             generation: 0,
@@ -279,17 +283,17 @@ impl<M: DiscoveryStream> Session<M> {
             return;
         }
         let identity = self.caller.identity();
-        let allowed = self.shared.secrets.may_read(identity).await;
+        let allowed = self.shared.secrets.scope(identity).await;
         let Some(client) = &mut self.client else {
             return;
         };
-        if !allowed {
+        if allowed == SecretScope::None {
             client.secrets_again = Some(Instant::now() + SECRETS_AGAIN);
             return;
         }
         client.secrets_again = None;
         let key = Key {
-            secrets: true,
+            secrets: allowed,
             ..client.subscription.key().clone()
         };
         client.subscription = self.shared.encodings.subscribe(key);

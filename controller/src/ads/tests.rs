@@ -99,11 +99,11 @@ impl Plane {
         ));
         let connections = Arc::<Connections>::default();
         let ads = Ads::new(
-            snapshots,
+            snapshots.clone(),
             Arc::clone(&connections),
             metrics,
             Arc::new(debug_answers()),
-            SecretAccess::new(None),
+            SecretAccess::new(None, snapshots.clone()),
             &mut tasks,
         );
         let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();

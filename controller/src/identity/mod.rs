@@ -20,5 +20,5 @@ mod workload;
 pub use authority::Authority;
 pub use issuer::CertificateIssuer;
 pub use roots::publish as publish_roots;
-pub use secret_access::SecretAccess;
+pub use secret_access::{SecretAccess, SecretScope};
 pub use tokens::{Identity, TokenError, TokenOwner, Tokens};

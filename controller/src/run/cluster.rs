@@ -6,12 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use kube::Client;
 use mesh_core::install::{LEADER_LEASE, revised};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::gateways;
 use crate::identity::{Authority, publish_roots};
 use crate::leader::{Election, Leadership};
+use crate::publish::Published;
 use crate::serving::{self, ServingCertificate};
 use crate::webhook::{self, Webhooks};
 
@@ -89,27 +92,52 @@ pub async fn certificates(
     Ok((serving, authority))
 }
 
-/// The webhooks, their settings, and the configurations by which the API server finds them.
+/// The injector's settings, read again whenever they change.
+pub fn settings(client: &Client, args: &Args, tasks: &mut JoinSet<()>) -> webhook::Settings {
+    let settings = webhook::Settings::default();
+    tasks.spawn(webhook::watch_settings(
+        client.clone(),
+        args.namespace.clone(),
+        args.revision.clone(),
+        Arc::clone(&settings),
+    ));
+    settings
+}
+
+/// What Gateways of the Gateway API run on, kept by the leader.
+pub fn gateways(
+    (client, args): (&Client, &Args),
+    published: &watch::Receiver<Arc<Published>>,
+    settings: &webhook::Settings,
+    leadership: Leadership,
+    tasks: &mut JoinSet<()>,
+) {
+    let (client, published) = (client.clone(), published.clone());
+    let (settings, revision) = (Arc::clone(settings), args.revision.clone());
+    let keep = move || {
+        gateways::keep(
+            client.clone(),
+            published.clone(),
+            Arc::clone(&settings),
+            revision.clone(),
+        )
+    };
+    tasks.spawn(leadership.run(keep));
+}
+
+/// The webhooks, and the configurations by which the API server finds them.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub async fn webhooks(
     client: &Client,
     args: &Args,
-    address: SocketAddr,
+    (address, settings): (SocketAddr, webhook::Settings),
     serving: &Arc<ServingCertificate>,
     root: Arc<str>,
     leadership: Leadership,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let settings = webhook::Settings::default();
-    let (namespace, revision) = (args.namespace.clone(), args.revision.clone());
-    tasks.spawn(webhook::watch_settings(
-        client.clone(),
-        namespace,
-        revision,
-        Arc::clone(&settings),
-    ));
     Webhooks::new(settings)
         .serve(address, serving, tasks)
         .await?;

@@ -122,9 +122,9 @@ impl Ledger {
     }
 }
 
-/// Whether the status of a kind is ours to write. That of the Gateway API has rules of its own.
+/// Whether the status of a kind is ours to write.
 fn is_written(kind: Kind) -> bool {
-    kind.row().writes_status && kind.row().group().ends_with(".istio.io")
+    kind.row().writes_status
 }
 
 #[cfg(test)]

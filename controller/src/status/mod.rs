@@ -3,6 +3,7 @@
 //! ```text
 //! watchers --observe--> Ledger (findings and status of each object) --+
 //! Connections --refusals.rs, every five seconds--> refusals by object --+-> conditions.rs --> writer.rs (the leader) --PATCH /status
+//! Published --mesh_core::snapshot::statuses--> whole statuses by object --> wanted.rs --------^
 //! ```
 //!
 //! Only what there is to say is written: an object that was never in trouble is left alone, so that no one's update of it fails for a
@@ -13,6 +14,7 @@ mod conditions;
 mod ledger;
 
 mod refusals;
+mod wanted;
 mod writer;
 
 pub use ledger::Ledger;

@@ -1,6 +1,6 @@
 //! Writes status: as leader, only what differs, and not faster than the API server likes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,15 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use mesh_core::resource::ResourceKey;
+use mesh_core::snapshot::{WantedStatus, statuses};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::conditions;
 use super::ledger::{Ledger, Observed};
 use super::refusals::Refusals;
+use super::{conditions, wanted};
+use crate::publish::Published;
 
 /// Field manager of what the running control plane writes.
 const MANAGER: &str = "istiod";
@@ -27,12 +30,24 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Limit for a write.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Shortest time between two looks at what follows from snapshots.
+const SNAPSHOTS: Duration = Duration::from_millis(200);
+
 /// Writes until it is dropped. `refusals` says what proxies refuse now.
-pub async fn write(client: Client, ledger: Arc<Ledger>, refusals: impl Fn() -> Refusals) {
+pub async fn write(
+    client: Client,
+    ledger: Arc<Ledger>,
+    mut published: watch::Receiver<Arc<Published>>,
+    refusals: impl Fn() -> Refusals,
+) {
     let mut writer = Writer {
         client,
         refused: Refusals::new(),
+        wanted: BTreeMap::new(),
     };
+    published.mark_changed();
+    let mut snapshots = tokio::time::interval(SNAPSHOTS);
+    snapshots.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut look = tokio::time::interval(REFUSALS);
@@ -42,6 +57,11 @@ pub async fn write(client: Client, ledger: Arc<Ledger>, refusals: impl Fn() -> R
     loop {
         tokio::select! {
             () = ledger.changed() => {}
+            Ok(()) = published.changed() => {
+                snapshots.tick().await;
+                let latest = published.borrow_and_update().clone();
+                ledger.revisit(&writer.follow(latest).await);
+            }
             _ = look.tick() => ledger.revisit(&writer.take(refusals())),
         }
         while let Some((key, observed)) = ledger.next() {
@@ -60,6 +80,8 @@ pub async fn write(client: Client, ledger: Arc<Ledger>, refusals: impl Fn() -> R
 struct Writer {
     client: Client,
     refused: Refusals,
+    /// What follows from the last snapshot.
+    wanted: BTreeMap<ResourceKey, WantedStatus>,
 }
 
 // === impl Writer ===
@@ -74,7 +96,31 @@ impl Writer {
             .collect()
     }
 
+    /// Takes what follows from a snapshot; gives the objects for which that is news.
+    async fn follow(&mut self, latest: Arc<Published>) -> BTreeSet<ResourceKey> {
+        if latest.generation == 0 {
+            return BTreeSet::new();
+        }
+        let made = tokio::task::spawn_blocking(move || statuses(latest.translator.snapshot()));
+        let made = match made.await {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::error!(%error, "failed to make the status of objects; the last one stays");
+                return BTreeSet::new();
+            }
+        };
+        let before = std::mem::replace(&mut self.wanted, made);
+        let changed = self.wanted.iter();
+        changed
+            .filter(|(key, wanted)| before.get(*key) != Some(wanted))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
     fn patch(&self, key: &ResourceKey, observed: &Observed) -> Option<Value> {
+        if !key.kind.row().group().ends_with(".istio.io") {
+            return wanted::patch(observed, self.wanted.get(key)?, &now());
+        }
         let refusals = self.refused.get(key).map_or(&[][..], Vec::as_slice);
         conditions::patch(observed, refusals, &now())
     }
@@ -85,8 +131,11 @@ impl Writer {
         let (group, version) = row.api_version().split_once('/').unwrap_or_default();
         let gvk = GroupVersionKind::gvk(group, version, row.name);
         let resource = ApiResource::from_gvk_with_plural(&gvk, row.plural);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
+        let client = self.client.clone();
+        let api: Api<DynamicObject> = match key.kind.is_namespaced() {
+            true => Api::namespaced_with(client, &key.namespace, &resource),
+            false => Api::all_with(client, &resource),
+        };
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -131,6 +180,11 @@ mod tests {
             "spec": {"hosts": ["v"], "http": [{"route": [{"destination": {"host": "v"}, "weight": weight}]}]}})
     }
 
+    fn nothing_published() -> watch::Receiver<Arc<Published>> {
+        let nothing = Published::nothing(&mesh_core::snapshot::SnapshotOptions::default());
+        watch::channel(Arc::new(nothing)).1
+    }
+
     /// The watcher's part.
     fn observe(ledger: &Ledger, object: Value) {
         let (resource, _) = decode_value(object, Origin::Builtin, None);
@@ -141,7 +195,12 @@ mod tests {
     async fn a_refused_object_is_told_once_and_its_recovery_too() {
         let api = FakeApi::default();
         let ledger = Arc::<Ledger>::default();
-        tokio::spawn(write(api.client(), Arc::clone(&ledger), Refusals::new));
+        tokio::spawn(write(
+            api.client(),
+            Arc::clone(&ledger),
+            nothing_published(),
+            Refusals::new,
+        ));
         let settle = || tokio::time::sleep(Duration::from_secs(3));
         let accepted = || api.get(PATH).unwrap()["status"]["conditions"][0]["status"].clone();
         let writes = || api.seen().len();
@@ -174,7 +233,7 @@ mod tests {
         api.inject(|_| Some(crate::testing::Fault::Status(500)));
         let refuse =
             move || Refusals::from([(key.clone(), vec!["proxy p refuses RDS 80: bad".to_owned()])]);
-        tokio::spawn(write(api.client(), ledger, refuse));
+        tokio::spawn(write(api.client(), ledger, nothing_published(), refuse));
         tokio::time::sleep(Duration::from_secs(20)).await;
         let attempts = api.seen().len();
         assert!((5..=11).contains(&attempts), "{attempts}");

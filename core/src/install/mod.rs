@@ -32,6 +32,8 @@ mod webhooks;
 mod without_effect;
 mod workload;
 
+pub(crate) use workload::unprivileged;
+
 pub use config_maps::{INJECTOR_CONFIG_MAP, MESH_CONFIG_MAP};
 pub use crds::crds;
 pub use layers::{Request, ValuesError, ValuesFile, values};

@@ -1,5 +1,6 @@
 //! What the control plane may do in the cluster: watch the kinds that it reads and write their status, have tokens and access reviewed,
-//! publish its root certificate, keep its own key, elect a leader, and write its CA bundle into its webhook configurations. Nothing else.
+//! publish its root certificate, keep its own key, elect a leader, make what Gateways of the Gateway API run on, and write its CA bundle
+//! into its webhook configurations. Nothing else.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -191,6 +192,32 @@ fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
             &["configmaps"],
             &["get", "patch", "update"],
             &["istio-ca-root-cert"],
+        ),
+        // What Gateways of the Gateway API run on, and the GatewayClasses that they name. A name cannot restrict who creates.
+        rule(
+            "apps",
+            &["deployments"],
+            &["create", "get", "list", "patch", "watch"],
+            &[],
+        ),
+        rule(
+            "",
+            &["serviceaccounts"],
+            &["create", "get", "list", "patch", "watch"],
+            &[],
+        ),
+        rule("", &["services"], &["create", "patch"], &[]),
+        rule(
+            "gateway.networking.k8s.io",
+            &["gatewayclasses"],
+            &["create"],
+            &[],
+        ),
+        rule(
+            "gateway.networking.k8s.io",
+            &["gatewayclasses"],
+            &["patch"],
+            &["istio", "istio-remote"],
         ),
         // It finds its webhook configurations by their labels.
         rule(ADMISSION, &[INJECTORS, VALIDATORS], &WATCH, &[]),

@@ -135,7 +135,7 @@ fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// The programs need no rights on the node.
-fn unprivileged() -> PodSecurityContext {
+pub(crate) fn unprivileged() -> PodSecurityContext {
     PodSecurityContext {
         run_as_group: Some(PROXY_UID),
         run_as_non_root: Some(true),

@@ -203,6 +203,7 @@ fn is_told_apart(kind: Kind) -> bool {
                 | Kind::IngressClass
                 | Kind::GatewayClass
                 | Kind::KubernetesGateway
+                | Kind::ListenerSet
                 | Kind::HttpRoute
                 | Kind::GrpcRoute
                 | Kind::TlsRoute

@@ -38,6 +38,11 @@ impl MeshGateway {
         })
     }
 
+    /// Whether it is one of the Gateway API's with pods of its own.
+    pub(crate) fn has_own_pods(&self) -> bool {
+        self.namespace.is_some()
+    }
+
     /// Whether gateways of a namespace may apply it.
     pub(super) fn is_for(&self, namespace: &str) -> bool {
         self.namespace

@@ -12,7 +12,7 @@ mod aliases;
 mod allocation;
 mod build;
 mod changes;
-mod derived;
+pub(crate) mod derived;
 mod destination_rules;
 mod entries;
 mod gateways;
@@ -50,13 +50,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use allocation::{Allocation, HostAddress};
 use build::oldest_first;
 pub use changes::{Change, ChangeSet, Difference};
+pub use derived::status::{WantedStatus, statuses};
 pub use destination_rules::EffectiveDestinationRule;
 pub use gateways::MeshGateway;
 pub use host::{HostMap, by_specificity, expand_host, host_covers, hosts_overlap, is_wildcard};
 use mesh_ir::Locality;
 pub use objects::Resources;
 pub use peer_authentications::PeerAuthentication;
-pub(crate) use policy_targets::{GATEWAY_LABEL, PolicyTargets};
+pub use policy_targets::GATEWAY_LABEL;
+pub(crate) use policy_targets::PolicyTargets;
 pub use protocol::{protocol_from_name, select_protocol};
 pub use service::{
     Alias, DnsEndpoint, Instance, MeshService, Protocol, Registry, Resolution, ServicePort,
@@ -374,6 +376,11 @@ impl Snapshot {
             .chain(of_rules)
             .chain(of_services.into_iter().flatten())
             .collect()
+    }
+
+    /// What objects of Istio's are derived from.
+    pub(crate) fn deriver(&self) -> derived::Deriver<'_> {
+        derived::Deriver::new(&self.objects, &self.mesh, &self.options.dns_domain)
     }
 
     /// What a Secret holds of certificates.

@@ -10,7 +10,7 @@ use crate::resource::{Kind, Object, Resource};
 /// Group of the gateways that policies refer to.
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 /// Label of the pods of gateways that the Gateway API describes.
-pub(crate) const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// What a policy says of the workloads that it is for.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesh_ir::{ClusterName, ConfigRef, ServiceRef};
 
 use crate::resource::ResourceKey;
+use crate::snapshot::derived::certificates::OTHER_NAMESPACE;
 use crate::snapshot::{Alias, MeshService, Registry};
 
 /// Version that Istio writes into its metadata, whatever the object's own is.
@@ -16,7 +17,10 @@ pub(super) const TRUSTED: &str = "-cacert";
 
 /// `kubernetes://NAME`, the secret that is made of a Secret.
 pub(super) fn credential(name: &str) -> Arc<str> {
-    ["kubernetes://", name].concat().into()
+    match name.starts_with(OTHER_NAMESPACE) {
+        true => name.into(),
+        false => ["kubernetes://", name].concat().into(),
+    }
 }
 
 /// `outbound|PORT|SUBSET|HOST`.

@@ -1,6 +1,6 @@
 //! Translation with memory, for those who serve many proxies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,12 +10,13 @@ use mesh_ir::{ProxyConfig, ProxyKind, ProxyScope, ProxyTables};
 use super::cache::TranslationCache;
 use super::config::LocalResources;
 use super::envoy_filters;
+use super::gateway;
 use super::outbound::{Outbound, OutboundKey, Public, PublicKey};
 use super::telemetry;
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
 use crate::resource::ResourceKey;
-use crate::snapshot::{Difference, Snapshot};
+use crate::snapshot::{Difference, GATEWAY_LABEL, Snapshot};
 
 /// Snapshots in a row for which nobody has asked for a part, before it is forgotten.
 const FORGOTTEN_AFTER: u64 = 32;
@@ -128,6 +129,12 @@ impl Translator {
     /// What is wrong with the objects that a proxy's own part is made from.
     pub fn own_diagnostics(&self, scope: &ProxyScope) -> Vec<Diagnostic> {
         self.own(scope).diagnostics.clone()
+    }
+
+    /// Names of the secrets that a gateway may be given although it may not read the Secrets of its namespace: those that Gateways of the
+    /// Gateway API name for pods of their own.
+    pub fn granted_secrets(&self, scope: &ProxyScope) -> BTreeSet<Arc<str>> {
+        gateway::granted(&self.snapshot, scope)
     }
 
     /// What is laid over a proxy's configuration once it is encoded; none without any.
@@ -264,6 +271,8 @@ fn concerns_own(difference: &Difference, mesh: &MeshConfig, scope: &ProxyScope) 
         ProxyKind::Gateway => {
             for_all
                 || secret_namespaces.contains(namespace)
+                // Listeners of the Gateway API may have certificates of other namespaces.
+                || (!secret_namespaces.is_empty() && scope.labels.contains_key(GATEWAY_LABEL))
                 || !services.is_empty()
                 || !virtual_services.is_empty()
         }

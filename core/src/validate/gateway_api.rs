@@ -21,14 +21,14 @@ pub(crate) fn tls_route(_: &TlsRouteSpec, _: &At<'_>, _: &mut Violations) {}
 
 pub(crate) fn gateway(object: &GatewaySpec, at: &At<'_>, violations: &mut Violations) {
     listeners(&object.listeners, at, violations);
-    let mut addresses = object.addresses.iter();
-    if !addresses.any(|address| address.kind.as_deref() == Some("Hostname")) {
-        let message = "no pods and no Service are made for a Gateway yet: pods with the label gateway.networking.k8s.io/gateway-name apply it, or those of the Service that an address of the type Hostname names";
-        violations.no_effect(&at.key("addresses"), message);
+    let infrastructure = object.infrastructure.as_ref();
+    if infrastructure.is_some_and(|all| all.parameters_ref.is_some()) {
+        let message = "what a Gateway runs on cannot be changed by parameters yet; the Gateway is not accepted";
+        let at = at.key("infrastructure");
+        violations.no_effect(&at.key("parametersRef"), message);
     }
     for (field, set) in [
         ("tls", object.tls.is_some()),
-        ("infrastructure", object.infrastructure.is_some()),
         ("allowedListeners", object.allowed_listeners.is_some()),
         ("defaultScope", object.default_scope.is_some()),
     ] {

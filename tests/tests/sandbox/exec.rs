@@ -30,6 +30,12 @@ pub fn run(sandbox: &Sandbox, pod: &str, container: &str, words: &[&str]) -> Str
     outcome.output
 }
 
+/// The output of a program, however it ends.
+#[track_caller]
+pub fn output(sandbox: &Sandbox, pod: &str, words: &[&str]) -> String {
+    exec(sandbox, pod, pod, words, None).output
+}
+
 /// The exit code of a program.
 #[track_caller]
 pub fn code(sandbox: &Sandbox, pod: &str, words: &[&str]) -> i32 {

@@ -15,6 +15,7 @@ mod demo;
 mod dns;
 mod exec;
 mod first_istio;
+mod gateway_api;
 mod http;
 mod install;
 mod lifecycle;

@@ -53,6 +53,17 @@ fn rights_are_enough_and_no_more() {
             ("list", "secrets", "shop", "", true),
             ("update", "secrets", "shop", "certificate", false),
             ("create", "secrets", "shop", "", false),
+            // What Gateways of the Gateway API run on may be anywhere, and goes with them.
+            ("create", "deployments.apps", "shop", "", true),
+            ("patch", "services", "shop", "front-istio", true),
+            ("delete", "deployments.apps", "shop", "front-istio", false),
+            (
+                "patch",
+                "gatewayclasses.gateway.networking.k8s.io",
+                "",
+                "other",
+                false,
+            ),
             ("create", "pods", "default", "", false),
             ("delete", "pods", "default", "a", false),
             ("create", "pods/exec", "default", "a", false),

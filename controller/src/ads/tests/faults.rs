@@ -53,11 +53,11 @@ impl Service {
         let (published, snapshots) = watch::channel(publication(1));
         let connections = Arc::<Connections>::default();
         let ads = Ads::new(
-            snapshots,
+            snapshots.clone(),
             Arc::clone(&connections),
             Arc::default(),
             Arc::default(),
-            SecretAccess::new(None),
+            SecretAccess::new(None, snapshots.clone()),
             &mut tasks,
         );
         Self {

@@ -38,6 +38,8 @@ const WORKLOAD: &[&str] = &[
 ];
 
 const SPEC: &[&str] = &["/spec"];
+/// The addresses of load balancers are those of gateways.
+const SERVICE: &[&str] = &["/spec", "/status/loadBalancer/ingress"];
 const DATA: &[&str] = &["/data", "/binaryData"];
 const WEBHOOKS: &[&str] = &["/webhooks"];
 
@@ -82,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         definition: None,
         compile: |value, _| credential::compile(value),
     },
-    kubernetes!(Service, "services", CORE, Always, SPEC),
+    kubernetes!(Service, "services", CORE, Always, SERVICE),
     kubernetes!(Endpoints, "endpoints", CORE, Never, &["/subsets"]),
     kubernetes!(
         EndpointSlice,

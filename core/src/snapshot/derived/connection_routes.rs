@@ -18,7 +18,6 @@ pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
             let route = RouteKind {
                 key: &resource.key,
                 kind: "TLSRoute",
-                protocols: &["TLS"],
                 hosts: spec.hostnames.iter().map(|host| &**host).collect(),
             };
             let backends = spec.rules.iter().map(|rule| &rule.backend_refs[..]);
@@ -36,7 +35,6 @@ pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
             let route = RouteKind {
                 key: &resource.key,
                 kind: "TCPRoute",
-                protocols: &["TCP", "TLS"],
                 hosts: Vec::new(),
             };
             let backends = spec.rules.iter().map(|rule| &rule.backend_refs[..]);

@@ -35,7 +35,6 @@ fn read_one<'a>(
     let route = RouteKind {
         key: &resource.key,
         kind: "GRPCRoute",
-        protocols: &["HTTP", "HTTPS"],
         hosts: spec.hostnames.iter().map(|host| &**host).collect(),
     };
     RequestRoute {

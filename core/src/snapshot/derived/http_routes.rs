@@ -37,7 +37,6 @@ fn read_one<'a>(
     let route = RouteKind {
         key: &resource.key,
         kind: "HTTPRoute",
-        protocols: &["HTTP", "HTTPS"],
         hosts: spec.hostnames.iter().map(|host| &**host).collect(),
     };
     RequestRoute {

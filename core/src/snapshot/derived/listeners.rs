@@ -5,27 +5,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::parents::{GatewayListener, is_gateway_ours};
+use super::certificates;
+use super::gateway_listeners::{GatewayListener, of_gateway};
 use super::{Deriver, derived};
-use crate::model::gateway_api::{GatewaySpec, SecretObjectReference, TlsModeType};
+use crate::model::gateway_api::{GatewaySpec, TlsModeType};
 use crate::resource::{Kind, Object, Resource};
+use crate::snapshot::GATEWAY_LABEL;
 use crate::source::{Derivation, Origin};
-
-/// The label of a gateway's pods.
-const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// The Gateways that listeners stand for.
 pub(super) fn derive(deriver: &Deriver<'_>) -> Vec<Arc<Resource>> {
-    let gateways = deriver.accepted(Kind::KubernetesGateway);
-    let gateways = gateways.filter_map(|resource| match &resource.object {
-        Object::KubernetesGateway(spec) => Some((resource, spec)),
-        _ => None,
-    });
-    gateways
-        .filter(|(_, spec)| is_gateway_ours(deriver, spec))
+    deriver
+        .served_gateways()
         .flat_map(|(resource, spec)| {
             let pods = pods(deriver, resource, spec);
-            GatewayListener::all(resource, spec)
+            let listeners = of_gateway(deriver, resource, spec).into_iter();
+            listeners
+                .filter(|listener| listener.fault.is_none())
                 .filter_map(move |listener| gateway(deriver, &listener, pods.clone()))
         })
         .collect()
@@ -87,10 +83,7 @@ fn gateway(
         let tls = match tls.mode.unwrap_or(TlsModeType::Terminate) {
             TlsModeType::Passthrough => json!({"mode": "PASSTHROUGH"}),
             TlsModeType::Terminate => {
-                let names = tls.certificate_refs.iter();
-                let names: Option<Vec<&str>> = names
-                    .map(|reference| secret(reference, listener.namespace()))
-                    .collect();
+                let names = certificates::of_listener(deriver, listener).ok();
                 match names.as_deref() {
                     Some([name]) => json!({"mode": "SIMPLE", "credentialName": name}),
                     Some([_, ..]) => json!({"mode": "SIMPLE", "credentialNames": names}),
@@ -105,7 +98,7 @@ fn gateway(
     let spec = json!({"selector": selector, "servers": servers});
     let spec = serde_json::from_value(spec).ok()?;
     let made = derived(
-        listener.resource,
+        listener.source,
         Kind::Gateway,
         (listener.namespace(), name),
         Object::Gateway(Arc::new(spec)),
@@ -115,20 +108,9 @@ fn gateway(
     }
     let mut made = Arc::unwrap_or_clone(made);
     made.origin = Origin::Derived(Arc::new(Derivation {
-        source: listener.resource.origin.clone(),
-        pods_of: Some(listener.namespace().into()),
+        source: listener.source.origin.clone(),
+        pods_of: Some(listener.gateway.key.namespace.clone()),
         is_legacy: false,
     }));
     Some(Arc::new(made))
-}
-
-/// The Secret that a listener names, which must be in the namespace of its Gateway.
-fn secret<'a>(reference: &'a SecretObjectReference, namespace: &str) -> Option<&'a str> {
-    let group = reference.group.as_deref().unwrap_or_default();
-    let kind = reference.kind.as_deref().unwrap_or("Secret");
-    let own = reference
-        .namespace
-        .as_deref()
-        .is_none_or(|named| named == namespace);
-    (group.is_empty() && kind == "Secret" && own).then_some(&*reference.name)
 }

@@ -10,8 +10,11 @@
 //! All of them are derived again when an object changes that they are derived from; what comes out the same stays the very same.
 
 mod backends;
+pub(crate) mod certificates;
+pub(crate) mod classes;
 mod connection_routes;
 mod filters;
+pub(crate) mod gateway_listeners;
 mod grpc_routes;
 mod http_routes;
 mod ingress;
@@ -19,6 +22,8 @@ mod listeners;
 mod merged;
 mod parents;
 mod requests;
+mod selectors;
+pub(super) mod status;
 
 #[cfg(test)]
 mod tests;
@@ -29,15 +34,17 @@ use std::sync::Arc;
 use super::objects::Objects;
 use super::{ChangeSet, kubernetes};
 use crate::model::MeshConfig;
+use crate::model::gateway_api::GatewaySpec;
 use crate::resource::{Kind, Meta, Object, Resource, ResourceKey};
 use crate::source::{Derivation, Origin};
 
 /// Kinds that become others.
-const SOURCES: [Kind; 8] = [
+const SOURCES: [Kind; 9] = [
     Kind::Ingress,
     Kind::IngressClass,
     Kind::GatewayClass,
     Kind::KubernetesGateway,
+    Kind::ListenerSet,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
@@ -51,7 +58,7 @@ const RELATED: [Kind; 3] = [Kind::Namespace, Kind::Service, Kind::ReferenceGrant
 pub(super) struct Derived(BTreeMap<ResourceKey, Arc<Resource>>);
 
 /// What objects are derived from.
-pub(super) struct Deriver<'a> {
+pub(crate) struct Deriver<'a> {
     objects: &'a Objects,
     mesh: &'a MeshConfig,
     /// Namespace of the control plane.
@@ -77,12 +84,7 @@ impl Derived {
         if !from_related && !SOURCES.iter().any(changed) {
             return derived;
         }
-        let deriver = Deriver {
-            objects,
-            mesh,
-            root: mesh.root_namespace().into(),
-            domain,
-        };
+        let deriver = Deriver::new(objects, mesh, domain);
         let mut routes = http_routes::read(&deriver);
         routes.extend(grpc_routes::read(&deriver));
         let all = ingress::derive(&deriver)
@@ -159,6 +161,32 @@ fn derived(
 // === impl Deriver ===
 
 impl<'a> Deriver<'a> {
+    pub(super) fn new(objects: &'a Objects, mesh: &'a MeshConfig, domain: &'a str) -> Self {
+        Self {
+            objects,
+            mesh,
+            root: mesh.root_namespace().into(),
+            domain,
+        }
+    }
+
+    /// The Gateways of the Gateway API that the mesh obeys.
+    pub(crate) fn served_gateways(
+        &self,
+    ) -> impl Iterator<Item = (&'a Arc<Resource>, &'a Arc<GatewaySpec>)> {
+        let all = self.accepted(Kind::KubernetesGateway);
+        let all = all.filter_map(|resource| match &resource.object {
+            Object::KubernetesGateway(spec) => Some((resource, spec)),
+            _ => None,
+        });
+        all.filter(|(_, spec)| {
+            let infrastructure = spec.infrastructure.as_ref();
+            // What is asked for by parameters cannot be given.
+            infrastructure.is_none_or(|all| all.parameters_ref.is_none())
+                && classes::role(self, spec) == Some(classes::GatewayRole::Served)
+        })
+    }
+
     /// The objects of a kind that were not refused.
     fn accepted(&self, kind: Kind) -> impl Iterator<Item = &'a Arc<Resource>> + use<'a> {
         let all = self.objects.of(kind).iter();

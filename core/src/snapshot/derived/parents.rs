@@ -6,32 +6,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::backends::Referrer;
+use super::classes::{self, GatewayRole};
+use super::gateway_listeners::{self, GatewayListener, parent_of_set};
 use super::{Deriver, derived};
-use crate::model::gateway_api::{
-    FromNamespaces, GatewaySpec, LabelSelector, Listener, ParentReference,
-};
+use crate::model::gateway_api::{GatewaySpec, ParentReference};
 use crate::resource::{Kind, Object, Resource, ResourceKey};
-use crate::snapshot::{MESH_GATEWAY, hosts_overlap};
-
-/// The controller that a GatewayClass of ours names, and the class that `install` makes.
-const CONTROLLER: &str = "istio.io/gateway-controller";
-const CLASS: &str = "istio";
-
-/// Whether the mesh obeys a Gateway.
-pub(super) fn is_gateway_ours(deriver: &Deriver<'_>, spec: &GatewaySpec) -> bool {
-    let name = &*spec.gateway_class_name;
-    let class = deriver.objects.find(Kind::GatewayClass, "", name);
-    match class.map(|class| &class.object) {
-        Some(Object::GatewayClass(class)) => &*class.controller_name == CONTROLLER,
-        _ => name == CLASS,
-    }
-}
-
-/// A listener of a Gateway.
-pub(super) struct GatewayListener<'a> {
-    pub(super) resource: &'a Arc<Resource>,
-    pub(super) listener: &'a Listener,
-}
+use crate::snapshot::MESH_GATEWAY;
 
 /// Where a route applies.
 #[derive(Debug, Default)]
@@ -42,13 +22,33 @@ pub(super) struct Parents {
     pub(super) services: Vec<(String, String, Option<i32>)>,
 }
 
+/// What a route names as its parent, if it is the mesh's business.
+pub(super) enum Parent<'a> {
+    /// A Gateway, or with a `set` one of its ListenerSets.
+    Gateway {
+        resource: &'a Arc<Resource>,
+        spec: &'a GatewaySpec,
+        set: Option<&'a Arc<Resource>>,
+    },
+    Service {
+        namespace: &'a str,
+        name: &'a str,
+    },
+}
+
+/// Why a parent does not take a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NoMatchingParent,
+    NotAllowedByListeners,
+    NoMatchingListenerHostname,
+}
+
 /// The route that asks.
 pub(super) struct RouteKind<'a> {
     pub(super) key: &'a ResourceKey,
     /// Kind, as listeners name those they allow.
     pub(super) kind: &'static str,
-    /// Protocols of listeners that take it.
-    pub(super) protocols: &'static [&'static str],
     /// Hosts; any when there are none.
     pub(super) hosts: Vec<&'a str>,
 }
@@ -64,57 +64,25 @@ impl Parents {
     ) -> Self {
         let mut parents = Self::default();
         for reference in references {
-            let group = reference.group.as_deref();
-            let group = group.unwrap_or("gateway.networking.k8s.io");
-            let kind = reference.kind.as_deref().unwrap_or("Gateway");
-            let own = &route.key.namespace;
-            let namespace = reference.namespace.as_deref().unwrap_or(own);
-            match (group, kind) {
-                ("gateway.networking.k8s.io", "Gateway") => {
-                    parents.add_gateway(deriver, reference, namespace, route);
-                }
-                ("" | "core", "Service") => {
-                    let name = reference.name.to_string();
-                    let service = (namespace.to_owned(), name, reference.port);
+            match Parent::of(deriver, reference, route) {
+                Some(Parent::Service { namespace, name }) => {
+                    let service = (namespace.to_owned(), name.to_owned(), reference.port);
                     parents.services.push(service);
                 }
-                _ => {}
+                Some(parent @ Parent::Gateway { .. }) => {
+                    let taken = parent.attach(deriver, reference, route);
+                    for listener in taken.into_iter().flatten() {
+                        let namespace = listener.namespace();
+                        let name = format!("{namespace}/{}", listener.derived_name());
+                        if !parents.gateways.contains(&name) {
+                            parents.gateways.push(name);
+                        }
+                    }
+                }
+                None => {}
             }
         }
         parents
-    }
-
-    fn add_gateway(
-        &mut self,
-        deriver: &Deriver<'_>,
-        reference: &ParentReference,
-        namespace: &str,
-        route: &RouteKind<'_>,
-    ) {
-        let objects = deriver.objects;
-        let found = objects.find(Kind::KubernetesGateway, namespace, &reference.name);
-        let Some((resource, spec)) = found.and_then(|found| match &found.object {
-            Object::KubernetesGateway(spec) => Some((found, spec)),
-            _ => None,
-        }) else {
-            return;
-        };
-        if !is_gateway_ours(deriver, spec) {
-            return;
-        }
-        for listener in GatewayListener::all(resource, spec) {
-            let named = reference.section_name.as_deref();
-            let meant = named.is_none_or(|name| name == &*listener.listener.name)
-                && reference
-                    .port
-                    .is_none_or(|port| port == listener.listener.port);
-            if meant && listener.takes(deriver, route) {
-                let name = format!("{namespace}/{}", listener.derived_name());
-                if !self.gateways.contains(&name) {
-                    self.gateways.push(name);
-                }
-            }
-        }
     }
 
     /// What VirtualServices stand for a route for connections: the gateways and hosts of each, and who sees it.
@@ -160,6 +128,85 @@ pub(super) struct RouteTarget {
     pub(super) export_to: Vec<String>,
 }
 
+// === impl Parent ===
+
+impl<'a> Parent<'a> {
+    /// The parent that a reference names; none if it is not there, or another controller's.
+    pub(super) fn of(
+        deriver: &Deriver<'a>,
+        reference: &'a ParentReference,
+        route: &RouteKind<'a>,
+    ) -> Option<Self> {
+        let group = reference.group.as_deref();
+        let group = group.unwrap_or("gateway.networking.k8s.io");
+        let kind = reference.kind.as_deref().unwrap_or("Gateway");
+        let own: &'a str = &route.key.namespace;
+        let namespace: &'a str = reference.namespace.as_deref().unwrap_or(own);
+        let name: &'a str = &reference.name;
+        let (gateway, set) = match (group, kind) {
+            ("gateway.networking.k8s.io", "Gateway") => ((namespace, name), None),
+            ("gateway.networking.k8s.io", "ListenerSet") => {
+                let set = deriver.objects.find(Kind::ListenerSet, namespace, name)?;
+                (parent_of_set(set)?, Some(set))
+            }
+            ("" | "core", "Service") => return Some(Self::Service { namespace, name }),
+            _ => return None,
+        };
+        let found = deriver
+            .objects
+            .find(Kind::KubernetesGateway, gateway.0, gateway.1);
+        let resource = found.filter(|found| !found.is_refused())?;
+        let Object::KubernetesGateway(spec) = &resource.object else {
+            return None;
+        };
+        let is_ours = classes::role(deriver, spec) == Some(GatewayRole::Served);
+        is_ours.then_some(Self::Gateway {
+            resource,
+            spec,
+            set,
+        })
+    }
+
+    /// The listeners that take a route; nothing of a service.
+    pub(super) fn attach(
+        &self,
+        deriver: &Deriver<'a>,
+        reference: &ParentReference,
+        route: &RouteKind<'_>,
+    ) -> Result<Vec<GatewayListener<'a>>, Refusal> {
+        let Self::Gateway {
+            resource,
+            spec,
+            set,
+        } = self
+        else {
+            return Ok(Vec::new());
+        };
+        let source = set.unwrap_or(resource);
+        let mut listeners = gateway_listeners::of_gateway(deriver, resource, spec);
+        let mut keep = |refusal: Refusal, is_meant: &dyn Fn(&GatewayListener<'a>) -> bool| {
+            listeners.retain(is_meant);
+            match listeners.is_empty() {
+                true => Err(refusal),
+                false => Ok(()),
+            }
+        };
+        let named = reference.section_name.as_deref();
+        keep(Refusal::NoMatchingParent, &|one| {
+            one.source.key == source.key
+                && named.is_none_or(|name| name == &*one.listener.name)
+                && reference.port.is_none_or(|port| port == one.listener.port)
+        })?;
+        keep(Refusal::NotAllowedByListeners, &|one| {
+            one.allows(deriver, route)
+        })?;
+        keep(Refusal::NoMatchingListenerHostname, &|one| {
+            one.shares_host(route)
+        })?;
+        Ok(listeners)
+    }
+}
+
 // === impl RouteTarget ===
 
 impl RouteTarget {
@@ -199,89 +246,4 @@ impl<'a> RouteKind<'a> {
             kind: self.kind,
         }
     }
-}
-
-// === impl GatewayListener ===
-
-impl<'a> GatewayListener<'a> {
-    /// The listeners of a Gateway.
-    pub(super) fn all(
-        resource: &'a Arc<Resource>,
-        spec: &'a GatewaySpec,
-    ) -> impl Iterator<Item = Self> {
-        spec.listeners
-            .iter()
-            .map(move |listener| Self { resource, listener })
-    }
-
-    pub(super) fn namespace(&self) -> &'a str {
-        &self.resource.key.namespace
-    }
-
-    /// The name that Istio gives the Gateway that a listener stands for.
-    pub(super) fn derived_name(&self) -> String {
-        let (gateway, listener) = (&self.resource.key.name, &*self.listener.name);
-        format!("{gateway}-istio-autogenerated-k8s-gateway-{listener}")
-    }
-
-    /// The namespaces whose routes it takes; `*` for all.
-    pub(super) fn allowed_namespaces(&self, deriver: &Deriver<'_>) -> Vec<String> {
-        let allowed = self.listener.allowed_routes.as_ref();
-        let allowed = allowed.and_then(|allowed| allowed.namespaces.as_ref());
-        let from = allowed.and_then(|allowed| allowed.from);
-        match from.unwrap_or(FromNamespaces::Same) {
-            FromNamespaces::All => vec!["*".to_owned()],
-            FromNamespaces::Same => vec![self.namespace().to_owned()],
-            FromNamespaces::Selector => {
-                let selector = allowed.and_then(|allowed| allowed.selector.as_ref());
-                let all = deriver.objects.of(Kind::Namespace).iter();
-                all.filter(|namespace| {
-                    selector.is_some_and(|selector| selects(selector, namespace))
-                })
-                .map(|namespace| namespace.key.name.to_string())
-                .collect()
-            }
-        }
-    }
-
-    fn takes(&self, deriver: &Deriver<'_>, route: &RouteKind<'_>) -> bool {
-        let kinds = self.listener.allowed_routes.as_ref();
-        let kinds = kinds.map_or(&[][..], |allowed| &allowed.kinds);
-        let allows_kind = kinds.is_empty() || kinds.iter().any(|kind| &*kind.kind == route.kind);
-        let own = self.listener.hostname.as_deref();
-        let mut hosts = route.hosts.iter();
-        let shares_host = own.is_none()
-            || route.hosts.is_empty()
-            || hosts.any(|host| hosts_overlap(host, own.unwrap_or("*")));
-        let namespaces = self.allowed_namespaces(deriver);
-        let mut namespaces = namespaces.iter();
-        allows_kind
-            && shares_host
-            && route.protocols.contains(&&*self.listener.protocol)
-            && namespaces.any(|allowed| allowed == "*" || **allowed == *route.key.namespace)
-    }
-}
-
-/// Whether a selector has a namespace.
-fn selects(selector: &LabelSelector, namespace: &Resource) -> bool {
-    let labels = &namespace.meta.labels;
-    let of_name = ("kubernetes.io/metadata.name", &*namespace.key.name);
-    let value = |key: &str| {
-        let known = labels.get(key).map(String::as_str);
-        known.or_else(|| (key == of_name.0).then_some(of_name.1))
-    };
-    let mut equal = selector.match_labels.iter();
-    let mut expressions = selector.match_expressions.iter();
-    equal.all(|(key, wanted)| value(key) == Some(wanted))
-        && expressions.all(|one| {
-            let found = value(&one.key);
-            let listed = found.is_some_and(|found| one.values.iter().any(|value| value == found));
-            match &*one.operator {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => found.is_some(),
-                "DoesNotExist" => found.is_none(),
-                _ => false,
-            }
-        })
 }

@@ -30,6 +30,7 @@ use super::view::View;
 use crate::diag::Diagnostic;
 use crate::snapshot::Snapshot;
 use ports::{BoundServer, Port, Serves};
+pub(super) use secrets::granted;
 
 /// All that a gateway's own part depends on beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::tls::{self, Termination};
 use crate::diag::{Diagnostic, FieldPath};
 use crate::model::{PortProtocol, Server, ServerTlsMode};
+use crate::snapshot::derived::certificates::OTHER_NAMESPACE;
 use crate::snapshot::{MeshGateway, host_covers, hosts_overlap, report};
 use crate::translate::mesh_tls::Carries;
 use crate::translate::rules::{ClientContext, CompiledRules};
@@ -177,6 +178,12 @@ fn accept(
     let (serves, encryption) = match protocol {
         protocol if protocol.is_tls() => {
             let tls = server.tls.as_ref()?;
+            let mut names = tls.credential_name.iter().chain(&tls.credential_names);
+            let is_elsewhere = names.any(|name| name.starts_with(OTHER_NAMESPACE));
+            if is_elsewhere && !gateway.resource.origin.is_derived() {
+                let message = "only listeners of the Gateway API have certificates of other namespaces; the server is left out";
+                return leave_out(path.key("tls"), message);
+            }
             let carries = match protocol {
                 PortProtocol::Https => Carries::Http,
                 _ => Carries::Tcp,

@@ -14,6 +14,7 @@ use mesh_ir::{
 };
 
 use crate::model::{self, Credential, ServerTlsMode};
+use crate::snapshot::derived::certificates::OTHER_NAMESPACE;
 use crate::translate::client_tls::given;
 use crate::translate::mesh_tls::{self, Carries, MeshTls};
 use crate::translate::naming;
@@ -117,6 +118,11 @@ pub(super) fn trust(view: &View<'_>, name: &str) -> Result<Arc<Secret>, String> 
 }
 
 fn credential<'a>(view: &View<'a>, name: &str) -> Result<&'a Credential, String> {
+    let other = name.strip_prefix(OTHER_NAMESPACE);
+    if let Some((namespace, name)) = other.and_then(|name| name.split_once('/')) {
+        let found = view.snapshot.credential(namespace, name);
+        return found.ok_or_else(|| format!("there is no Secret {name} in {namespace}"));
+    }
     if name.contains('/') {
         return Err(format!(
             "{name} is in another namespace; a gateway only takes Secrets of its own, {}",
