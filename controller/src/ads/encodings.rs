@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mesh_core::translate::OutboundKey;
+use mesh_core::translate::{OutboundKey, Translator};
 use mesh_ir::{ProxyConfig, ProxyScope, ProxyTables, Secret, Table};
 use mesh_xds::resource::{ConfigLayers, Encoder, ResourceSnapshot, VirtualHosts};
 use rustc_hash::FxHashMap;
@@ -177,7 +177,7 @@ impl Encodings {
         let mut own = published.translator.own_tables(scope);
         match secrets {
             SecretScope::All => {}
-            SecretScope::None => own.secrets = Table::default(),
+            SecretScope::None => own.secrets = only(&own.secrets, &BTreeSet::new()),
             SecretScope::OfGateway => {
                 let granted = published.translator.granted_secrets(scope);
                 own.secrets = only(&own.secrets, &granted);
@@ -266,9 +266,11 @@ impl Outbounds {
     }
 }
 
-/// The secrets of these names.
+/// The secrets of these names, and those that are anybody's.
 fn only(secrets: &Table<Secret>, names: &BTreeSet<Arc<str>>) -> Table<Secret> {
-    let all = secrets.iter().filter(|(name, ..)| names.contains(*name));
+    let all = secrets
+        .iter()
+        .filter(|(name, ..)| names.contains(*name) || Translator::is_public_secret(name));
     let config = ProxyConfig {
         secrets: all.map(|(_, secret, _)| secret.clone()).collect(),
         ..ProxyConfig::default()

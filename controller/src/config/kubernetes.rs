@@ -40,14 +40,7 @@ pub fn watch(
             events: events.clone(),
         };
         match row.watch {
-            Watch::Always | Watch::Selected(_) => {
-                tasks.spawn(async move { watcher.watch(None).await })
-            }
-            // Of ConfigMaps only the mesh's own settings matter.
-            Watch::OwnNamespace => {
-                let namespace = reader.namespace().to_owned();
-                tasks.spawn(async move { watcher.watch(Some(&namespace)).await })
-            }
+            Watch::Always | Watch::Selected(_) => tasks.spawn(async move { watcher.watch().await }),
             Watch::WhenInstalled => tasks.spawn(watcher.watch_while_installed(installed.clone())),
             Watch::Never => continue,
         };
@@ -68,8 +61,8 @@ struct KindWatcher {
 
 impl KindWatcher {
     /// Watches the kind in the current version, until nobody takes its events.
-    async fn watch(&self, namespace: Option<&str>) {
-        self.watch_version(self.row.api_version(), namespace).await;
+    async fn watch(&self) {
+        self.watch_version(self.row.api_version()).await;
     }
 
     /// Watches the kind while its CRD is installed, until nobody takes its events.
@@ -99,7 +92,7 @@ impl KindWatcher {
             }
             let api_version = self.served_version().await;
             tokio::select! {
-                () = self.watch_version(api_version, None) => return,
+                () = self.watch_version(api_version) => return,
                 gone = installed.wait_for(|installed| installed.has(row) == Some(false)) => {
                     if gone.is_err() {
                         return;
@@ -125,15 +118,11 @@ impl KindWatcher {
         self.row.api_version()
     }
 
-    async fn watch_version(&self, api_version: &str, namespace: Option<&str>) {
+    async fn watch_version(&self, api_version: &str) {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let gvk = GroupVersionKind::gvk(group, version, self.row.name);
         let resource = ApiResource::from_gvk_with_plural(&gvk, self.row.plural);
-        let client = self.client.clone();
-        let api: Api<DynamicObject> = match namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-            None => Api::all_with(client, &resource),
-        };
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let types = TypeMeta {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),

@@ -43,11 +43,6 @@ impl Reader {
         })
     }
 
-    /// Namespace of the control plane.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
     /// A list of a kind begins.
     pub fn begin_list(&self, kind: Kind) {
         self.lists().insert(kind, BTreeSet::new());
@@ -91,10 +86,8 @@ impl Reader {
 
     /// An object that no longer counts: its key and version.
     pub fn gone(&self, kind: Kind, mut object: DynamicObject) -> (ResourceKey, Option<Arc<str>>) {
-        let is_other_settings = is_mesh_config(kind) && !self.is_ours(kind, &object);
-        if !is_other_settings {
-            self.rename(kind, &mut object);
-        }
+        let is_other_settings = is_settings_name(kind, &object) && !self.is_settings(kind, &object);
+        self.rename(kind, &mut object);
         let metadata = &object.metadata;
         let name = metadata.name.as_deref().unwrap_or_default();
         // The settings of another revision may be called as ours are here.
@@ -115,9 +108,10 @@ impl Reader {
     /// Objects of the mesh's kinds that name a revision belong to it, and those that name none to all, as in Istio. Of the mesh's
     /// settings each revision has its own.
     fn is_ours(&self, kind: Kind, object: &DynamicObject) -> bool {
-        if is_mesh_config(kind) {
-            let settings = revised(MESH_CONFIG_MAP, &self.revision);
-            return object.metadata.name.as_deref() == Some(&settings);
+        if kind == Kind::ConfigMap {
+            let holds_trust = object.data["data"]["ca.crt"].is_string();
+            return self.is_settings(kind, object)
+                || (holds_trust && !is_settings_name(kind, object));
         }
         let group = kind.row().group();
         if !group.ends_with(".istio.io") && group != "gateway.networking.k8s.io" {
@@ -136,9 +130,18 @@ impl Reader {
         revision.map_or(DEFAULT_REVISION, String::as_str) == self.revision
     }
 
+    /// Whether an object is the ConfigMap with the mesh's settings.
+    fn is_settings(&self, kind: Kind, object: &DynamicObject) -> bool {
+        let settings = revised(MESH_CONFIG_MAP, &self.revision);
+        let metadata = &object.metadata;
+        kind == Kind::ConfigMap
+            && metadata.namespace.as_deref() == Some(&self.namespace)
+            && metadata.name.as_deref() == Some(&settings)
+    }
+
     /// The mesh's settings go by the name of the default revision's.
     fn rename(&self, kind: Kind, object: &mut DynamicObject) {
-        if is_mesh_config(kind) {
+        if self.is_settings(kind, object) {
             object.metadata.name = Some(MESH_CONFIG_MAP.to_owned());
         }
     }
@@ -148,9 +151,9 @@ impl Reader {
     }
 }
 
-/// ConfigMaps are read for the mesh's settings alone.
-fn is_mesh_config(kind: Kind) -> bool {
-    kind == Kind::ConfigMap
+/// Whether an object has the name of the ConfigMap with the mesh's settings.
+fn is_settings_name(kind: Kind, object: &DynamicObject) -> bool {
+    kind == Kind::ConfigMap && object.metadata.name.as_deref() == Some(MESH_CONFIG_MAP)
 }
 
 fn log(diagnostic: &Diagnostic) {

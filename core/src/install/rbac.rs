@@ -160,7 +160,7 @@ fn by_group(
 
 fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
     let mut rules = by_group(
-        |row| !matches!(row.watch, Watch::OwnNamespace | Watch::Never),
+        |row| row.watch != Watch::Never,
         |row| row.plural.to_owned(),
         &WATCH,
     );
@@ -258,12 +258,7 @@ pub(super) fn tag_access(metadata: &ObjectMeta, namespace: &str, account: &str) 
 }
 
 fn own_rules(settings: &Settings) -> Vec<PolicyRule> {
-    let mut rules = by_group(
-        |row| row.watch == Watch::OwnNamespace,
-        |row| row.plural.to_owned(),
-        &WATCH,
-    );
-    rules.extend([
+    vec![
         rule("", &["secrets"], &["create"], &[]),
         // Leader election. A name cannot restrict who creates.
         rule("coordination.k8s.io", &["leases"], &["create"], &[]),
@@ -273,6 +268,5 @@ fn own_rules(settings: &Settings) -> Vec<PolicyRule> {
             &["get", "update"],
             &[&revised(LEADER_LEASE, &settings.revision)],
         ),
-    ]);
-    rules
+    ]
 }

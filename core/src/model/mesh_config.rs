@@ -73,6 +73,9 @@ pub struct MeshConfig {
     /// `OFF`, `DEFAULT` or `STRICT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_controller_mode: Option<String>,
+    /// Service of the gateway that obeys Ingresses, whose address their status tells; `istio-ingressgateway` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_service: Option<String>,
     /// Port of captured traffic; nothing acts on another than 15001.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_listen_port: Option<i64>,

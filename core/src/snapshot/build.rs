@@ -143,7 +143,7 @@ impl Snapshot {
         let gateways_differ = routing.of(Kind::Gateway).next().is_some();
         if gateways_differ {
             let written = next.objects.of(Kind::Gateway).iter();
-            next.gateways = oldest_first(written.chain(next.derived.gateways()))
+            next.gateways = oldest_first(written.chain(next.derived.of(Kind::Gateway)))
                 .into_iter()
                 .filter_map(MeshGateway::new)
                 .map(Arc::new)
@@ -161,12 +161,14 @@ impl Snapshot {
             instances,
             virtual_services: virtual_services.hosts,
             virtual_service_objects: virtual_services.objects,
-            destination_rules: next.destination_rules.update(changes, mesh, domain),
+            destination_rules: next.destination_rules.update(&routing, mesh, domain),
             service_namespaces: services.namespaces,
             listed_addresses: listed,
             pod_namespaces: workloads::namespaces_with_other_pods(changes),
             secret_namespaces: changes
                 .of(Kind::Secret)
+                // They may hold certificates to trust.
+                .chain(changes.of(Kind::ConfigMap))
                 .map(|(key, _)| key.namespace.clone())
                 .collect(),
             policies,
@@ -204,6 +206,8 @@ fn is_told_apart(kind: Kind) -> bool {
                 | Kind::GatewayClass
                 | Kind::KubernetesGateway
                 | Kind::ListenerSet
+                | Kind::BackendTlsPolicy
+                | Kind::ConfigMap
                 | Kind::HttpRoute
                 | Kind::GrpcRoute
                 | Kind::TlsRoute

@@ -378,6 +378,12 @@ impl Snapshot {
             .collect()
     }
 
+    /// The certificates to trust that a BackendTLSPolicy names: `NAMESPACE/NAMES`.
+    pub(crate) fn policy_trust(&self, name: &str) -> Result<String, String> {
+        let (namespace, names) = name.split_once('/').unwrap_or_default();
+        derived::backend_tls::trusted(&self.objects, namespace, names)
+    }
+
     /// What objects of Istio's are derived from.
     pub(crate) fn deriver(&self) -> derived::Deriver<'_> {
         derived::Deriver::new(&self.objects, &self.mesh, &self.options.dns_domain)
@@ -395,7 +401,9 @@ impl Snapshot {
     /// Names of the Secrets by which DestinationRules have proxies speak TLS.
     pub(crate) fn client_credentials(&self) -> BTreeSet<&str> {
         let rules = self.objects.of(Kind::DestinationRule).iter();
+        let derived = self.derived.of(Kind::DestinationRule);
         rules
+            .chain(derived)
             .filter_map(|rule| match &rule.object {
                 Object::DestinationRule(spec) => Some(spec),
                 _ => None,

@@ -12,6 +12,7 @@ use super::mesh_tls::MeshTls;
 use super::naming;
 use crate::model::{self, ClientTlsMode};
 use crate::snapshot::Protocol;
+use crate::snapshot::derived::backend_tls::{SYSTEM, is_of_policy};
 
 /// The authorities that the images of proxies trust, for rules that name none.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -51,6 +52,10 @@ pub(super) enum Offered {
 /// How endpoints are spoken to. Without a rule the mesh's own TLS is spoken where it is offered. Where a Secret may not be given to the
 /// proxy, it speaks plain text, as in Istio.
 pub(super) fn upstream(tls: Option<&model::ClientTls>, context: &TlsContext<'_>) -> UpstreamTls {
+    // What a BackendTLSPolicy asks for concerns gateways alone.
+    let of_gateways =
+        |tls: &&model::ClientTls| given(&tls.credential_name).is_some_and(is_of_policy);
+    let tls = tls.filter(|tls| context.has_secrets || !of_gateways(tls));
     let Some(tls) = tls else {
         return match context.offered {
             _ if !context.mesh.automatic => UpstreamTls::Plaintext,
@@ -109,6 +114,7 @@ fn originated(tls: &model::ClientTls, secret: Option<&str>, context: &TlsContext
         (None, None) => None,
     };
     let trust = match (secret, given(&tls.ca_certificates)) {
+        (Some(SYSTEM), _) => TrustSource::File(SYSTEM_ROOTS.into()),
         (Some(name), _) => {
             TrustSource::Discovered(naming::credential(&[name, naming::TRUSTED].concat()))
         }

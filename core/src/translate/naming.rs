@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesh_ir::{ClusterName, ConfigRef, ServiceRef};
 
 use crate::resource::ResourceKey;
+use crate::snapshot::derived::backend_tls::is_of_policy;
 use crate::snapshot::derived::certificates::OTHER_NAMESPACE;
 use crate::snapshot::{Alias, MeshService, Registry};
 
@@ -17,7 +18,7 @@ pub(super) const TRUSTED: &str = "-cacert";
 
 /// `kubernetes://NAME`, the secret that is made of a Secret.
 pub(super) fn credential(name: &str) -> Arc<str> {
-    match name.starts_with(OTHER_NAMESPACE) {
+    match name.starts_with(OTHER_NAMESPACE) || is_of_policy(name) {
         true => name.into(),
         false => ["kubernetes://", name].concat().into(),
     }

@@ -16,7 +16,8 @@ use super::telemetry;
 use crate::diag::Diagnostic;
 use crate::model::MeshConfig;
 use crate::resource::ResourceKey;
-use crate::snapshot::{Difference, GATEWAY_LABEL, Snapshot};
+use crate::snapshot::derived::backend_tls::is_of_policy;
+use crate::snapshot::{Difference, Snapshot};
 
 /// Snapshots in a row for which nobody has asked for a part, before it is forgotten.
 const FORGOTTEN_AFTER: u64 = 32;
@@ -135,6 +136,11 @@ impl Translator {
     /// Gateway API name for pods of their own.
     pub fn granted_secrets(&self, scope: &ProxyScope) -> BTreeSet<Arc<str>> {
         gateway::granted(&self.snapshot, scope)
+    }
+
+    /// Whether a secret is anybody's: certificates to trust that a ConfigMap holds.
+    pub fn is_public_secret(name: &str) -> bool {
+        is_of_policy(name)
     }
 
     /// What is laid over a proxy's configuration once it is encoded; none without any.
@@ -270,9 +276,8 @@ fn concerns_own(difference: &Difference, mesh: &MeshConfig, scope: &ProxyScope) 
         }
         ProxyKind::Gateway => {
             for_all
-                || secret_namespaces.contains(namespace)
-                // Listeners of the Gateway API may have certificates of other namespaces.
-                || (!secret_namespaces.is_empty() && scope.labels.contains_key(GATEWAY_LABEL))
+                // Objects of the Gateway API may name certificates of other namespaces.
+                || !secret_namespaces.is_empty()
                 || !services.is_empty()
                 || !virtual_services.is_empty()
         }

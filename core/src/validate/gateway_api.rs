@@ -29,7 +29,6 @@ pub(crate) fn gateway(object: &GatewaySpec, at: &At<'_>, violations: &mut Violat
     }
     for (field, set) in [
         ("tls", object.tls.is_some()),
-        ("allowedListeners", object.allowed_listeners.is_some()),
         ("defaultScope", object.default_scope.is_some()),
     ] {
         if set {

@@ -62,13 +62,12 @@ fn a_gateway_gets_pods_of_its_own_and_leads_requests_to_routes() {
     if !has(&["curl"]) {
         return;
     }
-    let client = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-    std::fs::write(client.path(), CLIENT).unwrap();
+    let client = client();
     let client = client.path().display().to_string();
     let words = ["-f", "samples/httpbin/httpbin.yaml", "-f", &client];
     let sandbox = Sandbox::up("gateway-api", &words);
     sandbox.apply_text(GATEWAY);
-    sandbox.apply_text(&secret());
+    sandbox.apply_text(&secret("istio-ingress"));
 
     let address = sandbox.address_of_gateway();
     let plain = |path: &str| {
@@ -115,15 +114,22 @@ fn a_gateway_gets_pods_of_its_own_and_leads_requests_to_routes() {
     });
 }
 
-/// A certificate for the listener of TLS.
-fn secret() -> String {
+/// The file of the client.
+pub fn client() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+    std::fs::write(file.path(), CLIENT).expect("it can be written");
+    file
+}
+
+/// A certificate for `*.example.com`.
+pub fn secret(namespace: &str) -> String {
     let key = rcgen::KeyPair::generate().expect("a key");
     let names = vec!["*.example.com".to_owned()];
     let certificate = rcgen::CertificateParams::new(names).expect("names");
     let certificate = certificate.self_signed(&key).expect("a certificate");
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-        "metadata": {"name": "example", "namespace": "istio-ingress"},
+        "metadata": {"name": "example", "namespace": namespace},
         "stringData": {"tls.crt": certificate.pem(), "tls.key": key.serialize_pem()},
     });
     secret.to_string()
@@ -149,7 +155,7 @@ impl Sandbox {
     }
 
     /// What the client gets: the body, and the status at the end.
-    fn curl(&self, words: &[&str]) -> String {
+    pub fn curl(&self, words: &[&str]) -> String {
         let mut all = vec!["curl", "-s", "-m", "5", "-o", "-", "-w", " %{http_code}"];
         all.extend(words);
         exec::output(self, "client", &all)

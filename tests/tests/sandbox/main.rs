@@ -7,6 +7,7 @@
 //! A sandbox is shared by the cases of one story, since starting it is what takes time. Bounds are those of the binomial
 //! distribution at a chance of 1e-8 per assertion, so that a run fails wrongly less than once in a million.
 
+mod backend_tls;
 mod bookinfo;
 mod chance;
 mod chaos;
@@ -17,6 +18,7 @@ mod exec;
 mod first_istio;
 mod gateway_api;
 mod http;
+mod ingress;
 mod install;
 mod lifecycle;
 mod mutual_tls;

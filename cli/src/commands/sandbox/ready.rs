@@ -172,7 +172,7 @@ fn awaited(endpoints: [(&'static str, u64); 3], applied: &[Applied]) -> Vec<Awai
     } in applied
     {
         let row = Kind::of(api_version, kind).map(Kind::row);
-        let watched = row.filter(|row| !matches!(row.watch, Watch::OwnNamespace | Watch::Never));
+        let watched = row.filter(|row| row.watch != Watch::Never);
         let version: Option<u64> = version.as_deref().and_then(|text| text.parse().ok());
         if let (Some(row), Some(version)) = (watched, version) {
             let name = match row.group() {

@@ -124,6 +124,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        effect: Effect::Full,
         name: "BackendTLSPolicy",
         ..typed!(
             BackendTlsPolicy,
@@ -137,14 +138,17 @@ pub(super) const ROWS: &[Row] = &[
             &BACKEND_TLS_POLICY
         )
     },
-    typed!(
-        ListenerSet,
-        ListenerSetSpec,
-        gateway_api::listener_set,
-        &["gateway.networking.k8s.io/v1"],
-        "listenersets",
-        &LISTENER_SET
-    ),
+    Row {
+        effect: Effect::Full,
+        ..typed!(
+            ListenerSet,
+            ListenerSetSpec,
+            gateway_api::listener_set,
+            &["gateway.networking.k8s.io/v1"],
+            "listenersets",
+            &LISTENER_SET
+        )
+    },
 ];
 
 static GATEWAY_CLASS: Definition = definition!(

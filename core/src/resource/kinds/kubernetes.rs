@@ -70,7 +70,7 @@ pub(super) const ROWS: &[Row] = &[
         ..kubernetes!(Node, "nodes", CORE, Always, SPEC)
     },
     kubernetes!(ServiceAccount, "serviceaccounts", CORE, Never, SPEC),
-    kubernetes!(ConfigMap, "configmaps", CORE, OwnNamespace, DATA),
+    kubernetes!(ConfigMap, "configmaps", CORE, Always, DATA),
     Row {
         kind: Kind::Secret,
         name: "Secret",
@@ -114,6 +114,7 @@ pub(super) const ROWS: &[Row] = &[
         SPEC
     ),
     Row {
+        writes_status: true,
         compile: |value, row| {
             compile::spec::<IngressSpec>(value, row, Object::Ingress, |_, _, _| {})
         },

@@ -58,8 +58,6 @@ pub enum Watch {
     Always,
     /// In all namespaces, those that a field selector selects. Every API server has the kind.
     Selected(&'static str),
-    /// Only in the control plane's own namespace.
-    OwnNamespace,
     /// In all namespaces, while its CRD is installed.
     WhenInstalled,
     /// Not at all.

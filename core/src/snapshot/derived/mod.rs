@@ -9,6 +9,7 @@
 //!
 //! All of them are derived again when an object changes that they are derived from; what comes out the same stays the very same.
 
+pub(crate) mod backend_tls;
 mod backends;
 pub(crate) mod certificates;
 pub(crate) mod classes;
@@ -39,12 +40,13 @@ use crate::resource::{Kind, Meta, Object, Resource, ResourceKey};
 use crate::source::{Derivation, Origin};
 
 /// Kinds that become others.
-const SOURCES: [Kind; 9] = [
+const SOURCES: [Kind; 10] = [
     Kind::Ingress,
     Kind::IngressClass,
     Kind::GatewayClass,
     Kind::KubernetesGateway,
     Kind::ListenerSet,
+    Kind::BackendTlsPolicy,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
@@ -91,7 +93,8 @@ impl Derived {
             .into_iter()
             .chain(listeners::derive(&deriver))
             .chain(merged::virtual_services(&deriver, routes))
-            .chain(connection_routes::derive(&deriver));
+            .chain(connection_routes::derive(&deriver))
+            .chain(backend_tls::derive(&deriver));
         let mut before = std::mem::take(&mut self.0);
         for resource in all {
             let key = resource.key.clone();
@@ -111,10 +114,10 @@ impl Derived {
         derived
     }
 
-    /// The derived Gateways.
-    pub(super) fn gateways(&self) -> impl Iterator<Item = &Arc<Resource>> {
+    /// The derived objects of a kind.
+    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Resource>> {
         let all = self.0.values();
-        all.filter(|resource| resource.key.kind == Kind::Gateway)
+        all.filter(move |resource| resource.key.kind == kind)
     }
 }
 
@@ -123,6 +126,7 @@ fn is_same(one: &Resource, other: &Resource) -> bool {
     let same = match (&one.object, &other.object) {
         (Object::VirtualService(one), Object::VirtualService(other)) => one == other,
         (Object::Gateway(one), Object::Gateway(other)) => one == other,
+        (Object::DestinationRule(one), Object::DestinationRule(other)) => one == other,
         _ => false,
     };
     same && one.meta == other.meta && one.origin == other.origin

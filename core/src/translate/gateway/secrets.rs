@@ -8,6 +8,7 @@ use mesh_ir::{ProxyScope, Secret};
 use super::ports::{Encryption, Port};
 use super::tls;
 use crate::snapshot::Snapshot;
+use crate::snapshot::derived::backend_tls::is_of_policy;
 use crate::translate::naming;
 use crate::translate::view::View;
 
@@ -23,8 +24,12 @@ pub(super) fn secrets(view: &View<'_>, ports: &[Port]) -> Vec<Arc<Secret>> {
         .collect();
     let of_rules = view.snapshot.client_credentials().into_iter();
     // Only Gateways that listeners stand for may name Secrets of other namespaces.
-    for name in of_rules.filter(|name| !name.contains('/')) {
-        let found = [tls::certificate(view, name), tls::trust(view, name)];
+    for name in of_rules.filter(|name| !name.contains('/') || is_of_policy(name)) {
+        let certificate = match is_of_policy(name) {
+            true => None,
+            false => tls::certificate(view, name).ok(),
+        };
+        let found = [certificate, tls::trust(view, name).ok()];
         for secret in found.into_iter().flatten() {
             secrets.insert(secret.name.clone(), secret);
         }

@@ -14,6 +14,7 @@ use mesh_ir::{
 };
 
 use crate::model::{self, Credential, ServerTlsMode};
+use crate::snapshot::derived::backend_tls::CONFIG_MAP;
 use crate::snapshot::derived::certificates::OTHER_NAMESPACE;
 use crate::translate::client_tls::given;
 use crate::translate::mesh_tls::{self, Carries, MeshTls};
@@ -105,6 +106,13 @@ pub(super) fn certificate(view: &View<'_>, name: &str) -> Result<Arc<Secret>, St
 /// Secret `NAME`.
 pub(super) fn trust(view: &View<'_>, name: &str) -> Result<Arc<Secret>, String> {
     let own = [name, naming::TRUSTED].concat();
+    if let Some(maps) = name.strip_prefix(CONFIG_MAP) {
+        let roots = view.snapshot.policy_trust(maps)?.into();
+        return Ok(Arc::new(Secret {
+            name: naming::credential(&own),
+            kind: SecretKind::Trust { roots },
+        }));
+    }
     let found = credential(view, &own).or_else(|_| credential(view, name))?;
     let roots = found
         .trusted()

@@ -1,4 +1,4 @@
-//! What the status of the Gateway API's objects should say: what is accepted, what of it is in force, and why not.
+//! What the status of Ingresses and of the Gateway API's objects should say: what is accepted, what of it is in force, and why not.
 //!
 //! ```text
 //! Gateways, routes, Services (addresses), EndpointSlices (ready pods) --> WantedStatus of each object, without times
@@ -7,10 +7,13 @@
 //! The same functions decide here and in translation which listeners are in force and which of them take a route, so that a status never
 //! tells of something that is not so.
 
+mod backend_tls;
 mod class;
 mod condition;
 mod gateway;
+mod ingress;
 mod listener;
+mod listener_set;
 mod route;
 mod service;
 
@@ -51,6 +54,15 @@ pub fn statuses(snapshot: &Snapshot) -> BTreeMap<ResourceKey, WantedStatus> {
         add(resource, fields);
     }
     for (resource, fields) in gateway::all(&deriver, &attached) {
+        add(resource, fields);
+    }
+    for (resource, fields) in backend_tls::all(&deriver, &attached) {
+        add(resource, fields);
+    }
+    for (resource, fields) in listener_set::all(&deriver, &attached) {
+        add(resource, fields);
+    }
+    for (resource, fields) in ingress::all(&deriver) {
         add(resource, fields);
     }
     for (resource, fields) in class::all(&deriver) {

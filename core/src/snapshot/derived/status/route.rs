@@ -1,6 +1,6 @@
 //! Routes: which of their parents take them, and whether their backends are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -26,9 +26,14 @@ const KINDS: [Kind; 5] = [
     Kind::UdpRoute,
 ];
 
-/// How many routes listeners have taken, by what lists them and their names.
+/// What routes have been taken.
 #[derive(Debug, Default)]
-pub(super) struct Attached(BTreeMap<(ResourceKey, String), usize>);
+pub(super) struct Attached {
+    /// How many, by what lists the listener and the listener's name.
+    counts: BTreeMap<(ResourceKey, String), usize>,
+    /// The Gateways that lead to a Service, by its namespace and name.
+    gateways: BTreeMap<(String, String), BTreeSet<ResourceKey>>,
+}
 
 /// A route of any kind.
 struct Route<'a> {
@@ -60,7 +65,17 @@ impl Attached {
     /// How many routes a listener has taken.
     pub(super) fn count(&self, source: &Resource, listener: &str) -> usize {
         let key = (source.key.clone(), listener.to_owned());
-        self.0.get(&key).copied().unwrap_or_default()
+        self.counts.get(&key).copied().unwrap_or_default()
+    }
+
+    /// The Gateways that lead to a Service.
+    pub(super) fn gateways_of(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> impl Iterator<Item = &ResourceKey> {
+        let key = (namespace.to_owned(), service.to_owned());
+        self.gateways.get(&key).into_iter().flatten()
     }
 }
 
@@ -113,6 +128,15 @@ impl<'a> Route<'a> {
                 continue;
             };
             let taken = self.accept(deriver, &parent, reference);
+            if let (Ok(_), Parent::Gateway { resource, .. }) = (&taken, &parent) {
+                for backend in &self.backends {
+                    let namespace = backend.namespace.map(|namespace| &**namespace);
+                    let namespace = namespace.unwrap_or(&self.kind.key.namespace);
+                    let service = (namespace.to_owned(), backend.name.to_string());
+                    let gateways = attached.gateways.entry(service).or_default();
+                    gateways.insert(resource.key.clone());
+                }
+            }
             if let Ok(taken) = &taken {
                 listeners.extend(taken.iter().map(|key| (key.clone(), ())));
             }
@@ -126,7 +150,7 @@ impl<'a> Route<'a> {
             }));
         }
         for key in listeners.into_keys() {
-            *attached.0.entry(key).or_default() += 1;
+            *attached.counts.entry(key).or_default() += 1;
         }
         json!({"parents": parents})
     }

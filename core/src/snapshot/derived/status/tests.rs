@@ -264,3 +264,108 @@ fn classes_of_ours_are_accepted() {
     );
     assert!(class("other.example/controller").is_empty());
 }
+
+const SET: &str = r#"
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: more, namespace: shop}
+spec:
+  parentRef: {name: front, namespace: edge}
+  listeners:
+  - {name: same, port: 80, protocol: HTTP, hostname: "*.example"}
+  - {name: further, port: 8090, protocol: HTTP}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: set, namespace: shop}
+spec:
+  parentRefs: [{kind: ListenerSet, name: more}]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+"#;
+
+#[test]
+fn listeners_of_a_set_belong_to_a_gateway_that_allows_them() {
+    let refused = status(&[GATEWAY, SET].concat(), "ListenerSet", "more");
+    assert_eq!(
+        short(&refused),
+        ["Accepted=False/NotAllowed", "Programmed=False/Invalid"]
+    );
+    let class = "gatewayClassName: istio";
+    let allows = format!("{class}\n  allowedListeners: {{namespaces: {{from: All}}}}");
+    let text = [&GATEWAY.replace(class, &allows), SET].concat();
+    let set = status(&text, "ListenerSet", "more");
+    assert_eq!(
+        short(&set),
+        ["Accepted=True/Accepted", "Programmed=True/Programmed"]
+    );
+    // What the Gateway has is its own; the route is at the other one.
+    let [same, further] = [&set["listeners"][0], &set["listeners"][1]];
+    assert_eq!(short(same)[0], "Accepted=False/HostnameConflict");
+    assert_eq!(short(further)[0], "Accepted=True/Accepted");
+    assert_eq!(further["attachedRoutes"], 1);
+    let gateway = status(&text, "Gateway", "front");
+    assert_eq!(gateway["listeners"].as_array().unwrap().len(), 2);
+    // The Service lacks the port of the set until it is applied again.
+    assert_eq!(short(&gateway)[1], "Programmed=False/AddressNotAssigned");
+}
+
+#[test]
+fn policies_for_backends_are_told_for_the_gateways_that_lead_there() {
+    let policy = r#"
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  targetRefs: [{group: "", kind: Service, name: web}]
+  validation: {hostname: web.example, wellKnownCACertificates: System}
+"#;
+    let with = |from: &str, to: &str| {
+        let text = [GATEWAY, ROUTE, &policy.replace(from, to)].concat();
+        status(&text, "BackendTLSPolicy", "web")["ancestors"].clone()
+    };
+    let ancestors = with("", "");
+    assert_eq!(ancestors[0]["ancestorRef"]["name"], "front");
+    assert_eq!(
+        short(&ancestors[0]),
+        ["Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"]
+    );
+    let system = "wellKnownCACertificates: System";
+    let references =
+        |kind: &str| format!("caCertificateRefs: [{{group: \"\", kind: {kind}, name: missing}}]");
+    for (kind, reason) in [
+        ("ConfigMap", "InvalidCACertificateRef"),
+        ("Bucket", "InvalidKind"),
+    ] {
+        let ancestors = with(system, &references(kind));
+        let expected = format!("ResolvedRefs=False/{reason}");
+        assert_eq!(
+            short(&ancestors[0]),
+            ["Accepted=False/NoValidCACertificate", &expected]
+        );
+    }
+    // No route leads there.
+    assert_eq!(with("name: web}]", "name: other}]"), serde_json::json!([]));
+}
+
+#[test]
+fn an_ingress_is_told_the_address_of_its_gateway() {
+    let text = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: istio-ingressgateway, namespace: istio-system}
+spec: {type: LoadBalancer, clusterIP: 10.0.0.1, ports: [{name: http2, port: 80}]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.7}, {hostname: lb.example}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: istio}}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+"#;
+    let found = status(text, "Ingress", "web");
+    let expected = serde_json::json!([{"ip": "192.0.2.7"}, {"hostname": "lb.example"}]);
+    assert_eq!(found["loadBalancer"]["ingress"], expected);
+    let foreign = text.replace("ingress.class: istio", "ingress.class: other");
+    assert_eq!(status(&foreign, "Ingress", "web"), Value::Null);
+}
