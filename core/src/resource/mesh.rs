@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::typed::{DecodeError, forgiving, without_nulls};
+use super::typed::{DecodeError, forgiving_protobuf, without_nulls};
 use super::{Object, ResourceKey};
 use crate::diag::FieldPath;
 use crate::model::{DefaultProxyConfig, MeshConfig};
@@ -49,7 +49,8 @@ pub(crate) fn check_mesh_config(value: &Value) -> Vec<Violation> {
 }
 
 fn read(value: &Value) -> (Option<MeshConfig>, Vec<Violation>) {
-    let (config, errors) = forgiving::<MeshConfig>(&without_nulls(value), &FieldPath::root());
+    let (config, errors) =
+        forgiving_protobuf::<MeshConfig>(&without_nulls(value), &FieldPath::root());
     let mut found: Vec<Violation> = errors.into_iter().map(Violation::from).collect();
     let Some(config) = config else {
         return (None, found);
@@ -60,7 +61,7 @@ fn read(value: &Value) -> (Option<MeshConfig>, Vec<Violation>) {
     let default = "defaultConfig";
     if let Some(value) = &config.default_config {
         let (config, errors) =
-            forgiving::<DefaultProxyConfig>(value, &FieldPath::root().key(default));
+            forgiving_protobuf::<DefaultProxyConfig>(value, &FieldPath::root().key(default));
         found.extend(errors.into_iter().map(Violation::from));
         if let Some(config) = config {
             mesh_config::check_default(&config, &root.key(default), &mut violations);

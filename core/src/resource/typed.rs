@@ -52,29 +52,61 @@ pub(super) fn forgiving<T: DeserializeOwned>(
     value: &Value,
     base: &FieldPath,
 ) -> (Option<T>, Vec<DecodeError>) {
-    let first = match typed(value, base) {
-        Ok(typed) => return (Some(typed), Vec::new()),
-        Err(error) => error,
-    };
+    mending(value, base, |_| false)
+}
+
+/// Reads as [`forgiving`] does, and takes numbers in quotes as well: protobuf's JSON mapping allows them, and Istio's own pages
+/// write ports of `extensionProviders` so.
+pub(super) fn forgiving_protobuf<T: DeserializeOwned>(
+    value: &Value,
+    base: &FieldPath,
+) -> (Option<T>, Vec<DecodeError>) {
+    mending(value, base, |part| {
+        let number = part.as_str().and_then(|text| text.parse().ok());
+        number.map(|number| *part = Value::Number(number)).is_some()
+    })
+}
+
+/// `mend` may put right a part that has a wrong type, and says whether it has.
+fn mending<T: DeserializeOwned>(
+    value: &Value,
+    base: &FieldPath,
+    mend: fn(&mut Value) -> bool,
+) -> (Option<T>, Vec<DecodeError>) {
+    if let Ok(typed) = T::deserialize(value) {
+        return (Some(typed), Vec::new());
+    }
     let mut rest = value.clone();
-    let mut errors = vec![first];
-    let mut attempt = 0;
+    let mut errors: Vec<DecodeError> = Vec::new();
+    let (mut attempt, mut mended) = (0, 0);
     while errors.len() <= MOST {
-        let Some(last) = errors.last() else { break };
-        let path = last.path.clone();
-        if !leave_out(&mut rest, &path.0[base.0.len()..], attempt) {
-            break;
-        }
-        match typed(&rest, base) {
+        let error = match typed(&rest, base) {
             Ok(typed) => return (Some(typed), errors),
-            Err(error) if error.path == path => attempt += 1,
-            Err(error) => {
-                attempt = 0;
-                errors.push(error);
-            }
+            Err(error) => error,
+        };
+        let path = error.path.0[base.0.len()..].to_vec();
+        if mended < MOST && part(&mut rest, &path).is_some_and(mend) {
+            mended += 1;
+            continue;
+        }
+        let is_same = errors.last().is_some_and(|last| last.path == error.path);
+        attempt = if is_same { attempt + 1 } else { 0 };
+        if !is_same {
+            errors.push(error);
+        }
+        if !leave_out(&mut rest, &path, attempt) {
+            break;
         }
     }
     (None, errors)
+}
+
+/// What is at a path.
+fn part<'v>(value: &'v mut Value, path: &[Segment]) -> Option<&'v mut Value> {
+    path.iter().try_fold(value, |value, segment| match segment {
+        Segment::Key(key) => value.get_mut(&**key),
+        Segment::Index(index) => value.get_mut(*index),
+    })
 }
 
 /// Takes out what is at a path: a field, or an element, which becomes an empty value of one type after the other.
@@ -82,15 +114,9 @@ fn leave_out(value: &mut Value, path: &[Segment], attempt: usize) -> bool {
     let Some((last, parents)) = path.split_last() else {
         return false;
     };
-    let mut parent = &mut *value;
-    for segment in parents {
-        let child = match segment {
-            Segment::Key(key) => parent.get_mut(&**key),
-            Segment::Index(index) => parent.get_mut(*index),
-        };
-        let Some(child) = child else { return false };
-        parent = child;
-    }
+    let Some(parent) = part(value, parents) else {
+        return false;
+    };
     let empty = [json!({}), json!(""), json!(0), json!([]), json!(false)];
     match (last, parent) {
         (Segment::Key(key), Value::Object(map)) => map.shift_remove(&**key).is_some(),
@@ -241,6 +267,20 @@ mod tests {
         assert_eq!(thing.children[2].words, ["a", "", "c"]);
         assert_eq!(thing.labels, BTreeMap::from([("a".into(), "b".into())]));
         assert!(thing.modes.is_empty(), "no mode is empty");
+    }
+
+    #[test]
+    fn numbers_in_quotes_are_numbers_where_protobuf_is_read() {
+        let value =
+            json!({"count": "9000", "children": [{"count": "x"}, {"count": "-1"}, {"count": "7"}]});
+        let (thing, errors) = forgiving_protobuf::<Thing>(&value, &FieldPath::root());
+        let thing = thing.unwrap();
+        let counts: Vec<u32> = thing.children.iter().map(|child| child.count).collect();
+        assert_eq!((thing.count, counts), (9000, vec![0, 0, 7]));
+        let paths: Vec<String> = errors.iter().map(|error| error.path.to_string()).collect();
+        assert_eq!(paths, ["children[0].count", "children[1].count"]);
+        let (_, errors) = forgiving::<Thing>(&value, &FieldPath::root());
+        assert_eq!(errors.len(), 4);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::dial;
-use super::endpoint::{Active, Connection};
+use super::endpoint::{Active, Connection, LocalEndpoint};
 use super::local::Worker;
-use super::upstream::{LocalCluster, Wanted};
+use super::upstream::LocalCluster;
 use crate::health::outlier::Outcome;
 use crate::http1::{BodyDecoder, Framing, HeadLimits, HeadScan, ResponseHead, Skipped};
 use crate::limits::Resource;
@@ -21,8 +21,9 @@ use crate::tls::Offer;
 const MAX_COPIES: usize = 256;
 
 /// A copy.
-#[derive(Debug)]
 pub struct Copied {
+    /// Where it goes.
+    pub endpoint: Rc<LocalEndpoint>,
     /// Head and body.
     pub message: Vec<u8>,
     /// Whether it is `HEAD`.
@@ -57,15 +58,15 @@ pub fn send(worker: &Rc<Worker>, cluster: &Rc<LocalCluster>, copy: Copied) {
 async fn exchange(worker: &Rc<Worker>, cluster: &LocalCluster, copy: &Copied) -> Option<()> {
     let config = &cluster.cluster.config.client;
     let (limits, usage) = (&config.limits, &cluster.cluster.usage);
-    let endpoint = cluster.pick(Wanted::default(), &worker.metrics, || worker.random())?;
+    let endpoint = &copy.endpoint;
     let _request = usage.take(limits, Resource::Requests)?;
-    let _active = Active::new(&endpoint);
+    let _active = Active::new(endpoint);
     let mut connection = match endpoint.reuse(limits) {
         Some(connection) => connection,
         None => {
             let permit = usage.take(limits, Resource::Connections)?;
             let (slot, limit) = (endpoint.slot(permit), config.connect_timeout);
-            let connecting = dial::connect(worker, cluster, &endpoint, (slot, Offer::Http1), limit);
+            let connecting = dial::connect(worker, cluster, endpoint, (slot, Offer::Http1), limit);
             connecting.await.ok()?
         }
     };

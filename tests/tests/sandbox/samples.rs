@@ -69,6 +69,9 @@ fn samples_run_by_their_public_images() {
     );
     let sleep = pod(&sandbox, "sleep");
     httpbin_answers(&sandbox, &sleep);
+    // The pod is found first, then what is for it is read: two steps with one client.
+    let listed = sandbox.run(&["authz", "list", &sleep, "-o", "json"]);
+    assert_eq!(listed.trim(), "[]");
     if is_possible() {
         lines_come_back(&sandbox, &sleep);
     }

@@ -53,7 +53,7 @@ const PROVIDERS: &str = "    extensionProviders:
         includeRequestHeadersInCheck: [x-ext-authz]
         includeRequestBodyInCheck: {maxRequestBytes: 16}
     - name: by-grpc
-      envoyExtAuthzGrpc: {service: default/checker.default.svc.cluster.local, port: 9000, timeout: 5s}
+      envoyExtAuthzGrpc: {service: default/checker.default.svc.cluster.local, port: '9000', timeout: 5s}
     - name: gone
       envoyExtAuthzGrpc: {service: gone.default.svc.cluster.local, port: 9000, statusOnError: '503'}
     - name: gone-open

@@ -72,7 +72,12 @@ fn a_killed_program_is_told_apart_from_one_that_answers() {
 fn copies_of_requests_go_to_another_version() {
     let mirrored = route("helloworld", &[("v1", 100), ("v2", 0)])
         + "      mirror: {host: helloworld, subset: v2}\n      mirrorPercentage: {value: 100}\n";
-    let mut mesh = Mesh::start(&HELLO, &mirrored);
+    // With identities, since only proxies with mutual TLS are told who sends.
+    let specs = HELLO.map(|spec| PodSpec {
+        account: Some("hello"),
+        ..spec
+    });
+    let mut mesh = Mesh::start(&specs, &mirrored);
     only(&mut mesh, "v1");
     let log = |mesh: &mut Mesh| {
         let text = mesh.pod("helloworld-v2").proxy.stdout();
@@ -83,6 +88,14 @@ fn copies_of_requests_go_to_another_version() {
     eventually("all copies have arrived", LIMIT, || {
         (log(&mut mesh) - before >= 20).then_some(())
     });
+    // Copies tell whose they are, as the requests do.
+    let page = mesh.pod("helloworld-v2").admin("/stats/prometheus").body;
+    let counted = page
+        .lines()
+        .filter(|line| line.starts_with("istio_requests_total{"));
+    for line in counted {
+        assert!(line.contains("source_workload=\"client\""), "{line}");
+    }
 }
 
 #[test]

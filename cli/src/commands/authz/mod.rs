@@ -31,6 +31,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Part {
     CanI(can_i::Args),
+    #[command(visible_alias = "check")]
     List(list::Args),
 }
 

@@ -9,6 +9,7 @@ use crate::http1::{RequestLine, write_request};
 use crate::worker::edit::RequestEdit;
 use crate::worker::mirror;
 use crate::worker::stream::DownstreamStream;
+use crate::worker::upstream::Wanted;
 
 /// Longest time for a copy where the route has no limit.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -30,6 +31,11 @@ impl<D: DownstreamStream> Exchange<'_, D> {
                 self.worker.metrics.cells().mirror_dropped.inc();
                 continue;
             };
+            let (worker, wanted) = (self.worker, Wanted::default());
+            let Some(endpoint) = cluster.pick(wanted, &worker.metrics, || worker.random()) else {
+                worker.metrics.cells().mirror_dropped.inc();
+                continue;
+            };
             let (line, edit) = self.outgoing(Some(forwarding));
             let host = shadow(line.host);
             let line = RequestLine {
@@ -38,6 +44,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             };
             let edit = RequestEdit {
                 attempt: None,
+                metadata: self.told_to(&endpoint),
                 ..edit
             };
             let request = self.stream.head();
@@ -45,6 +52,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             write_request(&mut message, request, line, &edit);
             message.extend_from_slice(body);
             let copy = mirror::Copied {
+                endpoint,
                 message,
                 is_head: request.head.is_head,
                 limit: forwarding.forward.timeout.unwrap_or(LIMIT),

@@ -10,6 +10,7 @@ use super::{Exchange, UpstreamTarget, uuid};
 use crate::http1::{Fields, Known, RequestLine, write_decimal};
 use crate::telemetry::metrics::OwnMetadata;
 use crate::worker::edit::RequestEdit;
+use crate::worker::endpoint::LocalEndpoint;
 use crate::worker::stream::DownstreamStream;
 
 // === impl Exchange ===
@@ -124,9 +125,8 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             .extend_from_slice(element.as_bytes());
     }
 
-    /// What the endpoint's proxy is told of this one, where it has one.
-    fn own_metadata(&self) -> Option<&OwnMetadata> {
-        let endpoint = self.info.endpoint.as_ref()?;
+    /// What the proxy of an endpoint is told of this one, where it has one.
+    pub(super) fn told_to(&self, endpoint: &LocalEndpoint) -> Option<&OwnMetadata> {
         let is_told = self.context.direction == Direction::Outbound && endpoint.offers_mtls;
         let own = self.worker.shared.options.metadata.as_deref();
         own.filter(|_| is_told)
@@ -142,6 +142,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
         let host = forwarding.and_then(|forwarding| forwarding.host());
         let edge = self.context.http.config.trust.use_remote_address;
         let proto = edge || request.fields().known(Known::ForwardedProto).is_none();
+        let endpoint = self.info.endpoint.as_deref();
         let edit = RequestEdit {
             policies: written.edits.as_deref(),
             ops: match (&written.ops, forwarding) {
@@ -156,7 +157,7 @@ impl<D: DownstreamStream> Exchange<'_, D> {
             forwarded_proto: proto.then(|| request.scheme()),
             original_path: (rewritten && !written.hides_query()).then(|| request.path_and_query()),
             attempt: (self.context.direction == Direction::Outbound).then_some(self.info.attempts),
-            metadata: self.own_metadata(),
+            metadata: endpoint.and_then(|endpoint| self.told_to(endpoint)),
             trace: self.trace.as_deref().filter(|trace| trace.replaces),
         };
         let line = RequestLine {
