@@ -16,7 +16,7 @@ use crate::commands::Command;
     max_term_width = 120,
     after_help = "Examples:
   meshctl sandbox up --sample bookinfo  # a mesh with an application, right here
-  meshctl shift reviews v3=50           # half of the traffic to v3, measured
+  meshctl shift reviews v3=50           # half of the traffic to v3, and measure it
   meshctl analyze app.yaml              # what is wrong in a file or the cluster
   meshctl proxy-status                  # which proxies are connected, up to date
 
@@ -24,7 +24,7 @@ Which cluster: --kubeconfig and --context, else MESHCTL_SANDBOX=NAME, else
 KUBECONFIG, else a running sandbox, else ~/.kube/config.
 
 Exit codes: 0 success, 1 failure, 64 wrong usage, 65 bad input data,
-79 the analysis found something."
+79 the analysis found something, 80 a shift was rolled back by a limit."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct Globals {
     /// Output format: json, yaml, table and what else the command offers
     #[arg(short, long, global = true, value_name = "FORMAT")]
     pub output: Option<String>,
-    /// More talk on stderr; twice for requests
+    /// More messages on stderr; twice for logs of requests
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours; NO_COLOR is respected

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
 use crate::{input, output_file};
 
-/// Turn objects of Istio's first API versions into today's
+/// Convert objects of Istio's first API versions to today's
 ///
 /// RouteRule, DestinationPolicy and EgressRule become VirtualService, DestinationRule and ServiceEntry; Policy and MeshPolicy become
 /// PeerAuthentication, RequestAuthentication and AuthorizationPolicy; ServiceRole, ServiceRoleBinding, RbacConfig and ClusterRbacConfig become
@@ -24,9 +24,9 @@ use crate::{input, output_file};
   kubectl get routerules -o yaml | meshctl convert -f - | kubectl apply -f -
   meshctl convert -f old/ -o new.yaml
 
-All rules of a host become one VirtualService, so give them together; with the
-Services beside them, policies select the pods that the Services select. What is
-lost or said otherwise is named on stderr. Exit code: 65 when an object is wrong.")]
+All rules of a host become one VirtualService, so convert them together. With the
+Services among the files, policies get the Services' selectors. What is lost or
+expressed differently is named on stderr. Exit code: 65 when an object is invalid.")]
 pub struct Args {
     /// Files, directories, or - for standard input (repeatable)
     #[arg(short, long, value_name = "FILE|DIR|-")]

@@ -27,7 +27,7 @@ use crate::{mesh, runtime};
 Output formats: log, json, yaml."
 )]
 pub struct Args {
-    /// The pod, or a workload or service whose pod is meant
+    /// The pod, or a workload or service that has it
     #[arg(value_name = "[TYPE/]NAME[.NAMESPACE]")]
     pod: String,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::failure::{self, Advice as _};
 
 Output formats: log, json, yaml.")]
 pub struct Args {
-    /// Flags, a detail, or a line; - reads a line from standard input
+    /// Response flags, a response code detail, or a line of an access log; - reads a line from standard input
     #[arg(value_name = "FLAG|DETAIL|LINE", required = true, num_args = 1.., allow_hyphen_values = false)]
     what: Vec<String>,
 }

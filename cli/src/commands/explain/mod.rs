@@ -16,7 +16,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// Explain what the mesh does with a request and why, or what the code of a finding means
+/// Explain where a request goes and why, what an error in an access log means, or what a finding means
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,

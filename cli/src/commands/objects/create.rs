@@ -14,7 +14,7 @@ use crate::runtime::block_on;
   meshctl create -f samples/bookinfo/kube/route-rule-all-v1.yaml
   meshctl create -f samples/bookinfo/networking/bookinfo-gateway.yaml -n shop
 
-An object that is there already is an error: `meshctl replace` writes it anew.")]
+An object that exists already is an error; `meshctl replace` overwrites it.")]
 pub struct Args {
     /// Files, directories, or - for standard input (repeatable)
     #[arg(

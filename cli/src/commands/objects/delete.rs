@@ -16,7 +16,7 @@ use crate::runtime::block_on;
   meshctl delete routerule reviews-default ratings-default
   meshctl delete virtualservice reviews -n shop
 
-Exit code: 1 if one of them was not there; the others are deleted all the same.")]
+Exit code: 1 if one of them did not exist; the others are still deleted.")]
 pub struct Args {
     /// Files, directories, or - for standard input (repeatable)
     #[arg(

@@ -23,13 +23,13 @@ const ALL: &str = "all";
 Kinds are named as for kubectl: virtualservices, virtualservice, vs. `all` stands for all kinds
 of the mesh. Output formats: table, json, yaml.")]
 pub struct Args {
-    /// Kind of the objects, or all
+    /// Kind of the objects, or `all`
     #[arg(value_name = "KIND")]
     kind: String,
-    /// Name of the only object
+    /// Name of one object
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// In all namespaces
+    /// Objects of all namespaces
     #[arg(short = 'A', long, conflicts_with = "name")]
     all_namespaces: bool,
 }

@@ -8,14 +8,14 @@ use crate::exit::Exit;
 use crate::failure;
 use crate::runtime::block_on;
 
-/// Replace routing rules and other objects of the mesh by those of files
+/// Replace routing rules and other objects of the mesh with those in files
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl replace -f samples/bookinfo/kube/route-rule-reviews-50-v3.yaml
   meshctl get routerules reviews-default -o yaml | sed 's/v1$/v2/' | meshctl replace -f -
 
-An object that is not there is an error: `meshctl create` makes it. One that names its
-resourceVersion is replaced only if nobody has changed it since.")]
+An object that does not exist is an error; `meshctl create` creates it. An object with a
+resourceVersion is replaced only if it has not been changed since.")]
 pub struct Args {
     /// Files, directories, or - for standard input (repeatable)
     #[arg(

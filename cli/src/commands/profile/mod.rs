@@ -11,11 +11,11 @@ use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
 
-/// Show the values that an installation can start from
+/// Show the profiles: sets of values that an installation starts from
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl profile list
-  meshctl profile dump demo > values.yaml        # change it, then: meshctl install -f values.yaml
+  meshctl profile dump demo > values.yaml        # edit it, then: meshctl install -f values.yaml
   meshctl profile dump -p components.egressGateways demo
   meshctl profile diff default demo
 
@@ -31,9 +31,9 @@ enum Part {
     /// List the names of the profiles
     #[command(visible_alias = "ls")]
     List,
-    /// Print the values of a profile, with those of files and --set over them, as an IstioOperator
+    /// Print the values of a profile, overridden by files and --set, as an IstioOperator
     Dump {
-        /// Name of the profile; default when nothing else says one
+        /// Name of the profile (default: what the files name, or else `default`)
         #[arg(value_name = "PROFILE", conflicts_with = "profile")]
         name: Option<String>,
         #[command(flatten)]

@@ -16,10 +16,10 @@ use crate::runtime;
 /// Lines around a difference.
 const AROUND: usize = 3;
 
-/// Show what two configurations have otherwise
+/// Show how two configurations differ
 ///
-/// Two proxies, a saved config_dump and a proxy (what has changed since), or two saved ones; files come first. Resources are compared by
-/// type and name. Secrets are left out.
+/// Compares two proxies, a saved config_dump with a proxy (what has changed since), or two saved ones; files come first. Resources are
+/// matched by type and name. Secrets are left out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl proxy-config diff deployment/reviews-v1 deployment/reviews-v2
@@ -27,9 +27,9 @@ const AROUND: usize = 3;
   meshctl proxy-config diff -f before.json -f after.json -o json
 
 Output formats: log, json, yaml.
-Exit code: 1 on a difference.")]
+Exit code: 1 when they differ.")]
 pub struct Args {
-    /// Proxies' pods
+    /// Pods of the proxies
     #[arg(value_name = "[TYPE/]NAME[.NAMESPACE]")]
     pods: Vec<String>,
     /// A saved config_dump (repeatable)

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// Test routes and policies against what they are meant to do
+/// Test routes and policies
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl route test routes-test.yaml

@@ -18,9 +18,9 @@ use crate::mesh::Named;
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Check that requests go where they are meant to go
+/// Check that requests are routed and allowed as expected
 ///
-/// Each request of the files is decided by the evaluation that the proxies use, on the objects of the cluster or of files. Nothing is sent.
+/// Each request in the files is evaluated by the code that the proxies use, with the objects of the cluster or of files. Nothing is sent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl route test routes-test.yaml
@@ -33,7 +33,7 @@ A file of tests:
     method: GET                         # the default
     url: http://reviews:9080/reviews/0
     headers: {end-user: jason}
-    expect:                             # what is not written does not matter
+    expect:                             # what is left out is not checked
       to: {v2: 100}                     # percent by subset, HOST or HOST/SUBSET
       timeout: 3s                       # also: allowed, status, location, path, host, retries
 

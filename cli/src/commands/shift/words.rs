@@ -11,11 +11,11 @@ use super::probe::Address;
 use super::refused;
 use crate::failure::{self, Advice as _};
 
-/// Shift traffic between versions of a service, measured
+/// Shift traffic between versions of a service, and measure the result
 ///
-/// Subsets that are not named share the rest in the proportions that they have now. The VirtualService is made where none routes
-/// to the service, and so are subsets of the DestinationRule, from the pods' version labels. The command shows what changes, writes
-/// it, waits until all proxies have acknowledged it, and compares what the proxies count with what was asked.
+/// Subsets that are not named keep their proportions and share the rest. Where no VirtualService routes to the service, one is created;
+/// missing subsets are added to the DestinationRule, by the pods' version labels. The command shows what changes, writes it, waits until all
+/// proxies have acknowledged it, and compares what the proxies count with what was asked.
 #[derive(Debug, clap::Args)]
 #[command(
     subcommand_negates_reqs = true,
@@ -27,17 +27,18 @@ use crate::failure::{self, Advice as _};
   meshctl shift reviews v3=100 --match end-user=jason    # requests with this header first
   meshctl shift reviews v3 --steps 10,25,50,100 --interval 30s --max-5xx 1% --max-p99 300ms
   meshctl shift reviews v3=50 --probe http://localhost:8080/productpage --requests 200
-  meshctl shift reviews --resume                         # go on with steps that were interrupted
-  meshctl shift reviews --undo=2                         # take the last two shifts back
-  meshctl shift status                                   # what is under way, and what can be taken back
+  meshctl shift reviews --resume                         # continue an interrupted shift
+  meshctl shift reviews --undo=2                         # undo the last two shifts
+  meshctl shift status                                   # what is under way or can be undone
 
-With --steps each step is measured; a step that passes a limit, deviates, or whose new version fails more often than the others is
-taken back, and everything before it. Ctrl-C stops between two shares: --resume goes on, --undo goes back.
-A service of the name status is written with its namespace: status.NAMESPACE.
+With --steps each step is measured. When a step exceeds a limit, its shares deviate, or the new
+version fails more often than the others, all steps are rolled back. Ctrl-C stops at the current
+step: --resume continues, --undo goes back.
+A service called status needs its namespace: status.NAMESPACE.
 
 Output formats: table, json, yaml.
-Exit codes: 1 when the observed shares deviate from those asked, when a proxy refuses the change, after a rollback or when stopped;
-80 after a rollback because --max-5xx or --max-p99 was passed."
+Exit codes: 1 when the observed shares deviate from those asked, when a proxy rejects the change,
+after a rollback, or when stopped; 80 after a rollback because --max-5xx or --max-p99 was exceeded."
 )]
 pub struct Args {
     /// What else there is to do.
@@ -51,11 +52,11 @@ pub struct Args {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Take the last N shifts of the service back (one without N)
+    /// Undo the last N shifts of the service (one without N)
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub undo: Option<u32>,
-    /// Go on with steps that were interrupted
+    /// Continue an interrupted shift
     #[arg(long)]
     pub resume: bool,
     /// Do not ask before writing
@@ -66,7 +67,7 @@ pub struct Args {
 /// What else there is to do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Show shifts: what is under way, what has what share, and how many can be taken back
+    /// Show shifts: their state, the current shares, and how many can be undone
     #[command(after_help = "Examples:
   meshctl shift status
   meshctl shift status reviews -o json
@@ -83,28 +84,28 @@ Output formats: table, json, yaml.")]
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Asked {
-    /// Shares of subsets in percent; with --steps the weight may be left out
+    /// Shares of subsets in percent; with --steps a weight may be left out
     #[arg(value_name = "SUBSET=WEIGHT")]
     pub shares: Vec<String>,
-    /// Weights to stop at on the way; needs exactly one SUBSET=WEIGHT
+    /// Intermediate weights; needs exactly one SUBSET or SUBSET=WEIGHT
     #[arg(long, value_name = "WEIGHT,...", value_delimiter = ',')]
     pub steps: Vec<String>,
-    /// How long each step is measured at least (default: 30s)
+    /// How long to measure each step, at least (default: 30s)
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<String>,
-    /// Share of failed requests (5xx, or no pod reached) to the subset that takes everything back
+    /// Roll back when a larger share of the subset's requests fails (5xx, or no pod reached)
     #[arg(long = "max-5xx", value_name = "SHARE")]
     pub max_5xx: Option<String>,
-    /// Duration of the slowest of a hundred requests to the subset that takes everything back
+    /// Roll back when the 99th percentile of the subset's request durations is longer
     #[arg(long, value_name = "DURATION")]
     pub max_p99: Option<String>,
-    /// Only requests that have this header
+    /// Shift only requests that have this header
     #[arg(long = "match", value_name = "HEADER=VALUE")]
     pub header: Option<String>,
-    /// How long the proxies may take to acknowledge (default: 60s)
+    /// How long to wait for the proxies to acknowledge (default: 60s)
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
-    /// How long to measure; 0 not at all (default: 10s)
+    /// How long to measure; 0 for not at all (default: 10s)
     #[arg(long, value_name = "DURATION")]
     pub measure: Option<String>,
     /// Stop measuring after this many requests

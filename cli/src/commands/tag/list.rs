@@ -7,7 +7,7 @@ use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::runtime::block_on;
 
-/// List the tags, what they stand for, and the namespaces that use them
+/// List the tags, their revisions, and the namespaces that use them
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "ls")]
 pub struct Args {}

@@ -19,13 +19,13 @@ use crate::exit::Exit;
 /// Label by which namespaces ask for the default revision.
 const INJECTION_LABEL: &str = "istio-injection";
 
-/// Name revisions of the control plane, and move the names from one to another
+/// Manage tags: names for revisions of the control plane that can be moved to another revision
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   meshctl tag set prod --revision 1-0-0
-  kubectl label namespace shop istio.io/rev=prod       # its pods get the sidecars of what prod stands for
-  meshctl tag set prod --revision 1-1-0 --overwrite    # an upgrade: restart the pods, and they are on 1-1-0
-  meshctl tag set default --revision 1-1-0             # for namespaces with istio-injection=enabled
+  kubectl label namespace shop istio.io/rev=prod       # new pods get sidecars of 1-0-0
+  meshctl tag set prod --revision 1-1-0 --overwrite    # restarted pods get sidecars of 1-1-0
+  meshctl tag set default --revision 1-1-0             # namespaces with istio-injection=enabled
   meshctl tag generate prod --revision 1-1-0 > prod.yaml
   meshctl tag list
   meshctl tag remove prod

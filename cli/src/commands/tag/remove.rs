@@ -23,7 +23,7 @@ pub struct Args {
     /// Name of the tag
     #[arg(value_name = "TAG")]
     tag: String,
-    /// Do not ask, even if namespaces use it
+    /// Do not ask for confirmation, even if namespaces use it
     #[arg(short = 'y', long, alias = "skip-confirmation")]
     yes: bool,
 }

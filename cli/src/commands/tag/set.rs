@@ -11,10 +11,10 @@ use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
 use crate::runtime::block_on;
 
-/// Make a tag, or move it to another revision
+/// Create a tag, or move it to another revision
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the tag; default is for namespaces with istio-injection=enabled and pods that name no revision
+    /// Name of the tag; `default` stands for namespaces with istio-injection=enabled and pods that name no revision
     #[arg(value_name = "TAG")]
     tag: String,
     /// The revision that it stands for
@@ -28,7 +28,7 @@ pub struct Args {
     yes: bool,
 }
 
-/// Print the objects of a tag without asking a cluster
+/// Print the objects of a tag, without a cluster
 #[derive(Debug, clap::Args)]
 pub struct GenerateArgs {
     /// Name of the tag

@@ -14,8 +14,8 @@ use mesh_core::metrics::{self, Edge};
 /// The proxies' own counters are read twice; no metrics store is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  meshctl edges                 # of the namespace, in the next 10 seconds
-  meshctl edges -A --window 0   # all since the proxies were started
+  meshctl edges                 # traffic of the namespace, in the next 10 seconds
+  meshctl edges -A --window 0   # of all namespaces, since the proxies were started
   meshctl edges -o json
 
 Output formats: table, json, yaml.")]

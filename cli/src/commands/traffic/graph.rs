@@ -17,16 +17,16 @@ use crate::exit::Exit;
 use crate::runtime;
 use label::Labels;
 
-/// Show the traffic as a graph: who talks to whom, how much, with which errors, and whether it is mutual TLS
+/// Show the traffic as a graph: who talks to whom, rates, errors, and whether it is mutual TLS
 ///
 /// The proxies' own counters are read twice; no metrics store is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  meshctl graph                             # of the namespace, in the next 10 seconds
+  meshctl graph                             # traffic of the namespace, in the next 10 seconds
   meshctl graph --type workload -A
   meshctl graph -o svg > traffic.svg
   meshctl graph -o dot | dot -Tpng > traffic.png
-  meshctl graph -o mermaid --window 0       # all since the proxies were started
+  meshctl graph -o mermaid --window 0       # everything since the proxies were started
 
 Output formats: ascii, dot, mermaid, svg, json, yaml.")]
 pub struct Args {

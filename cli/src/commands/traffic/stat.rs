@@ -12,22 +12,22 @@ use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::runtime;
 
-/// Show success rate, requests in a second and durations of workloads or services
+/// Show the success rate, request rate and latency of workloads or services
 ///
 /// The proxies' own counters are read twice; no metrics store is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  meshctl stat                   # what is asked of the workloads of the namespace
-  meshctl stat service -A        # of services, in all namespaces
-  meshctl stat --outbound        # what the workloads ask of others
+  meshctl stat                   # requests that the namespace's workloads receive
+  meshctl stat service -A        # by service, in all namespaces
+  meshctl stat --outbound        # requests that the workloads send
   meshctl stat --window 0 -o json
 
 Output formats: table, json, yaml.")]
 pub struct Args {
-    /// What is counted together
+    /// What to count by
     #[arg(value_enum, default_value = "workload")]
     of: Of,
-    /// What workloads ask of others, in place of what is asked of them
+    /// Count the requests that workloads send instead of those that they receive
     #[arg(long)]
     outbound: bool,
     #[command(flatten)]

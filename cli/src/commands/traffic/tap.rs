@@ -22,18 +22,18 @@ const WAITING: usize = 1024;
 
 /// Show requests as they happen
 ///
-/// The access logs of the proxies are followed, so they must be on: meshConfig.accessLogFile, or a Telemetry. Queries of paths are
-/// left out, and headers and bodies are never shown.
+/// The access logs of the proxies are followed, so they must be on: meshConfig.accessLogFile, or a Telemetry. Query strings
+/// are left out, and headers and bodies are never shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  meshctl tap                                   # of all proxies of the namespace
+  meshctl tap                                   # all proxies of the namespace
   meshctl tap deployment/productpage-v1 --status 500-599
   meshctl tap -A --method POST --path /api --max 20
   meshctl tap --flags any -o json               # what went wrong
 
 Output formats: table, json, yaml.")]
 pub struct Args {
-    /// A pod, workload or service, such as deployment/reviews-v1; all of the namespace by default
+    /// A pod, workload or service, such as deployment/reviews-v1 (default: all of the namespace)
     #[arg(value_name = "POD")]
     pod: Option<String>,
     /// Proxies of all namespaces
@@ -41,13 +41,13 @@ pub struct Args {
     all_namespaces: bool,
     #[command(flatten)]
     filter: Filter,
-    /// End after so many requests
+    /// Stop after this many requests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
-    /// End after this time
+    /// Stop after this time
     #[arg(long = "for", value_name = "DURATION")]
     time: Option<String>,
-    /// Show queries of paths as well, which may hold secrets
+    /// Show query strings as well, which may hold secrets
     #[arg(long)]
     show_query: bool,
 }
@@ -55,22 +55,22 @@ pub struct Args {
 /// Which requests are shown.
 #[derive(Debug, clap::Args)]
 struct Filter {
-    /// Only with this method
+    /// Only requests with this method
     #[arg(long)]
     method: Option<String>,
-    /// Only for paths that begin like this
+    /// Only paths with this prefix
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
-    /// Only for this host, with or without port
+    /// Only this host, with or without port
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// Only answers with these codes: 503, or 500-599
+    /// Only these response codes: 503, or 500-599
     #[arg(long, value_name = "CODE", value_parser = codes)]
     status: Option<(u16, u16)>,
-    /// Only with this flag, such as UF; `any` for all with one
+    /// Only this response flag, such as UF; `any` for every request that has one
     #[arg(long, value_name = "FLAG")]
     flags: Option<String>,
-    /// Only those that took at least this long
+    /// Only requests that took at least this long
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     slower: Option<std::time::Duration>,
 }

@@ -25,7 +25,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 /// reading is a line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  meshctl top                     # of the namespace, every 2 seconds
+  meshctl top                     # traffic of the namespace, every 2 seconds
   meshctl top -A --interval 5s
   meshctl top -n shop --count 1   # once
   meshctl top -o json --count 10
@@ -35,13 +35,13 @@ pub struct Args {
     /// Traffic of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Between two readings
+    /// Time between two readings
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     interval: String,
-    /// End after so many tables
+    /// Stop after this many readings
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Rows at most
+    /// Show at most this many rows
     #[arg(long, value_name = "N", default_value_t = 30)]
     rows: usize,
 }

@@ -15,7 +15,7 @@ pub struct Window {
     /// Traffic of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// How long to count; 0 for all since the proxies were started
+    /// How long to count; 0 for everything since the proxies were started
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub window: String,
 }

@@ -34,10 +34,10 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const TITLE: Style = Style::new().bold();
 
-/// Tell what a change would do: which proxies change, which requests go elsewhere, what breaks, who is shut out
+/// Show what a change would do: which proxies change, which requests are routed elsewhere, fail or are denied
 ///
-/// The objects of the files take the place of those that are there, and requests are decided before and after by the evaluation that the
-/// proxies use: one to each HTTP service and host from each workload and gateway, and one for each condition of a route (path, method, headers).
+/// The objects in the files replace those that are there. Requests are evaluated before and after the change by the code that the proxies
+/// use: one from each workload and gateway to each HTTP service and host, and one for each condition of a route (path, method, headers).
 /// Nothing is written or sent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -47,15 +47,15 @@ const TITLE: Style = Style::new().bold();
   meshctl whatif -f change.yaml -o json
 
 Output formats: log, json, yaml.
-Exit code: 1 when something breaks or somebody is shut out.")]
+Exit code: 1 when requests that succeeded would fail or be denied.")]
 pub struct Args {
     /// The change: files or directories with objects; - is standard input (repeatable)
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
     files: Vec<String>,
-    /// What there is now, in place of the cluster's objects (repeatable)
+    /// The state before the change, instead of the cluster's objects (repeatable)
     #[arg(long, value_name = "FILE|DIR")]
     base: Vec<String>,
-    /// The objects of the change are deleted rather than applied
+    /// Delete the objects of the change instead of applying them
     #[arg(long)]
     delete: bool,
 }
