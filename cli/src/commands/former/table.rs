@@ -50,43 +50,43 @@ pub(super) const FORMER: &[Former] = &[
     runs(&["gen-deploy"], &["manifest", "generate"]),
     replaced(
         &["verify-install"],
-        "`install` itself waits until everything that it has written is there and ready",
-        "`meshctl install --dry-run -y` with the same options shows what differs from what was installed, `meshctl version` who runs, `meshctl analyze` what is wrong",
+        "`install` itself waits until everything that it has written is ready",
+        "`meshctl install --dry-run -y` with the same options shows what differs from what was installed, `meshctl version` which versions run, `meshctl analyze` what is wrong",
     ),
     replaced(
         &["register"],
-        "a workload outside of the cluster is an object today",
+        "a workload outside of the cluster is an object of the mesh",
         "write a WorkloadEntry with its address and labels, and a ServiceEntry whose workloadSelector selects them",
     ),
     replaced(
         &["deregister"],
-        "a workload outside of the cluster is an object today",
+        "a workload outside of the cluster is an object of the mesh",
         "delete its WorkloadEntry: kubectl delete workloadentry NAME",
     ),
     replaced(
         &["authn", "tls-check"],
         "clients find out by themselves which servers speak mutual TLS",
-        "`meshctl explain request GET http://SERVICE:PORT/ --from POD` tells whether a request goes by mutual TLS, `meshctl analyze` where rules contradict each other",
+        "`meshctl explain request GET http://SERVICE:PORT/ --from POD` shows whether a request uses mutual TLS, `meshctl analyze` where rules contradict each other",
     ),
     replaced(
         &["experimental", "add-to-mesh"],
-        "sidecars come by the label of a namespace, or by kube-inject",
+        "sidecars are injected by the label of a namespace, or by kube-inject",
         "kubectl label namespace NAME istio-injection=enabled && kubectl rollout restart deployment -n NAME, or meshctl kube-inject -f FILE | kubectl apply -f -",
     ),
     replaced(
         &["experimental", "remove-from-mesh"],
-        "sidecars come by labels",
+        "sidecars are injected by labels",
         "set the label sidecar.istio.io/inject: \"false\" in the pod template, or kubectl label namespace NAME istio-injection- && kubectl rollout restart deployment -n NAME",
     ),
     replaced(
         &["experimental", "kube-uninject"],
-        "sidecars come by labels, and files stay as they were written",
+        "sidecars are injected by labels, and files stay as they were written",
         "apply the file from before kube-inject, or set the label sidecar.istio.io/inject: \"false\" in the pod template",
     ),
     replaced(
         &["experimental", "post-install", "webhook"],
         "`install` writes the webhooks, and the control plane keeps their certificates",
-        "meshctl install; meshctl tag list shows who asks which control plane",
+        "meshctl install; meshctl tag list shows which namespaces use which control plane",
     ),
     replaced(
         &["experimental", "wait"],
@@ -95,7 +95,7 @@ pub(super) const FORMER: &[Former] = &[
     ),
     replaced(
         &["experimental", "revision"],
-        "revisions are listed with the names that stand for them",
+        "revisions are listed with their tags",
         "meshctl tag list; meshctl version",
     ),
     replaced(
@@ -130,8 +130,8 @@ pub(super) const FORMER: &[Former] = &[
     ),
     replaced(
         &["mixer"],
-        "there is no Mixer: proxies and policies do what it did",
-        "meshctl convert -f FILE says for each object of config.istio.io what takes its place",
+        "Mixer was removed; proxies and policies have taken over its work",
+        "meshctl convert -f FILE names the replacement of each object of config.istio.io",
     ),
     replaced(
         &["context-create"],
