@@ -15,6 +15,8 @@ mod weight_request;
 mod target;
 mod weights;
 
+mod backends;
+mod http_routes;
 mod routed;
 mod routes;
 mod subsets;

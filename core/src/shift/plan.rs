@@ -107,6 +107,14 @@ pub fn plan(
         );
         return Err(Refusal::usage(message).hint("shift by weight only"));
     }
+    if ask.first().is_some() && target.section == Section::Rules {
+        let message = format!(
+            "HTTPRoutes decide about {}, and --match puts rules into VirtualServices only",
+            target.service.host
+        );
+        return Err(Refusal::usage(message)
+            .hint("add a rule that matches the header to the HTTPRoute, or shift by weight only"));
+    }
     Planner {
         snapshot,
         target,
@@ -124,9 +132,10 @@ pub fn shares_now(snapshot: &Snapshot, target: &Target) -> Result<Vec<RuleChange
     let section = target.section;
     let rules = routed_rules(snapshot, target)?.rules.into_iter();
     let shares = rules.map(|rule| {
-        let resource = &rule.virtual_service.resource;
+        let resource = &rule.resource;
         let reader = reader(snapshot, target, &versions, &resource.key.namespace);
-        let now = in_percent(&reader.shares(&section.routes_of(&resource.raw, rule.index))?);
+        let now = section.routes_of(&resource.raw, rule.index);
+        let now = in_percent(&shares(target, &reader, &now)?);
         Ok(RuleChange {
             key: resource.key.clone(),
             section,
@@ -189,9 +198,12 @@ impl Planner<'_> {
             .into_iter()
             .filter(|name| self.target.subsets.contains_key(name))
             .collect();
-        let mut changes = define(self.snapshot, self.target, &known, self.level)?;
-        changes.append(&mut plan.changes);
-        plan.changes = changes;
+        // Versions in an HTTPRoute are Services, and need no subsets.
+        if self.target.section != Section::Rules {
+            let mut changes = define(self.snapshot, self.target, &known, self.level)?;
+            changes.append(&mut plan.changes);
+            plan.changes = changes;
+        }
         Ok(plan)
     }
 
@@ -254,14 +266,14 @@ impl Planner<'_> {
     fn change_routes(&self, rules: &[RuleRef], plan: &mut Plan) -> Result<(), Refusal> {
         let mut by_object: BTreeMap<&ResourceKey, Vec<&RuleRef>> = BTreeMap::new();
         for rule in rules {
-            let key = &rule.virtual_service.resource.key;
+            let key = &rule.resource.key;
             by_object.entry(key).or_default().push(rule);
         }
         for (key, rules) in by_object {
             let Some(first) = rules.first() else {
                 continue;
             };
-            let resource = &first.virtual_service.resource;
+            let resource = &first.resource;
             let indices: Vec<usize> = rules.iter().map(|rule| rule.index).collect();
             self.change_object(key, resource, &indices, plan)?;
         }
@@ -350,14 +362,21 @@ impl Planner<'_> {
             None if rule.inserted => (Vec::new(), everybody),
             None => (now.clone(), now.clone()),
         };
-        let routes = reader.reweighted(&basis, self.ask)?;
+        let routes = match self.target.backends() {
+            None => reader.reweighted(&basis, self.ask)?,
+            Some(backends) => {
+                let destinations = backends.destinations(&basis, &key.namespace);
+                let destinations = reader.reweighted(&destinations, self.ask)?;
+                backends.written(&destinations, &basis, key)?
+            }
+        };
         section.set_routes(object, index, &routes);
         plan.rules.push(RuleChange {
             key: key.clone(),
             section,
             index,
-            before: in_percent(&reader.shares(&now)?),
-            after: in_percent(&reader.shares(&routes)?),
+            before: in_percent(&shares(self.target, &reader, &now)?),
+            after: in_percent(&shares(self.target, &reader, &routes)?),
         });
         if rule.inserted {
             memory.inserted.insert(index);
@@ -365,6 +384,18 @@ impl Planner<'_> {
         let after = routes;
         memory.rules.insert(index, RuleMemory { before, after });
         Ok(())
+    }
+}
+
+/// What a rule's destinations, or backends, have.
+fn shares(
+    target: &Target,
+    reader: &Reader<'_>,
+    routes: &[Value],
+) -> Result<Vec<ExactShare>, Refusal> {
+    match target.backends() {
+        None => reader.shares(routes),
+        Some(backends) => reader.shares(&backends.destinations(routes, reader.namespace)),
     }
 }
 

@@ -1,23 +1,26 @@
 //! The rules that carry a service's requests now: which VirtualServices, and which of their rules a shift changes.
 //!
-//! Of a service with HTTP ports these are HTTP rules, of others TCP rules.
+//! Of a service with HTTP ports these are HTTP rules, of others TCP rules. Where HTTPRoutes decide, these are rules of theirs instead.
 //!
 //! In each VirtualService that routes to the service, the default is changed: the rule without conditions, or, where there is
 //! none, every rule whose conditions every kind of request can meet (path, host, port, gateway). Rules for special requests, by
 //! header, user, query or client, keep their routes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::http_routes::rules_of_routes;
 use super::refusal::list;
 use super::{Refusal, Section, Target};
 use crate::model::{Destination, HttpMatchRequest, L4MatchAttributes};
+use crate::resource::Resource;
 use crate::snapshot::{MeshVirtualService, Snapshot, expand_host};
 
-/// A rule of a VirtualService.
+/// A rule of a VirtualService or an HTTPRoute.
 #[derive(Clone, Debug)]
 pub struct RuleRef {
     /// The object.
-    pub virtual_service: Arc<MeshVirtualService>,
+    pub resource: Arc<Resource>,
     /// Position in its section.
     pub index: usize,
 }
@@ -41,9 +44,12 @@ pub(super) struct RoutedRules {
 }
 
 pub(super) fn routed_rules(snapshot: &Snapshot, target: &Target) -> Result<RoutedRules, Refusal> {
+    if let Some(deciding) = &target.http_routes {
+        return rules_of_routes(snapshot, target, deciding);
+    }
     let host = &target.service.host;
     let domain = &snapshot.options().dns_domain;
-    let winners = winners(snapshot, target);
+    let winners = winners(snapshot, host, &target.clients);
     let mut found = RoutedRules::default();
     for virtual_service in snapshot.virtual_services() {
         let for_host = virtual_service.is_for_mesh() && virtual_service.hosts.contains(host);
@@ -146,11 +152,20 @@ impl RoutedRules {
             _ => {}
         }
         self.rules.extend(chosen.into_iter().map(|index| RuleRef {
-            virtual_service: virtual_service.clone(),
+            resource: virtual_service.resource.clone(),
             index,
         }));
         Ok(())
     }
+}
+
+/// Whether somebody has written a VirtualService with a rule for requests to this host.
+pub(super) fn is_routed(snapshot: &Snapshot, host: &str) -> bool {
+    let domain = &snapshot.options().dns_domain;
+    let mut written = snapshot
+        .virtual_services()
+        .filter(|rules| !rules.is_derived());
+    written.any(|rules| !routes_to(rules, host, domain, Section::Http).is_empty())
 }
 
 /// The rules with a destination of this host.
@@ -197,10 +212,14 @@ fn routes_to<'a>(
 }
 
 /// The VirtualServices that decide about the host inside the mesh, for some client.
-fn winners(snapshot: &Snapshot, target: &Target) -> Vec<Arc<MeshVirtualService>> {
+pub(super) fn winners(
+    snapshot: &Snapshot,
+    host: &str,
+    clients: &BTreeSet<Arc<str>>,
+) -> Vec<Arc<MeshVirtualService>> {
     let mut winners: Vec<Arc<MeshVirtualService>> = Vec::new();
-    for client in &target.clients {
-        if let Some(winner) = snapshot.rules_for_host(&target.service.host, client)
+    for client in clients {
+        if let Some(winner) = snapshot.rules_for_host(host, client)
             && !winners.iter().any(|known| Arc::ptr_eq(known, winner))
         {
             winners.push(winner.clone());
@@ -233,7 +252,7 @@ fn derived(virtual_service: &MeshVirtualService, host: &str) -> Refusal {
         .hint("write them as today's: meshctl get routerules -o yaml | meshctl convert -f - | kubectl apply -f -, and delete the old ones");
     }
     Refusal::state(format!(
-        "a route of the Gateway API decides about {host} ({name}), and shift only changes VirtualServices"
+        "a route of the Gateway API decides about {host} ({name}), and shift changes VirtualServices and HTTPRoutes only"
     ))
     .hint("change the weights of the route's backendRefs")
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use mesh_ir::EndpointHealth;
 
+use super::backends::Backends;
+use super::http_routes::{DecidingRoutes, deciding};
 use super::refusal::{list, nearest};
 use super::{Refusal, Section};
 use crate::resource::{Kind, Object};
@@ -29,6 +31,10 @@ pub struct Target {
     pub subsets: BTreeMap<Arc<str>, SubsetSeen>,
     /// Namespaces with proxies, whose view counts.
     pub clients: BTreeSet<Arc<str>>,
+    /// The hosts that requests to it are counted for: its own, and those of the Services that are its versions.
+    pub hosts: Vec<Arc<str>>,
+    /// The HTTPRoutes that decide about it, if some do.
+    pub(super) http_routes: Option<DecidingRoutes>,
     /// The rules that these clients apply.
     pub(super) rules: Vec<Arc<EffectiveDestinationRule>>,
 }
@@ -49,7 +55,7 @@ pub struct PodSeen {
 pub struct SubsetSeen {
     /// Labels of its pods.
     pub labels: BTreeMap<String, String>,
-    /// Whether a DestinationRule defines it.
+    /// Whether a DestinationRule, or a Service of its own, defines it.
     pub defined: bool,
     /// How many ready endpoints it has.
     pub ready: usize,
@@ -73,7 +79,7 @@ impl Target {
         let has = |wanted: &dyn Fn(Protocol) -> bool| {
             service.ports.iter().any(|port| wanted(port.protocol))
         };
-        let section = if has(&|protocol| is_split_by(Section::Http, protocol)) {
+        let mut section = if has(&|protocol| is_split_by(Section::Http, protocol)) {
             Section::Http
         } else if has(&|protocol| is_split_by(Section::Tcp, protocol)) {
             Section::Tcp
@@ -85,8 +91,27 @@ impl Target {
             .hint("name the port http, http2, grpc or tcp in the Service (or set its appProtocol), if that is what it speaks"));
         };
         let clients = clients(snapshot, &service);
-        let rules = effective_rules(snapshot, &service, &clients);
+        let http_routes = match section {
+            Section::Http => deciding(snapshot, &service, &clients),
+            Section::Tcp | Section::Rules => None,
+        };
+        let mut hosts = vec![service.host.clone()];
+        let mut rules = Vec::new();
+        match &http_routes {
+            Some(deciding) => {
+                section = Section::Rules;
+                hosts.extend(
+                    deciding
+                        .versions
+                        .values()
+                        .map(|version| version.host.clone()),
+                );
+            }
+            None => rules = effective_rules(snapshot, &service, &clients),
+        }
         let mut target = Self {
+            hosts,
+            http_routes,
             pods: pods(snapshot, &service),
             subsets: BTreeMap::new(),
             section,
@@ -96,6 +121,15 @@ impl Target {
         };
         target.subsets = target.find_subsets(snapshot);
         Ok(target)
+    }
+
+    /// The service and its versions as backends, where HTTPRoutes decide.
+    pub(super) fn backends(&self) -> Option<Backends<'_>> {
+        let deciding = self.http_routes.as_ref()?;
+        Some(Backends {
+            service: &self.service,
+            versions: &deciding.versions,
+        })
     }
 
     /// The subset of a name, with ready endpoints.
@@ -124,6 +158,9 @@ impl Target {
 
     fn unknown(&self, name: &str) -> Refusal {
         let known: Vec<&str> = self.subsets.keys().map(|name| &**name).collect();
+        if self.http_routes.is_some() {
+            return self.unknown_version(name, &known);
+        }
         let message = format!(
             "{} has no subset {name}: no DestinationRule defines it, and no pod has the label version={name}; the service's pods are {}",
             self.service.host,
@@ -134,6 +171,31 @@ impl Target {
             (Some(near), _) => refusal.hint(format!("did you mean {near}?")),
             (None, []) => refusal.hint("give the pods of each version a label version"),
             (None, known) => refusal.hint(format!("known are {}", list(known))),
+        }
+    }
+
+    /// Versions are Services where HTTPRoutes decide.
+    fn unknown_version(&self, name: &str, known: &[&str]) -> Refusal {
+        let service = &self.service;
+        let mut selector: Vec<String> = service
+            .selector
+            .iter()
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
+        selector.push(format!("{VERSION}: {name}"));
+        let refusal = Refusal::not_found(format!(
+            "HTTPRoutes decide about {}, whose backends are Services, and no Service of namespace {} selects version {name} ({})",
+            service.host,
+            service.namespace,
+            selector.join(", ")
+        ));
+        match nearest(name, known.iter().copied()) {
+            Some(near) => refusal.hint(format!("did you mean {near}?")),
+            None => refusal.hint(format!(
+                "add a Service {}-{name} with that selector; known are {}",
+                service.name,
+                list(known)
+            )),
         }
     }
 
@@ -183,6 +245,15 @@ impl Target {
 
     fn find_subsets(&self, snapshot: &Snapshot) -> BTreeMap<Arc<str>, SubsetSeen> {
         let mut found: BTreeMap<Arc<str>, SubsetSeen> = BTreeMap::new();
+        let versions = self.http_routes.iter().flat_map(|routes| &routes.versions);
+        for (name, version) in versions {
+            let seen = SubsetSeen {
+                labels: version.selector.clone(),
+                defined: true,
+                ..SubsetSeen::default()
+            };
+            found.insert(name.clone(), seen);
+        }
         for (subset, _) in self.rules.iter().flat_map(|rule| &rule.subsets) {
             found
                 .entry(subset.name.as_str().into())
@@ -194,7 +265,9 @@ impl Target {
         }
         let endpoints = endpoints(snapshot, &self.service, self.section);
         let labels = endpoints.iter().map(|instance| &*instance.labels);
-        for labels in labels.chain(self.pods.iter().map(|pod| &pod.labels)) {
+        let labels = labels.chain(self.pods.iter().map(|pod| &pod.labels));
+        // A version without a Service cannot be a backend.
+        for labels in labels.filter(|_| self.http_routes.is_none()) {
             let Some(version) = labels.get(VERSION).filter(|version| !version.is_empty()) else {
                 continue;
             };

@@ -1,5 +1,6 @@
 //! Shifts of small meshes: what is planned, what is refused and why, and that everything else stays as it is.
 
+mod http_routes;
 mod measuring;
 
 use std::sync::Arc;

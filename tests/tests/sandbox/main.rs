@@ -30,6 +30,7 @@ mod rights;
 mod samples;
 mod sandbox;
 mod shift;
+mod shift_http_route;
 mod traces;
 mod traffic;
 mod web_socket;

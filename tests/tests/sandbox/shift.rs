@@ -11,7 +11,7 @@ use crate::exec;
 use crate::processes::signal;
 use crate::sandbox::{Sandbox, succeeded};
 
-const PAGE: &str = "/productpage";
+pub const PAGE: &str = "/productpage";
 
 /// A version of reviews whose program listens elsewhere: its pods are ready, and every request to them fails.
 const BROKEN: &str = "
@@ -29,29 +29,29 @@ spec:
           ports: [{containerPort: 5000}]
 ";
 
-fn red(page: &str) -> bool {
+pub fn red(page: &str) -> bool {
     page.contains("color=\"red\"")
 }
 
-fn without_stars(page: &str) -> bool {
+pub fn without_stars(page: &str) -> bool {
     !page.contains("color=\"red\"") && !page.contains("color=\"black\"")
 }
 
 /// Runs `meshctl shift reviews` with these words.
-fn shift(sandbox: &Sandbox, words: &[&str]) -> Output {
+pub fn shift(sandbox: &Sandbox, words: &[&str]) -> Output {
     let mut command = sandbox.command(&["shift", "reviews"]);
     command.args(words).output().expect("meshctl runs")
 }
 
 /// The document that a shift that succeeds prints.
 #[track_caller]
-fn document(sandbox: &Sandbox, words: &[&str]) -> Value {
+pub fn document(sandbox: &Sandbox, words: &[&str]) -> Value {
     let output = shift(sandbox, &[words, &["-o", "json"]].concat());
     serde_json::from_str(&succeeded(&output)).expect("JSON")
 }
 
 #[track_caller]
-fn fails(output: &Output, says: &[&str]) {
+pub fn fails(output: &Output, says: &[&str]) {
     let talk = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{talk}");
     for text in says {
@@ -59,7 +59,7 @@ fn fails(output: &Output, says: &[&str]) {
     }
 }
 
-fn actions(document: &Value) -> Vec<String> {
+pub fn actions(document: &Value) -> Vec<String> {
     let changes = document["changes"].as_array().into_iter().flatten();
     changes
         .map(|change| format!("{} {}", change["action"], change["kind"]).replace('"', ""))
@@ -207,7 +207,7 @@ fn begun(sandbox: &Sandbox) -> Child {
 
 /// What `shift status reviews` tells.
 #[track_caller]
-fn status(sandbox: &Sandbox) -> Value {
+pub fn status(sandbox: &Sandbox) -> Value {
     let mut command = sandbox.command(&["shift", "status", "reviews", "-o", "json"]);
     let output = command.output().expect("meshctl runs");
     let rows: Value = serde_json::from_str(&succeeded(&output)).expect("JSON");

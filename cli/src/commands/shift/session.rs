@@ -226,7 +226,7 @@ impl Session<'_> {
         let mut meter = Meter::new(
             self.cluster,
             &planned.snapshot,
-            vec![planned.target.service.host.clone()],
+            planned.target.hosts.clone(),
             planned.target.section,
         );
         if meter.proxies() == 0 {

@@ -9,6 +9,7 @@
 //!
 //! All of them are derived again when an object changes that they are derived from; what comes out the same stays the very same.
 
+mod attached;
 pub(crate) mod backend_tls;
 mod backends;
 pub(crate) mod certificates;
