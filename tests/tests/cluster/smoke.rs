@@ -31,6 +31,27 @@ metadata: {name: default}
 spec: {mtls: {mode: STRICT}}
 ";
 
+/// A gateway that the control plane makes, in the application's own namespace.
+const GATEWAY: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: public
+  annotations: {networking.istio.io/service-type: ClusterIP}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: reviews}
+spec:
+  parentRefs: [{name: public}]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /reviews}}]
+    backendRefs: [{name: reviews, port: 9080}]
+";
+
 /// A Job whose pod ends only if its sidecar does.
 const JOB: &str = "
 apiVersion: batch/v1
@@ -109,6 +130,7 @@ fn installed_used_and_removed() {
     captured(&cluster);
     shifted(&cluster, &page);
     strict(&cluster);
+    gateway_made(&cluster);
 
     cluster.apply(INSIDE, JOB);
     cluster.kubectl(&[
@@ -219,4 +241,25 @@ fn strict(cluster: &Cluster) {
     });
     assert_eq!(versions(cluster, 10).len(), 10);
     cluster.step("mutual TLS is strict: plain text is refused, the mesh goes on");
+}
+
+/// A Gateway of the Gateway API gets pods and a Service, says so, and serves under strict mutual TLS as the ingress gateway does.
+fn gateway_made(cluster: &Cluster) {
+    cluster.apply(INSIDE, GATEWAY);
+    cluster.kubectl(&[
+        "wait",
+        "--namespace",
+        INSIDE,
+        "--for=condition=Programmed",
+        "gateways.gateway.networking.k8s.io/public",
+        "--timeout=120s",
+    ]);
+    let forward = Forward::to(cluster, INSIDE, "service/public-istio", 80);
+    let ask = |path: &str| http::get(&format!("http://{}{path}", forward.address), &[]).ok();
+    eventually("the gateway serves its route", SETTLED, || {
+        let answer = ask("/reviews/0")?;
+        (answer.status == 200 && answer.body.contains("Reviewer1")).then_some(())
+    });
+    assert_eq!(ask("/productpage").map(|answer| answer.status), Some(404));
+    cluster.step("a Gateway has pods and a Service of its own");
 }
