@@ -4,7 +4,7 @@
 use crate::diag::FieldPath;
 
 /// Paths, each with everything below it.
-const WITHOUT_EFFECT: [&str; 57] = [
+const WITHOUT_EFFECT: [&str; 51] = [
     "addonComponents",
     "compatibilityVersion",
     "components.base.k8s",
@@ -18,17 +18,13 @@ const WITHOUT_EFFECT: [&str; 57] = [
     "meshConfig.disableEnvoyListenerLog",
     "meshConfig.discoverySelectors",
     "meshConfig.dnsRefreshRate",
-    "meshConfig.enableAutoMtls",
     "meshConfig.enableEnvoyAccessLogService",
     "meshConfig.h2UpgradePolicy",
     "meshConfig.hboneIdleTimeout",
     "meshConfig.inboundClusterStatName",
     "meshConfig.inboundTrafficPolicy",
     "meshConfig.ingressClass",
-    "meshConfig.ingressControllerMode",
     "meshConfig.ingressSelector",
-    "meshConfig.ingressService",
-    "meshConfig.meshMTLS",
     "meshConfig.outboundClusterStatName",
     "meshConfig.protocolDetectionTimeout",
     "meshConfig.proxyHttpPort",
@@ -36,8 +32,6 @@ const WITHOUT_EFFECT: [&str; 57] = [
     "meshConfig.serviceScopeConfigs",
     "meshConfig.serviceSettings",
     "meshConfig.tcpKeepalive",
-    "meshConfig.tlsDefaults",
-    "meshConfig.trustDomainAliases",
     "meshConfig.verifyCertificateAtClient",
     "values.base",
     "values.cni",
