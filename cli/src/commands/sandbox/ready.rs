@@ -250,6 +250,7 @@ mod tests {
         assert_eq!(
             shown.collect::<Vec<_>>(),
             [
+                "configmaps 21",
                 "endpointslices 8",
                 "gateways.gateway.networking.k8s.io 3",
                 "gateways.networking.istio.io 5",
