@@ -4,23 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use mesh_core::metrics::Traffic;
 
 use super::PodRef;
+use super::scrape::{Silent, has_proxy, scrape};
 use crate::context::{Cluster, Context};
 use crate::failure;
-use crate::portforward::PodPort;
 
-/// The proxies' container.
-const PROXY: &str = "istio-proxy";
-/// Proxies that are asked at a time.
-const AT_A_TIME: usize = 16;
-/// One proxy's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Pods that one answer of the API server holds at most.
 const PAGE: u32 = 500;
 
@@ -34,8 +27,7 @@ pub struct Collector<'a> {
 #[derive(Default)]
 pub struct Reading {
     traffic: BTreeMap<usize, Traffic>,
-    /// Proxies that did not answer, with the reason.
-    silent: Vec<(String, String)>,
+    silent: Silent,
 }
 
 // === impl Collector ===
@@ -69,39 +61,11 @@ impl<'a> Collector<'a> {
 
     /// What all of them have counted until now.
     pub async fn read(&self) -> Reading {
-        let asked = self
-            .pods
-            .iter()
-            .enumerate()
-            .map(|(position, pod)| async move {
-                let port = PodPort {
-                    namespace: &pod.namespace,
-                    pod: &pod.name,
-                    port: mesh_ir::ports::PROXY_METRICS,
-                };
-                let answer = Box::pin(port.get(self.cluster, "/stats/prometheus"));
-                let traffic = match tokio::time::timeout(PATIENCE, answer).await {
-                    Ok(Ok(text)) => Ok(Traffic::parse(&String::from_utf8_lossy(&text))),
-                    Ok(Err(error)) => Err(failure::sentence(&error)),
-                    Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-                };
-                (position, traffic)
-            });
-        let mut answers = futures::stream::iter(asked).buffer_unordered(AT_A_TIME);
-        let mut reading = Reading::default();
-        while let Some((position, traffic)) = answers.next().await {
-            match (traffic, self.pods.get(position)) {
-                (Ok(traffic), _) => {
-                    reading.traffic.insert(position, traffic);
-                }
-                (Err(reason), Some(pod)) => {
-                    let name = format!("{}.{}", pod.name, pod.namespace);
-                    reading.silent.push((name, reason));
-                }
-                (Err(_), None) => {}
-            }
+        let (traffic, silent) = scrape(self.cluster, &self.pods, Traffic::parse).await;
+        Reading {
+            traffic: traffic.into_iter().collect(),
+            silent,
         }
-        reading
     }
 
     /// What they count in a stretch of time; with none, since they were started.
@@ -150,15 +114,8 @@ impl Reading {
 
     /// Says which proxies did not answer.
     pub fn complain(&self, context: &Context) {
-        const SHOWN: usize = 3;
-        for (proxy, reason) in self.silent.iter().take(SHOWN) {
-            let printer = &context.printer;
-            printer.warn(&format!("the counters of {proxy} are not in: {reason}"));
-        }
-        if self.silent.len() > SHOWN {
-            let more = self.silent.len() - SHOWN;
-            let printer = &context.printer;
-            printer.warn(&format!("nor are those of {more} more proxies"));
+        for warning in self.silent.warnings() {
+            context.printer.warn(&warning);
         }
     }
 }
@@ -174,7 +131,7 @@ pub async fn proxies(cluster: &Cluster) -> anyhow::Result<Vec<PodRef>> {
         pods.extend(
             page.items
                 .iter()
-                .filter(|pod| has_proxy(pod))
+                .filter(|pod| has_proxy(pod) && pod.metadata.deletion_timestamp.is_none())
                 .map(|pod| PodRef {
                     namespace: pod.namespace().unwrap_or_default(),
                     name: pod.name_any(),
@@ -187,16 +144,4 @@ pub async fn proxies(cluster: &Cluster) -> anyhow::Result<Vec<PodRef>> {
     }
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     Ok(pods)
-}
-
-fn has_proxy(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let running = status.and_then(|status| status.phase.as_deref()) == Some("Running");
-    let mut containers = pod.spec.iter().flat_map(|spec| {
-        let init = spec.init_containers.iter().flatten();
-        spec.containers.iter().chain(init)
-    });
-    running
-        && pod.metadata.deletion_timestamp.is_none()
-        && containers.any(|container| container.name == PROXY)
 }

@@ -4,6 +4,7 @@ mod collector;
 mod control_plane;
 mod distribution;
 mod pods;
+mod scrape;
 
 pub use collector::{Collector, Reading, proxies};
 #[cfg(test)]
@@ -11,3 +12,4 @@ pub use control_plane::Refused;
 pub use control_plane::{ControlPlane, SyncStatus};
 pub use distribution::{Awaited, Progress, Refusal, distribution};
 pub use pods::{Named, PodRef, resolve};
+pub use scrape::{PROXY, Silent, has_proxy, scrape};

@@ -14,6 +14,7 @@ use crate::context::{Context, Format};
 use crate::exit::Exit;
 use crate::failure;
 use crate::gather::{Sources, World};
+use crate::mesh::PROXY;
 use crate::{mesh, runtime};
 
 /// Describe a pod: its proxy, services, traffic, security, health, and what is wrong
@@ -137,9 +138,7 @@ impl Answer {
             .flat_map(|status| &status.conditions)
             .flatten();
         let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
-        let proxy = containers
-            .iter()
-            .any(|container| container.name == "istio-proxy");
+        let proxy = containers.iter().any(|container| container.name == PROXY);
         let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         Ok(Self {
             traffic: match proxy {

@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
 use mesh_core::resource::{Kind, Object};
 use mesh_core::shift::{Counters, Section, Tally};
 use mesh_core::snapshot::Snapshot;
@@ -17,37 +15,23 @@ use tokio::time::Instant;
 
 use super::probe::Probe;
 use crate::context::Cluster;
-use crate::portforward::PodPort;
+use crate::mesh::{PodRef, Silent, has_proxy, scrape};
 use crate::reporter::Step;
 
-/// The proxies' container.
-const PROXY: &str = "istio-proxy";
-/// Proxies that are asked at a time.
-const AT_A_TIME: usize = 8;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
 /// So many rounds without a change mean that nothing more comes.
 const STILL: u32 = 2;
-/// One proxy's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The proxies of a cluster and what they have counted.
 pub struct Meter<'a> {
     cluster: &'a Cluster,
     hosts: Vec<Arc<str>>,
     section: Section,
-    /// Name and namespace.
-    pods: Vec<(String, String)>,
+    pods: Vec<PodRef>,
     /// By the position of the pod. A proxy that could not be asked yet is missing.
     before: BTreeMap<usize, Counters>,
     now: BTreeMap<usize, Counters>,
-}
-
-/// What a measurement ran into.
-#[derive(Clone, Debug, Default)]
-pub struct ScrapeErrors {
-    /// Proxies that did not answer, with the reason.
-    pub silent: Vec<(String, String)>,
 }
 
 // === impl Meter ===
@@ -65,10 +49,10 @@ impl<'a> Meter<'a> {
                 .resources(Kind::Pod)
                 .iter()
                 .filter_map(|resource| match &resource.object {
-                    Object::Pod(pod) if !resource.meta.deleting && has_proxy(pod) => Some((
-                        resource.key.name.to_string(),
-                        resource.key.namespace.to_string(),
-                    )),
+                    Object::Pod(pod) if !resource.meta.deleting && has_proxy(pod) => Some(PodRef {
+                        namespace: resource.key.namespace.to_string(),
+                        name: resource.key.name.to_string(),
+                    }),
                     _ => None,
                 });
         Self {
@@ -87,7 +71,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Takes what is counted now as the beginning.
-    pub async fn begin(&mut self) -> ScrapeErrors {
+    pub async fn begin(&mut self) -> Silent {
         self.before.clear();
         self.now.clear();
         self.scrape().await
@@ -113,7 +97,7 @@ impl<'a> Meter<'a> {
         mut probe: Option<Probe>,
         step: Option<&Step>,
         is_bad: impl Fn(&Tally) -> bool,
-    ) -> (ScrapeErrors, Option<Probe>) {
+    ) -> (Silent, Option<Probe>) {
         let end = Instant::now() + window;
         let (mut counted, mut still) = (0, 0);
         loop {
@@ -142,51 +126,16 @@ impl<'a> Meter<'a> {
         }
     }
 
-    async fn scrape(&mut self) -> ScrapeErrors {
-        let (cluster, hosts, section) = (self.cluster, &self.hosts, self.section);
-        let asked = self
-            .pods
-            .iter()
-            .enumerate()
-            .map(|(position, (name, namespace))| async move {
-                let port = PodPort {
-                    namespace,
-                    pod: name,
-                    port: mesh_ir::ports::PROXY_METRICS,
-                };
-                let answer = tokio::time::timeout(
-                    PATIENCE,
-                    Box::pin(port.get(cluster, "/stats/prometheus")),
-                )
-                .await;
-                let counters = match answer {
-                    Ok(Ok(text)) => Ok(Counters::parse(
-                        &String::from_utf8_lossy(&text),
-                        hosts,
-                        section,
-                    )),
-                    Ok(Err(error)) => Err(crate::failure::sentence(&error)),
-                    Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-                };
-                (position, format!("{name}.{namespace}"), counters)
-            });
-        let answers: Vec<_> = futures::stream::iter(asked)
-            .buffer_unordered(AT_A_TIME)
-            .collect()
-            .await;
-        let mut trouble = ScrapeErrors::default();
-        for (position, name, counters) in answers {
-            match counters {
-                Ok(counters) => {
-                    self.before
-                        .entry(position)
-                        .or_insert_with(|| counters.clone());
-                    self.now.insert(position, counters);
-                }
-                Err(reason) => trouble.silent.push((name, reason)),
-            }
+    async fn scrape(&mut self) -> Silent {
+        let read = |page: &str| Counters::parse(page, &self.hosts, self.section);
+        let (pages, silent) = scrape(self.cluster, &self.pods, read).await;
+        for (position, counters) in pages {
+            self.before
+                .entry(position)
+                .or_insert_with(|| counters.clone());
+            self.now.insert(position, counters);
         }
-        trouble
+        silent
     }
 }
 
@@ -196,16 +145,4 @@ fn watching(total: u64, end: Instant, probe: Option<&Probe>) -> String {
         .map(|probe| format!(", {} sent", probe.answered()))
         .unwrap_or_default();
     format!("measuring: {total} requests counted{sent}, {left} s left")
-}
-
-fn has_proxy(pod: &Pod) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let mut containers = pod.spec.iter().flat_map(|spec| {
-        let init = spec.init_containers.iter().flatten();
-        spec.containers.iter().chain(init)
-    });
-    phase == Some("Running") && containers.any(|container| container.name == PROXY)
 }

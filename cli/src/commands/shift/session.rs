@@ -10,14 +10,14 @@ use mesh_core::shift::{
 use mesh_core::snapshot::Snapshot;
 
 use super::super::confirm;
-use super::measure::{Meter, ScrapeErrors};
+use super::measure::Meter;
 use super::probe::Address;
 use super::words::{Limits, PROBES};
 use super::write::{NotWritten, Written};
 use super::{diff, notes, refused, report, wait, world, write};
 use crate::context::{Cluster, Context, Format};
 use crate::failure;
-use crate::mesh::{ControlPlane, Refusal};
+use crate::mesh::{ControlPlane, Refusal, Silent};
 use crate::reporter::Reporter;
 
 /// What the whole run needs.
@@ -323,17 +323,9 @@ impl Session<'_> {
         ));
     }
 
-    fn complain(&self, trouble: &ScrapeErrors) {
-        const SHOWN: usize = 3;
-        for (proxy, reason) in trouble.silent.iter().take(SHOWN) {
-            self.reporter
-                .warn(&format!("the counters of {proxy} are not in: {reason}"));
-        }
-        if trouble.silent.len() > SHOWN {
-            self.reporter.warn(&format!(
-                "nor are those of {} more proxies",
-                trouble.silent.len() - SHOWN
-            ));
+    fn complain(&self, silent: &Silent) {
+        for warning in silent.warnings() {
+            self.reporter.warn(&warning);
         }
     }
 }

@@ -12,11 +12,9 @@ use tokio::sync::mpsc;
 use crate::context::{Cluster, Context, Format};
 use crate::exit::Exit;
 use crate::failure;
-use crate::mesh::{PodRef, proxies, resolve};
+use crate::mesh::{PROXY, PodRef, proxies, resolve};
 use crate::runtime;
 
-/// The proxies' container.
-const PROXY: &str = "istio-proxy";
 /// Lines that wait to be printed at most; proxies' logs wait beyond that.
 const WAITING: usize = 1024;
 
