@@ -13,6 +13,7 @@
 pub mod access_log;
 pub mod diag;
 pub mod source;
+pub mod xml;
 pub mod yaml;
 
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! Results in JUnit's XML, as CI systems read it.
 
+use mesh_core::xml::escaped;
+
 use super::test::Outcome;
 
 /// The document.
@@ -33,21 +35,4 @@ pub fn render(suites: &[(String, Vec<Outcome>)]) -> String {
     }
     text.push_str("</testsuites>\n");
     text
-}
-
-/// Text for attributes; what XML cannot hold is left out.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\r' | '\t' => escaped.push(' '),
-            other if other.is_control() => {}
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Located, line};
 use crate::diag::Level;
+use crate::xml::escaped;
 
 /// A report in which the findings of an object are one test case. Findings below `fails` are told and fail no test. Without findings
 /// the report has one test that passed.
@@ -61,36 +62,9 @@ pub fn junit(findings: &[Located<'_>], fails: Level) -> String {
     text
 }
 
-/// A text inside of XML. Characters that XML does not have are left out.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\t' | '\n' | '\r' => {
-                let _ = write!(escaped, "&#{};", u32::from(character));
-            }
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_fit_into_attributes() {
-        assert_eq!(
-            escaped("a<b & \"c\"\n\u{1}"),
-            "a&lt;b &amp; &quot;c&quot;&#10;"
-        );
-    }
 
     #[test]
     fn no_findings_are_a_test_that_passed() {

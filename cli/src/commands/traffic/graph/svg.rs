@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use mesh_core::metrics::Graph;
+use mesh_core::xml::escaped;
 
 use super::label::{Health, Labels, columns};
 
@@ -74,11 +75,6 @@ pub fn render(graph: &Graph, labels: &Labels) -> String {
     }
     text.push_str("</svg>\n");
     text
-}
-
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
