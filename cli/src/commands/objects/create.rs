@@ -2,7 +2,8 @@
 
 use kube::api::PostParams;
 
-use super::{api, explain, target};
+use super::explain;
+use super::target::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure;
@@ -16,29 +17,18 @@ use crate::runtime::block_on;
 
 An object that exists already is an error; `meshctl replace` overwrites it.")]
 pub struct Args {
-    /// Files, directories, or - for standard input (repeatable)
-    #[arg(
-        short = 'f',
-        long = "file",
-        alias = "filename",
-        value_name = "FILE|DIR|-"
-    )]
-    files: Vec<String>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let targets = target::read(&args.files, context)?;
+    let targets = args.files.read(context)?;
     block_on(async {
         let cluster = context.cluster().await?;
         for target in &targets {
             let named = target.named(&cluster);
-            let api = api(
-                &cluster,
-                target.kind,
-                &target.api_version,
-                target.namespace(&cluster),
-            );
+            let api = target.api(&cluster);
             let object = target.object(&cluster)?;
             match api.create(&PostParams::default(), &object).await {
                 Ok(_) => context.printer.done(&format!("{named} created")),

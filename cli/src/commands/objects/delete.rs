@@ -3,7 +3,8 @@
 use kube::api::DeleteParams;
 use mesh_core::resource::Kind;
 
-use super::{api, explain, is_served, kind, named, not_served, target};
+use super::target::Files;
+use super::{api, explain, is_served, kind, named, not_served};
 use crate::context::{Cluster, Context};
 use crate::exit::Exit;
 use crate::failure::{self, Advice as _};
@@ -18,17 +19,10 @@ use crate::runtime::block_on;
 
 Exit code: 1 if one of them did not exist; the others are still deleted.")]
 pub struct Args {
-    /// Files, directories, or - for standard input (repeatable)
-    #[arg(
-        short = 'f',
-        long = "file",
-        alias = "filename",
-        value_name = "FILE|DIR|-",
-        conflicts_with = "words"
-    )]
-    files: Vec<String>,
+    #[command(flatten)]
+    files: Files,
     /// Kind, and names of its objects
-    #[arg(value_name = "KIND NAME")]
+    #[arg(value_name = "KIND NAME", conflicts_with = "files")]
     words: Vec<String>,
 }
 
@@ -52,7 +46,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let of_files = match by_name {
-        None => target::read(&files, context)?,
+        None => files.read(context)?,
         Some(_) => Vec::new(),
     };
     block_on(async {

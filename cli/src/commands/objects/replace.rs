@@ -2,7 +2,8 @@
 
 use kube::api::PostParams;
 
-use super::{api, explain, is_served, not_served, target};
+use super::target::Files;
+use super::{explain, is_served, not_served};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure;
@@ -17,30 +18,19 @@ use crate::runtime::block_on;
 An object that does not exist is an error; `meshctl create` creates it. An object with a
 resourceVersion is replaced only if it has not been changed since.")]
 pub struct Args {
-    /// Files, directories, or - for standard input (repeatable)
-    #[arg(
-        short = 'f',
-        long = "file",
-        alias = "filename",
-        value_name = "FILE|DIR|-"
-    )]
-    files: Vec<String>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let targets = target::read(&args.files, context)?;
+    let targets = args.files.read(context)?;
     block_on(async {
         let cluster = context.cluster().await?;
         for target in &targets {
             let named = target.named(&cluster);
             let tried = format!("failed to replace {named}");
-            let api = api(
-                &cluster,
-                target.kind,
-                &target.api_version,
-                target.namespace(&cluster),
-            );
+            let api = target.api(&cluster);
             let mut object = target.object(&cluster)?;
             let there = match api.get_opt(&target.name).await {
                 Ok(Some(there)) => there,

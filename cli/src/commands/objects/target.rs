@@ -1,5 +1,6 @@
 //! Objects of files that are to be written, read and checked.
 
+use kube::Api;
 use kube::api::DynamicObject;
 use mesh_core::diag::{Diagnostic, Level};
 use mesh_core::resource::{Kind, decode};
@@ -21,8 +22,29 @@ pub(super) struct Target {
     value: Value,
 }
 
-/// Reads all objects of files. A namespace that was asked for must be that of the objects that name one.
-pub(super) fn read(files: &[String], context: &Context) -> anyhow::Result<Vec<Target>> {
+/// Where the objects come from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Files {
+    /// Files, directories, or - for standard input (repeatable)
+    #[arg(
+        short = 'f',
+        long = "file",
+        alias = "filename",
+        value_name = "FILE|DIR|-"
+    )]
+    files: Vec<String>,
+}
+
+// === impl Files ===
+
+impl Files {
+    /// All objects. A namespace that was asked for must be that of the objects that name one.
+    pub(super) fn read(&self, context: &Context) -> anyhow::Result<Vec<Target>> {
+        read(&self.files, context)
+    }
+}
+
+fn read(files: &[String], context: &Context) -> anyhow::Result<Vec<Target>> {
     if files.is_empty() {
         return Err(failure::usage("there is nothing to work on"))
             .hint("name files or directories by -f, or - for standard input");
@@ -64,6 +86,12 @@ pub(super) fn read(files: &[String], context: &Context) -> anyhow::Result<Vec<Ta
 // === impl Target ===
 
 impl Target {
+    /// The objects of its kind where it belongs.
+    pub(super) fn api(&self, cluster: &Cluster) -> Api<DynamicObject> {
+        let namespace = self.namespace(cluster);
+        super::api(cluster, self.kind, &self.api_version, namespace)
+    }
+
     fn of(document: &Document, file: &str) -> Result<Self, Vec<String>> {
         let value = &document.value;
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
